@@ -124,7 +124,7 @@ class Signal:
             position = names.index(axis_name)
             if label not in axes[position].labels:
                 raise unknown_name(axis_name, label, axes[position].labels)
-            value = value.take(axes[position].labels.index(label), axis=position + 1)
+            value = np.take(value, axes[position].labels.index(label), axis=position + 1)
             del axes[position]
         chosen = ", ".join(labels.values())
         return Signal(self.step, value, f"{self.name}[{chosen}]", self.unit, self.description, axes)
@@ -134,5 +134,7 @@ class Signal:
         import pandas as pd
 
         if self.value.ndim != 1:
-            raise InputError(f"signal {self.name!r} has axes {[axis.name for axis in self.axes]}: select() labels first")
+            raise InputError(
+                f"signal {self.name!r} has axes {[axis.name for axis in self.axes]}: select() labels first"
+            )
         return pd.Series(self.value, index=pd.Index(self.step, name="step"), name=self.name)

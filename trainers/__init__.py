@@ -1,0 +1,1 @@
+"""The paper's experiments: setups, and the one loop that trains them."""

@@ -1,0 +1,49 @@
+"""The command group and its error handling."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import Any
+
+import click
+
+from slingshot_analysis.errors import SlingshotError, unknown_name
+
+__all__ = ["main"]
+
+VERBS = {
+    "record": "Train a setup of the paper and write its trace.",
+    "analyze": "Find the slingshots in traces.",
+    "setups": "List the setups with figure and cost.",
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported only when they run, so that `analyze` never waits for PyTorch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        if cmd_name not in VERBS:
+            ctx.fail(str(unknown_name("command", cmd_name, VERBS)))
+        command: click.Command = getattr(importlib.import_module(f"cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SlingshotError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("slingshot-analysis"), prog_name="slingshot")
+def main() -> None:
+    """Record training runs densely and find the slingshots in them."""

@@ -1,0 +1,102 @@
+"""``slingshot record``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable
+
+import click
+
+from slingshot_analysis.recording import Recorder
+from trainers.overrides import override_all
+from trainers.record import record as record_setup
+from trainers.setup import DTYPES
+from trainers.setups import SETUPS, find_setup
+
+TERMINAL_SECONDS = 0.2
+LOG_SECONDS = 5.0
+SHOWN = {
+    "last_layer_norm": "norm {:.3f}",
+    "train_errors": "train errors {:.0f}",
+    "val_accuracy": "val accuracy {:.3f}",
+    "batch_loss_float64": "batch loss {:.1e}",
+}
+
+
+def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a setup in the shell."""
+    return [name for name in SETUPS if name.startswith(incomplete)]
+
+
+@click.command()
+@click.option("--setup", "name", required=True, shell_complete=complete_setups, help="See `slingshot setups`.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of updates; the setup's own by default.")
+@click.option("--seed", type=click.IntRange(min=0), help="Root of all random states; the setup's own by default.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Such as optimizer.eps=1e-7; repeatable."
+)
+@click.option("--dtype", type=click.Choice(list(DTYPES)), help="Of parameters and inputs.")
+@click.option("--loss-dtype", type=click.Choice(list(DTYPES)), help="To which the logits are cast for the loss.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Of PyTorch on the CPU.")
+@click.option("--flush-denormal/--no-flush-denormal", default=True, show_default=True, help="Round denormals to 0.")
+@click.option("--out", default="runs", show_default=True, help="A folder, or a file that ends in .h5.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+def record(
+    name: str,
+    steps: int | None,
+    seed: int | None,
+    assignments: tuple[str, ...],
+    dtype: str | None,
+    loss_dtype: str | None,
+    device: str,
+    threads: int,
+    flush_denormal: bool,
+    out: str,
+    overwrite: bool,
+) -> None:
+    """Train a setup of the paper and write its trace."""
+    setup = override_all(find_setup(name), assignments)
+    given = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype}
+    setup = dataclasses.replace(setup, **{key: value for key, value in given.items() if value is not None})
+    start = time.monotonic()
+    try:
+        path = record_setup(
+            setup,
+            out,
+            device=device,
+            threads=threads,
+            flush_denormal=flush_denormal,
+            overwrite=overwrite,
+            progress=progress_line(setup.steps),
+        )
+    except KeyboardInterrupt:
+        click.echo("\nStopped. The trace keeps what was recorded; `slingshot analyze` reads it.", err=True)
+        sys.exit(130)
+    click.echo(f"{path}: {setup.steps:,} updates in {time.monotonic() - start:.0f} s")
+
+
+def progress_line(steps: int) -> Callable[[int, Recorder], None]:
+    """Return a callback that shows speed, time left and the last values: a line that changes, or a log."""
+    terminal = sys.stderr.isatty()
+    period = TERMINAL_SECONDS if terminal else LOG_SECONDS
+    start = shown = time.monotonic()
+
+    def show(step: int, recorder: Recorder) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown < period and not (terminal and step == steps):
+            return
+        shown = now
+        rate = step / (now - start)
+        latest = recorder.latest
+        values = [text.format(latest[key]) for key, text in SHOWN.items() if math.isfinite(latest.get(key, math.nan))]
+        line = f"{step:>9,} of {steps:,} updates  {rate:,.0f}/s  {(steps - step) / rate:.0f} s left  " + "  ".join(
+            values
+        )
+        click.echo(f"\r\x1b[K{line}" if terminal else line, err=True, nl=not terminal or step == steps)
+
+    return show

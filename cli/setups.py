@@ -1,0 +1,51 @@
+"""``slingshot setups``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from trainers.cost import estimate_cost
+from trainers.setups import SETUPS
+
+
+@click.command()
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def setups(form: str) -> None:
+    """List the setups with figure and cost. The cost is measured: a few updates on this machine, one thread."""
+    rows = []
+    for setup in SETUPS.values():
+        cost = estimate_cost(setup)
+        rows.append(
+            {
+                "name": setup.name,
+                "title": setup.title,
+                "figures": setup.figures,
+                "parameters": cost.parameters,
+                "updates": setup.steps,
+                "seconds_per_update": cost.seconds_per_update,
+                "seconds": cost.seconds_per_update * setup.steps,
+            }
+        )
+    if form == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(title="Setups (Thilak et al. 2022, arXiv 2206.04817)", title_justify="left")
+    for heading in ("name", "experiment", "figures"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("parameters", "updates", "ms/update here", "minutes here"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            row["title"],
+            row["figures"],
+            f"{row['parameters']:,}",
+            f"{row['updates']:,}",
+            f"{row['seconds_per_update'] * 1e3:.2f}",
+            f"{row['seconds'] / 60:.1f}",
+        )
+    Console().print(table)

@@ -1,0 +1,216 @@
+"""What a recorder has to find out about a model, and how to run it without disturbing training."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from slingshot_analysis.errors import InputError, unknown_name
+
+__all__ = ["ForwardPass", "find_feature_layers", "find_last_layer"]
+
+ACTIVATIONS = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid,
+    nn.Softplus, nn.Hardswish,
+)  # fmt: skip
+
+INPUT = ":input"
+"""Suffix of a layer's name that stands for what goes into it instead of what comes out."""
+
+
+class ForwardPass:
+    """Run a model in evaluation mode and leave its modes and PyTorch's random states as they were.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model; it is run without gradients.
+    layers : sequence of str, optional
+        Modules whose outputs :meth:`features` returns; ``"head:input"`` stands for the input of ``head``.
+    """
+
+    def __init__(self, model: nn.Module, layers: Sequence[str] = ()) -> None:
+        self.model = model
+        self._modules = list(model.modules())
+        self._layers = tuple(layers)
+        self._cuda = {p.device.index for p in model.parameters() if p.is_cuda}
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Switch to evaluation mode without gradients; restore modes and random states afterwards."""
+        training = [module.__dict__ for module in self._modules if module.training]
+        for attributes in training:  # nn.Module.__setattr__ would cost more than a small model's forward pass
+            attributes["training"] = False
+        cpu_state = torch.get_rng_state()
+        cuda_states = {device: torch.cuda.get_rng_state(device) for device in self._cuda}
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            torch.set_rng_state(cpu_state)
+            for device, state in cuda_states.items():
+                torch.cuda.set_rng_state(state, device)
+            for attributes in training:
+                attributes["training"] = True
+
+    def features(self, inputs: Tensor) -> list[Tensor]:
+        """Return a copy of the output of each layer for `inputs`."""
+        outputs: dict[str, Tensor] = {}
+
+        def keep_output(layer: str) -> Callable[[nn.Module, object, object], None]:
+            return lambda module, given, made: outputs.__setitem__(layer, _first_tensor(made).clone())
+
+        def keep_input(layer: str) -> Callable[[nn.Module, object], None]:
+            return lambda module, given: outputs.__setitem__(layer, _first_tensor(given).clone())
+
+        hooks = []
+        for layer in self._layers:
+            module = self.model.get_submodule(layer.removesuffix(INPUT))
+            if layer.endswith(INPUT):
+                hooks.append(module.register_forward_pre_hook(keep_input(layer)))
+            else:
+                hooks.append(module.register_forward_hook(keep_output(layer)))
+        try:
+            with self.undisturbed():
+                self.model(inputs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        silent = [layer for layer in self._layers if layer not in outputs]
+        if silent:
+            raise InputError(f"feature_layers names {silent}, which the model's forward pass never calls")
+        return [outputs[layer] for layer in self._layers]
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Restore the random states of Python and NumPy afterwards; data loaders may draw from them."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+
+
+def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None = None) -> str:
+    """Return the name of the module that makes the logits.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    inputs : Tensor or None
+        A batch. With it, the last layer is the one that a forward pass calls last; without it, the last in the
+        order of registration.
+    given : str or None
+        The name the user gave, which is then only checked.
+
+    Returns
+    -------
+    str
+        Name of a module that has a trainable ``weight`` of two or more dimensions.
+
+    Raises
+    ------
+    InputError
+        If there is no such module; the message says to name it.
+    """
+    candidates = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(weight := getattr(module, "weight", None), nn.Parameter)
+        and weight.ndim >= 2
+        and weight.requires_grad
+    }
+    if given is not None:
+        if given not in candidates:
+            raise unknown_name("last_layer", given, candidates)
+        return given
+    if not candidates:
+        raise InputError("no module of the model has a trainable weight matrix: name one with last_layer=")
+    if inputs is None:
+        return list(candidates)[-1]
+    names = _called(model, list(candidates), inputs) or list(candidates)
+    return names[-1]
+
+
+def find_feature_layers(
+    model: nn.Module, last_layer: str, inputs: Tensor, given: Sequence[str] | None = None
+) -> list[str]:
+    """Return the layers whose outputs are features.
+
+    Those are the blocks where the model has a stack of them (Transformer, ViT), else its activations (MLP, CNN);
+    the last entry is always the input of the last layer, under its own name where it is one of them.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    last_layer : str
+        Name of the module that makes the logits.
+    inputs : Tensor
+        A batch.
+    given : sequence of str or None
+        The names the user gave, which are then only checked.
+
+    Raises
+    ------
+    InputError
+        If a name is not that of a module.
+    """
+    modules = dict(model.named_modules())
+    if given is not None:
+        for layer in given:
+            if layer.removesuffix(INPUT) not in modules:
+                raise unknown_name("feature layer", layer, modules)
+        return list(given)
+    layers = _blocks(model) or [name for name, module in modules.items() if isinstance(module, ACTIVATIONS)]
+    last_input = f"{last_layer}{INPUT}"
+    called = _called(model, layers, inputs)
+    *features, final = ForwardPass(model, [*called, last_input]).features(inputs)
+    if features and features[-1].shape == final.shape and torch.equal(features[-1], final):
+        return called
+    return [*called, last_input]
+
+
+def _blocks(model: nn.Module) -> list[str]:
+    """Return the members of the longest stack of two or more composite modules of one class."""
+    stacks: list[list[str]] = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList | nn.Sequential):
+            prefix = f"{name}." if name else ""
+            children = dict(module.named_children())
+            kinds = {type(child) for child in children.values()}
+            composite = all(any(True for _ in child.children()) for child in children.values())
+            if len(children) >= 2 and len(kinds) == 1 and composite:
+                stacks.append([f"{prefix}{child}" for child in children])
+    return max(stacks, key=len, default=[])
+
+
+def _called(model: nn.Module, layers: Sequence[str], inputs: Tensor) -> list[str]:
+    """Return those of `layers` that a forward pass calls, in the order in which it does."""
+    called: list[str] = []
+    hooks = [
+        model.get_submodule(layer).register_forward_hook(lambda m, i, o, layer=layer: called.append(layer))
+        for layer in layers
+    ]
+    try:
+        with ForwardPass(model).undisturbed():
+            model(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(dict.fromkeys(called))
+
+
+def _first_tensor(value: object) -> Tensor:
+    while isinstance(value, tuple | list):
+        value = value[0]
+    assert isinstance(value, Tensor)
+    return value

@@ -1,0 +1,154 @@
+"""What a probe is: one measured quantity, declared beforehand and measured on the device."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.trace import Quantity
+
+__all__ = ["Batches", "Buffer", "Columns", "Moment", "Probe", "Subject", "dtype_name"]
+
+Columns = dict[str, npt.NDArray[np.generic]]
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The training run that is measured, as probes see it before the first update.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In the state of step 0.
+    parameters : dict of str to Tensor
+        The trainable parameters by name.
+    last_layer : str
+        Name of the module that makes the logits.
+    feature_layers : sequence of str
+        Names of the modules whose outputs are features.
+    loss_function : callable
+        ``loss_function(logits, targets)``, the mean loss of a batch as a scalar tensor.
+    probe_inputs : Tensor or None
+        The fixed batch on which features are compared.
+    train_data, val_data : iterable of (inputs, targets) or None
+        The whole sets, in batches.
+    """
+
+    model: nn.Module
+    parameters: dict[str, Tensor]
+    last_layer: str
+    feature_layers: Sequence[str]
+    loss_function: Callable[[Tensor, Tensor], Tensor]
+    probe_inputs: Tensor | None
+    train_data: Batches | None
+    val_data: Batches | None
+
+    @property
+    def last_layer_parameters(self) -> list[str]:
+        """Names of the parameters of the last layer: its weight first, then its bias if it has one."""
+        prefix = f"{self.last_layer}." if self.last_layer else ""
+        names = [name for name in self.parameters if name.startswith(prefix)]
+        return sorted(names, key=lambda name: name != f"{prefix}weight")
+
+
+@dataclass(slots=True)
+class Moment:
+    """State `step` of the run and the update that starts from it, as probes see it while they measure.
+
+    The batch is None where no update starts: at the state after the last one.
+    """
+
+    step: int = 0
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    targets: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Space on the device for one measured value per row.
+
+    Parameters
+    ----------
+    name : str
+        Name of the quantity that it holds, or of what :meth:`Probe.derive` makes quantities of.
+    shape : tuple of int
+        Shape of one row's value.
+    dtype : torch.dtype
+        Of the values.
+    """
+
+    name: str
+    shape: tuple[int, ...] = ()
+    dtype: torch.dtype = torch.float64
+
+
+class Probe(ABC):
+    """One measured quantity, or a few that share their work. Subclass it in a file of its own.
+
+    A probe declares beforehand what it writes, and measures into slots of preallocated device buffers. Nothing in
+    :meth:`measure` may wait for the device: no ``.item()``, no boolean indexing, no copy to the host.
+
+    Parameters
+    ----------
+    every : Schedule, optional
+        When to measure; the default is the probe's `default_schedule`.
+    """
+
+    name: ClassVar[str]
+    """The name by which ``Recorder(probes=[...])`` finds it."""
+
+    default_schedule: ClassVar[Schedule] = Every(1)
+
+    cost: ClassVar[str]
+    """What one measurement costs, in words."""
+
+    source: ClassVar[str]
+    """Where the quantity is defined: paper, equation or figure."""
+
+    needs_batch: ClassVar[bool] = False
+    """True for what belongs to an update, and so has no value at the state after the last one."""
+
+    spans_update: ClassVar[bool] = False
+    """True for what compares state t with state t+1: then :meth:`begin` sees t and :meth:`measure` sees t+1."""
+
+    def __init__(self, every: Schedule | None = None) -> None:
+        self.every = every or self.default_schedule
+
+    @abstractmethod
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        """Prepare for a run; declare the buffers that are measured into and the quantities that are written."""
+
+    def begin(self, moment: Moment) -> None:  # noqa: B027
+        """Keep what is needed of state t; only called if `spans_update`."""
+
+    @abstractmethod
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        """Write this step's values into `slots`, one for each buffer, on the device and without waiting for it."""
+
+    def settle(self, buffers: Sequence[Tensor]) -> None:  # noqa: B027
+        """Compute on the device, for a block of rows at once, what :meth:`measure` has put off."""
+
+    def derive(self, measured: Columns) -> Columns:
+        """Make the quantities of the buffers' rows, on the host; by default they are the same."""
+        return measured
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Return NumPy's name of a torch dtype that NumPy has.
+
+    Examples
+    --------
+    >>> dtype_name(torch.float32)
+    'float32'
+    """
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,48 @@
+"""How far the parameters have turned away from their initialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.trace import Quantity
+
+
+class CosineDistance(Probe):
+    """1 − cos(w_t, w_0), for the last layer (classifier) and for all other parameters (representation).
+
+    Computed in float64, from the parameters that the recorder first saw.
+
+    References
+    ----------
+    Thilak et al. 2022, appendix B.1, arXiv 2206.04817.
+    """
+
+    name = "cosine_distance"
+    default_schedule = Every(100)
+    cost = "a few passes over the parameters in float64, and one copy of them kept"
+    source = "arXiv 2206.04817, appendix B.1"
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        last = subject.last_layer_parameters
+        classifier = [p for name, p in subject.parameters.items() if name in last]
+        representation = [p for name, p in subject.parameters.items() if name not in last]
+        self._parts = [(part, _flat(part)) for part in (representation, classifier) if part]
+        kinds = ["representation", "classifier"] if representation else ["classifier"]
+        quantities = [
+            Quantity(f"cosine_distance_{kind}", "", f"1 - cos(w_t, w_0) of the {kind} parameters") for kind in kinds
+        ]
+        return [Buffer(quantity.name) for quantity in quantities], quantities
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        for slot, (part, initial) in zip(slots, self._parts, strict=True):
+            cosine = torch.nn.functional.cosine_similarity(_flat(part), initial, dim=0, eps=0.0)
+            slot.copy_((1 - cosine).clamp_(min=0))
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([t.detach().to(torch.float64).flatten() for t in tensors])

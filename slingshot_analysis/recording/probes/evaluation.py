@@ -1,0 +1,67 @@
+"""Loss, accuracy and errors on the whole training and validation sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.classification import count_errors, float64_loss
+from slingshot_analysis.recording.model import ForwardPass, random_states_kept
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.trace import Quantity
+
+
+class Evaluation(Probe):
+    """`train_*` and `val_*`: mean loss, accuracy and misclassified samples, each over a whole set.
+
+    The model runs in evaluation mode, in its own dtype; cross-entropy is computed from
+    the logits in float64 and without cancellation.
+
+    References
+    ----------
+    Thilak et al. 2022, Figure 1, arXiv 2206.04817.
+    """
+
+    name = "evaluation"
+    default_schedule = Every(500)
+    cost = "one forward pass of the training and validation sets"
+    source = "arXiv 2206.04817, Figure 1"
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        sets = {"train": subject.train_data, "val": subject.val_data}
+        self._sets = {name: batches for name, batches in sets.items() if batches is not None}
+        if not self._sets:
+            raise InputError("evaluation needs train_data= or val_data=, or leave it out of Recorder(probes=[...])")
+        self._forward = ForwardPass(subject.model)
+        self._loss_function = subject.loss_function
+        words = {"train": "training", "val": "validation"}
+        quantities = [
+            quantity
+            for name in self._sets
+            for quantity in (
+                Quantity(f"{name}_loss", "nat", f"mean loss of the whole {words[name]} set, in float64"),
+                Quantity(f"{name}_errors", "samples", f"misclassified samples of the {words[name]} set", dtype="int64"),
+                Quantity(f"{name}_accuracy", "", f"share of the {words[name]} set that is classified correctly"),
+            )
+        ]
+        dtypes = {"float64": torch.float64, "int64": torch.int64}
+        return [Buffer(quantity.name, (), dtypes[quantity.dtype]) for quantity in quantities], quantities
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        with self._forward.undisturbed(), random_states_kept():
+            for i, batches in enumerate(self._sets.values()):
+                loss, errors, accuracy = (slot.zero_() for slot in slots[3 * i : 3 * i + 3])
+                samples = torch.zeros_like(errors)
+                for inputs, targets in batches:
+                    inputs, targets = inputs.to(loss.device), targets.to(loss.device)
+                    logits = self._forward.model(inputs)
+                    counted = (targets >= 0).sum()
+                    loss.add_(float64_loss(self._loss_function, logits, targets) * counted)
+                    errors.add_(count_errors(logits, targets).sum())
+                    samples.add_(counted)
+                loss.div_(samples)
+                torch.sub(1, errors / samples, out=accuracy)

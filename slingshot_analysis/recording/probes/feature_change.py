@@ -1,0 +1,56 @@
+"""Change of the features by one update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.model import ForwardPass
+from slingshot_analysis.recording.norms import norm_dtype, tensor_norms
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.signal import Axis
+from slingshot_analysis.trace import Quantity
+
+
+class FeatureChange(Probe):
+    """`feature_change`: ‖h_{t+1} − h_t‖ / ‖h_t‖ of each layer's output h on a fixed probe batch, at t.
+
+    The norm runs over the whole batch; the two states are always consecutive. The model runs in evaluation mode.
+
+    References
+    ----------
+    Thilak et al. 2022, Figure 2e, arXiv 2206.04817.
+    """
+
+    name = "feature_change"
+    default_schedule = Every(10)
+    cost = "two forward passes of the probe batch"
+    source = "arXiv 2206.04817, Figure 2e"
+    spans_update = True
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        if subject.probe_inputs is None or not subject.feature_layers:
+            raise InputError(
+                "feature_change needs inputs and layers: pass train_data= or probe_inputs=, and feature_layers= "
+                "where no layer was found, or leave it out of Recorder(probes=[...])"
+            )
+        self._inputs = subject.probe_inputs
+        self._forward = ForwardPass(subject.model, subject.feature_layers)
+        self._dtype = norm_dtype(self._forward.features(self._inputs))
+        axis = Axis("layer", subject.feature_layers)
+        description = "change of the features by the update from this step, relative to their norm"
+        quantity = Quantity("feature_change", "", description, (axis,), dtype_name(self._dtype))
+        return [Buffer(quantity.name, (len(axis.labels),), self._dtype)], [quantity]
+
+    def begin(self, moment: Moment) -> None:
+        self._before = self._forward.features(self._inputs)
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        before = torch.stack(tensor_norms(self._before, self._dtype))
+        torch._foreach_sub_(self._before, self._forward.features(self._inputs))
+        change = torch.stack(tensor_norms(self._before, self._dtype))
+        torch.div(change, before, out=slots[0])

@@ -1,0 +1,71 @@
+"""What a trace has to say about the program and the machine that made it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+__all__ = ["provenance"]
+
+
+def provenance(device: torch.device) -> dict[str, str | int | bool]:
+    """Return the attributes of a trace that describe the environment.
+
+    Parameters
+    ----------
+    device : torch.device
+        The device that trains.
+
+    Returns
+    -------
+    dict
+        `device`, `threads`, `cpu_kernels`, `flush_denormal`, `libraries` (JSON), `command` and, within a git
+        checkout, `git_revision` of the working directory, marked ``-dirty`` where files differ from it.
+    """
+    attributes: dict[str, str | int | bool] = {
+        "device": f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device),
+        "threads": torch.get_num_threads(),
+        "cpu_kernels": torch.backends.cpu.get_cpu_capability(),
+        "flush_denormal": flushes_denormals(),
+        "libraries": json.dumps(_library_versions()),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+    revision = _git_revision()
+    return attributes | ({"git_revision": revision} if revision else {})
+
+
+def flushes_denormals() -> bool:
+    """Return whether this thread's CPU arithmetic flushes denormal numbers to zero."""
+    smallest_normal = torch.tensor([torch.finfo(torch.float32).tiny])
+    return not bool((smallest_normal / 2).any())
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in ("slingshot-analysis", "torch", "numpy", "h5py"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git_revision() -> str | None:
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

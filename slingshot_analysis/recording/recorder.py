@@ -1,0 +1,284 @@
+"""The Recorder: one call per update of anybody's PyTorch loop writes a dense trace."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.recording.classification import cross_entropy
+from slingshot_analysis.recording.model import ForwardPass, find_feature_layers, find_last_layer, random_states_kept
+from slingshot_analysis.recording.probe import Batches, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.probes import PROBES
+from slingshot_analysis.recording.provenance import provenance
+from slingshot_analysis.recording.schedule import Schedule
+from slingshot_analysis.recording.table import Table
+from slingshot_analysis.trace import TraceWriter
+
+__all__ = ["Recorder"]
+
+FLUSH_SECONDS = 2.0
+PROBE_SAMPLES = 64
+EVALUATION_SAMPLES = 1000
+
+Data = tuple[Tensor, Tensor] | Batches
+
+
+class Recorder:
+    """Record a training run into a trace file while it trains.
+
+    Call :meth:`update` once per update, between ``loss.backward()`` and ``optimizer.step()``. Recording never
+    changes training: modes, gradients and random states are left as they were, and the weights stay bit-identical.
+    Values are measured on the device of the parameters and reach the host once per block of 512 rows or 2 s.
+
+    Parameters
+    ----------
+    path : path-like
+        The HDF5 file to write; its folder is created.
+    model : nn.Module
+        The model, in the state of step 0 and on its device; all parameters on one device.
+    optimizer : torch.optim.Optimizer
+        Its class and hyperparameters go into the trace.
+    train_data, val_data : (inputs, targets) pair of tensors, or iterable of such pairs, optional
+        The whole sets, for the losses and accuracies on them. An iterable, such as a DataLoader without shuffling,
+        is run through once per evaluation: give the recorder one of its own.
+    probe_inputs : Tensor, optional
+        The fixed batch on which features are compared; by default the first 64 training inputs.
+    probes : iterable of str or Probe, optional
+        What to record, as names of ``slingshot_analysis.recording.PROBES`` or as values such as
+        ``Norms(every=Every(5))``; by default all that the given data allow.
+    last_layer : str, optional
+        Name of the module that makes the logits, where the guess (the last called of those with a trainable weight
+        matrix) is wrong. The trace says which it was.
+    feature_layers : sequence of str, optional
+        Modules whose outputs are features; by default the blocks, or else the activations, and the input of the
+        last layer.
+    loss_function : callable, optional
+        ``loss_function(logits, targets)``, the mean loss over a batch; by default cross-entropy.
+    setup : str, optional
+        Name of the experiment.
+    config : mapping, optional
+        The whole resolved configuration; must be convertible to JSON.
+    seed : int, optional
+        The seed of the run.
+    loss_dtype : torch.dtype, optional
+        Dtype in which training computes the loss; by default that of the model.
+    overwrite : bool, optional
+        Replace an existing file.
+
+    Raises
+    ------
+    InputError
+        If the file exists, a name is unknown, or the model has no trainable parameter.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from slingshot_analysis import Recorder, open_trace
+    >>> _ = torch.manual_seed(0)
+    >>> inputs, targets = torch.randn(64, 10), torch.randint(0, 2, (64,))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(10, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+    >>> optimizer = torch.optim.Adam(model.parameters())
+    >>> path = f"{tempfile.mkdtemp()}/run.h5"
+    >>> with Recorder(path, model, optimizer, train_data=(inputs, targets)) as recorder:
+    ...     for _ in range(20):
+    ...         logits = model(inputs)
+    ...         loss = torch.nn.functional.cross_entropy(logits, targets)
+    ...         optimizer.zero_grad()
+    ...         loss.backward()
+    ...         recorder.update(loss, logits, targets)
+    ...         optimizer.step()
+    >>> open_trace(path)["last_layer_norm"]
+    Signal('last_layer_norm', 20 rows, steps 0 to 19)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        train_data: Data | None = None,
+        val_data: Data | None = None,
+        probe_inputs: Tensor | None = None,
+        probes: Iterable[str | Probe] | None = None,
+        last_layer: str | None = None,
+        feature_layers: Sequence[str] | None = None,
+        loss_function: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+        setup: str = "",
+        config: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        loss_dtype: torch.dtype | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        model = getattr(model, "_orig_mod", model)
+        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not parameters:
+            raise InputError("the model has no trainable parameter to record")
+        devices = {p.device for p in parameters.values()}
+        if len(devices) > 1:
+            raise InputError(f"the parameters are on several devices ({devices}); the recorder needs them on one")
+        device = devices.pop()
+        train, val = _batches(train_data, device), _batches(val_data, device)
+        with random_states_kept(), ForwardPass(model).undisturbed():
+            if probe_inputs is None and train is not None:
+                probe_inputs = next(iter(train))[0][:PROBE_SAMPLES]
+            if probe_inputs is not None:
+                probe_inputs = probe_inputs.to(device)
+            last = find_last_layer(model, probe_inputs, last_layer)
+            layers = find_feature_layers(model, last, probe_inputs, feature_layers) if probe_inputs is not None else []
+            subject = Subject(model, parameters, last, layers, loss_function, probe_inputs, train, val)
+            self._tables = [
+                Table(schedule, chosen, subject) for schedule, chosen in _by_schedule(_choose(probes, subject)).items()
+            ]
+        dtype = next(iter(parameters.values())).dtype
+        attributes = provenance(device) | {
+            "config": json.dumps({"optimizer": _describe(optimizer), **(config or {})}),
+            "dtype": dtype_name(dtype),
+            "loss_dtype": dtype_name(loss_dtype or dtype),
+            "last_layer": last,
+        }
+        attributes |= {"setup": setup} if setup else {}
+        attributes |= {"seed": seed} if seed is not None else {}
+        self._writer = TraceWriter(path, [t.group for t in self._tables], attributes, overwrite=overwrite)
+        self._moment = Moment()
+        self._flushed = time.monotonic()
+        self._closed = False
+        self.path = Path(path)
+        self.step = 0
+        """Updates seen so far."""
+
+    def update(self, loss: Tensor | None = None, logits: Tensor | None = None, targets: Tensor | None = None) -> None:
+        """Record the state before this update and the update itself.
+
+        Parameters
+        ----------
+        loss : () Tensor, optional
+            The loss of the batch, as it was differentiated.
+        logits : (..., classes) Tensor, optional
+            What the model said of the batch.
+        targets : (...) integer Tensor, optional
+            Class of each sample of the batch.
+
+        Raises
+        ------
+        InputError
+            If a probe needs what was not given, or there is no gradient yet.
+        """
+        moment = self._moment
+        moment.step, moment.loss, moment.logits, moment.targets = self.step, loss, logits, targets
+        with torch.no_grad():
+            self._complete_and_send()
+            for table in self._tables:
+                if table.next_due == self.step:
+                    table.measure(moment)
+        moment.loss = moment.logits = moment.targets = None
+        self.step += 1
+
+    def _complete_and_send(self) -> None:
+        now = time.monotonic()
+        flush = now - self._flushed > FLUSH_SECONDS
+        for table in self._tables:
+            if table.is_open:
+                table.complete(self._moment)
+            if flush or table.is_full:
+                table.send(self._writer)
+        if flush:
+            self._writer.flush()
+            self._flushed = now
+
+    @property
+    def latest(self) -> dict[str, float]:
+        """The last values of each scalar quantity that have reached the host."""
+        return {name: value for table in self._tables for name, value in table.latest.items()}
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(finished=kind is None)
+
+    @torch.no_grad()
+    def close(self, *, finished: bool = True) -> None:
+        """Write what is left and close the file. Closing twice does nothing.
+
+        Parameters
+        ----------
+        finished : bool, optional
+            Whether training came to its end: then the state after the last update is measured too, by the probes
+            that need no batch, and the trace is marked as finished.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if finished:
+                self._moment.step = self.step
+                self._complete_and_send()
+                for table in self._tables:
+                    if table.is_of_states and self.step:
+                        table.measure(self._moment)
+            for table in self._tables:
+                table.send(self._writer)
+                table.receive(self._writer)
+        finally:
+            self._writer.close(finished=finished)
+
+
+def _choose(probes: Iterable[str | Probe] | None, subject: Subject) -> list[Probe]:
+    if probes is None:
+        probes = [
+            name
+            for name in PROBES
+            if not (name == "feature_change" and not subject.feature_layers)
+            and not (name == "evaluation" and subject.train_data is None and subject.val_data is None)
+        ]
+    chosen = []
+    for probe in probes:
+        if isinstance(probe, str):
+            if probe not in PROBES:
+                raise unknown_name("probe", probe, PROBES)
+            probe = PROBES[probe]()
+        chosen.append(probe)
+    if not chosen:
+        raise InputError("probes is empty: name at least one")
+    return chosen
+
+
+def _by_schedule(probes: Iterable[Probe]) -> dict[Schedule, list[Probe]]:
+    tables: dict[Schedule, list[Probe]] = {}
+    for probe in probes:
+        tables.setdefault(probe.every, []).append(probe)
+    return tables
+
+
+def _batches(data: Data | None, device: torch.device) -> Batches | None:
+    """Return `data` as something that can be iterated over again and again."""
+    if data is None:
+        return None
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor) and isinstance(data[1], Tensor):
+        inputs, targets = (part.to(device) for part in data)
+        if len(inputs) != len(targets) or not len(inputs):
+            raise InputError(f"data of {len(inputs)} inputs and {len(targets)} targets: give as many, and at least one")
+        return list(zip(torch.split(inputs, EVALUATION_SAMPLES), torch.split(targets, EVALUATION_SAMPLES), strict=True))
+    if isinstance(data, Iterator):
+        raise InputError("train_data and val_data are read many times: give a pair of tensors or a DataLoader")
+    return data
+
+
+def _describe(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return class and hyperparameters of an optimizer, those of its first parameter group."""
+    group = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+    plain = {
+        name: v if isinstance(v, bool | int | float | str | tuple | type(None)) else str(v) for name, v in group.items()
+    }
+    return {"class": type(optimizer).__name__, **plain}

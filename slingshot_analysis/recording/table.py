@@ -1,0 +1,129 @@
+"""The device buffer of one cadence: rows are filled on the device and reach the host once per block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Schedule
+from slingshot_analysis.trace import Group, Quantity, TraceWriter
+from slingshot_analysis.trace.schema import CHUNK_ROWS
+
+__all__ = ["Table"]
+
+
+class Table:
+    """The probes that share a schedule, and the rows that they have measured since the last block.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        When a row is due.
+    probes : sequence of Probe
+        What makes up a row.
+    subject : Subject
+        The run; its parameters' device holds the buffers.
+    """
+
+    def __init__(self, schedule: Schedule, probes: Sequence[Probe], subject: Subject) -> None:
+        self._schedule = schedule
+        self._probes = probes
+        device = next(iter(subject.parameters.values())).device
+        self._on_gpu = device.type == "cuda"
+        quantities: list[Quantity] = []
+        self._buffers: list[dict[str, Tensor]] = []
+        self._slots: list[list[Sequence[Tensor]]] = []
+        for probe in probes:
+            buffers, written = probe.attach(subject)
+            quantities += written
+            columns = {buffer.name: _rows(buffer, device) for buffer in buffers}
+            self._buffers.append(columns)
+            self._slots.append(list(zip(*(column.unbind(0) for column in columns.values()), strict=True)))
+        self._host = [{n: _pinned(c) if self._on_gpu else c for n, c in columns.items()} for columns in self._buffers]
+        self._arriving: tuple[npt.NDArray[np.int64], torch.cuda.Event] | None = None
+
+        self.group = Group(schedule.slug, tuple(quantities), str(schedule))
+        self._instant = [(probe, i) for i, probe in enumerate(probes) if not probe.spans_update]
+        self._spanning = [(probe, i) for i, probe in enumerate(probes) if probe.spans_update]
+        self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
+        self.next_due = schedule.next(0)
+        self.is_open = False
+        self.latest: dict[str, float] = {}
+
+        self._steps = np.empty(CHUNK_ROWS, dtype=np.int64)
+        self._rows = 0
+        self._rows_sent = 0
+
+    def measure(self, moment: Moment) -> None:
+        """Measure a row. If a probe spans the update, the row stays open until :meth:`complete`."""
+        row = self._rows
+        self._steps[row] = moment.step
+        for probe, i in self._instant:
+            probe.measure(moment, self._slots[i][row])
+        for probe, _ in self._spanning:
+            probe.begin(moment)
+        if self._spanning:
+            self.is_open = True
+        else:
+            self._rows = row + 1
+        self.next_due = self._schedule.next(moment.step + 1)
+
+    def complete(self, moment: Moment) -> None:
+        """Measure what spans the update that has led to this moment, in the open row."""
+        for probe, i in self._spanning:
+            probe.measure(moment, self._slots[i][self._rows])
+        self.is_open = False
+        self._rows += 1
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the rows fill a block of the file."""
+        return self._rows_sent % CHUNK_ROWS + self._rows >= CHUNK_ROWS
+
+    def send(self, writer: TraceWriter) -> None:
+        """Send the rows to the file. On a GPU their copy is only started; it is written at the next call."""
+        self.receive(writer)
+        steps = self._steps[: self._rows].copy()
+        self._rows_sent += self._rows
+        self._rows = 0
+        if not len(steps):
+            return
+        for probe, columns in zip(self._probes, self._buffers, strict=True):
+            probe.settle([column[: len(steps)] for column in columns.values()])
+        if self._on_gpu:
+            for host, columns in zip(self._host, self._buffers, strict=True):
+                for name, column in columns.items():
+                    host[name][: len(steps)].copy_(column[: len(steps)], non_blocking=True)
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event.record()
+            self._arriving = steps, event
+        else:
+            self._write(writer, steps)
+
+    def receive(self, writer: TraceWriter) -> None:
+        """Write the rows whose copy from the GPU was started by the last :meth:`send`."""
+        if self._arriving is not None:
+            steps, event = self._arriving
+            event.synchronize()
+            self._write(writer, steps)
+            self._arriving = None
+
+    def _write(self, writer: TraceWriter, steps: npt.NDArray[np.int64]) -> None:
+        values: Columns = {}
+        for probe, host in zip(self._probes, self._host, strict=True):
+            values |= probe.derive({name: column[: len(steps)].numpy() for name, column in host.items()})
+        writer.append(self.group.name, steps, **values)
+        self.latest = {name: float(column[-1]) for name, column in values.items() if column.ndim == 1}
+
+
+def _rows(buffer: Buffer, device: torch.device) -> Tensor:
+    return torch.zeros((CHUNK_ROWS, *buffer.shape), dtype=buffer.dtype, device=device)
+
+
+def _pinned(buffer: Tensor) -> Tensor:
+    return torch.empty_like(buffer, device="cpu", pin_memory=True)

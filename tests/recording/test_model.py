@@ -1,0 +1,81 @@
+import pytest
+import torch
+from torch import nn
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.model import ForwardPass, find_feature_layers, find_last_layer
+
+
+class HeadFirst(nn.Module):
+    """The module that makes the logits is registered first."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+        self.body = nn.Sequential(nn.Linear(4, 8), nn.ReLU())
+
+    def forward(self, x):
+        return self.head(self.body(x) * 2)
+
+
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(10, 8)
+        self.blocks = nn.ModuleList([nn.TransformerEncoderLayer(8, 2, 16, batch_first=True) for _ in range(3)])
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.embed(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def test_last_layer_is_the_one_called_last():
+    inputs = torch.zeros(2, 4)
+    assert find_last_layer(mlp(), inputs) == "2"
+    assert find_last_layer(HeadFirst(), inputs) == "head"
+    assert find_last_layer(HeadFirst(), None) == "body.0"
+    assert find_last_layer(HeadFirst(), None, "head") == "head"
+    assert find_last_layer(nn.Linear(4, 2), inputs) == ""
+
+
+def test_last_layer_has_to_be_there():
+    with pytest.raises(InputError, match="did you mean 'head'"):
+        find_last_layer(HeadFirst(), None, "heat")
+    with pytest.raises(InputError, match="last_layer="):
+        find_last_layer(nn.BatchNorm1d(4), None)
+
+
+def test_feature_layers():
+    inputs = torch.ones(2, 4)
+    assert find_feature_layers(mlp(), "2", inputs) == ["1"]
+    assert find_feature_layers(HeadFirst(), "head", inputs) == ["body.1", "head:input"]
+    tokens = torch.zeros(2, 5, dtype=torch.long)
+    blocks = ["blocks.0", "blocks.1", "blocks.2", "head:input"]
+    assert find_feature_layers(Transformer().eval(), "head", tokens) == blocks
+    assert find_feature_layers(nn.Linear(4, 2), "", inputs) == [":input"]
+    with pytest.raises(InputError, match="unknown feature layer"):
+        find_feature_layers(mlp(), "2", inputs, ["7"])
+
+
+def test_features_are_outputs_and_inputs():
+    model, inputs = HeadFirst(), torch.randn(5, 4)
+    body, into_head = ForwardPass(model, ["body.1", "head:input"]).features(inputs)
+    assert torch.equal(body, model.body(inputs))
+    assert torch.equal(into_head, 2 * model.body(inputs))
+    assert not body.requires_grad
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_layer_that_is_never_called_is_an_error():
+    model = HeadFirst()
+    model.spare = nn.Linear(1, 1)
+    with pytest.raises(InputError, match="never calls"):
+        ForwardPass(model, ["spare"]).features(torch.zeros(1, 4))

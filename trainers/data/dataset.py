@@ -1,0 +1,45 @@
+"""What every data set gives to the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A training set, a validation set, and the number of classes.
+
+    Parameters
+    ----------
+    train_inputs, val_inputs : (n, ...) Tensor
+        One row per sample.
+    train_targets, val_targets : (n,) int64 Tensor
+        Class of each sample.
+    classes : int
+        Number of classes.
+    """
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    val_inputs: Tensor
+    val_targets: Tensor
+    classes: int
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Dataset:
+        """Return the data on `device`, floating-point inputs in `dtype`."""
+
+        def inputs(x: Tensor) -> Tensor:
+            return x.to(device, dtype if x.is_floating_point() else x.dtype)
+
+        return Dataset(
+            inputs(self.train_inputs),
+            self.train_targets.to(device),
+            inputs(self.val_inputs),
+            self.val_targets.to(device),
+            self.classes,
+        )

@@ -1,0 +1,84 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording import Recorder
+from trainers.data.dataset import Dataset
+from trainers.setup import Setup
+
+__all__ = ["Run", "train"]
+
+
+class Run:
+    """A setup brought to life on a device: data, model, optimizer and the order of batches.
+
+    One seed gives three independent random states (data, initialisation, batch order), all drawn on the CPU, so
+    that a run starts alike on every device.
+
+    Parameters
+    ----------
+    setup : Setup
+        What to train.
+    device : torch.device
+        Where to train.
+    """
+
+    def __init__(self, setup: Setup, device: torch.device) -> None:
+        seeds = np.random.SeedSequence(setup.seed).spawn(3)
+        data_seed, model_seed, order_seed = (int(seed.generate_state(1)[0]) for seed in seeds)
+        self.setup = setup
+        data = setup.data.make(torch.Generator().manual_seed(data_seed))
+        if setup.batch_size > len(data.train_inputs):
+            raise InputError(
+                f"batch_size is {setup.batch_size} but there are only {len(data.train_inputs)} training samples"
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(model_seed)
+            model = setup.model.build(data)
+        self.data: Dataset = data.to(device, setup.torch_dtype)
+        self.model: nn.Module = model.to(device, setup.torch_dtype)
+        self.optimizer = setup.optimizer.build(self.model.parameters())
+        self._order = torch.Generator().manual_seed(order_seed)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the indices of one batch after another: each epoch in a new order, without its incomplete batch."""
+        samples, size = len(self.data.train_inputs), self.setup.batch_size
+        while True:
+            order = torch.randperm(samples, generator=self._order)[: samples - samples % size]
+            yield from order.to(self.data.train_inputs.device, non_blocking=True).split(size)
+
+
+def train(run: Run, recorder: Recorder | None = None, after_update: Callable[[int], None] | None = None) -> None:
+    """Train for the setup's number of updates.
+
+    Parameters
+    ----------
+    run : Run
+        Changed in place.
+    recorder : Recorder, optional
+        Called once per update, between backward pass and optimizer step.
+    after_update : callable, optional
+        Called with the number of updates done, after each.
+    """
+    data, model, optimizer = run.data, run.model, run.optimizer
+    loss_dtype = run.setup.torch_loss_dtype
+    model.train()
+    for step, batch in zip(range(run.setup.steps), run.batches(), strict=False):
+        targets = data.train_targets[batch]
+        logits = model(data.train_inputs[batch])
+        loss = cross_entropy(logits.to(loss_dtype), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        if recorder:
+            recorder.update(loss, logits, targets)
+        optimizer.step()
+        if after_update:
+            after_update(step + 1)

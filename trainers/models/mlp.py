@@ -1,0 +1,49 @@
+"""Multi-layer perceptrons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import nn
+
+from slingshot_analysis.errors import InputError
+from trainers.data.dataset import Dataset
+
+__all__ = ["MLP"]
+
+
+@dataclass(frozen=True)
+class MLP:
+    """`layers` linear layers with ReLU between them, biases included, initialised as PyTorch does by default.
+
+    Parameters
+    ----------
+    layers : int
+        Number of linear layers, the last of which makes the logits.
+    width : int
+        Units of each hidden layer.
+
+    Examples
+    --------
+    >>> from trainers.data.parity import SparseParity
+    >>> import torch
+    >>> data = SparseParity(train=1, val=1).make(torch.Generator())
+    >>> sum(p.numel() for p in MLP(layers=3, width=128).build(data).parameters())
+    23298
+    """
+
+    layers: int = 3
+    width: int = 128
+
+    def __post_init__(self) -> None:
+        if self.layers < 1 or self.width < 1:
+            raise InputError(f"an MLP needs at least one layer and one unit, got {self!r}")
+
+    def build(self, data: Dataset) -> nn.Module:
+        """Make the module for the inputs and classes of `data`."""
+        widths = [data.train_inputs[0].numel(), *[self.width] * (self.layers - 1), data.classes]
+        modules: list[nn.Module] = []
+        for fan_in, fan_out in pairwise(widths):
+            modules += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+        return nn.Sequential(*modules[:-1])

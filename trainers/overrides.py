@@ -1,0 +1,64 @@
+"""Change one field of a setup by its dotted name: what ``--set optimizer.eps=1e-7`` does."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from slingshot_analysis.errors import InputError, unknown_name
+from trainers.setup import Setup, flatten
+
+__all__ = ["override_all"]
+
+Value = TypeVar("Value")
+
+
+def override_all(setup: Setup, assignments: Iterable[str]) -> Setup:
+    """Return the setup with each ``key=value`` of `assignments` applied.
+
+    Raises
+    ------
+    InputError
+        If an assignment has no ``=``, names no field, or its value does not fit the field's type.
+
+    Examples
+    --------
+    >>> from trainers.setups import find_setup
+    >>> override_all(find_setup("parity_3_50"), ["optimizer.eps=1e-7"]).optimizer
+    Adam(lr=0.004, betas=(0.9, 0.999), eps=1e-07)
+    """
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator:
+            raise InputError(f"--set {assignment}: write it as key=value, such as optimizer.eps=1e-7")
+        names = flatten(setup)
+        if key not in names:
+            raise unknown_name("key", key, names, where=f"--set {assignment}")
+        try:
+            setup = override(setup, key.split("."), text)
+        except ValueError as error:
+            raise InputError(f"--set {assignment}: {error}") from None
+    return setup
+
+
+def override(value: Value, path: Sequence[str], text: str) -> Value:
+    """Return a nested frozen dataclass with the field at `path` parsed from `text`."""
+    name, *rest = path
+    if rest:
+        new = override(getattr(value, name), rest, text)
+    else:
+        new = _parse(get_type_hints(type(value))[name], text)
+    return dataclasses.replace(value, **{name: new})  # type: ignore[type-var]
+
+
+def _parse(kind: Any, text: str) -> Any:
+    if get_origin(kind) is tuple:
+        kinds, parts = get_args(kind), text.strip("()").split(",")
+        if len(parts) != len(kinds):
+            raise ValueError(f"{len(kinds)} numbers are needed, separated by commas")
+        return tuple(_parse(k, part.strip()) for k, part in zip(kinds, parts, strict=True))
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"not a valid {kind.__name__}") from None

@@ -1,0 +1,131 @@
+"""A setup: one experiment of the paper as a value."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from slingshot_analysis.errors import InputError
+from trainers.data.dataset import Dataset
+
+__all__ = ["DTYPES", "DataConfig", "ModelConfig", "OptimizerConfig", "Setup", "flatten", "resolved"]
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class DataConfig(Protocol):
+    """A data set as a value."""
+
+    def make(self, generator: torch.Generator) -> Dataset:
+        """Draw the data."""
+
+
+class ModelConfig(Protocol):
+    """A network as a value."""
+
+    def build(self, data: Dataset) -> nn.Module:
+        """Make the module for the inputs and classes of `data`."""
+
+
+class OptimizerConfig(Protocol):
+    """An optimizer as a value."""
+
+    def build(self, parameters: Any) -> torch.optim.Optimizer:
+        """Make the optimizer of `parameters`."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One experiment: what is trained, on what, and how.
+
+    Parameters
+    ----------
+    name : str
+        The name on the command line.
+    title : str
+        The experiment in a few words.
+    figures : str
+        Where the paper (Thilak et al. 2022, arXiv 2206.04817) shows it.
+    data, model, optimizer
+        Frozen values that make the data, the network and the optimizer.
+    batch_size : int, samples
+        Samples of an update. Each epoch visits the training set in a new order and drops the incomplete batch.
+    steps : int, updates
+        Length of the run.
+    seed : int
+        Root of the random states for data, initialisation and batch order.
+    dtype : {"float32", "float64"}
+        Of parameters and inputs.
+    loss_dtype : {"same", "float32", "float64"}
+        To which the logits are cast for the loss; "same" is `dtype`.
+    """
+
+    name: str = field(metadata={"fixed": True})
+    title: str = field(metadata={"fixed": True})
+    figures: str = field(metadata={"fixed": True})
+    data: DataConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    batch_size: int
+    steps: int
+    seed: int
+    dtype: str = "float32"
+    loss_dtype: str = "same"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise InputError(f"dtype is {self.dtype!r}; allowed: {', '.join(DTYPES)}")
+        if self.loss_dtype not in ("same", *DTYPES):
+            raise InputError(f"loss_dtype is {self.loss_dtype!r}; allowed: same, {', '.join(DTYPES)}")
+        if self.steps < 1 or self.batch_size < 1 or self.seed < 0:
+            raise InputError(
+                f"steps and batch_size must be at least 1 and seed at least 0, "
+                f"got {self.steps}, {self.batch_size} and {self.seed}"
+            )
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """Of parameters and inputs."""
+        return DTYPES[self.dtype]
+
+    @property
+    def torch_loss_dtype(self) -> torch.dtype:
+        """Of the logits in the loss."""
+        return DTYPES[self.dtype if self.loss_dtype == "same" else self.loss_dtype]
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the fields of a nested dataclass by dotted name, without the fixed ones of a setup.
+
+    Examples
+    --------
+    >>> from trainers.optimizers import Adam
+    >>> flatten(Adam(lr=0.004))
+    {'lr': 0.004, 'betas': (0.9, 0.999), 'eps': 1e-08}
+    """
+    fields: dict[str, Any] = {}
+    for f in dataclasses.fields(value):
+        if not f.metadata.get("fixed"):
+            inner = getattr(value, f.name)
+            name = f"{prefix}{f.name}"
+            fields |= flatten(inner, f"{name}.") if dataclasses.is_dataclass(inner) else {name: inner}
+    return fields
+
+
+def resolved(value: Any) -> dict[str, Any]:
+    """Return a nested dataclass as a nested dictionary that says of which kind each part is, for JSON.
+
+    Examples
+    --------
+    >>> from trainers.optimizers import Adam
+    >>> resolved(Adam(lr=0.004))
+    {'kind': 'Adam', 'lr': 0.004, 'betas': (0.9, 0.999), 'eps': 1e-08}
+    """
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    return {"kind": type(value).__name__} | {
+        name: resolved(inner) if dataclasses.is_dataclass(inner) else inner for name, inner in fields.items()
+    }
