@@ -1,0 +1,10 @@
+"""The trace file: one run as one HDF5 file, written while the run goes on.
+
+``docs/trace-format.md`` is the specification, for readers and writers in other languages.
+"""
+
+from slingshot_analysis.trace.reader import Trace, open_trace
+from slingshot_analysis.trace.schema import Group, Quantity
+from slingshot_analysis.trace.writer import TraceWriter
+
+__all__ = ["Group", "Quantity", "Trace", "TraceWriter", "open_trace"]

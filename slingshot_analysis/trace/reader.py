@@ -1,0 +1,268 @@
+"""Read a trace, finished or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.errors import InputError, SlingshotError, unknown_name
+from slingshot_analysis.signal import Signal
+from slingshot_analysis.trace.file import opened, read_attributes, read_groups
+from slingshot_analysis.trace.schema import Group, Quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["Trace", "open_trace"]
+
+
+def open_trace(path: str | os.PathLike[str]) -> Trace:
+    """Open a trace file. It may still be growing, or have been left by a writer that was killed.
+
+    Parameters
+    ----------
+    path : str or path
+        The trace file.
+
+    Returns
+    -------
+    Trace
+        Rows are read when they are asked for.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not a trace, or it was written in a newer format; the message names the key.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        return Trace(path, read_attributes(path, file), read_groups(path, file))
+
+
+class Trace:
+    """One recorded run. Made by `open_trace`.
+
+    ``trace["last_layer_norm"]`` is a `Signal`. Iterating gives the names of all quantities. The file is opened for
+    each read and closed again, so each read sees the rows that a running writer has added, and nothing is locked.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    attributes : dict
+        Root attributes of the file as it was opened.
+    """
+
+    def __init__(self, path: Path, attributes: dict[str, Any], groups: tuple[Group, ...]) -> None:
+        self.path = path
+        self.attributes = attributes
+        self._groups = {group.name: group for group in groups}
+        self._found: dict[str, tuple[str, Quantity]] = {
+            quantity.name: (group.name, quantity) for group in groups for quantity in group.quantities
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all quantities."""
+        return tuple(self._found)
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """Names of the quantities in each group."""
+        return {name: tuple(quantity.name for quantity in group.quantities) for name, group in self._groups.items()}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration of the run; empty if none was recorded."""
+        try:
+            config = json.loads(self.attributes.get("config", "{}"))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.path}: attribute 'config' is not JSON ({error})") from error
+        if not isinstance(config, dict):
+            raise InputError(f"{self.path}: attribute 'config' is {type(config).__name__}; expected a JSON object")
+        return config
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end, as the file says now."""
+        with opened(self.path) as file:
+            return bool(read_attributes(self.path, file)["finished"])
+
+    @property
+    def steps(self) -> tuple[int, int] | None:
+        """First and last step over all groups, updates; None if there is no row."""
+        with opened(self.path) as file:
+            ranges = [_range(self._read_steps(file, name)) for name in self._groups]
+        found = [span for span in ranges if span]
+        return (min(first for first, _ in found), max(last for _, last in found)) if found else None
+
+    def __getitem__(self, name: str) -> Signal:
+        """Read one quantity.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"last_layer_norm"``.
+
+        Returns
+        -------
+        Signal
+            Without rows if none has been written yet.
+
+        Raises
+        ------
+        InputError
+            If the trace has no such quantity, or its rows can't be read.
+        """
+        if name not in self._found:
+            raise unknown_name("quantity", name, self._found, str(self.path))
+        with opened(self.path) as file:
+            group = self._found[name][0]
+            return self._read_signal(file, name, self._read_steps(file, group))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def to_dataframe(self, group: str | None = None) -> pd.DataFrame:
+        """Return the rows as a table indexed by step.
+
+        Parameters
+        ----------
+        group : str, optional
+            Only this group, exactly as recorded. Without it the groups are joined: a step that a group did not
+            measure has NaN there.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One column for each quantity; ``parameter_norm[0.weight]`` and so on for one with axes.
+
+        Raises
+        ------
+        InputError
+            If there is no such group, or the rows can't be read.
+        """
+        import pandas as pd
+
+        if group is not None and group not in self._groups:
+            raise unknown_name("group", group, self._groups, str(self.path))
+        frames = []
+        with opened(self.path) as file:
+            for name in self._groups if group is None else [group]:
+                steps = self._read_steps(file, name)
+                columns: dict[str, npt.NDArray[Any]] = {}
+                for quantity in self.groups[name]:
+                    columns.update(_columns(self._read_signal(file, quantity, steps)))
+                frames.append(pd.DataFrame(columns, index=pd.Index(steps, name="step")))
+        return frames[0] if len(frames) == 1 else pd.concat(frames, axis=1, sort=True).rename_axis("step")
+
+    def to_xarray(self) -> xr.DataTree:
+        """Return all rows as a tree with one dataset for each group.
+
+        Returns
+        -------
+        xarray.DataTree
+            Root attributes on the tree; unit and description on each variable.
+
+        Raises
+        ------
+        SlingshotError
+            If xarray is not installed.
+        """
+        try:
+            import xarray as xr
+        except ImportError as error:
+            raise SlingshotError('xarray is not installed: pip install "slingshot-analysis[xarray]"') from error
+        tree = {"/": xr.Dataset(attrs=self.attributes)}
+        with opened(self.path) as file:
+            for name, group in self._groups.items():
+                steps = self._read_steps(file, name)
+                signals = [self._read_signal(file, quantity, steps) for quantity in self.groups[name]]
+                tree[name] = xr.Dataset(
+                    {
+                        signal.name: (
+                            ["step", *(axis.name for axis in signal.axes)],
+                            signal.value,
+                            {"unit": signal.unit, "description": signal.description},
+                        )
+                        for signal in signals
+                    },
+                    coords={"step": steps} | {axis.name: list(axis.labels) for axis in group.axes.values()},
+                    attrs={"schedule": group.schedule},
+                )
+        return xr.DataTree.from_dict(tree)
+
+    def __repr__(self) -> str:
+        run = [f"{key} {self.attributes[key]}" for key in ("setup", "seed") if key in self.attributes]
+        state = "finished" if self.finished else "unfinished: killed or still being written"
+        lines = [f"Trace {self.path.name}: " + ", ".join([*run, state])]
+        with opened(self.path) as file:
+            for name, group in self._groups.items():
+                steps = self._read_steps(file, name)
+                schedule = f" ({group.schedule})" if group.schedule else ""
+                span = _range(steps)
+                where = f", steps {span[0]} to {span[1]}" if span else ""
+                lines.append(f"  {name}{schedule}: {len(steps):,} rows{where}")
+                lines += [f"    {_describe(quantity)}" for quantity in group.quantities]
+        return "\n".join(lines)
+
+    def _read_steps(self, file: h5py.File, group: str) -> npt.NDArray[np.int64]:
+        """Return the steps of the rows that are whole: as many as the shortest dataset has."""
+        names = ["step", *self.groups[group]]
+        steps = _read(self.path, file, group, "step", min(len(file[group][name]) for name in names))
+        unwritten = np.flatnonzero(steps < 0)
+        steps = steps[: unwritten[0]] if len(unwritten) else steps
+        if np.any(np.diff(steps) <= 0):
+            row = int(np.flatnonzero(np.diff(steps) <= 0)[0])
+            raise InputError(
+                f"{self.path}: /{group}/step: row {row + 1} holds {steps[row + 1]} after {steps[row]}; "
+                "steps must increase, so the file is damaged or its writer is wrong"
+            )
+        return steps
+
+    def _read_signal(self, file: h5py.File, name: str, steps: npt.NDArray[np.int64]) -> Signal:
+        group, quantity = self._found[name]
+        value = _read(self.path, file, group, name, len(steps))
+        return Signal(steps, value, name, quantity.unit, quantity.description, quantity.axes)
+
+
+def _read(path: Path, file: h5py.File, group: str, name: str, rows: int) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(file[group][name][:rows])
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: /{group}/{name}: rows can't be read ({error}); the file is damaged") from error
+
+
+def _range(steps: npt.NDArray[np.int64]) -> tuple[int, int] | None:
+    return (int(steps[0]), int(steps[-1])) if len(steps) else None
+
+
+def _columns(signal: Signal) -> dict[str, npt.NDArray[Any]]:
+    """Return the columns of one quantity: one, or one for each combination of labels."""
+    columns = {signal.name: signal.value}
+    for depth, axis in enumerate(signal.axes):
+        columns = {
+            f"{name}[{label}]" if depth == 0 else f"{name[:-1]}, {label}]": value[:, position]
+            for name, value in columns.items()
+            for position, label in enumerate(axis.labels)
+        }
+    return columns
+
+
+def _describe(quantity: Quantity) -> str:
+    axes = ", ".join(f"{axis.name}: {len(axis.labels)}" for axis in quantity.axes)
+    return " ".join(filter(None, [quantity.name, f"({axes})" if axes else "", quantity.unit]))

@@ -1,0 +1,213 @@
+"""Write a trace while the run goes on, so that it can be read at any moment and survives a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self, SupportsIndex
+
+import h5py
+import numpy.typing as npt
+
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.trace.block import Table
+from slingshot_analysis.trace.header import cause, create_file
+from slingshot_analysis.trace.schema import CHUNK_ROWS, LIBVER, Group, check_groups
+
+__all__ = ["TraceWriter"]
+
+FLUSH_SECONDS = 2.0
+
+
+class TraceWriter:
+    """Write one run to one trace file. Needs no torch: any training loop can use it.
+
+    Rows are collected in memory and written when a block of 512 is full, when two seconds have passed since the last
+    flush (checked at each `append`), at `flush` and at `close`. What was written can be read at once by other
+    processes and is still there after the writer is killed.
+
+    Parameters
+    ----------
+    path : str or path
+        Where the file is made; missing parent folders are made too.
+    groups : iterable of Group
+        All that will be measured. Nothing can be added later.
+    attributes : mapping, optional
+        Root attributes, such as ``setup``, ``config``, ``seed``, ``dtype``: text, numbers, bools. A mapping or list is
+        written as JSON, None is left out. See ``docs/trace-format.md`` for the names in use.
+    overwrite : bool, optional
+        Replace a file that is there already, once the new one has been made.
+
+    Raises
+    ------
+    InputError
+        If the file exists, can't be written, or a name is not allowed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from slingshot_analysis.trace import Group, Quantity, open_trace
+    >>> path = Path(tempfile.mkdtemp()) / "run.h5"
+    >>> with TraceWriter(path, [Group("every_1", [Quantity("batch_loss", "nat")])], {"seed": 0}) as writer:
+    ...     writer.append("every_1", step=0, batch_loss=0.7)
+    ...     writer.append("every_1", step=[1, 2], batch_loss=[0.6, 0.5])
+    >>> open_trace(path)["batch_loss"].value.tolist()
+    [0.7, 0.6, 0.5]
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        groups: Iterable[Group],
+        attributes: Mapping[str, object] | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        groups = tuple(groups)
+        check_groups(groups)
+        create_file(self.path, groups, attributes or {}, overwrite)
+        self._identity = _identity(self.path)
+        try:
+            self._file = h5py.File(self.path, "r+", libver=LIBVER, locking=False)
+            self._file.swmr_mode = True
+        except OSError as error:
+            raise self._failed(error) from error
+        self._tables = {group.name: Table(group, self._file[group.name]) for group in groups}
+        self._closed = False
+        self._due = time.monotonic() + FLUSH_SECONDS
+
+    def append(self, group: str, /, step: SupportsIndex | npt.ArrayLike, **values: npt.ArrayLike) -> None:
+        """Append one row, or a block of rows, to a group.
+
+        Parameters
+        ----------
+        group : str
+            Name of the group.
+        step : int or (n,) int array, updates
+            Steps of the rows; larger than all before in this group.
+        **values : scalar or (k, ...) array, or (n,) or (n, k, ...) array
+            One value for each quantity of the group; with n steps, n values.
+
+        Raises
+        ------
+        InputError
+            If the group or a quantity is unknown, a quantity is missing, a shape or dtype does not fit, the steps do
+            not increase, the file can't be written or has been closed. Of a call that does not fit, no row is kept.
+        """
+        if self._closed:
+            raise InputError(f"{self.path}: is closed; rows can't be appended any more")
+        table = self._tables.get(group)
+        if table is None:
+            raise unknown_name("group", group, self._tables, str(self.path))
+        try:
+            row_step = operator.index(step)  # type: ignore[arg-type]
+        except TypeError:
+            self._append_block(table, step, values)
+        else:
+            table.put_row(row_step, values)
+            if table.filled == CHUNK_ROWS:
+                self._write([table])
+        if time.monotonic() >= self._due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write all rows, so that readers see them and a kill can't lose them.
+
+        Raises
+        ------
+        InputError
+            If the file can't be written.
+        """
+        self._due = time.monotonic() + FLUSH_SECONDS
+        self._write([table for table in self._tables.values() if table.filled > table.written])
+
+    def close(self, finished: bool = True) -> None:
+        """Write the last rows and close the file. Does nothing if it is closed already.
+
+        Parameters
+        ----------
+        finished : bool, optional
+            Whether the run came to its end; sets the attribute ``finished``.
+
+        Raises
+        ------
+        InputError
+            If the file can't be written, or is no longer at its path.
+        """
+        if self._closed:
+            return
+        self._write([table for table in self._tables.values() if table.filled > table.written], last=True)
+        self._closed = True
+        self._file.close()
+        if finished:
+            self._set_finished()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(finished=kind is None)
+
+    def _append_block(self, table: Table, step: object, values: Mapping[str, object]) -> None:
+        steps, arrays = table.check_block(step, values)
+        done = 0
+        while done < len(steps):
+            done += table.put_rows(steps, arrays, done)
+            if table.filled == CHUNK_ROWS:
+                self._write([table])
+
+    def _write(self, tables: list[Table], last: bool = False) -> None:
+        """Write quantities first and steps after them, so that a reader never sees a step without its values."""
+        if not tables:
+            return
+        try:
+            for table in tables:
+                table.write_quantities(last)
+            self._file.flush()
+            for table in tables:
+                table.write_step(last)
+            self._file.flush()
+        except (OSError, RuntimeError) as error:
+            self._abandon()
+            raise self._failed(error) from error
+
+    def _abandon(self) -> None:
+        """Close a file that can't be written, so that what was flushed before can still be read."""
+        self._closed = True
+        with contextlib.suppress(OSError, RuntimeError):
+            size = self._file.id.get_filesize()
+            with contextlib.suppress(OSError, RuntimeError):
+                self._file.close()
+            if self.path.stat().st_size < size:  # HDF5 refuses a file that is shorter than what it has allotted
+                os.truncate(self.path, size)
+
+    def _set_finished(self) -> None:
+        if _identity(self.path) != self._identity:
+            raise InputError(
+                f"{self.path}: was moved or replaced while it was being written; "
+                "the rows are in the old file, in which 'finished' stays 0"
+            )
+        try:
+            with h5py.File(self.path, "r+", libver=LIBVER, locking=False) as file:
+                file.attrs.modify("finished", 1)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> InputError:
+        return InputError(f"{self.path}: can't be written ({cause(error)}); rows that were flushed before are safe")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells this file from any other, or None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
