@@ -37,7 +37,8 @@ class ForwardPass:
     def __init__(self, model: nn.Module, layers: Sequence[str] = ()) -> None:
         self.model = model
         self._modules = list(model.modules())
-        self._layers = tuple(layers)
+        self._layers = {layer: model.get_submodule(layer.removesuffix(INPUT)) for layer in layers}
+        self._is_chain = type(model) is nn.Sequential and set(layers) <= {name for name, _ in model.named_children()}
         self._cuda = {p.device.index for p in model.parameters() if p.is_cuda}
 
     @contextmanager
@@ -60,6 +61,8 @@ class ForwardPass:
 
     def features(self, inputs: Tensor) -> list[Tensor]:
         """Return a copy of the output of each layer for `inputs`."""
+        if self._is_chain:
+            return self._features_of_chain(inputs)
         outputs: dict[str, Tensor] = {}
 
         def keep_output(layer: str) -> Callable[[nn.Module, object, object], None]:
@@ -69,8 +72,7 @@ class ForwardPass:
             return lambda module, given: outputs.__setitem__(layer, _first_tensor(given).clone())
 
         hooks = []
-        for layer in self._layers:
-            module = self.model.get_submodule(layer.removesuffix(INPUT))
+        for layer, module in self._layers.items():
             if layer.endswith(INPUT):
                 hooks.append(module.register_forward_pre_hook(keep_input(layer)))
             else:
@@ -84,6 +86,18 @@ class ForwardPass:
         silent = [layer for layer in self._layers if layer not in outputs]
         if silent:
             raise InputError(f"feature_layers names {silent}, which the model's forward pass never calls")
+        return [outputs[layer] for layer in self._layers]
+
+    def _features_of_chain(self, inputs: Tensor) -> list[Tensor]:
+        """Run a chain of modules up to its last feature layer; hooks would cost a small model half as much again."""
+        outputs, value = {}, inputs
+        with self.undisturbed():
+            for name, module in self.model.named_children():
+                value = module(value)
+                if name in self._layers:
+                    outputs[name] = value.clone()
+                    if len(outputs) == len(self._layers):
+                        break
         return [outputs[layer] for layer in self._layers]
 
 

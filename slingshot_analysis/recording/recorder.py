@@ -148,8 +148,9 @@ class Recorder:
         attributes |= {"setup": setup} if setup else {}
         attributes |= {"seed": seed} if seed is not None else {}
         self._writer = TraceWriter(path, [t.group for t in self._tables], attributes, overwrite=overwrite)
-        self._moment = Moment()
-        self._flushed = time.monotonic()
+        self._open: list[Table] = []
+        self._no_grad = torch.no_grad()
+        self._flush_due = time.monotonic() + FLUSH_SECONDS
         self._closed = False
         self.path = Path(path)
         self.step = 0
@@ -172,27 +173,34 @@ class Recorder:
         InputError
             If a probe needs what was not given, or there is no gradient yet.
         """
-        moment = self._moment
-        moment.step, moment.loss, moment.logits, moment.targets = self.step, loss, logits, targets
-        with torch.no_grad():
-            self._complete_and_send()
+        moment = Moment(self.step, loss, logits, targets)
+        with self._no_grad:
+            self._complete_open_rows(moment)
+            if time.monotonic() > self._flush_due:
+                self._flush()
             for table in self._tables:
                 if table.next_due == self.step:
-                    table.measure(moment)
-        moment.loss = moment.logits = moment.targets = None
+                    self._measure(table, moment)
         self.step += 1
 
-    def _complete_and_send(self) -> None:
-        now = time.monotonic()
-        flush = now - self._flushed > FLUSH_SECONDS
-        for table in self._tables:
-            if table.is_open:
-                table.complete(self._moment)
-            if flush or table.is_full:
+    def _measure(self, table: Table, moment: Moment) -> None:
+        if table.measure(moment):
+            self._open.append(table)
+        elif table.is_full:
+            table.send(self._writer)
+
+    def _complete_open_rows(self, moment: Moment) -> None:
+        for table in self._open:
+            table.complete(moment)
+            if table.is_full:
                 table.send(self._writer)
-        if flush:
-            self._writer.flush()
-            self._flushed = now
+        self._open.clear()
+
+    def _flush(self) -> None:
+        for table in self._tables:
+            table.send(self._writer)
+        self._writer.flush()
+        self._flush_due = time.monotonic() + FLUSH_SECONDS
 
     @property
     def latest(self) -> dict[str, float]:
@@ -222,11 +230,11 @@ class Recorder:
         self._closed = True
         try:
             if finished:
-                self._moment.step = self.step
-                self._complete_and_send()
+                moment = Moment(self.step)
+                self._complete_open_rows(moment)
                 for table in self._tables:
                     if table.is_of_states and self.step:
-                        table.measure(self._moment)
+                        self._measure(table, moment)
             for table in self._tables:
                 table.send(self._writer)
                 table.receive(self._writer)

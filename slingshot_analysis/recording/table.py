@@ -48,48 +48,47 @@ class Table:
         self._arriving: tuple[npt.NDArray[np.int64], torch.cuda.Event] | None = None
 
         self.group = Group(schedule.slug, tuple(quantities), str(schedule))
-        self._instant = [(probe, i) for i, probe in enumerate(probes) if not probe.spans_update]
-        self._spanning = [(probe, i) for i, probe in enumerate(probes) if probe.spans_update]
+        with_slots = list(zip(probes, self._slots, strict=True))
+        self._instant = [(probe, slots) for probe, slots in with_slots if not probe.spans_update]
+        self._spanning = [(probe, slots) for probe, slots in with_slots if probe.spans_update]
         self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
         self.next_due = schedule.next(0)
-        self.is_open = False
         self.latest: dict[str, float] = {}
 
         self._steps = np.empty(CHUNK_ROWS, dtype=np.int64)
         self._rows = 0
-        self._rows_sent = 0
+        self._room = CHUNK_ROWS
 
-    def measure(self, moment: Moment) -> None:
-        """Measure a row. If a probe spans the update, the row stays open until :meth:`complete`."""
+    def measure(self, moment: Moment) -> bool:
+        """Measure a row; return whether it stays open, for what spans the update, until :meth:`complete`."""
         row = self._rows
         self._steps[row] = moment.step
-        for probe, i in self._instant:
-            probe.measure(moment, self._slots[i][row])
+        for probe, slots in self._instant:
+            probe.measure(moment, slots[row])
+        self.next_due = self._schedule.next(moment.step + 1)
+        if not self._spanning:
+            self._rows = row + 1
+            return False
         for probe, _ in self._spanning:
             probe.begin(moment)
-        if self._spanning:
-            self.is_open = True
-        else:
-            self._rows = row + 1
-        self.next_due = self._schedule.next(moment.step + 1)
+        return True
 
     def complete(self, moment: Moment) -> None:
-        """Measure what spans the update that has led to this moment, in the open row."""
-        for probe, i in self._spanning:
-            probe.measure(moment, self._slots[i][self._rows])
-        self.is_open = False
+        """Measure, in the open row, what spans the update that has led to this moment."""
+        for probe, slots in self._spanning:
+            probe.measure(moment, slots[self._rows])
         self._rows += 1
 
     @property
     def is_full(self) -> bool:
         """Whether the rows fill a block of the file."""
-        return self._rows_sent % CHUNK_ROWS + self._rows >= CHUNK_ROWS
+        return self._rows >= self._room
 
     def send(self, writer: TraceWriter) -> None:
         """Send the rows to the file. On a GPU their copy is only started; it is written at the next call."""
         self.receive(writer)
         steps = self._steps[: self._rows].copy()
-        self._rows_sent += self._rows
+        self._room = (self._room - self._rows) or CHUNK_ROWS
         self._rows = 0
         if not len(steps):
             return

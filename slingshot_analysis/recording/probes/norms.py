@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.norms import norm_dtype, tensor_norms
+from slingshot_analysis.recording.norms import ParameterNorms
 from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject, dtype_name
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
@@ -33,15 +32,13 @@ class Norms(Probe):
     needs_batch = True
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._parameters = list(subject.parameters.values())
-        self._dtype = norm_dtype(self._parameters)
-        self._no_gradient = torch.zeros((), dtype=self._parameters[0].dtype, device=self._parameters[0].device)
+        self._norms = ParameterNorms(list(subject.parameters.values()))
         names = list(subject.parameters)
         last = subject.last_layer_parameters
         self._last_weight = names.index(last[0])
         self._representation = [i for i, name in enumerate(names) if name not in last]
-        axis, dtype = Axis("parameter", names), dtype_name(self._dtype)
-        return [Buffer("parameter_and_gradient_norms", (2 * len(names),), self._dtype)], [
+        axis, dtype = Axis("parameter", names), dtype_name(self._norms.dtype)
+        return [Buffer("parameter_and_gradient_norms", (2 * len(names),), self._norms.dtype)], [
             Quantity("parameter_norm", "", "norm of each trainable parameter", (axis,), dtype),
             Quantity("last_layer_norm", "", f"norm of {last[0]}"),
             Quantity("representation_norm", "", "norm of all trainable parameters outside the last layer"),
@@ -50,12 +47,10 @@ class Norms(Probe):
         ]
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        gradients = [self._no_gradient if (gradient := p.grad) is None else gradient for p in self._parameters]
-        if all(gradient is self._no_gradient for gradient in gradients):
+        if not self._norms.measure(slots[0]):
             raise InputError(
                 "no parameter has a gradient: call recorder.update(...) between loss.backward() and optimizer.step()"
             )
-        torch.stack(tensor_norms([*self._parameters, *gradients], self._dtype), out=slots[0])
 
     def derive(self, measured: Columns) -> Columns:
         both = measured["parameter_and_gradient_norms"]

@@ -1,0 +1,30 @@
+"""The JSON document of an analysis, version 1."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from slingshot_analysis.analysis import Analysis, finite, summarize_runs
+
+__all__ = ["FORMAT", "VERSION", "document", "to_json"]
+
+FORMAT = "slingshot-analysis"
+VERSION = 1
+"""Fields may be added without a new version."""
+
+
+def document(analyses: Sequence[Analysis]) -> dict[str, Any]:
+    """Return the document as plain Python values; what is not finite is None."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "runs": [analysis.to_dict() for analysis in analyses],
+        "across_runs": finite(summarize_runs(analyses)),
+    }
+
+
+def to_json(analyses: Sequence[Analysis]) -> str:
+    """Return the document as JSON text."""
+    return json.dumps(document(analyses), indent=2, allow_nan=False)

@@ -1,0 +1,166 @@
+"""The figure of a run: norm, losses and accuracies, with phases and slingshots marked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.signal import Signal
+
+__all__ = ["draw", "envelope"]
+
+Array = npt.NDArray[np.float64]
+
+COLUMNS = 1500
+"""Horizontal resolution: the lowest and highest value of each column are drawn, so no spike is lost."""
+
+PHASE_COLORS = {"growth": "#f5c26b", "plateau": "#e8e8e8", "decay": "#9ecae1"}
+TRAIN, VALIDATION, BATCH, TRANSITION = "#1f4e79", "#c44e52", "#9db4c0", "#2b2b2b"
+
+
+def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) -> Path:
+    """Draw a run and its analysis into a file.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What was found.
+    signals : mapping of str to Signal
+        The signals by canonical name, such as a Trace.
+    path : path-like
+        File to write; its ending decides the format.
+
+    Returns
+    -------
+    Path
+        The file written.
+    """
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    norm, loss, accuracy = figure.subplots(3, 1, sharex=True, height_ratios=[1.1, 1.2, 1])
+    _draw_norm(norm, analysis, signals)
+    _draw_losses(loss, signals)
+    _draw_accuracies(accuracy, analysis, signals)
+    for axes in (norm, loss, accuracy):
+        for slingshot in analysis.slingshots:
+            axes.axvline(slingshot.transition, color=TRANSITION, linestyle=(0, (4, 3)), linewidth=0.9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.01)
+    for number, slingshot in enumerate(analysis.slingshots, start=1):
+        norm.annotate(
+            f"{number}", (slingshot.transition, 1), (3, -2), ("data", "axes fraction"), "offset points", va="top"
+        )
+    figure.suptitle(_title(analysis), fontsize=11)
+    accuracy.set_xlabel("step (optimizer updates)")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    return path
+
+
+def _title(analysis: Analysis) -> str:
+    found = len(analysis.slingshots)
+    words = f"{analysis.name}: verdict {analysis.verdict}, {found} slingshot{'' if found == 1 else 's'}"
+    association = analysis.association
+    if association.jumps:
+        words += f"; {association.jumps_near_transitions} of {association.jumps} validation jumps near a transition"
+    return words
+
+
+def _draw_norm(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
+    name = analysis.norm_signal
+    if name is None:
+        axes.set_ylabel("no norm logged")
+        return
+    labelled = set()
+    for phase in analysis.phases:
+        label = phase.kind if phase.kind not in labelled else None
+        labelled.add(phase.kind)
+        axes.axvspan(phase.start, phase.end, color=PHASE_COLORS[phase.kind], alpha=0.55, linewidth=0, label=label)
+    _line(axes, signals[name], color=TRAIN, linewidth=1.2)
+    axes.set_ylabel(name.replace("_", " "))
+    axes.legend(loc="lower right", ncols=3, fontsize=8, frameon=False)
+
+
+def _draw_losses(axes: Axes, signals: Mapping[str, Signal]) -> None:
+    curves = {
+        "batch_loss_float64": ("batch loss (float64)", BATCH, 0.6),
+        "train_loss": ("training loss", TRAIN, 1.2),
+        "val_loss": ("validation loss", VALIDATION, 1.2),
+    }
+    if "batch_loss_float64" not in signals:
+        curves = {"batch_loss": ("batch loss", BATCH, 0.6)} | curves
+    drawn = False
+    for name, (label, color, width) in curves.items():
+        if name in signals and len(signals[name]):
+            _line(axes, signals[name], positive=True, color=color, linewidth=width, label=label)
+            drawn = True
+    axes.set_ylabel("loss (nat)" if drawn else "no loss logged")
+    if drawn:
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-18))
+        axes.legend(loc="upper right", ncols=3, fontsize=8, frameon=False)
+
+
+def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
+    for name, label, color in (
+        ("train_accuracy", "training", TRAIN),
+        ("val_accuracy", "validation", VALIDATION),
+    ):
+        if name in signals and len(signals[name]):
+            _line(axes, signals[name], color=color, linewidth=1.2, label=label)
+    jumps = analysis.accuracy_jumps
+    if jumps:
+        steps, after = [jump.step for jump in jumps], [jump.after for jump in jumps]
+        axes.plot(steps, after, "^", color=VALIDATION, markersize=6, label="significant jump")
+    if analysis.grokking_step is not None:
+        axes.axvline(analysis.grokking_step, color=VALIDATION, linestyle=":", linewidth=1.2, label="grokking step")
+    axes.set_ylabel("accuracy")
+    axes.set_ylim(-0.02, 1.04)
+    if axes.lines:
+        axes.legend(loc="center right", fontsize=8, frameon=False)
+
+
+def _line(axes: Axes, signal: Signal, *, positive: bool = False, **style: object) -> None:
+    step, value = signal.step.astype(np.float64), signal.value.astype(np.float64)
+    if positive:
+        step, value = step[value > 0], value[value > 0]
+    axes.plot(*envelope(step, value), **style)  # type: ignore[arg-type]
+
+
+def envelope(step: Array, value: Array, columns: int = COLUMNS) -> tuple[Array, Array]:
+    """Thin a curve to the lowest and highest value of each column of the picture.
+
+    Parameters
+    ----------
+    step, value : (n,) float array
+        The curve, by increasing step.
+    columns : int, optional
+        Number of columns.
+
+    Returns
+    -------
+    step, value : (m,) float array
+        At most four points per column; all points where there are no more than that.
+
+    Examples
+    --------
+    >>> step = np.arange(1e6)
+    >>> spike = np.where(step == 123_456, 1.0, 0.0)
+    >>> thin_step, thin_value = envelope(step, spike)
+    >>> len(thin_step) < 6000, thin_step[thin_value == 1.0]
+    (True, array([123456.]))
+    """
+    if len(step) <= 2 * columns:
+        return step, value
+    starts = np.unique(np.searchsorted(step, np.linspace(step[0], step[-1], columns + 1)[:-1]))
+    column = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(step))))
+    order = np.lexsort((value, column))
+    ends = np.append(starts[1:], len(step))
+    keep = np.unique(np.concatenate([order[starts], order[ends - 1], starts, ends - 1]))
+    return step[keep], value[keep]

@@ -1,0 +1,115 @@
+"""Analyses as text for a terminal: a table per run and one across runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from slingshot_analysis.analysis import Analysis, summarize_runs
+
+__all__ = ["print_analyses"]
+
+
+def print_analyses(analyses: Sequence[Analysis], console: Console) -> None:
+    """Print a table for each run and, for more than one, a table across runs."""
+    for analysis in analyses:
+        console.print(describe(analysis))
+        console.print()
+    if len(analyses) > 1:
+        console.print(across_runs(analyses))
+
+
+def describe(analysis: Analysis) -> RenderableType:
+    """Return what was found in one run."""
+    head = Text.assemble(
+        (analysis.name, "bold"),
+        f"  steps {analysis.steps[0]:,} to {analysis.steps[1]:,}  verdict: ",
+        (analysis.verdict, "bold"),
+    )
+    lines: list[RenderableType] = [head, Text("  " + _facts(analysis))]
+    if analysis.slingshots:
+        lines.append(_slingshot_table(analysis))
+    if analysis.accuracy_jumps:
+        lines.append(Text("  " + _association(analysis)))
+    for skipped in analysis.skipped:
+        lines.append(Text(f"  skipped {skipped.what}: {skipped.why}", style="dim"))
+    return Group(*lines)
+
+
+def _facts(analysis: Analysis) -> str:
+    kinds = [phase.kind for phase in analysis.phases]
+    phases = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("growth", "plateau", "decay") if kind in kinds)
+    spikes = len(analysis.loss_spikes)
+    facts = [
+        f"terminal phase from {_step(analysis.terminal_phase_start)}",
+        f"grokking step {_step(analysis.grokking_step)}",
+        f"norm phases: {phases or 'none'}",
+        f"{spikes} loss spike{'' if spikes == 1 else 's'}",
+    ]
+    return "; ".join(facts)
+
+
+def _slingshot_table(analysis: Analysis) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    for heading in ("growth from", "transition", "plateau to", "norm", "tier", "shape", "confidence"):
+        table.add_column(heading, justify="left" if heading in ("tier", "shape") else "right", no_wrap=True)
+    for s in analysis.slingshots:
+        norm = "-" if s.norm_before is None or s.norm_after is None else f"{s.norm_before:.4g} → {s.norm_after:.4g}"
+        table.add_row(
+            _step(s.growth_start),
+            _step(s.transition),
+            _step(s.plateau_end),
+            norm,
+            s.tier,
+            s.shape or "-",
+            f"{s.confidence:.2f}",
+        )
+    return table
+
+
+def _association(analysis: Analysis) -> str:
+    association = analysis.association
+    shown = [f"{jump.step:,} ({jump.before:.3f} → {jump.after:.3f})" for jump in analysis.accuracy_jumps]
+    words = f"validation accuracy jumps at {', '.join(shown)}"
+    if association.transitions:
+        low, high = association.window
+        words += (
+            f"; {association.jumps_near_transitions} of {association.jumps} within [{low:+,}, {high:+,}] "
+            f"of a transition, p = {association.p_value:.2g}"
+            if association.p_value is not None
+            else ""
+        )
+    return words
+
+
+def across_runs(analyses: Sequence[Analysis]) -> RenderableType:
+    """Return one row per run and the counts over all."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("run", "verdict", "slingshots", "first", "jumps", "near", "p", "grokking"):
+        left = heading in ("run", "verdict")
+        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=heading != "run")
+    for analysis in analyses:
+        association = analysis.association
+        table.add_row(
+            analysis.name,
+            analysis.verdict,
+            str(len(analysis.slingshots)),
+            _step(analysis.slingshots[0].transition if analysis.slingshots else None),
+            str(association.jumps),
+            str(association.jumps_near_transitions),
+            "-" if association.p_value is None else f"{association.p_value:.2g}",
+            _step(analysis.grokking_step),
+        )
+    counts = summarize_runs(analyses)
+    words = (
+        f"{counts['runs']} runs: {counts['with_slingshots']} with slingshots, {counts['grokked']} grokked, "
+        f"{counts['both']} both"
+    )
+    return Group(table, Text(words))
+
+
+def _step(step: int | float | None) -> str:
+    return "-" if step is None else f"{step:,}"
