@@ -1,0 +1,35 @@
+"""Detectors: arrays of a training run to the events in it, as pure functions."""
+
+from slingshot_analysis.detectors.accuracy import detect_accuracy_jumps, grokking_step
+from slingshot_analysis.detectors.anchors import Anchor, merge_anchors
+from slingshot_analysis.detectors.canonical import canonical
+from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
+from slingshot_analysis.detectors.misclassification import (
+    MisclassificationBurst,
+    detect_misclassification,
+    terminal_phase_start,
+)
+from slingshot_analysis.detectors.norm import NormBreak, norm_breaks, segment_norm
+from slingshot_analysis.detectors.slingshots import Assembly, Verdict, assemble, detect_slingshots
+from slingshot_analysis.detectors.spikes import detect_loss_spikes
+
+__all__ = [
+    "Anchor",
+    "Assembly",
+    "MisclassificationBurst",
+    "NormBreak",
+    "Verdict",
+    "assemble",
+    "canonical",
+    "detect_accuracy_jumps",
+    "detect_divergence",
+    "detect_instability",
+    "detect_loss_spikes",
+    "detect_misclassification",
+    "detect_slingshots",
+    "grokking_step",
+    "merge_anchors",
+    "norm_breaks",
+    "segment_norm",
+    "terminal_phase_start",
+]

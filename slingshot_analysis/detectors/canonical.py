@@ -1,0 +1,125 @@
+"""Put what a detector is given into one form: float64 arrays, sorted by step, without NaN or duplicate steps."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.errors import InputError
+
+__all__ = ["FloatArray", "as_step", "bin_edges", "canonical"]
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+SAME_STEP = 1e-12
+"""Steps that differ by less than this share of the largest are one step; only rounding makes such a difference."""
+
+
+def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = False) -> tuple[FloatArray, FloatArray]:
+    """Sort a signal by step, drop NaN, and keep the last of the rows that share a step.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        In any order, with gaps and repetitions.
+    value : (n,) array_like
+        One number for each step.
+    name : str, optional
+        What to call the values in an error.
+    keep_nan : bool, optional
+        Keep the rows whose value is NaN, for those who ask how a run ended.
+
+    Returns
+    -------
+    step, value : (m,) float array
+        With m <= n and the steps strictly increasing; two that differ by rounding only are the same.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ or are not one-dimensional, a step is infinite, or something is no real number.
+
+    Examples
+    --------
+    >>> canonical([3, 1, 1, 2], [30.0, 10.0, 11.0, float("nan")])
+    (array([1., 3.]), array([11., 30.]))
+    """
+    steps, values = _floats(step, "step"), _floats(value, name)
+    if steps.ndim != 1 or steps.shape != values.shape:
+        raise InputError(
+            f"{name}: step has shape {steps.shape} and {name} {values.shape}; give one number for each step"
+        )
+    keep = ~np.isnan(steps)
+    if not keep_nan:
+        keep &= ~np.isnan(values)
+    if not keep.all():
+        steps, values = steps[keep], values[keep]
+    if np.isinf(steps).any():
+        raise InputError(f"{name}: a step is infinite; steps count optimizer updates and must be finite")
+    same = SAME_STEP * np.abs(steps).max(initial=0.0)
+    if not (np.diff(steps) > same).all():
+        order = np.argsort(steps, kind="stable")
+        steps, values = steps[order], values[order]
+        last = np.append(np.diff(steps) > same, np.ones(min(len(steps), 1), dtype=bool))
+        steps, values = steps[last], values[last]
+    return steps, values
+
+
+def as_step(step: float) -> int:
+    """Return a step as a Python int where it is integral, else as it is.
+
+    Parameters
+    ----------
+    step : float, updates
+        Fractional steps come from logs that count epochs.
+
+    Returns
+    -------
+    int, updates
+        A float for fractional steps, typed as the int that it nearly always is.
+
+    Examples
+    --------
+    >>> as_step(23101.0)
+    23101
+    """
+    return int(step) if float(step).is_integer() else float(step)  # type: ignore[return-value]
+
+
+def bin_edges(n: int, bins: int) -> npt.NDArray[np.intp]:
+    """Return the first index of each of at most `bins` runs of equally many samples, for ``reduceat``.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples.
+    bins : int
+        Most bins wanted.
+
+    Returns
+    -------
+    (m,) int array
+        Strictly increasing, from 0.
+
+    Examples
+    --------
+    >>> bin_edges(10, 4)
+    array([0, 3, 6, 9])
+    """
+    return np.arange(0, n, max(1, -(-n // bins)))
+
+
+def _floats(given: Any, name: str) -> FloatArray:
+    try:
+        array = np.asarray(given)
+        if array.dtype.kind == "c":
+            raise InputError(f"{name}: got complex numbers; give real ones")
+        if array.dtype.kind in "mMSU":
+            raise InputError(f"{name}: got {array.dtype}; give real numbers")
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}: could not be read as an array of real numbers ({error})") from error

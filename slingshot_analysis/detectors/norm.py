@@ -1,0 +1,290 @@
+"""Phases of a weight norm: growth, plateau, decay, and the breaks from growth to plateau."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import ruptures
+
+from slingshot_analysis.detectors.canonical import FloatArray, as_step, bin_edges, canonical
+from slingshot_analysis.events import Phase, PhaseKind
+
+__all__ = ["NormBreak", "norm_breaks", "segment_norm"]
+
+BINS = 2000
+"""Averaging into some 250 to 4,000 bins finds more true breaks than all samples do, and makes the search fast."""
+SLOW_SHARE = 0.02
+"""A slope of 2% of the run's mean slope is told from none; below it slopes are compressed towards zero."""
+PENALTY_FACTOR = 5.0
+"""Times the variance of the noise and log(bins), a BIC penalty; breaks too many are merged when phases are labelled."""
+LEAST_NOISE = 0.05
+"""Noise of the compressed slope that is assumed where there is none, so that smooth curves are not cut to pieces."""
+SWING = 0.8
+"""Least difference of two neighbouring levels of compressed slope that counts: a factor e**0.8 = 2.2 in slope."""
+GROWTH_LEVEL = 0.9
+"""Compressed slope from which a norm can be said to move: about 2% of the run's mean slope."""
+SHARP_SHARE, SLOW_FALL = 0.4, 0.3
+"""A transition loses 40% of the slope's fall at once, or falls within 30% of the growth's length; else it is a hump."""
+LEFT = 0.25
+"""Growth begins where the level has left the plateau by a quarter of its way to the high."""
+REFINE_BINS = 3
+"""Bins on either side in which a break is placed to the sample."""
+
+
+@dataclass(frozen=True)
+class NormBreak:
+    """A growth phase of the norm and the sharp break that ends it.
+
+    Parameters
+    ----------
+    growth_start, transition, plateau_end : int, updates
+        Start of growth, its sharp end, and the start of the next growth (or the end of the run).
+    contrast : float
+        Logarithm of the ratio of the slopes before and after the break, with slow slopes compressed towards zero.
+    gain : float
+        Growth of the natural logarithm of the norm from `growth_start` to `transition`.
+    """
+
+    growth_start: int
+    transition: int
+    plateau_end: int
+    contrast: float
+    gain: float
+
+
+@dataclass(frozen=True)
+class _Segments:
+    time: FloatArray
+    log_norm: FloatArray
+    bounds: list[int]
+    level: list[float]
+    noise: float
+    raw_time: FloatArray
+    raw_log_norm: FloatArray
+
+
+def segment_norm(step: Any, norm: Any) -> list[Phase]:
+    """Divide a run into phases of growth, plateau and decay of a norm.
+
+    The slope of the logarithm of the norm, averaged into bins and compressed by arsinh, is cut by the exact search of
+    ruptures' KernelCPD with the linear kernel. A phase is growth where its slope is nearer to the neighbouring high
+    than to the neighbouring low; a plateau is low for this run, not zero. Units of norm and step cancel.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        Where the norm was measured.
+    norm : (n,) array_like
+        Any weight norm; values that are not positive are left out.
+
+    Returns
+    -------
+    list of Phase
+        From the first step measured to the last, in order and without gaps; empty with fewer than three rows.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit.
+
+    References
+    ----------
+    .. [1] V. Thilak et al., The Slingshot Mechanism, 2022, arXiv:2206.04817, section 2.
+    .. [2] C. Truong, L. Oudre, N. Vayatis, Signal Processing 167, 2020, doi:10.1016/j.sigpro.2019.107299.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> step = np.arange(0, 4000, 10)
+    >>> norm = np.exp(np.interp(step, [0, 1000, 2000, 3000, 4000], [0, 0, 1, 1, 2]))
+    >>> [(phase.kind, phase.start) for phase in segment_norm(step, norm)]
+    [('plateau', 0), ('growth', 1000), ('plateau', 2000), ('growth', 3000)]
+    """
+    found = _segments(step, norm)
+    if found is None:
+        return []
+    kinds = _kinds(found)
+    starts = [k for k in range(len(kinds)) if k == 0 or kinds[k] != kinds[k - 1]]
+    inner = [_refine(found, found.bounds[k]) for k in starts[1:]]
+    edges = [float(found.raw_time[0]), *inner, float(found.raw_time[-1])]
+    phases = []
+    for k, start, end in zip(starts, edges[:-1], edges[1:], strict=True):
+        if end > start:
+            low, high = np.interp([start, end], found.raw_time, found.raw_log_norm)
+            phases.append(Phase(kinds[k], as_step(start), as_step(end), float((high - low) / (end - start))))
+    return phases
+
+
+def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
+    """Find the sharp ends of growth phases, the only trace of a slingshot where no loss is logged.
+
+    A break is a high of the compressed slope between two lows, at least a factor of 2.2 above each. The first growth of
+    a run, from its first step on, is fitting and no cycle; a slope that falls gradually is a hump and no break.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        Where the norm was measured.
+    norm : (n,) array_like
+        Any weight norm.
+
+    Returns
+    -------
+    list of NormBreak
+        In order.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> step = np.arange(0, 4000, 10)
+    >>> norm = np.exp(np.interp(step, [0, 1000, 2000, 4000], [0, 0, 1, 1]))
+    >>> norm_breaks(step, norm)[0].transition
+    2000
+    """
+    found = _segments(step, norm)
+    if found is None:
+        return []
+    extremes = _zigzag(found.level)
+    breaks: list[NormBreak] = []
+    highs = [i for i in range(1, len(extremes) - 1) if found.level[extremes[i]] > found.level[extremes[i - 1]]]
+    for i in highs:
+        low, high, after = extremes[i - 1], extremes[i], extremes[i + 1]
+        level, beyond = found.level[high], max(found.level[after], 0.0)
+        if level < GROWTH_LEVEL:
+            continue
+        rest = _rest(found, extremes[i - 2] + 1 if i > 1 else low, low, high)
+        before = max(found.level[rest], 0.0)
+        onset = next(k for k in range(rest + 1, high + 1) if found.level[k] >= before + LEFT * (level - before))
+        drops = [max(found.level[k - 1], 0.0) - max(found.level[k], 0.0) for k in range(high + 1, after + 1)]
+        last = high + 1 + int(np.argmax(drops))
+        start, stop = _refine(found, found.bounds[onset]), _refine(found, found.bounds[last])
+        if stop <= start:
+            continue
+        gain = float(np.diff(np.interp([start, stop], found.raw_time, found.raw_log_norm))[0])
+        fall = found.time[found.bounds[after]] - found.time[found.bounds[high + 1]]
+        gradual = max(drops) < SHARP_SHARE * (level - beyond) and fall > SLOW_FALL * (stop - start)
+        if gain < 5 * found.noise or gradual:
+            continue
+        if breaks:
+            breaks[-1] = _ended(breaks[-1], start)
+        breaks.append(
+            NormBreak(as_step(start), as_step(stop), as_step(found.raw_time[-1]), float(level - beyond), gain)
+        )
+    return breaks
+
+
+def _rest(found: _Segments, first: int, low: int, high: int) -> int:
+    """Return the segment that stands for the plateau before a high: the longest low one, not the dip after a spike."""
+    middle = (max(found.level[low], 0.0) + found.level[high]) / 2
+    calm = [k for k in range(first, high) if found.level[k] <= middle]
+    return max(calm, key=lambda k: found.time[found.bounds[k + 1]] - found.time[found.bounds[k]], default=low)
+
+
+def _ended(norm_break: NormBreak, end: float) -> NormBreak:
+    end = max(end, norm_break.transition)
+    return NormBreak(norm_break.growth_start, norm_break.transition, as_step(end), norm_break.contrast, norm_break.gain)
+
+
+def _segments(step: Any, norm: Any) -> _Segments | None:
+    """Cut the compressed slope of the logarithm of the norm into pieces of one level each."""
+    steps, values = canonical(step, norm, "norm")
+    positive = (values > 0) & np.isfinite(values)
+    steps, raw = steps[positive], np.log(values[positive])
+    if len(steps) < 3:
+        return None
+    edges = bin_edges(len(steps), BINS)
+    count = np.diff(np.append(edges, len(steps)))
+    time, log_norm = np.add.reduceat(steps, edges) / count, np.add.reduceat(raw, edges) / count
+    gap = np.diff(time)
+    slope = np.diff(log_norm) / gap
+    noise = _noise(time, log_norm)
+    slow = max(SLOW_SHARE * float(np.ptp(log_norm)) / float(time[-1] - time[0]), np.finfo(float).tiny)
+    compressed = np.arcsinh(slope / np.maximum(2 * np.sqrt(2) * noise / gap, slow))
+    bounds = [0, len(slope)]
+    if len(slope) >= 4:
+        spread = max(float(np.median(np.abs(np.diff(compressed)))) / (0.6745 * np.sqrt(2)), LEAST_NOISE)
+        penalty = PENALTY_FACTOR * spread**2 * np.log(len(slope))
+        search = ruptures.KernelCPD(kernel="linear", min_size=2).fit(compressed[:, None])
+        bounds = [0, *search.predict(pen=penalty)]
+    level = [float(np.arcsinh((log_norm[b] - log_norm[a]) / (time[b] - time[a]) / slow)) for a, b in pairwise(bounds)]
+    return _Segments(time, log_norm, bounds, level, noise, steps, raw)
+
+
+def _noise(time: FloatArray, value: FloatArray) -> float:
+    """Standard deviation of the noise, from the deviation of each sample from the line between its neighbours."""
+    share = (time[1:-1] - time[:-2]) / (time[2:] - time[:-2])
+    deviation = value[1:-1] - (1 - share) * value[:-2] - share * value[2:]
+    return float(np.median(np.abs(deviation) / np.sqrt(1 + share**2 + (1 - share) ** 2))) / 0.6745
+
+
+def _zigzag(level: list[float]) -> list[int]:
+    """Return the turning points of a sequence, neglecting swings below SWING; its ends belong to them."""
+    turns, direction = [0], 0
+    for k in range(1, len(level)):
+        last = level[turns[-1]]
+        if direction == 0 and abs(level[k] - last) >= SWING:
+            direction = 1 if level[k] > last else -1
+            turns.append(k)
+        elif direction and (level[k] - last) * direction >= 0:
+            turns[-1] = k
+        elif direction and (last - level[k]) * direction >= SWING:
+            direction = -direction
+            turns.append(k)
+        elif direction == 0 and len(turns) == 1 and abs(level[k]) < abs(last):
+            turns[0] = k
+    return turns
+
+
+def _kinds(found: _Segments) -> list[PhaseKind]:
+    """Name each segment by its level and the turning points around it."""
+    turns, level = _zigzag(found.level), found.level
+    mean = np.arcsinh(0.5 / SLOW_SHARE)
+    kinds: list[PhaseKind] = []
+    for k, own in enumerate(level):
+        change = found.log_norm[found.bounds[k + 1]] - found.log_norm[found.bounds[k]]
+        near = [turn for turn in turns if turn <= k][-1:] + [turn for turn in turns if turn >= k][:1]
+        around = [level[turn] for turn in near]
+        if k in turns:
+            place = turns.index(k)
+            around = [level[turn] for turn in turns[max(place - 1, 0) : place + 2]]
+        low, high = max(min(around), 0.0), max(around)
+        threshold = (low + high) / 2 if high - low >= SWING else mean
+        if abs(change) <= 5 * found.noise or abs(own) < GROWTH_LEVEL:
+            kinds.append("plateau")
+        elif own < 0:
+            kinds.append("decay")
+        else:
+            kinds.append("growth" if own >= threshold else "plateau")
+    return kinds
+
+
+def _refine(found: _Segments, bound: int) -> float:
+    """Place a break to the sample: the split of two least-squares lines around it with the smallest error."""
+    first = found.time[max(bound - REFINE_BINS, 0)]
+    last = found.time[min(bound + REFINE_BINS, len(found.time) - 1)]
+    a, b = np.searchsorted(found.raw_time, [first, last], side="left")
+    b = min(b + 1, len(found.raw_time))
+    if len(found.raw_time) == len(found.time):
+        return float(found.time[bound])
+    x = (found.raw_time[a:b] - first) / (last - first)
+    y = found.raw_log_norm[a:b] - found.raw_log_norm[a]
+    error = _line_errors(x, y) + _line_errors(x[::-1], y[::-1])[::-1]
+    return float(found.raw_time[a + 2 + int(np.argmin(error[2:-2]))])
+
+
+def _line_errors(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Sum of squared residuals of the least-squares line through the first 1, 2, ... points."""
+    n = np.arange(1, len(x) + 1)
+    mx, my = np.cumsum(x) / n, np.cumsum(y) / n
+    sxx, sxy = np.cumsum(x * x) / n - mx**2, np.cumsum(x * y) / n - mx * my
+    syy = np.cumsum(y * y) / n - my**2
+    slope = np.divide(sxy, sxx, out=np.zeros_like(sxy), where=sxx > 1e-12)
+    return np.asarray(np.maximum(n * (syy - slope * sxy), 0.0))

@@ -1,0 +1,141 @@
+"""The signals of one run in canonical form, and when its terminal phase began."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from slingshot_analysis.detectors.canonical import FloatArray, bin_edges, canonical
+from slingshot_analysis.detectors.misclassification import terminal_phase_start
+from slingshot_analysis.detectors.norm import NormBreak, norm_breaks
+from slingshot_analysis.errors import InputError
+
+__all__ = ["Norm", "Run", "read_run"]
+
+FITTED_SHARE = 0.01
+"""Where nothing tells of misclassification, a loss of 1% of its first value stands for a fitted training set."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A norm ready for questions.
+
+    Parameters
+    ----------
+    step : (n,) float array, updates
+        Canonical.
+    log : (n,) float array
+        Natural logarithm of the norm.
+    breaks : list of NormBreak
+        Sharp ends of growth.
+    """
+
+    step: FloatArray
+    log: FloatArray
+    breaks: list[NormBreak]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Signals of one run.
+
+    Parameters
+    ----------
+    norm : Norm or None
+        None where it was not given or has fewer than three positive values.
+    losses, errors : dict of str to (step, value)
+        Canonical; those with too few values are left out.
+    terminal : float or None, updates
+        Start of the terminal phase.
+    span : (float, float), updates
+        First and last step of any signal.
+    """
+
+    norm: Norm | None
+    losses: dict[str, tuple[FloatArray, FloatArray]]
+    errors: dict[str, tuple[FloatArray, FloatArray]]
+    terminal: float | None
+    span: tuple[float, float]
+
+
+def read_run(
+    step: Any, norm: Any, losses: dict[str, Any], errors: dict[str, Any]
+) -> tuple[Run, list[tuple[FloatArray, FloatArray]], list[tuple[str, str]]]:
+    """Bring the signals into canonical form and find the terminal phase.
+
+    Parameters
+    ----------
+    step : (n,) array_like or None, updates
+        Axis of bare arrays.
+    norm : array_like, Signal, (step, value) or None
+        Weight norm.
+    losses, errors : dict of str to the same
+        By the names of `assemble`.
+
+    Returns
+    -------
+    run : Run
+        What can be used.
+    raw : list of (step, value)
+        The losses with their NaN, for those who ask how they ended.
+    skipped : list of (str, str)
+        What can't, and why.
+
+    Raises
+    ------
+    InputError
+        If a signal does not fit its steps.
+    """
+    skipped = [(name, "not given") for name, value in {"norm": norm, **losses, **errors}.items() if value is None]
+    raw = {name: _pair(step, value, name) for name, value in losses.items() if value is not None}
+    known = {name: canonical(*pair, name) for name, pair in raw.items()}
+    known = {name: pair for name, pair in known.items() if len(pair[0]) >= 3}
+    wrong = {name: canonical(*_pair(step, value, name), name) for name, value in errors.items() if value is not None}
+    wrong = {name: pair for name, pair in wrong.items() if len(pair[0])}
+    weights = None
+    if norm is not None:
+        steps, values = canonical(*_pair(step, norm, "norm"), "norm")
+        usable = (values > 0) & np.isfinite(values)
+        steps, values = steps[usable], values[usable]
+        if len(steps) >= 3:
+            weights = Norm(steps, np.log(values), norm_breaks(steps, values))
+        else:
+            skipped.append(("norm", "fewer than three positive values"))
+    skipped += [(name, "fewer than three values") for name in raw if name not in known]
+    axes = [pair[0] for pair in [*known.values(), *wrong.values()]] + ([weights.step] if weights else [])
+    span = (min(axis[0] for axis in axes), max(axis[-1] for axis in axes)) if axes else (0.0, 0.0)
+    terminal = _terminal(known, wrong)
+    if terminal is None and (known or wrong):
+        skipped.append(("spikes", "the training set is never fitted, so no spike can be a slingshot"))
+    return Run(weights, known, wrong, terminal, span), [_as_pair(pair) for pair in raw.values()], skipped
+
+
+def _terminal(losses: dict[str, Any], errors: dict[str, Any]) -> float | None:
+    """Return the start of the terminal phase, from misclassification if it was measured, else from the loss."""
+    for name in ("train_errors", "train_accuracy", "batch_errors"):
+        if name in errors:
+            step, value = errors[name]
+            return terminal_phase_start(step, **{name: value})
+    for step, value in losses.values():
+        edges = bin_edges(len(value), 4000)
+        low = np.flatnonzero(np.maximum.reduceat(value, edges) <= FITTED_SHARE * value[0])
+        if len(low):
+            return float(step[edges[low[0]]])
+    return None
+
+
+def _as_pair(pair: tuple[Any, Any]) -> tuple[FloatArray, FloatArray]:
+    return canonical(*pair, "loss", keep_nan=True)
+
+
+def _pair(step: Any, given: Any, name: str) -> tuple[Any, Any]:
+    """Return step and value of a Signal, known by these attributes, of a pair, or of an array on the common axis."""
+    if hasattr(given, "step") and hasattr(given, "value"):
+        return given.step, given.value
+    if isinstance(given, tuple) and len(given) == 2 and all(np.ndim(part) == 1 for part in given):
+        return given
+    if step is None:
+        raise InputError(f"{name}: an array needs `step`; give it, or a Signal or a (step, value) pair")
+    return step, given

@@ -1,0 +1,178 @@
+"""Detectors of one signal against truth made by hand."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from traces import STEPS, slingshot_run
+
+from slingshot_analysis.detectors import (
+    detect_accuracy_jumps,
+    detect_divergence,
+    detect_instability,
+    detect_loss_spikes,
+    detect_misclassification,
+    grokking_step,
+    segment_norm,
+    terminal_phase_start,
+)
+from slingshot_analysis.errors import InputError
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("every", [1, 10])
+def test_phases_of_straight_lines(scale, every):
+    knots, levels = [0, 10_000, 13_000, 20_000, 24_000, 40_000], [0, 0.02, 0.5, 0.52, 0.2, 0.2]
+    step = np.arange(0, 40_000, every)
+    phases = segment_norm(step, scale * np.exp(np.interp(step, knots, levels)))
+    assert [phase.kind for phase in phases] == ["plateau", "growth", "plateau", "decay", "plateau"]
+    np.testing.assert_allclose([phase.start for phase in phases], knots[:-1], atol=20)
+    np.testing.assert_allclose([phase.rate for phase in phases], np.diff(levels) / np.diff(knots), atol=2e-6)
+
+
+def test_phases_follow_each_other_without_gaps():
+    run = slingshot_run(0, "nfi")
+    phases = segment_norm(run.step, run.norm)
+    assert all(a.end == b.start for a, b in pairwise(phases))
+    assert (phases[0].start, phases[-1].end) == (0, STEPS - 1)
+    assert type(phases[0].start) is int
+
+
+def minibatch_loss(seed=0):
+    """Losses of batches of 32: noisy, exactly 0 late in training, with spikes at 12,000 and 25,000."""
+    rng = np.random.default_rng(seed)
+    step = np.arange(40_000)
+    loss = np.exp(-step / 400)
+    for at in (12_000, 25_000):
+        loss = np.where(step >= at, 3 * np.exp(-np.maximum(step - at, 0) / 300), loss)
+    loss = loss * rng.lognormal(0, 1, len(step))
+    return step, np.where(loss < 1e-9, 0, np.round(loss / 3.7e-9) * 3.7e-9)
+
+
+def test_spikes_of_minibatches_start_exactly():
+    step, loss = minibatch_loss()
+    spikes = [spike for spike in detect_loss_spikes(step, loss) if spike.ratio > 10]
+    assert [spike.start for spike in spikes] == pytest.approx([12_000, 25_000], abs=1)
+    assert all(spike.start <= spike.peak <= spike.end for spike in spikes)
+
+
+def test_spike_of_the_whole_set_stands_at_its_first_row():
+    step, loss = minibatch_loss()
+    smooth = np.array([loss[k : k + 30].mean() for k in range(0, len(loss), 100)])
+    spikes = detect_loss_spikes(step[::100], smooth, min_ratio=10)
+    assert [spike.start for spike in spikes] == [12_000, 25_000]
+
+
+def test_rounded_losses():
+    step, loss = minibatch_loss()
+    assert [s.start for s in detect_loss_spikes(step[::50], np.round(loss[::50], 4)) if s.ratio > 1e3] == [
+        12_000,
+        25_000,
+    ]
+
+
+def test_small_spike_of_a_language_model():
+    rng = np.random.default_rng(1)
+    loss = 2.2 + 0.02 * rng.standard_normal(2000)
+    loss[1000:1006] = [3.5, 5.1, 4.5, 3.9, 3.0, 2.6]
+    (spike,) = detect_loss_spikes(np.arange(2000), loss)
+    assert spike.start == 1000
+    assert spike.ratio == pytest.approx(5.1 / 2.15, rel=0.05)
+
+
+def test_floor_noise_and_slow_humps_are_no_spikes():
+    step = np.arange(5000)
+    noise = 1e-8 * np.random.default_rng(2).lognormal(0, 1.5, len(step))
+    assert detect_loss_spikes(step, noise) == []
+    assert detect_loss_spikes(step, np.exp(5 * np.sin(step / 5000 * np.pi))) == []
+
+
+def test_terminal_phase_of_whole_set_and_of_batches():
+    assert terminal_phase_start([0, 100, 200, 300, 400, 500], [9, 0, 2, 0, 0, 0]) == 300
+    assert terminal_phase_start([0, 1, 2, 3, 4], train_accuracy=[0.2, 0.9999, 1, 1, 1]) == 2
+    errors = np.zeros(2000)
+    errors[:300:7] = 1
+    assert terminal_phase_start(np.arange(2000), batch_errors=errors) == 295
+    assert terminal_phase_start(np.arange(2000), batch_errors=np.ones(2000)) is None
+
+
+def test_exactly_one_signal_of_errors():
+    with pytest.raises(InputError, match="no signal"):
+        terminal_phase_start([1, 2])
+    with pytest.raises(InputError, match="train_errors and batch_errors"):
+        detect_misclassification([1, 2], [0, 0], batch_errors=[0, 0])
+    with pytest.raises(InputError, match="divide percentages"):
+        terminal_phase_start([1, 2], train_accuracy=[97.0, 100.0])
+
+
+def test_bursts_of_misclassification():
+    errors = np.zeros(40_000, dtype=int)
+    errors[:400] = 3
+    errors[20_000:20_100:3] = 5
+    errors[20_051] = 9
+    errors[30_000] = 1
+    bursts = detect_misclassification(np.arange(40_000), batch_errors=errors)
+    assert [(burst.start, burst.peak, burst.worst) for burst in bursts] == [
+        (20_000, 20_051, 9.0),
+        (30_000, 30_000, 1.0),
+    ]
+
+
+def test_jumps_and_smooth_curves():
+    step = np.arange(0, 80_000, 400)
+    noise = 0.002 * np.random.default_rng(3).standard_normal(len(step))
+    stairs = 0.5 + 0.06 * (step >= 20_000) + 0.2 * (step >= 44_000) + 0.15 * (step >= 47_200)
+    jumps = detect_accuracy_jumps(step, stairs + noise, samples=8000)
+    assert [jump.step for jump in jumps] == [20_000, 44_000, 47_200]
+    assert [jump.after - jump.before for jump in jumps] == pytest.approx([0.06, 0.2, 0.15], abs=0.01)
+    for width in (2000, 5000, 20_000):
+        smooth = 0.5 + 0.5 / (1 + np.exp(-(step - 40_000) / width))
+        assert detect_accuracy_jumps(step, smooth, samples=8000) == []
+
+
+def test_a_jump_must_be_significant_for_the_validation_set():
+    step = np.arange(0, 40_000, 400)
+    accuracy = np.where(step < 20_000, 0.5, 0.53)
+    assert len(detect_accuracy_jumps(step, accuracy, samples=8000)) == 1
+    assert detect_accuracy_jumps(step, accuracy, samples=200) == []
+    assert detect_accuracy_jumps(step, accuracy) == []
+
+
+def test_chance_makes_no_jumps():
+    rng = np.random.default_rng(4)
+    curves = rng.binomial(500, 0.5, (200, 200)) / 500
+    assert sum(len(detect_accuracy_jumps(np.arange(200), curve, samples=500)) for curve in curves) <= 4
+
+
+def test_a_dip_is_no_jump():
+    step = np.arange(0, 40_000, 400)
+    assert detect_accuracy_jumps(step, np.where((step >= 20_000) & (step < 21_000), 0.2, 0.6), samples=8000) == []
+
+
+def test_grokking_step():
+    step = np.arange(0, 50_000, 500)
+    accuracy = np.where(step < 30_000, 0.4, 0.96)
+    accuracy[20] = 0.99
+    assert grokking_step(step, accuracy, 400) == 30_000
+    assert grokking_step(step, accuracy, 400, level=0.97) is None
+    assert grokking_step(step, accuracy, 4000) is None
+    assert grokking_step(step, accuracy, None) is None
+    assert grokking_step(step, np.ones(len(step)), 0) is None
+
+
+def test_divergence():
+    step = np.arange(10_000)
+    healthy = np.exp(-step / 500)
+    assert detect_divergence(step, healthy) is None
+    assert detect_divergence(step, np.where(step < 9000, healthy, np.nan)) == 9000
+    assert detect_divergence(step, np.where(step < 9000, healthy, np.inf)) == 9000
+    assert detect_divergence(step, np.where(step < 7000, healthy, 4.0)) == 7000
+    assert detect_divergence(step, np.where((step < 7000) | (step > 8000), healthy, 4.0)) is None
+    assert detect_divergence(step, np.where(step < 9900, healthy, 4.0)) is None
+
+
+def test_instability_needs_spikes_without_quiet():
+    step = np.arange(1000)
+    assert detect_instability(step, np.where(step % 4 == 0, 1e-2, 1e-5))
+    assert not detect_instability(step, np.where(step % 40 == 0, 1e-2, 1e-5))
+    assert not detect_instability(step, np.where((step % 4 == 0) & (step < 200), 1e-2, 1e-5))
