@@ -85,7 +85,8 @@ def main(steps: int, set_eps: float) -> None:
     flushed, kept = Run(setup, torch.device("cpu")), Run(setup, torch.device("cpu"))
     print(f"\nparity_3_50, eps {set_eps}")
     print(
-        f"{'updates':>8}{'flushed':>9}{'kept':>8}{'ratio':>7}{'Adam flushed':>14}{'kept':>8}{'ratio':>7}{'denormal':>10}"
+        f"{'updates':>8}{'flushed':>9}{'kept':>8}{'ratio':>7}{'Adam flushed':>14}{'kept':>8}{'ratio':>7}"
+        f"{'denormal':>10}"
     )
     for end in range(TURN, steps + 1, TURN):
         (a, adam_a), (b, adam_b) = turn(flushed, True), turn(kept, False)

@@ -13,6 +13,9 @@ from slingshot_analysis.report.document import to_json
 from slingshot_analysis.report.text import print_analyses
 from slingshot_analysis.trace import open_trace
 
+PIPED_WIDTH = 160
+"""Columns where the output goes into a file or another program."""
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
@@ -30,21 +33,33 @@ def analyze(files: tuple[str, ...], form: str, plot: str | None) -> None:
             trace = open_trace(file)
             analysis = analyze_trace(trace)
         except InputError as error:
-            problems.append(error)
+            problems.append(str(error) if file in str(error) else f"{file}: {error}")
             continue
         analyses.append(analysis)
         if plot is not None:
             from slingshot_analysis.report.figure import draw
 
-            figures.append(draw(analysis, trace, Path(plot) / f"{analysis.name}.png"))
+            figures.append(draw(analysis, trace, unused(Path(plot) / f"{analysis.name}.png", figures)))
     if form == "json":
         if analyses:
             click.echo(to_json(analyses))
     else:
-        print_analyses(analyses, Console(highlight=False))
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = PIPED_WIDTH
+        print_analyses(analyses, console)
     for figure in figures:
         click.echo(f"picture: {figure}", err=form == "json")
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
     if problems:
         click.get_current_context().exit(2)
+
+
+def unused(path: Path, taken: list[Path]) -> Path:
+    """Number a picture whose name another run of the same call has."""
+    number = 2
+    while path in taken:
+        path = path.with_stem(f"{path.stem.removesuffix(f'-{number - 1}')}-{number}")
+        number += 1
+    return path

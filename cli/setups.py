@@ -33,11 +33,11 @@ def setups(form: str) -> None:
     if form == "json":
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table(title="Setups (Thilak et al. 2022, arXiv 2206.04817)", title_justify="left")
+    table = Table(box=None, pad_edge=False)
     for heading in ("name", "experiment", "figures"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("parameters", "updates", "ms/update here", "minutes here"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, no_wrap=heading == "name")
+    for heading in ("parameters", "updates", "ms/update", "minutes"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row["name"],
@@ -48,4 +48,8 @@ def setups(form: str) -> None:
             f"{row['seconds_per_update'] * 1e3:.2f}",
             f"{row['seconds'] / 60:.1f}",
         )
-    Console().print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        "Figures of Thilak et al. 2022, arXiv 2206.04817; times of the bare loop on this machine, one CPU thread."
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from trainers.loop import Run, train
+from trainers.loop import Run, cpu_settings, train
 from trainers.setup import Setup
 
 __all__ = ["Cost", "estimate_cost"]
@@ -46,12 +46,12 @@ def estimate_cost(setup: Setup) -> Cost:
     Cost
         From at least one update after a warm-up, and about 0.3 s.
     """
-    torch.set_num_threads(1)
-    run = Run(dataclasses.replace(setup, steps=WARM_UP_UPDATES), torch.device("cpu"))
-    train(run)
-    updates, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < TIMED_SECONDS:
+    with cpu_settings(threads=1, flush_denormal=True):
+        run = Run(dataclasses.replace(setup, steps=WARM_UP_UPDATES), torch.device("cpu"))
         train(run)
-        updates += WARM_UP_UPDATES
+        updates, start = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < TIMED_SECONDS:
+            train(run)
+            updates += WARM_UP_UPDATES
     parameters = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
     return Cost(parameters, elapsed / updates)

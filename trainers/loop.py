@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,10 +12,11 @@ from torch.nn.functional import cross_entropy
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
+from slingshot_analysis.recording.provenance import flushes_denormals
 from trainers.data.dataset import Dataset
 from trainers.setup import Setup
 
-__all__ = ["Run", "train"]
+__all__ = ["Run", "cpu_settings", "train"]
 
 
 class Run:
@@ -82,3 +84,16 @@ def train(run: Run, recorder: Recorder | None = None, after_update: Callable[[in
         optimizer.step()
         if after_update:
             after_update(step + 1)
+
+
+@contextmanager
+def cpu_settings(threads: int, flush_denormal: bool) -> Iterator[None]:
+    """Set PyTorch's number of CPU threads, and whether denormals are flushed; restore both afterwards."""
+    before = torch.get_num_threads(), flushes_denormals()
+    torch.set_flush_denormal(flush_denormal)
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.set_flush_denormal(before[1])

@@ -10,7 +10,7 @@ import torch
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
-from trainers.loop import Run, train
+from trainers.loop import Run, cpu_settings, train
 from trainers.setup import Setup, flatten, resolved
 from trainers.setups import SETUPS
 
@@ -58,11 +58,21 @@ def record(
     InputError
         If the file exists, the device is not there, or the setup can't be trained.
     """
-    torch.set_flush_denormal(flush_denormal)
-    torch.set_num_threads(threads)
     out = Path(out)
     path = out if out.suffix in (".h5", ".hdf5") else out / default_name(setup)
-    run = Run(setup, find_device(device))
+    with cpu_settings(threads, flush_denormal):
+        _record(setup, path, find_device(device), overwrite, progress)
+    return path
+
+
+def _record(
+    setup: Setup,
+    path: Path,
+    device: torch.device,
+    overwrite: bool,
+    progress: Callable[[int, Recorder], None] | None,
+) -> None:
+    run = Run(setup, device)
     data = run.data
     with Recorder(
         path,
@@ -77,7 +87,6 @@ def record(
         overwrite=overwrite,
     ) as recorder:
         train(run, recorder, (lambda step: progress(step, recorder)) if progress else None)
-    return path
 
 
 def find_device(name: str) -> torch.device:

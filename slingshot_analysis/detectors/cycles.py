@@ -126,10 +126,18 @@ def _match(run: Run, anchors: list[Anchor]) -> list[NormBreak | None]:
 
 
 def _growths(run: Run, anchors: list[Anchor], matched: list[NormBreak | None]) -> list[int | None]:
-    """Return where growth begins before each spike, no earlier than the spike before has ended."""
+    """Return where growth begins before each spike, no earlier than the spike before has ended.
+
+    Growth may slow down well before the spike: where no break that began earlier goes with it, the last one
+    since the spike before counts.
+    """
     earlier = [run.terminal if run.terminal is not None else run.span[0], *(anchor.end for anchor in anchors)]
+    breaks = run.norm.breaks if run.norm is not None else []
     growths: list[int | None] = []
     for anchor, found, limit in zip(anchors, matched, earlier, strict=False):
+        if found is None or found.growth_start >= anchor.start:
+            between = [b for b in breaks if b not in matched and limit <= b.transition < anchor.start]
+            found = between[-1] if between else None
         start = None if found is None else max(found.growth_start, as_step(limit))
         growths.append(start if start is not None and start < anchor.start else None)
     return growths

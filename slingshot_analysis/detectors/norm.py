@@ -110,12 +110,24 @@ def segment_norm(step: Any, norm: Any) -> list[Phase]:
     starts = [k for k in range(len(kinds)) if k == 0 or kinds[k] != kinds[k - 1]]
     inner = [_refine(found, found.bounds[k]) for k in starts[1:]]
     edges = [float(found.raw_time[0]), *inner, float(found.raw_time[-1])]
-    phases = []
+    phases: list[Phase] = []
     for k, start, end in zip(starts, edges[:-1], edges[1:], strict=True):
-        if end > start:
-            low, high = np.interp([start, end], found.raw_time, found.raw_log_norm)
-            phases.append(Phase(kinds[k], as_step(start), as_step(end), float((high - low) / (end - start))))
+        if end <= start:
+            continue
+        phase = _phase(found, kinds[k], start, end)
+        if phases and phases[-1].kind == phase.kind:
+            phase = _phase(found, phase.kind, phases.pop().start, end)
+        phases.append(phase)
     return phases
+
+
+def _phase(found: _Segments, kind: PhaseKind, start: float, end: float) -> Phase:
+    """Make a phase between two refined edges; where they leave no growth or decay, what is left is a plateau."""
+    low, high = np.interp([start, end], found.raw_time, found.raw_log_norm)
+    rate = float((high - low) / (end - start))
+    if (kind == "growth" and rate <= 0) or (kind == "decay" and rate >= 0):
+        kind = "plateau"
+    return Phase(kind, as_step(start), as_step(end), rate)
 
 
 def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:

@@ -150,7 +150,7 @@ def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None =
         raise InputError("no module of the model has a trainable weight matrix: name one with last_layer=")
     if inputs is None:
         return list(candidates)[-1]
-    names = _called(model, list(candidates), inputs) or list(candidates)
+    names: list[str] = _called(model, list(candidates), inputs) or list(candidates)
     return names[-1]
 
 

@@ -54,13 +54,12 @@ class ParameterNorms:
         bool
             Whether any parameter has a gradient.
         """
-        gradients = [p.grad for p in self._parameters]
-        if any([gradient is None for gradient in gradients]):
+        given = [p.grad for p in self._parameters]
+        gradients = [gradient for gradient in given if gradient is not None]
+        present = bool(gradients)
+        if len(gradients) < len(given):
             zero = torch.zeros(1, dtype=self._parameters[0].dtype, device=self._parameters[0].device)
-            present = any([gradient is not None for gradient in gradients])
-            gradients = [zero if gradient is None else gradient for gradient in gradients]
-        else:
-            present = True
+            gradients = [zero if gradient is None else gradient for gradient in given]
         if self._blas is None:
             slot.copy_(tensor_norms(self._parameters + gradients, self.dtype))
         else:

@@ -53,11 +53,11 @@ def _facts(analysis: Analysis) -> str:
 
 
 def _slingshot_table(analysis: Analysis) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2))
     for heading in ("growth from", "transition", "plateau to", "norm", "tier", "shape", "confidence"):
         table.add_column(heading, justify="left" if heading in ("tier", "shape") else "right", no_wrap=True)
     for s in analysis.slingshots:
-        norm = "-" if s.norm_before is None or s.norm_after is None else f"{s.norm_before:.4g} → {s.norm_after:.4g}"
+        norm = "-" if s.norm_before is None or s.norm_after is None else f"{s.norm_before:.3g} → {s.norm_after:.3g}"
         table.add_row(
             _step(s.growth_start),
             _step(s.transition),

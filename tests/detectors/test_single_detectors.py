@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from traces import STEPS, slingshot_run
 
 from slingshot_analysis.detectors import (
@@ -176,3 +178,15 @@ def test_instability_needs_spikes_without_quiet():
     assert detect_instability(step, np.where(step % 4 == 0, 1e-2, 1e-5))
     assert not detect_instability(step, np.where(step % 40 == 0, 1e-2, 1e-5))
     assert not detect_instability(step, np.where((step % 4 == 0) & (step < 200), 1e-2, 1e-5))
+
+
+@given(st.integers(0, 10_000))
+def test_phases_rise_where_they_say_growth(seed):
+    random = np.random.default_rng(seed)
+    step = np.arange(600)
+    norm = np.exp(np.cumsum(random.normal(0.002, 0.01, 600) * random.integers(0, 2, 600)))
+    phases = segment_norm(step, norm)
+    assert all(phase.rate > 0 for phase in phases if phase.kind == "growth")
+    assert all(phase.rate < 0 for phase in phases if phase.kind == "decay")
+    assert [phase.end for phase in phases[:-1]] == [phase.start for phase in phases[1:]]
+    assert all(a.kind != b.kind for a, b in pairwise(phases))

@@ -168,3 +168,14 @@ def test_memory_stays_below_four_times_the_arrays():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3 * sum(a.nbytes for a in (run.step, run.norm, run.loss, errors))
+
+
+def test_growth_that_slows_down_before_the_spike_is_found():
+    step = np.arange(40_000)
+    knots = [0, 400, 18_000, 19_000, 19_600, 19_620, 40_000]
+    norm = np.exp(np.interp(step, knots, [0, 1, 1.05, 1.3, 1.31, 1.33, 1.331]))
+    loss = np.exp(-step / 300) + 1e-9
+    loss[19_600:] += np.exp(-(step[19_600:] - 19_600) / 100)
+    (found,) = detect_slingshots(step, norm, train_loss=loss)
+    assert found.transition == 19_600
+    assert abs(found.growth_start - 18_000) <= 100

@@ -191,3 +191,13 @@ def test_cost_is_measured():
     cost = estimate_cost(find_setup("parity_3_50"))
     assert cost.parameters == 50 * 128 + 128 + 128 * 128 + 128 + 128 * 2 + 2
     assert 1e-6 < cost.seconds_per_update < 1
+
+
+def test_recording_leaves_the_settings_of_the_process_alone(tmp_path):
+    threads = torch.get_num_threads()
+    record(short(steps=2), tmp_path, threads=threads + 1)
+    assert torch.get_num_threads() == threads
+    assert (torch.tensor([torch.finfo(torch.float32).tiny]) / 2).any()
+    trace = open_trace(tmp_path / "parity_3_50-s3-steps=2.h5")
+    assert trace.attributes["threads"] == threads + 1
+    assert trace.attributes["flush_denormal"]

@@ -36,7 +36,7 @@ class SparseParity:
     --------
     >>> data = SparseParity(n=10, k=2, train=4, val=2).make(torch.Generator().manual_seed(0))
     >>> data.train_inputs.shape, data.train_targets.tolist()
-    (torch.Size([4, 10]), [0, 1, 0, 1])
+    (torch.Size([4, 10]), [0, 0, 1, 1])
     """
 
     n: int = 50

@@ -21,7 +21,8 @@ class Batch(Probe):
     """`batch_loss` as training computed it; `batch_loss_float64` and `batch_errors` from the same logits.
 
     In float32 the cross-entropy of a fitted sample is rounded to a multiple of about 1.2e-7 and underflows to
-    exactly 0; in float64, computed without cancellation, it goes on falling. Where the two part, gradients have become rounding noise.
+    exactly 0; in float64, computed without cancellation, it goes on falling. Where the two part, gradients have become
+    rounding noise.
     `batch_errors` counts the samples of the batch that the state before the update misclassifies: after the terminal
     phase began, any marks a slingshot's sharp transition. Targets below 0 (such as -100, the index that
     cross-entropy ignores) do not count.

@@ -1,0 +1,155 @@
+"""The command line as a user meets it: in processes of its own, from an empty folder."""
+
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from slingshot_analysis import Group, Quantity, TraceWriter, open_trace
+
+RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')"]
+
+
+@pytest.fixture
+def slingshot(tmp_path):
+    def run(*words, status=0):
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run([*RUN, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def staircase(tmp_path):
+    """Write a run with one slingshot at 6,000 and a validation jump with it, as any NumPy loop could."""
+    path = tmp_path / "staircase.h5"
+    step = np.arange(10_000)
+    norm = np.exp(np.interp(step, [0, 500, 5000, 6000, 10_000], [0, 1, 1.01, 1.5, 1.51]))
+    loss = np.exp(-step / 300)
+    loss[6000:] += np.exp(-(step[6000:] - 6000) / 200)
+    every_1 = Group("every_1", [Quantity("last_layer_norm"), Quantity("batch_loss", "nat")])
+    every_100 = Group("every_100", [Quantity("val_accuracy"), Quantity("train_errors", "samples", dtype="int64")])
+    with TraceWriter(path, [every_1, every_100]) as writer:
+        writer.append("every_1", step, last_layer_norm=norm, batch_loss=loss)
+        rare = step[::100]
+        accuracy = np.where(rare < 6050, 0.5, 0.9) + 0.001 * np.sin(rare)
+        errors = np.where(rare < 500, 100, np.where(abs(rare - 6000) < 50, 7, 0))
+        writer.append("every_100", rare, val_accuracy=accuracy, train_errors=errors)
+    return path
+
+
+def test_record_then_analyze(slingshot, tmp_path):
+    done = slingshot("record", "--setup", "parity_3_50", "--steps", "700", "--set", "optimizer.eps=1e-7")
+    name = "parity_3_50-s3-optimizer.eps=1e-07-steps=700"
+    assert f"runs/{name}.h5: 700 updates" in done.stdout
+    trace = open_trace(tmp_path / "runs" / f"{name}.h5")
+    assert trace.config["optimizer"]["eps"] == 1e-7
+    assert "record --setup parity_3_50 --steps 700" in trace.attributes["command"]
+    before = (tmp_path / "runs" / f"{name}.h5").read_bytes()
+    again = slingshot("record", "--setup", "parity_3_50", "--steps", "700", "--set", "optimizer.eps=1e-7", status=2)
+    assert "--overwrite" in again.stderr
+    assert (tmp_path / "runs" / f"{name}.h5").read_bytes() == before
+    text = slingshot("analyze", f"runs/{name}.h5").stdout
+    assert "verdict: none" in text
+
+
+def test_analyze_prints_a_table(slingshot, staircase):
+    text = slingshot("analyze", staircase.name, staircase.name).stdout
+    assert "verdict: slingshots" in text
+    assert "6,000" in text
+    assert "2 runs: 2 with slingshots" in text
+
+
+def test_analyze_writes_the_document(slingshot, staircase):
+    document = json.loads(slingshot("analyze", staircase.name, "--format", "json").stdout)
+    assert (document["format"], document["version"]) == ("slingshot-analysis", 1)
+    (run,) = document["runs"]
+    keys = {
+        "path": str, "name": str, "steps": list, "signals": dict, "verdict": str, "terminal_phase_start": int,
+        "grokking_step": (int, type(None)), "phases": list, "loss_spikes": list, "accuracy_jumps": list,
+        "slingshots": list, "association": dict, "skipped": list,
+    }  # fmt: skip
+    for key, kind in keys.items():
+        assert isinstance(run[key], kind), key
+    assert run["steps"] == [0, 9999]
+    (found,) = run["slingshots"]
+    assert found["transition"] == 6000
+    assert abs(found["growth_start"] - 5000) <= 100
+    assert (found["tier"], found["shape"]) == ("full", "staircase")
+    assert set(found) >= {"plateau_end", "norm_before", "norm_after", "evidence", "confidence"}
+    assert {"kind", "start", "end", "rate"} <= set(run["phases"][0])
+    assert {"start", "peak", "end", "ratio"} <= set(run["loss_spikes"][0])
+    assert {"step", "before", "after"} <= set(run["accuracy_jumps"][0])
+    association = run["association"]
+    assert (association["jumps_near_transitions"], association["jumps"], association["transitions"]) == (1, 1, 1)
+    assert association["p_value"] == pytest.approx(1000 / 3900)  # the jump lies in the cycle from 6,000 to 9,900
+    assert document["across_runs"] == {"runs": 1, "with_slingshots": 1, "grokked": 0, "both": 0}
+
+
+def test_analyze_draws(slingshot, staircase, tmp_path):
+    pictures = slingshot("analyze", staircase.name, staircase.name, "--plot", "figures").stdout
+    assert "picture: figures/staircase.png" in pictures
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"staircase.png", "staircase-2.png"}
+
+
+def test_a_bad_file_is_reported_and_the_others_are_analyzed(slingshot, staircase, tmp_path):
+    (tmp_path / "notes.h5").write_text("not a trace")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    (tmp_path / "cut.h5").write_bytes(staircase.read_bytes()[:5000])
+    bad = ["missing.h5", "notes.h5", "other.h5", "cut.h5"]
+    done = slingshot("analyze", *bad, staircase.name, status=2)
+    assert "verdict: slingshots" in done.stdout
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 4
+    assert all(name in error for name, error in zip(bad, errors, strict=True))
+    assert "Traceback" not in done.stderr
+    done = slingshot("analyze", *bad, staircase.name, "--format", "json", status=2)
+    assert len(json.loads(done.stdout)["runs"]) == 1
+
+
+def test_an_empty_trace_is_an_error(slingshot, tmp_path):
+    with TraceWriter(tmp_path / "empty.h5", [Group("every_1", [Quantity("last_layer_norm")])]):
+        pass
+    assert "empty.h5: holds no rows" in slingshot("analyze", "empty.h5", status=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["record", "--setup", "parity_3_5"], "did you mean 'parity_3_50'"),
+        (["record", "--setup", "parity_3_50", "--set", "optimizer.esp=1"], "did you mean 'optimizer.eps'"),
+        (["record", "--setup", "parity_3_50", "--set", "data.k=x"], "--set data.k=x: not a valid int"),
+        (["record", "--setup", "parity_3_50", "--device", "tpu9"], "allowed are auto, cpu"),
+        (["record", "--setup", "parity_3_50", "--dtype", "float16"], "'float32', 'float64'"),
+        (["record", "--setup", "parity_3_50", "--steps", "0"], "--steps"),
+        (["recrod"], "did you mean 'record'"),
+        (["analyze"], "FILES"),
+    ],
+)
+def test_bad_input_exits_with_2_and_says_what_is_allowed(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert not list(tmp_path.rglob("*.h5"))
+
+
+def test_setups_lists_figure_and_cost():
+    (row,) = json.loads(CliRunner().invoke(main, ["setups", "--format", "json"]).stdout)
+    assert row["name"] == "parity_3_50"
+    assert row["figures"] == "6, 13-16"
+    assert row["seconds"] == pytest.approx(row["updates"] * row["seconds_per_update"])
+    assert "parity_3_50" in CliRunner().invoke(main, ["setups"]).stdout
+
+
+def test_help_lists_the_verbs(slingshot):
+    assert {"record", "analyze", "setups"} <= set(CliRunner().invoke(main, ["--help"]).stdout.split())

@@ -1,0 +1,33 @@
+"""The README's Python runs as it stands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def code(name):
+    text = README.read_text(encoding="utf-8")
+    return re.search(rf"<!-- test: {name} -->\n```python\n(.*?)```", text, re.DOTALL).group(1)
+
+
+@pytest.mark.parametrize(("name", "output"), [("arrays", r"10000 100[56]0 0\.1"), ("loop", "none")])
+def test_the_code_runs_and_prints_what_it_should(tmp_path, name, output):
+    done = subprocess.run([sys.executable, "-c", code(name)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.match(output, done.stdout), done.stdout
+
+
+def test_every_quantity_of_a_trace_is_listed(tmp_path):
+    from slingshot_analysis import open_trace
+    from trainers.overrides import override_all
+    from trainers.record import record
+    from trainers.setups import find_setup
+
+    trace = open_trace(record(override_all(find_setup("parity_3_50"), ["steps=2"]), tmp_path))
+    listed = set(re.findall(r"`(\w+)`", README.read_text(encoding="utf-8").split("## What is in a trace")[1]))
+    assert set(trace) <= listed
