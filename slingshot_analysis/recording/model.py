@@ -38,22 +38,28 @@ class ForwardPass:
         self.model = model
         self._modules = list(model.modules())
         self._layers = {layer: model.get_submodule(layer.removesuffix(INPUT)) for layer in layers}
-        self._is_chain = type(model) is nn.Sequential and set(layers) <= {name for name, _ in model.named_children()}
+        children = dict(model.named_children())
+        self._is_chain = (
+            type(model) is nn.Sequential
+            and set(layers) <= set(children)
+            and all(type(child).__module__.startswith("torch.nn.modules.") for child in children.values())
+        )
         self._cuda = {p.device.index for p in model.parameters() if p.is_cuda}
 
     @contextmanager
-    def undisturbed(self) -> Iterator[None]:
-        """Switch to evaluation mode without gradients; restore modes and random states afterwards."""
+    def undisturbed(self, *, draws: bool = True) -> Iterator[None]:
+        """Switch to evaluation mode without gradients; restore modes and, if it `draws`, random states afterwards."""
         training = [module.__dict__ for module in self._modules if module.training]
         for attributes in training:  # nn.Module.__setattr__ would cost more than a small model's forward pass
             attributes["training"] = False
-        cpu_state = torch.get_rng_state()
-        cuda_states = {device: torch.cuda.get_rng_state(device) for device in self._cuda}
+        cpu_state = torch.get_rng_state() if draws else None
+        cuda_states = {device: torch.cuda.get_rng_state(device) for device in self._cuda if draws}
         try:
             with torch.no_grad():
                 yield
         finally:
-            torch.set_rng_state(cpu_state)
+            if cpu_state is not None:
+                torch.set_rng_state(cpu_state)
             for device, state in cuda_states.items():
                 torch.cuda.set_rng_state(state, device)
             for attributes in training:
@@ -89,9 +95,12 @@ class ForwardPass:
         return [outputs[layer] for layer in self._layers]
 
     def _features_of_chain(self, inputs: Tensor) -> list[Tensor]:
-        """Run a chain of modules up to its last feature layer; hooks would cost a small model half as much again."""
+        """Run a chain of PyTorch's own modules, which draw no random numbers in evaluation, to its last feature layer.
+
+        The hooks and random states of the general way would cost a small model as much again.
+        """
         outputs, value = {}, inputs
-        with self.undisturbed():
+        with self.undisturbed(draws=False):
             for name, module in self.model.named_children():
                 value = module(value)
                 if name in self._layers:
@@ -135,7 +144,7 @@ def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None =
     InputError
         If there is no such module; the message says to name it.
     """
-    candidates = {
+    candidates: dict[str, nn.Module] = {
         name: module
         for name, module in model.named_modules()
         if isinstance(weight := getattr(module, "weight", None), nn.Parameter)
@@ -150,7 +159,7 @@ def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None =
         raise InputError("no module of the model has a trainable weight matrix: name one with last_layer=")
     if inputs is None:
         return list(candidates)[-1]
-    names: list[str] = _called(model, list(candidates), inputs) or list(candidates)
+    names = _called(model, list(candidates), inputs) or list(candidates)
     return names[-1]
 
 

@@ -8,7 +8,9 @@ import torch
 from scipy.linalg.blas import dnrm2, snrm2
 from torch import Tensor
 
-__all__ = ["ParameterNorms", "norm_dtype", "tensor_norms"]
+__all__ = ["ParameterNorms", "norm_dtype", "total_norm"]
+
+BLAS = {torch.float32: snrm2, torch.float64: dnrm2}
 
 
 def norm_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
@@ -16,34 +18,24 @@ def norm_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
     return torch.float64 if all(t.dtype == torch.float64 for t in tensors) else torch.float32
 
 
-def tensor_norms(tensors: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """Return the Euclidean norm of each of n tensors as an (n,) Tensor of `dtype`, on their device.
-
-    Examples
-    --------
-    >>> tensor_norms([torch.ones(4), torch.ones(3, 3)], torch.float32)
-    tensor([2., 3.])
-    """
-    return torch.stack(torch._foreach_norm(tensors, 2, dtype))
-
-
 class ParameterNorms:
     """Norms of the parameters and of their gradients, for every update.
 
-    On the CPU they are computed by BLAS in place: for a small model that takes half the time of PyTorch's operations,
-    and does not underflow where the squares would. Elsewhere, and in other dtypes, it is :func:`tensor_norms`.
+    On the CPU they are computed in place by BLAS, whose norm does not underflow where squares would: for a small model
+    that takes half the time of PyTorch's operations. Elsewhere, and in other dtypes, they are computed by one
+    multi-tensor operation on the device.
 
     Parameters
     ----------
     parameters : sequence of n Tensor
-        On one device.
+        On one device. Their storage may be replaced meanwhile.
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self._parameters = list(parameters)
         self.dtype = norm_dtype(self._parameters)
-        plain = all(p.dtype == self.dtype and p.device.type == "cpu" and p.numel() for p in self._parameters)
-        self._blas = (dnrm2 if self.dtype == torch.float64 else snrm2) if plain else None
+        in_place = all(p.device.type == "cpu" and p.dtype == self.dtype and p.numel() for p in self._parameters)
+        self._blas = BLAS[self.dtype] if in_place else None
         self._addresses: list[int] = []
 
     def measure(self, slot: Tensor) -> bool:
@@ -60,12 +52,25 @@ class ParameterNorms:
         if len(gradients) < len(given):
             zero = torch.zeros(1, dtype=self._parameters[0].dtype, device=self._parameters[0].device)
             gradients = [zero if gradient is None else gradient for gradient in given]
-        if self._blas is None:
-            slot.copy_(tensor_norms(self._parameters + gradients, self.dtype))
-        else:
-            norm = self._blas
-            if [p.data_ptr() for p in self._parameters] != self._addresses:
-                self._addresses = [p.data_ptr() for p in self._parameters]
-                self._flat = [p.detach().numpy().reshape(-1) for p in self._parameters]
-            slot.numpy()[:] = [norm(p) for p in self._flat] + [norm(g.numpy().reshape(-1)) for g in gradients]
+        norm = self._blas
+        if norm is None:
+            torch.stack(torch._foreach_norm(self._parameters + gradients, 2, self.dtype), out=slot)
+            return present
+        addresses = [p.data_ptr() for p in self._parameters]
+        if addresses != self._addresses:
+            self._addresses = addresses
+            self._vectors = [p.detach().numpy().reshape(-1) for p in self._parameters]
+        slot.numpy()[:] = [norm(v) for v in self._vectors] + [norm(g.numpy().reshape(-1)) for g in gradients]
         return present
+
+
+def total_norm(tensors: list[Tensor], dtype: torch.dtype) -> Tensor:
+    """Return the norm of all tensors together as a scalar Tensor of `dtype`, on their device.
+
+    Examples
+    --------
+    >>> total_norm([torch.full((4,), 1.5), torch.full((2, 2), 2.0)], torch.float32)
+    tensor(5.)
+    """
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors, 2, dtype)))
+    return norm

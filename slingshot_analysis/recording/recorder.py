@@ -25,7 +25,7 @@ from slingshot_analysis.trace import TraceWriter
 __all__ = ["Recorder"]
 
 FLUSH_SECONDS = 2.0
-PROBE_SAMPLES = 64
+PROBE_SAMPLES = 32
 EVALUATION_SAMPLES = 1000
 
 Data = tuple[Tensor, Tensor] | Batches
@@ -50,7 +50,7 @@ class Recorder:
         The whole sets, for the losses and accuracies on them. An iterable, such as a DataLoader without shuffling,
         is run through once per evaluation: give the recorder one of its own.
     probe_inputs : Tensor, optional
-        The fixed batch on which features are compared; by default the first 64 training inputs.
+        The fixed batch on which features are compared; by default the first 32 training inputs.
     probes : iterable of str or Probe, optional
         What to record, as names of ``slingshot_analysis.recording.PROBES`` or as values such as
         ``Norms(every=Every(5))``; by default all that the given data allow.

@@ -41,7 +41,6 @@ class Batch(Probe):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._loss_function = subject.loss_function
         self._shape: torch.Size | None = None
-        self._kept: Sequence[tuple[Tensor, Tensor]] | None = None
         self._row = 0
         self._rows_kept: list[int] = []
         quantities = [
@@ -59,25 +58,26 @@ class Batch(Probe):
                 "the probe 'batch' needs recorder.update(loss, logits, targets); where there are none, "
                 "leave it out of Recorder(probes=[...])"
             )
-        kept = self._space_for(logits, targets)
-        if kept is None:
+        if self._shape is None:
+            self._make_space(logits, targets)
+        if logits.shape == self._shape:
+            torch._foreach_copy_([slots[0], *self._kept[self._row]], [loss, logits, targets])
+            self._rows_kept.append(self._row)
+        else:
             slots[0].copy_(loss)
             slots[1].copy_(float64_loss(self._loss_function, logits, targets))
             slots[2].copy_(count_errors(logits, targets).sum())
-        else:
-            torch._foreach_copy_([slots[0], *kept[self._row]], [loss, logits, targets])
-            self._rows_kept.append(self._row)
         self._row += 1
 
-    def _space_for(self, logits: Tensor, targets: Tensor) -> Sequence[tuple[Tensor, Tensor]] | None:
-        """Return where the logits and targets of each row of a block are kept, if they fit there."""
-        if self._shape is None:
+    def _make_space(self, logits: Tensor, targets: Tensor) -> None:
+        """Make space for the logits and targets of a block of updates, if they are small; else no shape fits it."""
+        if self._loss_function is cross_entropy and CHUNK_ROWS * logits.nbytes <= KEPT_BYTES:
             self._shape = logits.shape
-            if self._loss_function is cross_entropy and CHUNK_ROWS * logits.nbytes <= KEPT_BYTES:
-                self._logits = logits.new_empty((CHUNK_ROWS, *logits.shape))
-                self._targets = targets.new_empty((CHUNK_ROWS, *targets.shape))
-                self._kept = list(zip(self._logits.unbind(0), self._targets.unbind(0), strict=True))
-        return self._kept if logits.shape == self._shape else None
+            self._logits = logits.new_empty((CHUNK_ROWS, *logits.shape))
+            self._targets = targets.new_empty((CHUNK_ROWS, *targets.shape))
+            self._kept = list(zip(self._logits.unbind(0), self._targets.unbind(0), strict=True))
+        else:
+            self._shape = torch.Size()
 
     def settle(self, buffers: Sequence[Tensor]) -> None:
         rows = [row for row in self._rows_kept if row < len(buffers[0])]

@@ -31,7 +31,7 @@ class CosineDistance(Probe):
         last = subject.last_layer_parameters
         classifier = [p for name, p in subject.parameters.items() if name in last]
         representation = [p for name, p in subject.parameters.items() if name not in last]
-        self._parts = [(part, _flat(part)) for part in (representation, classifier) if part]
+        self._parts = [(part, _direction(part)) for part in (representation, classifier) if part]
         kinds = ["representation", "classifier"] if representation else ["classifier"]
         quantities = [
             Quantity(f"cosine_distance_{kind}", "", f"1 - cos(w_t, w_0) of the {kind} parameters") for kind in kinds
@@ -40,9 +40,10 @@ class CosineDistance(Probe):
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         for slot, (part, initial) in zip(slots, self._parts, strict=True):
-            cosine = torch.nn.functional.cosine_similarity(_flat(part), initial, dim=0, eps=0.0)
-            slot.copy_((1 - cosine).clamp_(min=0))
+            slot.copy_(1 - torch.dot(_direction(part), initial)).clamp_(min=0)
 
 
-def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([t.detach().to(torch.float64).flatten() for t in tensors])
+def _direction(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the tensors as one vector of length 1."""
+    flat = torch.cat([t.detach().flatten() for t in tensors]).to(torch.float64)
+    return flat / torch.linalg.vector_norm(flat)

@@ -53,8 +53,7 @@ class Norms(Probe):
             )
 
     def derive(self, measured: Columns) -> Columns:
-        both = measured["parameter_and_gradient_norms"]
-        parameters, gradients = np.split(both, 2, axis=1)
+        parameters, gradients = np.split(measured["parameter_and_gradient_norms"], 2, axis=1)
         norms = parameters.astype(np.float64)
         return {
             "parameter_norm": parameters,

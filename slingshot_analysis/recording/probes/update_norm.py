@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.norms import norm_dtype, tensor_norms
+from slingshot_analysis.recording.norms import norm_dtype, total_norm
 from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
 from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.trace import Quantity
@@ -23,7 +23,7 @@ class UpdateNorm(Probe):
 
     name = "update_norm"
     default_schedule = Every(10)
-    cost = "one copy of the parameters and two passes over them"
+    cost = "a copy of the parameters and two passes over it"
     source = "arXiv 2206.04817, Figure 2f"
     spans_update = True
 
@@ -40,4 +40,4 @@ class UpdateNorm(Probe):
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         torch._foreach_sub_(self._before, self._parameters)
-        slots[0].copy_(torch.linalg.vector_norm(tensor_norms(self._before, self._dtype)))
+        slots[0].copy_(total_norm(self._before, self._dtype))
