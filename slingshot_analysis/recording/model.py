@@ -38,13 +38,19 @@ class ForwardPass:
         self.model = model
         self._modules = list(model.modules())
         self._layers = {layer: model.get_submodule(layer.removesuffix(INPUT)) for layer in layers}
-        children = dict(model.named_children())
-        self._is_chain = (
-            type(model) is nn.Sequential
-            and set(layers) <= set(children)
-            and all(type(child).__module__.startswith("torch.nn.modules.") for child in children.values())
-        )
+        self._chain = self._as_chain()
         self._cuda = {p.device.index for p in model.parameters() if p.is_cuda}
+
+    def _as_chain(self) -> list[tuple[nn.Module, str | None]]:
+        """Return the modules up to the last feature layer, with its name for each layer, if they form a plain chain."""
+        children = dict(self.model.named_children())
+        plain = all(type(child).__module__.startswith("torch.nn.modules.") for child in children.values())
+        if type(self.model) is not nn.Sequential or not plain or not set(self._layers) <= set(children):
+            return []
+        chain = [(child, name if name in self._layers else None) for name, child in children.items()]
+        while chain and chain[-1][1] is None:
+            chain.pop()
+        return chain
 
     @contextmanager
     def undisturbed(self, *, draws: bool = True) -> Iterator[None]:
@@ -67,7 +73,7 @@ class ForwardPass:
 
     def features(self, inputs: Tensor) -> list[Tensor]:
         """Return a copy of the output of each layer for `inputs`."""
-        if self._is_chain:
+        if self._chain:
             return self._features_of_chain(inputs)
         outputs: dict[str, Tensor] = {}
 
@@ -101,12 +107,10 @@ class ForwardPass:
         """
         outputs, value = {}, inputs
         with self.undisturbed(draws=False):
-            for name, module in self.model.named_children():
+            for module, name in self._chain:
                 value = module(value)
-                if name in self._layers:
+                if name is not None:
                     outputs[name] = value.clone()
-                    if len(outputs) == len(self._layers):
-                        break
         return [outputs[layer] for layer in self._layers]
 
 

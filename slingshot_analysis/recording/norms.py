@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.linalg.blas import dnrm2, snrm2
 from torch import Tensor
 
-__all__ = ["ParameterNorms", "norm_dtype", "total_norm"]
+__all__ = ["ParameterNorms", "norm_dtype"]
 
+GRADIENT = attrgetter("grad")
 BLAS = {torch.float32: snrm2, torch.float64: dnrm2}
 
 
@@ -46,31 +50,24 @@ class ParameterNorms:
         bool
             Whether any parameter has a gradient.
         """
-        given = [p.grad for p in self._parameters]
-        gradients = [gradient for gradient in given if gradient is not None]
-        present = bool(gradients)
-        if len(gradients) < len(given):
+        gradients = list(map(GRADIENT, self._parameters))
+        present = True
+        if not all(map(torch.is_tensor, gradients)):
+            present = any(map(torch.is_tensor, gradients))
             zero = torch.zeros(1, dtype=self._parameters[0].dtype, device=self._parameters[0].device)
-            gradients = [zero if gradient is None else gradient for gradient in given]
+            gradients = [zero if gradient is None else gradient for gradient in gradients]
         norm = self._blas
         if norm is None:
             torch.stack(torch._foreach_norm(self._parameters + gradients, 2, self.dtype), out=slot)
             return present
-        addresses = [p.data_ptr() for p in self._parameters]
+        addresses = list(map(Tensor.data_ptr, self._parameters))
         if addresses != self._addresses:
             self._addresses = addresses
-            self._vectors = [p.detach().numpy().reshape(-1) for p in self._parameters]
-        slot.numpy()[:] = [norm(v) for v in self._vectors] + [norm(g.numpy().reshape(-1)) for g in gradients]
+            self._vectors = [_vector(p.detach()) for p in self._parameters]
+        slot.numpy()[:] = [*map(norm, self._vectors), *map(norm, map(_vector, gradients))]
         return present
 
 
-def total_norm(tensors: list[Tensor], dtype: torch.dtype) -> Tensor:
-    """Return the norm of all tensors together as a scalar Tensor of `dtype`, on their device.
-
-    Examples
-    --------
-    >>> total_norm([torch.full((4,), 1.5), torch.full((2, 2), 2.0)], torch.float32)
-    tensor(5.)
-    """
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(tensors, 2, dtype)))
-    return norm
+def _vector(tensor: Tensor) -> npt.NDArray[np.floating]:
+    array: npt.NDArray[np.floating] = tensor.numpy()
+    return array if array.ndim == 1 else array.reshape(-1)

@@ -149,7 +149,6 @@ class Recorder:
         attributes |= {"seed": seed} if seed is not None else {}
         self._writer = TraceWriter(path, [t.group for t in self._tables], attributes, overwrite=overwrite)
         self._open: list[Table] = []
-        self._no_grad = torch.no_grad()
         self._flush_due = time.monotonic() + FLUSH_SECONDS
         self._closed = False
         self.path = Path(path)
@@ -173,15 +172,21 @@ class Recorder:
         InputError
             If a probe needs what was not given, or there is no gradient yet.
         """
-        moment = Moment(self.step, loss, logits, targets)
-        with self._no_grad:
-            self._complete_open_rows(moment)
+        step = self.step
+        moment = Moment(step, loss, logits, targets)
+        gradients_wanted = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)  # what torch.no_grad() does, at a fifth of its cost
+        try:
+            if self._open:
+                self._complete_open_rows(moment)
             if time.monotonic() > self._flush_due:
                 self._flush()
             for table in self._tables:
-                if table.next_due == self.step:
+                if table.next_due == step:
                     self._measure(table, moment)
-        self.step += 1
+        finally:
+            torch._C._set_grad_enabled(gradients_wanted)
+        self.step = step + 1
 
     def _measure(self, table: Table, moment: Moment) -> None:
         if table.measure(moment):

@@ -4,6 +4,7 @@ import json
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -71,6 +72,20 @@ def test_default_cadences(tmp_path, loop):
     assert trace["train_accuracy"].step.tolist() == [0, 500, 1000, 1203]
     assert trace.finished
     assert np.isfinite(trace.to_dataframe("every_1").to_numpy()).all()
+
+
+def test_the_moment_of_a_flush_makes_no_difference(tmp_path, loop, monkeypatch):
+    def frames(name):
+        training = loop(batch_sizes=(8, 5))
+        probes = [probe(every=Every(3)) for probe in PROBES.values()]
+        data = {"train_data": training.data, "val_data": training.data}
+        with Recorder(tmp_path / name, training.model, training.optimizer, probes=probes, **data) as recorder:
+            training.run(100, recorder)
+        return open_trace(tmp_path / name).to_dataframe()
+
+    once = frames("once.h5")
+    monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", -1.0)
+    pd.testing.assert_frame_equal(frames("always.h5"), once, rtol=1e-5, check_exact=False)
 
 
 def test_schedules_are_values(tmp_path, loop):

@@ -84,7 +84,9 @@ class Batch(Probe):
         self._row, self._rows_kept = 0, []
         if not rows:
             return
-        index = torch.tensor(rows).to(self._logits.device, non_blocking=True)
+        index: Tensor | slice = slice(len(rows))
+        if len(rows) < len(buffers[0]):
+            index = torch.tensor(rows).to(self._logits.device, non_blocking=True)
         logits, targets = self._logits[index], self._targets[index]
-        buffers[1].index_copy_(0, index, precise_cross_entropy(logits, targets))
-        buffers[2].index_copy_(0, index, count_errors(logits, targets))
+        buffers[1][index] = precise_cross_entropy(logits, targets)
+        buffers[2][index] = count_errors(logits, targets)

@@ -46,4 +46,5 @@ class CosineDistance(Probe):
 def _direction(tensors: Sequence[Tensor]) -> Tensor:
     """Return the tensors as one vector of length 1."""
     flat = torch.cat([t.detach().flatten() for t in tensors]).to(torch.float64)
-    return flat / torch.linalg.vector_norm(flat)
+    direction: Tensor = flat / torch.linalg.vector_norm(flat)
+    return direction

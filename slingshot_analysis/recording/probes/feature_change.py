@@ -15,7 +15,7 @@ from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
-KEPT_BYTES = 4 * 2**20
+KEPT_BYTES = 2**20
 """Features of several measurements that fit into this are compared together."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.norms import norm_dtype, total_norm
+from slingshot_analysis.recording.norms import norm_dtype
 from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
 from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.trace import Quantity
@@ -23,21 +23,24 @@ class UpdateNorm(Probe):
 
     name = "update_norm"
     default_schedule = Every(10)
-    cost = "a copy of the parameters and two passes over it"
+    cost = "two copies of the parameters and a pass over them"
     source = "arXiv 2206.04817, Figure 2f"
     spans_update = True
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._parameters = list(subject.parameters.values())
-        self._before = [torch.empty_like(p) for p in self._parameters]
         self._dtype = norm_dtype(self._parameters)
         description = "norm of the change of all trainable parameters by the update from this step"
         quantity = Quantity("update_norm", "", description, dtype=dtype_name(self._dtype))
         return [Buffer(quantity.name, (), self._dtype)], [quantity]
 
     def begin(self, moment: Moment) -> None:
-        torch._foreach_copy_(self._before, self._parameters)
+        self._before = self._flat()
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        torch._foreach_sub_(self._before, self._parameters)
-        slots[0].copy_(total_norm(self._before, self._dtype))
+        change = self._flat().sub_(self._before)
+        slots[0].copy_(torch.linalg.vector_norm(change, dtype=self._dtype))
+        del self._before
+
+    def _flat(self) -> Tensor:
+        return torch.cat([p.flatten() for p in self._parameters])
