@@ -41,8 +41,8 @@ def record(
     threads : int, optional
         Threads of PyTorch's CPU kernels. More than one changes rounding.
     flush_denormal : bool, optional
-        Let the CPU round denormal numbers to zero. Adam's second moment falls among them late in training, where
-        its update becomes many times slower without this.
+        Let the CPU round denormal numbers to zero. Adam's second moment may fall among them late in training, and
+        some CPUs are slow at them: benchmarks/denormals.py measures it.
     overwrite : bool, optional
         Replace an existing file.
     progress : callable, optional

@@ -25,9 +25,9 @@ def norm_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
 class ParameterNorms:
     """Norms of the parameters and of their gradients, for every update.
 
-    On the CPU they are computed in place by BLAS, whose norm does not underflow where squares would: for a small model
-    that takes half the time of PyTorch's operations. Elsewhere, and in other dtypes, they are computed by one
-    multi-tensor operation on the device.
+    On the CPU they are computed in place by BLAS, whose norm does not underflow where squares would, and which for a
+    small model takes a little less time than PyTorch's operations. Elsewhere, and in other dtypes, they are computed by
+    one multi-tensor operation on the device.
 
     Parameters
     ----------

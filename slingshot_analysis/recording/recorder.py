@@ -175,7 +175,7 @@ class Recorder:
         step = self.step
         moment = Moment(step, loss, logits, targets)
         gradients_wanted = torch.is_grad_enabled()
-        torch._C._set_grad_enabled(False)  # what torch.no_grad() does, at a fifth of its cost
+        torch._C._set_grad_enabled(False)  # what torch.no_grad() does, without its objects
         try:
             if self._open:
                 self._complete_open_rows(moment)
