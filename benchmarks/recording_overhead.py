@@ -1,21 +1,23 @@
-"""What recording costs: a recorded loop against the bare loop, same work, taken in turns within one run.
+"""What recording costs: recorded loops against the bare loop, same work, taking turns within one run.
 
 Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/recording_overhead.py
 
-Every round trains each variant for the same number of updates of parity_3_50, in an order that turns from round to
-round; a ratio is that of a variant to the bare loop of the same round, and the table gives its median, minimum and
-maximum over the rounds. `writer alone` appends the rows of a full recording, already on the host, to a trace.
+Each variant trains parity_3_50 from the start beside a bare loop; the two take turns of 100 updates, so that a machine
+that grows slower or faster for a while does so for both. `ratio` is a variant's time for all of its updates, closing of
+the file included, to that of the bare loop, with its quartiles over bootstrap samples of the turns. `writer alone`
+trains bare and appends, after each turn, the rows that a full recording of the turn makes, already on the host, to a
+trace.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -25,42 +27,40 @@ import torch
 from slingshot_analysis import TraceWriter, open_trace
 from slingshot_analysis.recording import PROBES, Recorder
 from slingshot_analysis.trace import Group, Quantity
-from trainers.loop import Run, train
+from trainers.loop import Run, updates
 from trainers.setups import find_setup
 
+TURN = 100
+"""Updates."""
 
-def trainer(steps: int, folder: Path, probes: list[str] | None) -> Callable[[], float]:
-    """Return a function that trains afresh and returns the seconds of the loop; without probes it is bare."""
-    setup = dataclasses.replace(find_setup("parity_3_50"), steps=steps)
-
-    def run() -> float:
-        run = Run(setup, torch.device("cpu"))
-        if probes is None:
-            start = time.perf_counter()
-            train(run)
-            return time.perf_counter() - start
-        data = run.data
-        recorder = Recorder(
-            folder / "run.h5",
-            run.model,
-            run.optimizer,
-            train_data=(data.train_inputs, data.train_targets),
-            val_data=(data.val_inputs, data.val_targets),
-            probes=probes,
-            overwrite=True,
-        )
-        start = time.perf_counter()
-        with recorder:
-            train(run, recorder)
-        return time.perf_counter() - start
-
-    return run
+Loop = Iterator[int]
+"""Trains for one update whenever the next item is asked for."""
 
 
-def writer_alone(steps: int, folder: Path) -> Callable[[], float]:
-    """Return a function that trains bare and writes the rows of a recording block by block."""
-    trainer(steps, folder, list(PROBES))()
-    trace = open_trace(folder / "run.h5")
+def bare_loop(steps: int) -> Loop:
+    return updates(new_run(steps))
+
+
+def recorded_loop(steps: int, path: Path, probes: list[str]) -> Loop:
+    run = new_run(steps)
+    data = run.data
+    with Recorder(
+        path,
+        run.model,
+        run.optimizer,
+        train_data=(data.train_inputs, data.train_targets),
+        val_data=(data.val_inputs, data.val_targets),
+        probes=probes,
+    ) as recorder:
+        yield 0
+        yield from updates(run, recorder)
+
+
+def writing_loop(steps: int, folder: Path) -> Loop:
+    """Train bare, and write what a recording, made before the first update, has recorded."""
+    for _ in recorded_loop(steps, folder / "recorded.h5", list(PROBES)):
+        pass
+    trace = open_trace(folder / "recorded.h5")
     groups, rows = [], {}
     for name, names in trace.groups.items():
         signals = [trace[n] for n in names]
@@ -68,54 +68,60 @@ def writer_alone(steps: int, folder: Path) -> Callable[[], float]:
             Group(name, tuple(Quantity(s.name, s.unit, s.description, s.axes, str(s.value.dtype)) for s in signals))
         )
         rows[name] = (signals[0].step, {s.name: s.value for s in signals})
-    bare = trainer(steps, folder, None)
+    with TraceWriter(folder / "written.h5", groups) as writer:
+        yield 0
+        for step in updates(new_run(steps)):
+            if step % TURN == 0:
+                for name, (at, values) in rows.items():
+                    part = slice(*np.searchsorted(at, [step - TURN, step]))
+                    writer.append(name, at[part], **{n: v[part] for n, v in values.items()})
+            yield step
 
-    def run() -> float:
-        seconds = bare()
-        start = time.perf_counter()
-        with TraceWriter(folder / "written.h5", groups, overwrite=True) as writer:
-            for name, (step, values) in rows.items():
-                for begin in range(0, len(step), 512):
-                    block = slice(begin, begin + 512)
-                    writer.append(name, step[block], **{n: v[block] for n, v in values.items()})
-        return seconds + time.perf_counter() - start
 
-    return run
+def new_run(steps: int) -> Run:
+    return Run(dataclasses.replace(find_setup("parity_3_50"), steps=steps), torch.device("cpu"))
+
+
+def take_turns(loops: Sequence[Loop]) -> list[np.ndarray]:
+    """Run the loops side by side; return the seconds of each one's turns, the last with what follows its end."""
+    seconds: list[list[float]] = [[] for _ in loops]
+    waiting = list(zip(loops, seconds, strict=True))
+    while waiting:
+        for loop, turns in list(waiting):
+            start = time.perf_counter()
+            updates_made = sum(1 for _ in islice(loop, TURN))
+            elapsed = time.perf_counter() - start
+            if updates_made == TURN:
+                turns.append(elapsed)
+            else:
+                turns[-1] += elapsed
+                waiting.remove((loop, turns))
+    return [np.array(turns) for turns in seconds]
 
 
 @click.command()
-@click.option("--steps", default=4000, help="Updates of each variant in each round.")
-@click.option("--rounds", default=7)
-def main(steps: int, rounds: int) -> None:
+@click.option("--steps", default=20_000, help="Updates of each variant; whole turns of 100.")
+def main(steps: int) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        variants = {
-            "bare loop": trainer(steps, folder, None),
-            "all probes": trainer(steps, folder, list(PROBES)),
-            "writer alone": writer_alone(steps, folder),
-        } | {f"  {probe}": trainer(steps, folder, [probe]) for probe in PROBES}
-        seconds: dict[str, list[float]] = {variant: [] for variant in variants}
-        order = list(variants)
-        for round_ in range(rounds + 1):
-            order = order[1:] + order[:1]
-            for variant in order:
-                elapsed = variants[variant]()
-                if round_:
-                    seconds[variant].append(elapsed)
-    bare = np.array(seconds["bare loop"])
     print(
-        f"parity_3_50, {steps} updates, {rounds} rounds, one thread, torch {torch.__version__}, "
+        f"parity_3_50, {steps} updates in turns of {TURN}, one thread, torch {torch.__version__}, "
         f"{torch.backends.cpu.get_cpu_capability()}"
     )
-    print(f"{'variant':<20}{'us/update':>10}{'ratio':>8}{'min':>8}{'max':>8}")
-    for variant, values in seconds.items():
-        ratios = np.array(values) / bare
-        print(
-            f"{variant:<20}{statistics.median(values) / steps * 1e6:>10.0f}{np.median(ratios):>8.3f}"
-            f"{ratios.min():>8.3f}{ratios.max():>8.3f}"
-        )
+    print(f"{'variant':<20}{'us/update':>10}{'bare':>6}{'ratio':>8}{'quartiles':>16}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        probes = {"all probes": list(PROBES)} | {f"  {probe}": [probe] for probe in PROBES}
+        loops = {variant: recorded_loop(steps, folder / f"{variant}.h5", names) for variant, names in probes.items()}
+        for variant, loop in (loops | {"writer alone": writing_loop(steps, folder)}).items():
+            next(loop)
+            bare, turns = take_turns([bare_loop(steps), loop])
+            samples = np.random.default_rng(0).integers(len(bare), size=(1000, len(bare)))
+            low, high = np.quantile(turns[samples].sum(1) / bare[samples].sum(1), [0.25, 0.75])
+            print(
+                f"{variant:<20}{turns.sum() / steps * 1e6:>10.0f}{bare.sum() / steps * 1e6:>6.0f}"
+                f"{turns.sum() / bare.sum():>8.3f}{low:>9.3f}{high:>7.3f}"
+            )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,7 +16,7 @@ from slingshot_analysis.recording.provenance import flushes_denormals
 from trainers.data.dataset import Dataset
 from trainers.setup import Setup
 
-__all__ = ["Run", "cpu_settings", "train"]
+__all__ = ["Run", "cpu_settings", "train", "updates"]
 
 
 class Run:
@@ -58,8 +58,8 @@ class Run:
             yield from order.to(self.data.train_inputs.device, non_blocking=True).split(size)
 
 
-def train(run: Run, recorder: Recorder | None = None, after_update: Callable[[int], None] | None = None) -> None:
-    """Train for the setup's number of updates.
+def updates(run: Run, recorder: Recorder | None = None) -> Iterator[int]:
+    """Train for the setup's number of updates, one whenever the next item is asked for.
 
     Parameters
     ----------
@@ -67,8 +67,11 @@ def train(run: Run, recorder: Recorder | None = None, after_update: Callable[[in
         Changed in place.
     recorder : Recorder, optional
         Called once per update, between backward pass and optimizer step.
-    after_update : callable, optional
-        Called with the number of updates done, after each.
+
+    Yields
+    ------
+    int
+        Updates done.
     """
     data, model, optimizer = run.data, run.model, run.optimizer
     loss_dtype = run.setup.torch_loss_dtype
@@ -82,8 +85,13 @@ def train(run: Run, recorder: Recorder | None = None, after_update: Callable[[in
         if recorder:
             recorder.update(loss, logits, targets)
         optimizer.step()
-        if after_update:
-            after_update(step + 1)
+        yield step + 1
+
+
+def train(run: Run, recorder: Recorder | None = None) -> None:
+    """Make all :func:`updates` of the run."""
+    for _ in updates(run, recorder):
+        pass
 
 
 @contextmanager

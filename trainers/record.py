@@ -10,7 +10,7 @@ import torch
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
-from trainers.loop import Run, cpu_settings, train
+from trainers.loop import Run, cpu_settings, updates
 from trainers.setup import Setup, flatten, resolved
 from trainers.setups import SETUPS
 
@@ -86,7 +86,9 @@ def _record(
         loss_dtype=setup.torch_loss_dtype,
         overwrite=overwrite,
     ) as recorder:
-        train(run, recorder, (lambda step: progress(step, recorder)) if progress else None)
+        for step in updates(run, recorder):
+            if progress:
+                progress(step, recorder)
 
 
 def find_device(name: str) -> torch.device:

@@ -42,10 +42,11 @@ def precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     >>> precise_cross_entropy(torch.tensor([[60.0, 0.0]]), torch.tensor([0])).item()
     8.75651076269652e-27
     """
-    index = targets.clamp(min=0).unsqueeze(-1)
-    logits = logits.to(torch.float64)
-    others = (logits - logits.gather(-1, index)).scatter(-1, index, -torch.inf)
-    losses = functional.softplus(others.logsumexp(-1), threshold=50)
+    by_class = logits.movedim(-1, 0).to(torch.float64, memory_format=torch.contiguous_format)
+    index = targets.clamp(min=0).unsqueeze(0)
+    others = (by_class - by_class.gather(0, index)).scatter_(0, index, -torch.inf)
+    largest = others.amax(0).clamp_(min=0)
+    losses = largest + torch.log1p((others - largest).exp_().sum(0) + torch.expm1(-largest))
     counted = targets >= 0
     return (losses * counted).view(len(targets), -1).sum(1) / counted.view(len(targets), -1).sum(1)
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.linalg.blas import dnrm2, snrm2
+from scipy.linalg.blas import ddot, dnrm2, sdot, snrm2
 from torch import Tensor
 
 __all__ = ["ParameterNorms", "norm_dtype"]
 
-GRADIENT = attrgetter("grad")
-BLAS = {torch.float32: snrm2, torch.float64: dnrm2}
+ADDRESS, ARRAY, FLAT = Tensor.data_ptr, Tensor.numpy, np.ndarray.ravel
+NORM = {torch.float32: snrm2, torch.float64: dnrm2}
+DOT = {torch.float32: sdot, torch.float64: ddot}
+
+SMALL = 2**15
+"""Elements up to which a float32 dot product of BLAS is as accurate as its norm, 3e-8 relative, at half the time."""
+
+SAFE_SQUARES = 1e-24, 1e24
+"""Sums of squares between these are untouched by underflow and overflow of single squares in float32."""
 
 
 def norm_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
@@ -25,9 +32,9 @@ def norm_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
 class ParameterNorms:
     """Norms of the parameters and of their gradients, for every update.
 
-    On the CPU they are computed in place by BLAS, whose norm does not underflow where squares would, and which for a
-    small model takes a little less time than PyTorch's operations. Elsewhere, and in other dtypes, they are computed by
-    one multi-tensor operation on the device.
+    On the CPU they are computed in place by BLAS, which for a small model takes less time than PyTorch's operations;
+    its norm does not underflow where squares would, and its dot product stands in where they can't. Elsewhere, and
+    in other dtypes, they are computed by one multi-tensor operation on the device.
 
     Parameters
     ----------
@@ -39,7 +46,8 @@ class ParameterNorms:
         self._parameters = list(parameters)
         self.dtype = norm_dtype(self._parameters)
         in_place = all(p.device.type == "cpu" and p.dtype == self.dtype and p.numel() for p in self._parameters)
-        self._blas = BLAS[self.dtype] if in_place else None
+        self._in_place = in_place
+        self._are_small = max(p.numel() for p in self._parameters) <= SMALL
         self._addresses: list[int] = []
 
     def measure(self, slot: Tensor) -> bool:
@@ -50,24 +58,25 @@ class ParameterNorms:
         bool
             Whether any parameter has a gradient.
         """
-        gradients = list(map(GRADIENT, self._parameters))
-        present = True
-        if not all(map(torch.is_tensor, gradients)):
-            present = any(map(torch.is_tensor, gradients))
-            zero = torch.zeros(1, dtype=self._parameters[0].dtype, device=self._parameters[0].device)
-            gradients = [zero if gradient is None else gradient for gradient in gradients]
-        norm = self._blas
-        if norm is None:
-            torch.stack(torch._foreach_norm(self._parameters + gradients, 2, self.dtype), out=slot)
-            return present
-        addresses = list(map(Tensor.data_ptr, self._parameters))
-        if addresses != self._addresses:
-            self._addresses = addresses
-            self._vectors = [_vector(p.detach()) for p in self._parameters]
-        slot.numpy()[:] = [*map(norm, self._vectors), *map(norm, map(_vector, gradients))]
+        parameters = self._parameters
+        gradients = [g for p in parameters if (g := p.grad) is not None]
+        present = bool(gradients)
+        if len(gradients) < len(parameters):
+            zero = torch.zeros(1, dtype=parameters[0].dtype, device=parameters[0].device)
+            gradients = [zero if p.grad is None else p.grad for p in parameters]
+        if self._in_place:
+            addresses = list(map(ADDRESS, parameters))
+            if addresses != self._addresses:
+                self._addresses = addresses
+                self._arrays = [FLAT(ARRAY(p.detach())) for p in parameters]
+            slot.numpy()[:] = self._norms([*self._arrays, *map(FLAT, map(ARRAY, gradients))])
+        else:
+            torch.stack(torch._foreach_norm(parameters + gradients, 2, self.dtype), out=slot)
         return present
 
-
-def _vector(tensor: Tensor) -> npt.NDArray[np.floating]:
-    array: npt.NDArray[np.floating] = tensor.numpy()
-    return array if array.ndim == 1 else array.reshape(-1)
+    def _norms(self, arrays: list[npt.NDArray[np.floating]]) -> list[float]:
+        if self._are_small:
+            squares = list(map(DOT[self.dtype], arrays, arrays))
+            if min(squares) > SAFE_SQUARES[0] and max(squares) < SAFE_SQUARES[1]:
+                return list(map(math.sqrt, squares))
+        return list(map(NORM[self.dtype], arrays))

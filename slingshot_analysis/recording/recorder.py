@@ -26,7 +26,7 @@ __all__ = ["Recorder"]
 
 FLUSH_SECONDS = 2.0
 PROBE_SAMPLES = 32
-EVALUATION_SAMPLES = 250
+EVALUATION_SAMPLES = 500
 
 Data = tuple[Tensor, Tensor] | Batches
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,9 +10,12 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.classification import count_errors, float64_loss
 from slingshot_analysis.recording.model import ForwardPass, random_states_kept
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.probe import Batches, Buffer, Moment, Probe, Subject
 from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.trace import Quantity
+
+KEPT_BYTES = 2**18
+"""Logits of several batches that fit into this are compared with their targets together."""
 
 
 class Evaluation(Probe):
@@ -56,12 +59,29 @@ class Evaluation(Probe):
             for i, batches in enumerate(self._sets.values()):
                 loss, errors, accuracy = (slot.zero_() for slot in slots[3 * i : 3 * i + 3])
                 samples = torch.zeros_like(errors)
-                for inputs, targets in batches:
-                    inputs, targets = inputs.to(loss.device), targets.to(loss.device)
-                    logits = self._forward.model(inputs)
+                for logits, targets in self._outputs(batches, loss.device):
                     counted = (targets >= 0).sum()
                     loss.add_(float64_loss(self._loss_function, logits, targets) * counted)
                     errors.add_(count_errors(logits, targets).sum())
                     samples.add_(counted)
                 loss.div_(samples)
                 torch.sub(1, errors / samples, out=accuracy)
+
+    def _outputs(self, batches: Batches, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield logits and targets, those of several batches at once where they are small."""
+        kept: list[tuple[Tensor, Tensor]] = []
+        size = 0
+        for inputs, targets in batches:
+            logits, targets = self._forward.model(inputs.to(device)), targets.to(device)
+            if kept and (size + logits.nbytes > KEPT_BYTES or logits.shape[1:] != kept[0][0].shape[1:]):
+                yield _joined(kept)
+                kept, size = [], 0
+            kept.append((logits, targets))
+            size += logits.nbytes
+        if kept:
+            yield _joined(kept)
+
+
+def _joined(kept: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    logits, targets = (torch.cat(parts) for parts in zip(*kept, strict=True))
+    return logits, targets

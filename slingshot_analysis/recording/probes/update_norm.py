@@ -30,17 +30,17 @@ class UpdateNorm(Probe):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._parameters = list(subject.parameters.values())
         self._dtype = norm_dtype(self._parameters)
+        self._before, self._change = torch.cat(self._flat()), torch.cat(self._flat())
         description = "norm of the change of all trainable parameters by the update from this step"
         quantity = Quantity("update_norm", "", description, dtype=dtype_name(self._dtype))
         return [Buffer(quantity.name, (), self._dtype)], [quantity]
 
     def begin(self, moment: Moment) -> None:
-        self._before = self._flat()
+        torch.cat(self._flat(), out=self._before)
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        change = self._flat().sub_(self._before)
-        slots[0].copy_(torch.linalg.vector_norm(change, dtype=self._dtype))
-        del self._before
+        torch.cat(self._flat(), out=self._change)
+        torch.linalg.vector_norm(self._change.sub_(self._before), dtype=self._dtype, out=slots[0])
 
-    def _flat(self) -> Tensor:
-        return torch.cat([p.flatten() for p in self._parameters])
+    def _flat(self) -> list[Tensor]:
+        return [p.flatten() for p in self._parameters]
