@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from cli.logs import reading_options, runs_of
 from slingshot_analysis.analysis import analyze as analyze_trace
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.report.document import to_json
 from slingshot_analysis.report.text import print_analyses
-from slingshot_analysis.trace import open_trace
 
 PIPED_WIDTH = 160
 """Columns where the output goes into a file or another program."""
@@ -19,27 +20,40 @@ PIPED_WIDTH = 160
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
+@reading_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--plot", metavar="DIR", type=click.Path(file_okay=False), help="Draw each run into this folder.")
-def analyze(files: tuple[str, ...], form: str, plot: str | None) -> None:
-    """Find the slingshots in traces.
+def analyze(
+    files: tuple[str, ...],
+    mapping: tuple[str, ...],
+    names: str | None,
+    input_format: str | None,
+    form: str,
+    plot: str | None,
+) -> None:
+    """Find the slingshots in traces and in logs of other tools.
 
-    Prints a table per run and one across runs. A file that can't be read is reported and the others are analyzed
-    all the same; the exit status is then 2.
+    Prints a table per run and one across runs. What `slingshot label` has written beside a run is heeded. A file that
+    can't be read is reported and the others are analyzed all the same; the exit status is then 2.
     """
     analyses, problems, figures = [], [], []
     for file in files:
         try:
-            trace = open_trace(file)
-            analysis = analyze_trace(trace)
+            runs = runs_of(file, mapping, names, input_format)
         except InputError as error:
-            problems.append(str(error) if file in str(error) else f"{file}: {error}")
+            problems.append(str(error))
             continue
-        analyses.append(analysis)
-        if plot is not None:
-            from slingshot_analysis.report.figure import draw
+        for run in runs:
+            try:
+                analysis = analyze_trace(run)
+            except InputError as error:
+                problems.append(str(error) if file in str(error) else f"{file}: {error}")
+                continue
+            analyses.append(analysis)
+            if plot is not None:
+                from slingshot_analysis.report.figure import draw
 
-            figures.append(draw(analysis, trace, unused(Path(plot) / f"{analysis.name}.png", figures)))
+                figures.append(draw(analysis, run, unused(Path(plot) / f"{safe(analysis.name)}.png", figures)))
     if form == "json":
         if analyses:
             click.echo(to_json(analyses))
@@ -54,6 +68,11 @@ def analyze(files: tuple[str, ...], form: str, plot: str | None) -> None:
         click.echo(f"Error: {problem}", err=True)
     if problems:
         click.get_current_context().exit(2)
+
+
+def safe(name: str) -> str:
+    """Return the name of a run as that of a file."""
+    return re.sub(r"[^\w=.+-]+", "-", name).strip("-") or "run"
 
 
 def unused(path: Path, taken: list[Path]) -> Path:

@@ -14,7 +14,10 @@ __all__ = ["main"]
 
 VERBS = {
     "record": "Train a setup of the paper and write its trace.",
-    "analyze": "Find the slingshots in traces.",
+    "analyze": "Find the slingshots in traces and logs.",
+    "inspect": "Show how the columns of logs were understood.",
+    "label": "Correct what was found in a run.",
+    "evaluate": "Score a detector against labels.",
     "setups": "List the setups with figure and cost.",
 }
 

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slingshot_analysis.analysis import Analysis, analyze
-    from slingshot_analysis.association import association_test
+    from slingshot_analysis.association import association_test, event_triggered_average
+    from slingshot_analysis.comparison import compare_runs
     from slingshot_analysis.detectors import (
         detect_accuracy_jumps,
+        detect_curvature_peaks,
+        detect_feature_bursts,
         detect_loss_spikes,
         detect_slingshots,
+        fit_log_growth,
         segment_norm,
     )
     from slingshot_analysis.errors import InputError, SlingshotError
-    from slingshot_analysis.events import AccuracyJump, LossSpike, Phase, Slingshot
+    from slingshot_analysis.evaluation import evaluate
+    from slingshot_analysis.events import AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
+    from slingshot_analysis.labels import Labels
+    from slingshot_analysis.readers import Log, Names, read_log
     from slingshot_analysis.recording import Recorder
     from slingshot_analysis.signal import Axis, Signal
     from slingshot_analysis.trace import Group, Quantity, Trace, TraceWriter, open_trace
@@ -29,7 +36,12 @@ _HOMES = {
     "Axis": "signal",
     "Group": "trace",
     "InputError": "errors",
+    "Labels": "labels",
+    "Log": "readers",
+    "LogGrowth": "events",
     "LossSpike": "events",
+    "Names": "readers",
+    "Peak": "events",
     "Phase": "events",
     "Quantity": "trace",
     "Recorder": "recording",
@@ -40,10 +52,17 @@ _HOMES = {
     "TraceWriter": "trace",
     "analyze": "analysis",
     "association_test": "association",
+    "compare_runs": "comparison",
     "detect_accuracy_jumps": "detectors",
+    "detect_curvature_peaks": "detectors",
+    "detect_feature_bursts": "detectors",
     "detect_loss_spikes": "detectors",
     "detect_slingshots": "detectors",
+    "evaluate": "evaluation",
+    "event_triggered_average": "association",
+    "fit_log_growth": "detectors",
     "open_trace": "trace",
+    "read_log": "readers",
     "segment_norm": "detectors",
 }
 
@@ -53,7 +72,12 @@ __all__ = [
     "Axis",
     "Group",
     "InputError",
+    "Labels",
+    "Log",
+    "LogGrowth",
     "LossSpike",
+    "Names",
+    "Peak",
     "Phase",
     "Quantity",
     "Recorder",
@@ -64,10 +88,17 @@ __all__ = [
     "TraceWriter",
     "analyze",
     "association_test",
+    "compare_runs",
     "detect_accuracy_jumps",
+    "detect_curvature_peaks",
+    "detect_feature_bursts",
     "detect_loss_spikes",
     "detect_slingshots",
+    "evaluate",
+    "event_triggered_average",
+    "fit_log_growth",
     "open_trace",
+    "read_log",
     "segment_norm",
 ]
 

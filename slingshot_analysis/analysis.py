@@ -6,7 +6,7 @@ import dataclasses
 import html
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,23 +14,43 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slingshot_analysis.association import Association, association_test, near_window
-from slingshot_analysis.detectors import detect_accuracy_jumps, detect_loss_spikes, grokking_step, segment_norm
+from slingshot_analysis.detectors import (
+    detect_accuracy_jumps,
+    detect_curvature_peaks,
+    detect_feature_bursts,
+    detect_loss_spikes,
+    fit_log_growth,
+    grokking_sensitivity,
+    grokking_step,
+    segment_norm,
+)
 from slingshot_analysis.detectors.slingshots import Verdict, assemble
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.events import AccuracyJump, LossSpike, Phase, Slingshot
+from slingshot_analysis.events import AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
+from slingshot_analysis.labels import Labels, read_labels
+from slingshot_analysis.readers import Log, read_log
 from slingshot_analysis.signal import Signal
-from slingshot_analysis.trace import Trace, open_trace
+from slingshot_analysis.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Analysis", "Skipped", "analyze", "finite", "summarize_runs"]
 
-NORMS = ("last_layer_norm", "total_norm", "representation_norm")
-"""Norms to segment, the first that there is."""
+NORMS = {
+    "last_layer_norm": "that of the last layer, which the paper plots",
+    "representation_norm": "no norm of the last layer is logged; that of the hidden layers stands in for it",
+    "total_norm": "no norm of the last layer is logged; that of all parameters stands in for it",
+    "parameter_norm": "no norm of the last layer is named; that of the last weight logged stands in for it",
+}
+"""Norms to segment, the first that there is, and why it was taken."""
 
 BATCH_LOSSES = ("batch_loss_float64", "batch_loss")
 """The float64 loss goes on where the float32 one is exactly 0."""
+
+
+CURVATURES = ("hessian_top_eigenvalues", "hessian_top_eigenvalue", "update_sharpness")
+"""Curvatures in which peaks are looked for, the first that there is."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +85,20 @@ class Analysis:
         Of the training loss.
     accuracy_jumps : tuple of AccuracyJump
         Of the validation accuracy.
+    feature_bursts, curvature_peaks : tuple of Peak
+        Of the features of the last layer logged, of the top Hessian eigenvalue or the sharpness along the update.
+    norm_growth : tuple of LogGrowth
+        Each growth phase against the logarithm of time.
+    grokking_sensitivity : dict of str to int or None, updates
+        The grokking step under other definitions.
     slingshots : tuple of Slingshot
         In order.
     association : Association
         Jumps in the terminal phase against transitions.
     skipped : tuple of Skipped
         What could not be found out, and why.
+    notes : tuple of str
+        Which norm was used and why, what was handled in reading, and what people's labels have changed.
     """
 
     path: str
@@ -83,9 +111,14 @@ class Analysis:
     phases: tuple[Phase, ...]
     loss_spikes: tuple[LossSpike, ...]
     accuracy_jumps: tuple[AccuracyJump, ...]
+    feature_bursts: tuple[Peak, ...]
+    curvature_peaks: tuple[Peak, ...]
+    norm_growth: tuple[LogGrowth, ...]
+    grokking_sensitivity: dict[str, int | None]
     slingshots: tuple[Slingshot, ...]
     association: Association
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
 
     @property
     def norm_signal(self) -> str | None:
@@ -113,14 +146,16 @@ class Analysis:
         return f"<div>{head}{self.summary().round(4).to_html(index=False)}</div>"
 
 
-def analyze(run: Trace | Mapping[str, Signal] | str | Path) -> Analysis:
+def analyze(run: Trace | Mapping[str, Signal] | str | Path, *, labels: Labels | None = None) -> Analysis:
     """Find phases, spikes, jumps and slingshots in a run, and test whether jumps come with slingshots.
 
     Parameters
     ----------
-    run : Trace, path of one, or mapping of str to Signal
+    run : Trace, path of a log of one run, or mapping of str to Signal
         Signals by canonical name, such as ``last_layer_norm``, ``train_loss``, ``batch_errors``, ``val_accuracy``.
         Each has its own steps; any may be missing.
+    labels : Labels, optional
+        What somebody who looked at the run says; by default the labels file beside the run, if there is one.
 
     Returns
     -------
@@ -130,7 +165,7 @@ def analyze(run: Trace | Mapping[str, Signal] | str | Path) -> Analysis:
     Raises
     ------
     InputError
-        If a file can't be read, or the run holds no rows.
+        If a file can't be read, holds several runs, or no rows.
 
     Examples
     --------
@@ -144,13 +179,21 @@ def analyze(run: Trace | Mapping[str, Signal] | str | Path) -> Analysis:
     >>> found.verdict, [slingshot.transition for slingshot in found.slingshots]
     ('slingshots', [6000])
     """
-    trace = open_trace(run) if isinstance(run, str | Path) else run
-    path = str(trace.path) if isinstance(trace, Trace) else ""
-    used = _read(trace)
+    trace = _single_run(run) if isinstance(run, str | Path) else run
+    path, name = (str(trace.path), trace.name) if isinstance(trace, Trace) else ("", "")
+    used = {name: trace[name] for name in _wanted(trace)}
     if not any(len(signal) for signal in used.values()):
-        raise InputError(f"{path or 'run'}: holds no rows of any signal that can be analyzed; it was killed too early")
+        raise InputError(
+            f"{path or 'run'}: holds no rows of any signal that can be analyzed; a trace was killed too early, and how "
+            "the columns of a log were understood is shown by `slingshot inspect`"
+        )
+    if labels is None:
+        labels = read_labels(trace) if isinstance(trace, Trace) else Labels()
 
-    norm = next((used[name] for name in NORMS if name in used), None)
+    norm_name = next((name for name in NORMS if name in used), None)
+    norm = used[norm_name] if norm_name else None
+    if norm is not None and norm.axes:
+        norm = used["parameter_norm"] = norm.select(parameter=_last_weight(norm))
     batch_loss = next((used[name] for name in BATCH_LOSSES if name in used), None)
     assembly = assemble(
         norm=norm,
@@ -159,44 +202,54 @@ def analyze(run: Trace | Mapping[str, Signal] | str | Path) -> Analysis:
         train_errors=used.get("train_errors"),
         batch_errors=used.get("batch_errors"),
         train_accuracy=used.get("train_accuracy"),
+        added=labels.added,
+        removed=labels.removed,
     )
     skipped = [Skipped(what, why) for what, why in assembly.skipped]
 
     loss = batch_loss if batch_loss is not None else used.get("train_loss")
-    phases = segment_norm(norm.step, norm.value) if norm is not None else []
     spikes = detect_loss_spikes(loss.step, loss.value) if loss is not None else []
+    features, curvature = _last_label(used.get("feature_change")), _curvature(used)
 
     first = min(float(np.nanmin(signal.step)) for signal in used.values() if len(signal))
     last = max(float(np.nanmax(signal.step)) for signal in used.values() if len(signal))
     jumps: list[AccuracyJump] = []
-    grokking = None
-    stride, span = 1.0, (first, last)
+    grokking, sensitivity = None, {}
+    stride, span, terminal = 1.0, (first, last), assembly.terminal_phase
     accuracy = used.get("val_accuracy")
     if accuracy is None or len(accuracy) < 2:
         skipped.append(Skipped("accuracy jumps, grokking step", "no val_accuracy"))
     else:
         jumps = detect_accuracy_jumps(accuracy.step, accuracy.value, samples=_samples(used))
-        grokking = grokking_step(accuracy.step, accuracy.value, assembly.terminal_phase)
+        grokking = grokking_step(accuracy.step, accuracy.value, terminal)
+        sensitivity = grokking_sensitivity(accuracy.step, accuracy.value, terminal)
         span = float(accuracy.step.min()), float(accuracy.step.max())
-        if assembly.terminal_phase is not None:
-            span = min(float(assembly.terminal_phase), span[1]), span[1]
+        if terminal is not None and terminal >= span[1]:
+            skipped.append(Skipped("association", "the terminal phase begins with the last evaluation or later"))
+        elif terminal is not None:
+            span = float(terminal), span[1]
         stride = float(np.median(np.diff(np.unique(accuracy.step))))
     transitions = [s.transition for s in assembly.slingshots if span[0] <= s.transition <= span[1]]
-    late_jumps = [jump for jump in jumps if span[0] < jump.step]
+    late_jumps = [jump for jump in jumps if max(span[0], terminal or 0) < jump.step]
     return Analysis(
         path=path,
-        name=Path(path).stem,
+        name=name,
         steps=(int(first), int(last)),
         signals={name: signal.name or name for name, signal in used.items()},
         verdict=assembly.verdict,
         terminal_phase_start=assembly.terminal_phase,
         grokking_step=grokking,
-        phases=tuple(phases),
+        phases=tuple(segment_norm(norm.step, norm.value)) if norm is not None else (),
         loss_spikes=tuple(spikes),
         accuracy_jumps=tuple(jumps),
+        feature_bursts=tuple(detect_feature_bursts(features.step, features.value)) if features is not None else (),
+        curvature_peaks=tuple(detect_curvature_peaks(curvature.step, curvature.value)) if curvature is not None else (),
+        norm_growth=tuple(fit_log_growth(norm.step, norm.value)) if norm is not None else (),
+        grokking_sensitivity=sensitivity,
         slingshots=assembly.slingshots,
         association=association_test(late_jumps, transitions, near_window(stride, span), span),
         skipped=tuple(skipped),
+        notes=tuple(_notes(trace, norm_name, norm, labels)),
     )
 
 
@@ -209,16 +262,62 @@ USED = (
     "train_accuracy",
     "val_accuracy",
     "val_errors",
+    "feature_change",
+    *CURVATURES,
 )
 
 
-def _read(run: Trace | Mapping[str, Signal]) -> dict[str, Signal]:
+def _single_run(path: str | Path) -> Trace:
+    runs = read_log(path)
+    if len(runs) > 1:
+        names = ", ".join(repr(run.name) for run in runs[:3])
+        raise InputError(f"{path}: holds {len(runs)} runs ({names}, ...); analyze each of read_log({str(path)!r})")
+    return runs[0]
+
+
+def _wanted(run: Trace | Mapping[str, Signal]) -> list[str]:
     """Return the signals that the detectors use, once each: no second norm, no second loss of the batch."""
     names = [name for name in USED if name in run]
-    for alternatives in (NORMS, BATCH_LOSSES):
+    for alternatives in (NORMS, BATCH_LOSSES, CURVATURES):
         present = [name for name in alternatives if name in names]
         names = [name for name in names if name not in present[1:]]
-    return {name: run[name] for name in names}
+    return names
+
+
+def _last_weight(norm: Signal) -> str:
+    """Return the last parameter that is no bias and no normalisation, in the order of the log."""
+    labels = norm.axes[0].labels
+    weights = [label for label in labels if not any(word in label.lower() for word in ("bias", "norm", "embed"))]
+    return (weights or list(labels))[-1]
+
+
+def _last_label(signal: Signal | None) -> Signal | None:
+    """Return a vector signal at the last label of its axis, such as the features that the last layer reads."""
+    if signal is None or not signal.axes:
+        return signal
+    return signal.select(**{signal.axes[0].name: signal.axes[0].labels[-1]})
+
+
+def _curvature(used: Mapping[str, Signal]) -> Signal | None:
+    """Return the largest eigenvalue, or another curvature, if any is logged."""
+    signal = next((used[name] for name in CURVATURES if name in used), None)
+    if signal is None or not signal.axes:
+        return signal
+    return signal.select(**{signal.axes[0].name: signal.axes[0].labels[0]})
+
+
+def _notes(
+    trace: Trace | Mapping[str, Signal], norm_name: str | None, norm: Signal | None, labels: Labels
+) -> Iterator[str]:
+    if norm_name and norm is not None:
+        parameter = getattr(trace, "attributes", {}).get("last_layer") if norm_name == "last_layer_norm" else None
+        of = f" of {parameter}" if parameter else f" ({norm.name})" if norm.name not in ("", norm_name) else ""
+        yield f"norm: {norm_name}{of}: {NORMS[norm_name]}"
+    if isinstance(trace, Log):
+        yield from trace.notes
+        yield from (f"{column.column}: {column.remark}" for column in trace.columns if column.signal and column.remark)
+    if labels.added or labels.removed:
+        yield f"labels by hand: added {list(labels.added)}, removed {list(labels.removed)}"
 
 
 def _samples(used: Mapping[str, Signal]) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["AccuracyJump", "LossSpike", "Phase", "PhaseKind", "Shape", "Slingshot", "Tier"]
+__all__ = ["AccuracyJump", "LogGrowth", "LossSpike", "Peak", "Phase", "PhaseKind", "Shape", "Slingshot", "Tier"]
 
 PhaseKind = Literal["growth", "plateau", "decay"]
 Tier = Literal["full", "norm_only", "loss_only"]
@@ -71,6 +71,52 @@ class AccuracyJump:
 
 
 @dataclass(frozen=True)
+class Peak:
+    """A stretch in which a positive signal is far above what it was before, and comes back.
+
+    Parameters
+    ----------
+    start, peak, end : int, updates
+        First step above the geometric mean of trough and peak, step of the largest value, step at which it is back.
+    ratio : float
+        Value at the peak over that in the trough before it.
+    """
+
+    start: int
+    peak: int
+    end: int
+    ratio: float
+
+
+@dataclass(frozen=True)
+class LogGrowth:
+    """How a norm grew within one growth phase, against the logarithm of time.
+
+    Gradient descent on separable data lets the norm grow as c log t; growth that is faster than that is what the
+    adaptive optimizer adds.
+
+    Parameters
+    ----------
+    start, end : int, updates
+        The growth phase, half open.
+    coefficient : float, norm
+        c of the least-squares fit of a + c log t to the norm.
+    log_residual, exponential_residual : float
+        Root mean square residual of that fit, and of an exponential, over the range of the norm in the phase.
+    excess : float or None
+        Growth of the norm in the phase over what c log t, fitted to the whole run so far outside growth phases,
+        would have given; None where there is no such stretch.
+    """
+
+    start: int
+    end: int
+    coefficient: float
+    log_residual: float
+    exponential_residual: float
+    excess: float | None
+
+
+@dataclass(frozen=True)
 class Slingshot:
     """One full cycle (Thilak et al. 2022, section 2): norm growth, sharp transition, plateau.
 
@@ -80,6 +126,9 @@ class Slingshot:
         Where the norm-growth phase begins; None where no norm was logged or no growth was found.
     transition : int, updates
         First step of the spike: of the misclassification or of the loss, else of the break in the norm.
+    interval : (int, int), updates
+        Where the transition may lie: after the row before the first sign and no later than that sign; for a break of
+        the norm, the steps that fit the norm nearly as well (a 95% likelihood interval).
     plateau_end : int or None, updates
         End of the plateau that follows; None while it still lasts at the end of the run.
     norm_before, norm_after : float or None, norm
@@ -96,6 +145,7 @@ class Slingshot:
 
     growth_start: int | None
     transition: int
+    interval: tuple[int, int]
     plateau_end: int | None
     norm_before: float | None
     norm_after: float | None

@@ -1,5 +1,7 @@
 """Association: events against events, as exact statistics."""
 
+from slingshot_analysis.association.contingency import Contingency, Proportion, contingency
+from slingshot_analysis.association.lags import Estimate, LagSummary, lag_summary
 from slingshot_analysis.association.phase import (
     Association,
     association_test,
@@ -7,5 +9,37 @@ from slingshot_analysis.association.phase import (
     poisson_binomial_tail,
     pool,
 )
+from slingshot_analysis.association.shifts import (
+    LogTimeShift,
+    log_time_shift_test,
+    pool_shifts,
+)
+from slingshot_analysis.association.swaps import RunEvents, RunSwap, run_swap_test
+from slingshot_analysis.association.triggered import (
+    TriggeredAverage,
+    event_triggered_average,
+    pooled_triggered_average,
+)
 
-__all__ = ["Association", "association_test", "near_window", "poisson_binomial_tail", "pool"]
+__all__ = [
+    "Association",
+    "Contingency",
+    "Estimate",
+    "LagSummary",
+    "LogTimeShift",
+    "Proportion",
+    "RunEvents",
+    "RunSwap",
+    "TriggeredAverage",
+    "association_test",
+    "contingency",
+    "event_triggered_average",
+    "lag_summary",
+    "log_time_shift_test",
+    "near_window",
+    "poisson_binomial_tail",
+    "pool",
+    "pool_shifts",
+    "pooled_triggered_average",
+    "run_swap_test",
+]

@@ -8,13 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from slingshot_analysis.association.steps import FloatArray, as_span, as_steps
 from slingshot_analysis.errors import InputError
 
 __all__ = ["Association", "association_test", "near_window", "poisson_binomial_tail", "pool"]
-
-FloatArray = npt.NDArray[np.float64]
 
 STRIDES_BEFORE = 2
 """Evaluations by which a jump may seem to come early: it is seen between two, and both ends are read from a grid."""
@@ -97,10 +95,10 @@ def association_test(
     >>> found.jumps_near_transitions, round(found.p_value, 4)
     (2, 0.018)
     """
-    low, high = _span(window, "window")
-    first, last = _span(run_span, "run_span")
-    jump = _steps(jumps, "step", "jumps", first, last)
-    transition = np.unique(_steps(transitions, "transition", "transitions", first, last))
+    low, high = as_span(window, "window")
+    first, last = as_span(run_span, "run_span")
+    jump = as_steps(jumps, "step", "jumps", first, last)
+    transition = np.unique(as_steps(transitions, "transition", "transitions", first, last))
     whole = (int(np.floor(low)), int(np.ceil(high)))
     if not len(jump) or not len(transition):
         return Association(0, len(jump), len(transition), whole, 0.0, None, (), ())
@@ -188,7 +186,7 @@ def near_window(evaluation_stride: float, run_span: tuple[float, float]) -> tupl
     """
     if not evaluation_stride > 0:
         raise InputError(f"evaluation_stride: got {evaluation_stride}; give the distance of two evaluations in updates")
-    first, last = _span(run_span, "run_span")
+    first, last = as_span(run_span, "run_span")
     return -STRIDES_BEFORE * evaluation_stride, max(LEAST_AFTER, SHARE_AFTER * (last - first))
 
 
@@ -239,23 +237,3 @@ def _lags(jump: FloatArray, transition: FloatArray) -> FloatArray:
     """Return the step of each jump less that of the transition nearest to it."""
     lag = jump[:, None] - transition
     return np.asarray(lag[np.arange(len(jump)), np.abs(lag).argmin(axis=1)])
-
-
-def _steps(given: Sequence[Any], attribute: str, name: str, first: float, last: float) -> FloatArray:
-    try:
-        steps = np.array([getattr(event, attribute, event) for event in given], dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: could not be read as steps ({error})") from error
-    if steps.ndim != 1 or not np.isfinite(steps).all():
-        raise InputError(f"{name}: give a flat sequence of finite steps")
-    outside = steps[(steps < first) | (steps > last)]
-    if len(outside):
-        raise InputError(f"{name}: step {outside[0]:g} lies outside run_span [{first:g}, {last:g}]")
-    return steps
-
-
-def _span(given: tuple[float, float], name: str) -> tuple[float, float]:
-    low, high = given
-    if not (np.isfinite(low) and np.isfinite(high) and high > low):
-        raise InputError(f"{name}: got ({low}, {high}); the second must be greater than the first, and both finite")
-    return float(low), float(high)

@@ -1,15 +1,17 @@
 """Detectors: arrays of a training run to the events in it, as pure functions."""
 
-from slingshot_analysis.detectors.accuracy import detect_accuracy_jumps, grokking_step
+from slingshot_analysis.detectors.accuracy import detect_accuracy_jumps, grokking_sensitivity, grokking_step
 from slingshot_analysis.detectors.anchors import Anchor, merge_anchors
 from slingshot_analysis.detectors.canonical import canonical
 from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
+from slingshot_analysis.detectors.growth_law import fit_log_growth
 from slingshot_analysis.detectors.misclassification import (
     MisclassificationBurst,
     detect_misclassification,
     terminal_phase_start,
 )
 from slingshot_analysis.detectors.norm import NormBreak, norm_breaks, segment_norm
+from slingshot_analysis.detectors.peaks import detect_curvature_peaks, detect_feature_bursts
 from slingshot_analysis.detectors.slingshots import Assembly, Verdict, assemble, detect_slingshots
 from slingshot_analysis.detectors.spikes import detect_loss_spikes
 
@@ -22,11 +24,15 @@ __all__ = [
     "assemble",
     "canonical",
     "detect_accuracy_jumps",
+    "detect_curvature_peaks",
     "detect_divergence",
+    "detect_feature_bursts",
     "detect_instability",
     "detect_loss_spikes",
     "detect_misclassification",
     "detect_slingshots",
+    "fit_log_growth",
+    "grokking_sensitivity",
     "grokking_step",
     "merge_anchors",
     "norm_breaks",

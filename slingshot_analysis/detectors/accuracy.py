@@ -10,7 +10,7 @@ from slingshot_analysis.detectors.canonical import FloatArray, as_step, bin_edge
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump
 
-__all__ = ["detect_accuracy_jumps", "grokking_step"]
+__all__ = ["detect_accuracy_jumps", "grokking_sensitivity", "grokking_step"]
 
 DEFAULT_SAMPLES = 1000
 """Assumed size of a validation set that is not known; few are smaller."""
@@ -26,6 +26,8 @@ STEEPER = 3.0
 """A jump rises this many times faster than the accuracy does on either side; a smooth curve is hardly steeper."""
 AT_ONCE = 0.8
 """Share of a jump that two successive changes make; a straight ramp over both sides makes two thirds."""
+LEVELS = (0.9, 0.95, 0.99)
+"""Accuracies that papers call generalisation."""
 BINS = 4000
 """Evaluations beyond this number are averaged."""
 
@@ -166,6 +168,40 @@ def grokking_step(
     reached = steps[low[long[0] - 1] + 1 if long[0] else 0]
     late = reached - fitted >= least_delay and reached >= least_ratio * fitted
     return as_step(reached) if late else None
+
+
+def grokking_sensitivity(step: Any, accuracy: Any, fitted: float | None) -> dict[str, int | None]:
+    """Return the grokking step under other definitions than the default, as there is no standard one.
+
+    Parameters
+    ----------
+    step, accuracy, fitted
+        As for `grokking_step`.
+
+    Returns
+    -------
+    dict of str to int or None, updates
+        By definition in words: other levels, one evaluation instead of three, and no delay asked for.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit, or the accuracy is no fraction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> step = np.arange(0, 50_000, 500)
+    >>> accuracy = np.interp(step, [20_000, 30_000], [0.4, 1.0])
+    >>> grokking_sensitivity(step, accuracy, fitted=400)["level 0.9"]
+    28500
+    """
+    definitions: dict[str, dict[str, float]] = {f"level {level}": {"level": level} for level in LEVELS}
+    definitions |= {"held once": {"hold": 1}, "no delay": {"least_delay": 0, "least_ratio": 0}}
+    return {
+        words: grokking_step(step, accuracy, fitted, **changed)  # type: ignore[arg-type]
+        for words, changed in definitions.items()
+    }
 
 
 def _rise(angle: FloatArray) -> FloatArray:

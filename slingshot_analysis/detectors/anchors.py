@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from slingshot_analysis.detectors.canonical import as_step
 from slingshot_analysis.detectors.misclassification import MisclassificationBurst
 from slingshot_analysis.events import LossSpike
 
-__all__ = ["Anchor", "merge_anchors"]
+__all__ = ["BY_HAND", "Anchor", "correct_anchors", "merge_anchors"]
 
+BY_HAND = "labelled by hand"
 LOWER = 3.0
 """An aftershock stays below a third of the spike it follows."""
 
@@ -30,6 +32,8 @@ class Anchor:
         Whether training samples were misclassified.
     evidence : tuple of str
         What was seen, in words.
+    by_hand : bool
+        Whether somebody who looked says that it is a slingshot.
     """
 
     start: int
@@ -37,6 +41,44 @@ class Anchor:
     decades: float
     misclassified: bool
     evidence: tuple[str, ...]
+    by_hand: bool = False
+
+
+def correct_anchors(
+    anchors: Sequence[Anchor], added: Sequence[float], removed: Sequence[float], near: float
+) -> list[Anchor]:
+    """Apply what somebody who looked at the run says: these are slingshots, and those are none.
+
+    Parameters
+    ----------
+    anchors : sequence of Anchor
+        In order.
+    added, removed : sequence of float, updates
+        Transitions. Each means the nearest anchor within `near`; an added one that has none becomes an anchor.
+    near : float, updates
+        Largest distance of two steps that mean the same transition.
+
+    Returns
+    -------
+    list of Anchor
+        In order.
+
+    Examples
+    --------
+    >>> found = [Anchor(100, 150, 1.0, False, ()), Anchor(900, 950, 4.0, True, ())]
+    >>> [(anchor.start, anchor.by_hand) for anchor in correct_anchors(found, [500, 902], [100], 20)]
+    [(500, True), (900, True)]
+    """
+    kept = list(anchors)
+    for step in removed:
+        kept = [anchor for anchor in kept if anchor is not _nearest(kept, step, near)]
+    for step in added:
+        known = _nearest(kept, step, near)
+        if known is None:
+            kept.append(Anchor(as_step(step), as_step(step), 0.0, False, (BY_HAND,), True))
+        else:
+            kept[kept.index(known)] = replace(known, evidence=(*known.evidence, BY_HAND), by_hand=True)
+    return sorted(kept, key=lambda anchor: anchor.start)
 
 
 def merge_anchors(
@@ -74,6 +116,11 @@ def merge_anchors(
         else:
             groups.append([row])
     return [_anchor(group) for group in groups]
+
+
+def _nearest(anchors: Sequence[Anchor], step: float, near: float) -> Anchor | None:
+    found = min(anchors, key=lambda anchor: abs(anchor.start - step), default=None)
+    return found if found is not None and abs(found.start - step) <= near else None
 
 
 def _belongs(row: tuple[int, int, float, str, bool], group: list[tuple[int, int, float, str, bool]]) -> bool:

@@ -65,23 +65,31 @@ def assemble_cycles(run: Run, anchors: list[Anchor], end: float) -> list[Slingsh
 
 
 def _event(run: Run, anchor: Anchor, found: NormBreak | None, growth: int | None, following: float) -> Slingshot:
-    """Make the slingshot of one spike."""
+    """Make the slingshot of one spike; what somebody has seen there is sure."""
+    event = _scored(run, anchor, found, growth, following)
+    return replace(event, confidence=1.0) if anchor.by_hand else event
+
+
+def _scored(run: Run, anchor: Anchor, found: NormBreak | None, growth: int | None, following: float) -> Slingshot:
     score = BIAS + DECADE * min(anchor.decades, FULL_DECADES)
     score += MISCLASSIFIED if anchor.misclassified else (NO_ERROR if "batch_errors" in run.errors else 0.0)
-    at = as_step(anchor.start)
+    at, interval = as_step(anchor.start), _interval(run, anchor.start)
     if run.norm is None:
-        return Slingshot(None, at, None, None, None, "loss_only", None, anchor.evidence, _logistic(score))
+        return Slingshot(None, at, interval, None, None, None, "loss_only", None, anchor.evidence, _logistic(score))
     reach = norm_reach(run, run.norm, at)
     answer = norm_answer(run, run.norm, at, reach)
     from_step = growth if growth is not None else at - reach
     before, after = np.exp(np.interp([from_step, at + reach], run.norm.step, run.norm.log)).tolist()
     if found is None and answer < ANSWER:
         score += NO_ANSWER
-        return Slingshot(growth, at, None, before, after, "loss_only", None, anchor.evidence, _logistic(score))
+        return Slingshot(
+            growth, at, interval, None, before, after, "loss_only", None, anchor.evidence, _logistic(score)
+        )
     score += CONTRAST * min(max(answer, found.contrast if found else 0.0), FULL_CONTRAST)
     seen = "the norm breaks from growth" if found else f"the norm moves {answer:.0f} times as fast as usual"
     shape = norm_shape(run.norm, from_step, at, reach, following)
-    return Slingshot(growth, at, None, before, after, "full", shape, (*anchor.evidence, seen), _logistic(score))
+    evidence = (*anchor.evidence, seen)
+    return Slingshot(growth, at, interval, None, before, after, "full", shape, evidence, _logistic(score))
 
 
 def _unmatched(run: Run, norm: Norm, breaks: list[NormBreak], end: float) -> list[Slingshot]:
@@ -100,7 +108,7 @@ def _unmatched(run: Run, norm: Norm, breaks: list[NormBreak], end: float) -> lis
         before, after = np.exp(np.interp(reached, norm.step, norm.log)).tolist()
         shape = norm_shape(norm, found.growth_start, found.transition, width, found.plateau_end)
         score = BIAS + BREAK * min(found.contrast, FULL_CONTRAST) + (NO_SPIKE if dense else 0.0)
-        steps = found.growth_start, found.transition, None
+        steps = found.growth_start, found.transition, found.interval, None
         events.append(Slingshot(*steps, before, after, "norm_only", shape, evidence, _logistic(score)))
     return events
 
@@ -141,6 +149,16 @@ def _growths(run: Run, anchors: list[Anchor], matched: list[NormBreak | None]) -
         start = None if found is None else max(found.growth_start, as_step(limit))
         growths.append(start if start is not None and start < anchor.start else None)
     return growths
+
+
+def _interval(run: Run, at: float) -> tuple[int, int]:
+    """Return the last row before a spike and its first, on the finest of the axes in which it was seen."""
+    before = run.span[0]
+    for step, _ in [*run.losses.values(), *run.errors.values()]:
+        i = int(np.searchsorted(step, at))
+        if 0 < i < len(step) and step[i] == at:
+            before = max(before, float(step[i - 1]))
+    return as_step(before), as_step(at)
 
 
 def _is_dense(run: Run, norm: Norm) -> bool:

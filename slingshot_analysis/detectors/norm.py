@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +30,8 @@ SHARP_SHARE, SLOW_FALL = 0.4, 0.3
 """A transition loses 40% of the slope's fall at once, or falls within 30% of the growth's length; else it is a hump."""
 LEFT = 0.25
 """Growth begins where the level has left the plateau by a quarter of its way to the high."""
+CHI_SQUARE = 3.84
+"""95% quantile of chi-square with one degree of freedom."""
 REFINE_BINS = 3
 """Bins on either side in which a break is placed to the sample."""
 
@@ -46,6 +48,8 @@ class NormBreak:
         Logarithm of the ratio of the slopes before and after the break, with slow slopes compressed towards zero.
     gain : float
         Growth of the natural logarithm of the norm from `growth_start` to `transition`.
+    interval : (int, int), updates
+        Where the transition may lie: the splits that fit nearly as well, a 95% likelihood interval.
     """
 
     growth_start: int
@@ -53,6 +57,7 @@ class NormBreak:
     plateau_end: int
     contrast: float
     gain: float
+    interval: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def segment_norm(step: Any, norm: Any) -> list[Phase]:
         return []
     kinds = _kinds(found)
     starts = [k for k in range(len(kinds)) if k == 0 or kinds[k] != kinds[k - 1]]
-    inner = [_refine(found, found.bounds[k]) for k in starts[1:]]
+    inner = [_refine(found, found.bounds[k])[0] for k in starts[1:]]
     edges = [float(found.raw_time[0]), *inner, float(found.raw_time[-1])]
     phases: list[Phase] = []
     for k, start, end in zip(starts, edges[:-1], edges[1:], strict=True):
@@ -177,7 +182,7 @@ def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
         onset = next(k for k in range(rest + 1, high + 1) if found.level[k] >= before + LEFT * (level - before))
         drops = [max(found.level[k - 1], 0.0) - max(found.level[k], 0.0) for k in range(high + 1, after + 1)]
         last = high + 1 + int(np.argmax(drops))
-        start, stop = _refine(found, found.bounds[onset]), _refine(found, found.bounds[last])
+        start, (stop, *interval) = _refine(found, found.bounds[onset])[0], _refine(found, found.bounds[last])
         if stop <= start:
             continue
         gain = float(np.diff(np.interp([start, stop], found.raw_time, found.raw_log_norm))[0])
@@ -187,9 +192,8 @@ def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
             continue
         if breaks:
             breaks[-1] = _ended(breaks[-1], start)
-        breaks.append(
-            NormBreak(as_step(start), as_step(stop), as_step(found.raw_time[-1]), float(level - beyond), gain)
-        )
+        steps = as_step(start), as_step(stop), as_step(found.raw_time[-1])
+        breaks.append(NormBreak(*steps, float(level - beyond), gain, (as_step(interval[0]), as_step(interval[1]))))
     return breaks
 
 
@@ -201,8 +205,7 @@ def _rest(found: _Segments, first: int, low: int, high: int) -> int:
 
 
 def _ended(norm_break: NormBreak, end: float) -> NormBreak:
-    end = max(end, norm_break.transition)
-    return NormBreak(norm_break.growth_start, norm_break.transition, as_step(end), norm_break.contrast, norm_break.gain)
+    return replace(norm_break, plateau_end=as_step(max(end, norm_break.transition)))
 
 
 def _segments(step: Any, norm: Any) -> _Segments | None:
@@ -278,18 +281,25 @@ def _kinds(found: _Segments) -> list[PhaseKind]:
     return kinds
 
 
-def _refine(found: _Segments, bound: int) -> float:
-    """Place a break to the sample: the split of two least-squares lines around it with the smallest error."""
-    first = found.time[max(bound - REFINE_BINS, 0)]
-    last = found.time[min(bound + REFINE_BINS, len(found.time) - 1)]
+def _refine(found: _Segments, bound: int) -> tuple[float, float, float]:
+    """Place a break to the sample: the split of two least-squares lines around it with the smallest error.
+
+    With it come the first and the last split whose error is within chi-square's 95% quantile of the smallest.
+    """
+    low, high = max(bound - REFINE_BINS, 0), min(bound + REFINE_BINS, len(found.time) - 1)
+    first, last = found.time[low], found.time[high]
+    if len(found.raw_time) == len(found.time):
+        near = max(bound - 1, 0), min(bound + 1, len(found.time) - 1)
+        return float(found.time[bound]), float(found.time[near[0]]), float(found.time[near[1]])
     a, b = np.searchsorted(found.raw_time, [first, last], side="left")
     b = min(b + 1, len(found.raw_time))
-    if len(found.raw_time) == len(found.time):
-        return float(found.time[bound])
     x = (found.raw_time[a:b] - first) / (last - first)
     y = found.raw_log_norm[a:b] - found.raw_log_norm[a]
-    error = _line_errors(x, y) + _line_errors(x[::-1], y[::-1])[::-1]
-    return float(found.raw_time[a + 2 + int(np.argmin(error[2:-2]))])
+    error = (_line_errors(x, y) + _line_errors(x[::-1], y[::-1])[::-1])[2:-2]
+    best = int(np.argmin(error))
+    alike = np.flatnonzero(error <= error[best] * (1 + CHI_SQUARE / max(len(error), 1)))
+    at = found.raw_time[a + 2 :]
+    return float(at[best]), float(at[alike[0]]), float(at[alike[-1]])
 
 
 def _line_errors(x: FloatArray, y: FloatArray) -> FloatArray:

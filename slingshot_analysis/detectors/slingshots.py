@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from slingshot_analysis.detectors.anchors import Anchor, merge_anchors
+from slingshot_analysis.detectors.anchors import BY_HAND, Anchor, correct_anchors, merge_anchors
 from slingshot_analysis.detectors.answer import NEAR_SHARE
 from slingshot_analysis.detectors.canonical import as_step
 from slingshot_analysis.detectors.cycles import assemble_cycles
@@ -23,6 +24,10 @@ LEAST_RATIO = 10.0
 """Rise of the loss at a slingshot: smaller ones happen in any training."""
 SETTLED = 1.5
 """A spike is late in training if as much as half the time that fitting took has passed since; before, it is fitting."""
+LABEL_SHARE = 0.01
+"""A label means the nearest event within 1% of the run."""
+UNSTABLE_CONFIDENCE = 0.25
+"""Most that an event of an unstable run is worth."""
 CERTAIN = 0.5
 """Confidence from which an event decides the verdict."""
 
@@ -127,6 +132,8 @@ def assemble(
     train_errors: Any = None,
     batch_errors: Any = None,
     train_accuracy: Any = None,
+    added: Sequence[float] = (),
+    removed: Sequence[float] = (),
 ) -> Assembly:
     """Find the slingshots of a run, its verdict, and what could not be asked.
 
@@ -136,6 +143,9 @@ def assemble(
         Axis of the signals that are given as bare arrays.
     norm, train_loss, batch_loss, train_errors, batch_errors, train_accuracy : optional
         As for `detect_slingshots`.
+    added, removed : sequence of float, updates, optional
+        Transitions that somebody who looked at the run has added or struck out; each means the nearest one found
+        within 1% of the run.
 
     Returns
     -------
@@ -158,8 +168,16 @@ def assemble(
     diverged = [at for at in (detect_divergence(*pair) for pair in raw_losses) if at is not None]
     diverged_at = min(diverged, default=None)
     end = float("inf") if diverged_at is None else diverged_at
-    events = assemble_cycles(run, [anchor for anchor in _anchors(run) if anchor.start < end], end)
+    near = LABEL_SHARE * (run.span[1] - run.span[0])
+    anchors = correct_anchors([anchor for anchor in _anchors(run) if anchor.start < end], added, removed, near)
+    events = [
+        event
+        for event in assemble_cycles(run, anchors, end)
+        if BY_HAND in event.evidence or not any(abs(event.transition - step) <= near for step in removed)
+    ]
     unstable = any(detect_instability(*pair, after=run.terminal) for pair in [*run.losses.values()][:1])
+    if unstable:
+        events = [event if BY_HAND in event.evidence else _doubted(event) for event in events]
     tiers = {event.tier for event in events if event.confidence >= CERTAIN}
     verdict: Verdict = "none"
     if run.norm is None and not run.losses:
@@ -168,12 +186,18 @@ def assemble(
         verdict = "diverged"
     elif unstable:
         verdict = "unstable"
-    elif "full" in tiers or ("loss_only" in tiers and run.norm is None):
+    elif "full" in tiers or ("loss_only" in tiers and run.norm is None) or any(anchor.by_hand for anchor in anchors):
         verdict = "slingshots"
     elif "norm_only" in tiers:
         verdict = "undecided"
     terminal = None if run.terminal is None else as_step(run.terminal)
     return Assembly(tuple(events), verdict, terminal, diverged_at, tuple(skipped))
+
+
+def _doubted(event: Slingshot) -> Slingshot:
+    """Return an event of a run that never rests: one spike of many is no slingshot, whatever goes with it."""
+    evidence = (*event.evidence, "one of many rises without rest between them")
+    return replace(event, confidence=min(event.confidence, UNSTABLE_CONFIDENCE), evidence=evidence)
 
 
 def _anchors(run: Run) -> list[Anchor]:

@@ -10,7 +10,7 @@ from slingshot_analysis.detectors.canonical import FloatArray, as_step, bin_edge
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import LossSpike
 
-__all__ = ["FLOAT32_FLOOR", "binned_log_loss", "detect_loss_spikes", "excursions"]
+__all__ = ["FLOAT32_FLOOR", "binned_log_loss", "detect_loss_spikes", "excursions", "local_noise"]
 
 FLOAT32_FLOOR = 2.0**-23
 """Losses below the spacing of float32 at 1 are rounding noise: log-softmax subtracts numbers of order one or more."""
@@ -77,9 +77,7 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[
     if len(steps) < 3:
         return []
     edges, height = binned_log_loss(values)
-    noise = _local_noise(
-        np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_FLOOR / 100, np.finfo(float).max))
-    )
+    noise = local_noise(np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_FLOOR / 100, np.finfo(float).max)))
     threshold = np.maximum(np.log10(min_ratio), np.minimum(NOISE_FACTOR * noise, MOST_NOISE))
     spikes = []
     for trough, peak, back in excursions(height, threshold):
@@ -173,8 +171,19 @@ def excursions(height: FloatArray, threshold: FloatArray) -> list[tuple[int, int
     return found
 
 
-def _local_noise(height: FloatArray) -> FloatArray:
-    """Standard deviation of the noise per bin, from the median absolute difference of neighbours in each block."""
+def local_noise(height: FloatArray) -> FloatArray:
+    """Return the standard deviation of the noise per bin, from the median difference of neighbours in each block.
+
+    Parameters
+    ----------
+    height : (m,) float array, decades
+        Logarithm of the largest value of each bin.
+
+    Returns
+    -------
+    (m,) float array, decades
+        Constant over blocks of 64 bins.
+    """
     change = np.abs(np.diff(height, prepend=height[:1]))
     blocks = bin_edges(len(height), -(-len(height) // NOISE_BLOCK))
     noise = [np.median(block) for block in np.split(change, blocks[1:])]

@@ -34,6 +34,8 @@ def describe(analysis: Analysis) -> RenderableType:
         lines.append(_slingshot_table(analysis))
     if analysis.accuracy_jumps:
         lines.append(Text("  " + _association(analysis)))
+    for note in analysis.notes:
+        lines.append(Text(f"  {note}", style="dim"))
     for skipped in analysis.skipped:
         lines.append(Text(f"  skipped {skipped.what}: {skipped.why}", style="dim"))
     return Group(*lines)
@@ -54,13 +56,14 @@ def _facts(analysis: Analysis) -> str:
 
 def _slingshot_table(analysis: Analysis) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2))
-    for heading in ("growth from", "transition", "plateau to", "norm", "tier", "shape", "confidence"):
+    for heading in ("growth from", "transition", "within", "plateau to", "norm", "tier", "shape", "confidence"):
         table.add_column(heading, justify="left" if heading in ("tier", "shape") else "right", no_wrap=True)
     for s in analysis.slingshots:
         norm = "-" if s.norm_before is None or s.norm_after is None else f"{s.norm_before:.3g} → {s.norm_after:.3g}"
         table.add_row(
             _step(s.growth_start),
             _step(s.transition),
+            f"{_step(s.interval[0])} to {_step(s.interval[1])}",
             _step(s.plateau_end),
             norm,
             s.tier,

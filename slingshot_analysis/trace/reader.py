@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +14,16 @@ from slingshot_analysis.errors import InputError, SlingshotError, unknown_name
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace.file import opened, read_attributes, read_groups
 from slingshot_analysis.trace.schema import Group, Quantity
+from slingshot_analysis.trace.trace import Trace, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Trace", "open_trace"]
+__all__ = ["TraceFile", "open_trace"]
 
 
-def open_trace(path: str | os.PathLike[str]) -> Trace:
+def open_trace(path: str | os.PathLike[str]) -> TraceFile:
     """Open a trace file. It may still be growing, or have been left by a writer that was killed.
 
     Parameters
@@ -34,7 +33,7 @@ def open_trace(path: str | os.PathLike[str]) -> Trace:
 
     Returns
     -------
-    Trace
+    TraceFile
         Rows are read when they are asked for.
 
     Raises
@@ -44,25 +43,19 @@ def open_trace(path: str | os.PathLike[str]) -> Trace:
     """
     path = Path(path)
     with opened(path) as file:
-        return Trace(path, read_attributes(path, file), read_groups(path, file))
+        return TraceFile(path, read_attributes(path, file), read_groups(path, file))
 
 
-class Trace:
-    """One recorded run. Made by `open_trace`.
+class TraceFile(Trace):
+    """One recorded run in a trace file. Made by `open_trace`.
 
-    ``trace["last_layer_norm"]`` is a `Signal`. Iterating gives the names of all quantities. The file is opened for
-    each read and closed again, so each read sees the rows that a running writer has added, and nothing is locked.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    attributes : dict
-        Root attributes of the file as it was opened.
+    The file is opened for each read and closed again, so each read sees the rows that a running writer has added, and
+    nothing is locked. `attributes` are the root attributes of the file as it was opened.
     """
 
     def __init__(self, path: Path, attributes: dict[str, Any], groups: tuple[Group, ...]) -> None:
         self.path = path
+        self.name = path.stem
         self.attributes = attributes
         self._groups = {group.name: group for group in groups}
         self._found: dict[str, tuple[str, Quantity]] = {
@@ -78,17 +71,6 @@ class Trace:
     def groups(self) -> dict[str, tuple[str, ...]]:
         """Names of the quantities in each group."""
         return {name: tuple(quantity.name for quantity in group.quantities) for name, group in self._groups.items()}
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The resolved configuration of the run; empty if none was recorded."""
-        try:
-            config = json.loads(self.attributes.get("config", "{}"))
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{self.path}: attribute 'config' is not JSON ({error})") from error
-        if not isinstance(config, dict):
-            raise InputError(f"{self.path}: attribute 'config' is {type(config).__name__}; expected a JSON object")
-        return config
 
     @property
     def finished(self) -> bool:
@@ -128,15 +110,6 @@ class Trace:
             group = self._found[name][0]
             return self._read_signal(file, name, self._read_steps(file, group))
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
     def to_dataframe(self, group: str | None = None) -> pd.DataFrame:
         """Return the rows as a table indexed by step.
 
@@ -166,7 +139,7 @@ class Trace:
                 steps = self._read_steps(file, name)
                 columns: dict[str, npt.NDArray[Any]] = {}
                 for quantity in self.groups[name]:
-                    columns.update(_columns(self._read_signal(file, quantity, steps)))
+                    columns.update(columns_of(self._read_signal(file, quantity, steps)))
                 frames.append(pd.DataFrame(columns, index=pd.Index(steps, name="step")))
         return frames[0] if len(frames) == 1 else pd.concat(frames, axis=1, sort=True).rename_axis("step")
 
@@ -249,18 +222,6 @@ def _read(path: Path, file: h5py.File, group: str, name: str, rows: int) -> npt.
 
 def _range(steps: npt.NDArray[np.int64]) -> tuple[int, int] | None:
     return (int(steps[0]), int(steps[-1])) if len(steps) else None
-
-
-def _columns(signal: Signal) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns of one quantity: one, or one for each combination of labels."""
-    columns = {signal.name: signal.value}
-    for depth, axis in enumerate(signal.axes):
-        columns = {
-            f"{name}[{label}]" if depth == 0 else f"{name[:-1]}, {label}]": value[:, position]
-            for name, value in columns.items()
-            for position, label in enumerate(axis.labels)
-        }
-    return columns
 
 
 def _describe(quantity: Quantity) -> str:

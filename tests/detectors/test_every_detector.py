@@ -24,6 +24,10 @@ DETECTORS = {
     "misclassification, batches": _keyword(detectors.detect_misclassification, "batch_errors", after=0),
     "accuracy jumps": detectors.detect_accuracy_jumps,
     "grokking": _keyword(detectors.grokking_step, "accuracy", fitted=1),
+    "grokking sensitivity": _keyword(detectors.grokking_sensitivity, "accuracy", fitted=1),
+    "growth law": detectors.fit_log_growth,
+    "feature bursts": detectors.detect_feature_bursts,
+    "curvature peaks": detectors.detect_curvature_peaks,
     "divergence": detectors.detect_divergence,
     "instability": detectors.detect_instability,
     "slingshots, norm": detectors.detect_slingshots,
@@ -65,6 +69,8 @@ def test_little_or_constant_input_gives_nothing(name, value):
         assert found == (0 if value and np.isnan(value[0]) else None)
     elif name.startswith("misclassification"):
         assert len(found) <= 1
+    elif name == "grokking sensitivity":
+        assert set(found.values()) == {None}
     else:
         assert not getattr(found, "slingshots", found)
 

@@ -1,0 +1,262 @@
+"""How well slingshots are found: on synthetic traces, beside general changepoint detectors, and how fast.
+
+Run it from the project's root; each section can be run alone::
+
+    OMP_NUM_THREADS=1 python benchmarks/detection.py --section synthetic
+
+Scores come from seeds of 10,000 and more, which no threshold of this project was ever tuned on; half of the runs have
+losses that underflow to 0. Counts of all runs of a row of a table are pooled. F1 is over events of confidence 0.5 or
+more, matched one to one.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, get_args
+
+import click
+import numpy as np
+import ruptures
+
+from slingshot_analysis import Slingshot, detect_slingshots
+from slingshot_analysis.detectors import assemble
+from slingshot_analysis.events import Shape
+from slingshot_analysis.scoring import Score, calibration, match_events, pool, score_events
+from slingshot_analysis.synthetic import NEGATIVE_KINDS, Style, SyntheticRun, negative_run, slingshot_run
+
+FIRST_SEED = 10_000
+CERTAIN = 0.5
+INPUTS: dict[str, tuple[str, ...]] = {
+    "norm": (),
+    "loss": ("batch_loss",),
+    "errors": ("batch_loss", "batch_errors", "train_accuracy"),
+}
+"""What is given beside the norm."""
+MARGINS = {"norm": 0.01, "loss": 0.001, "errors": 0.001}
+ONSET_MARGIN = 0.01
+STEPS = 100_000
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Print rows as they come; floats to three places."""
+    names = list(columns)
+    click.echo(f"\n{title}\n" + "  ".join(f"{name:>14}" for name in names))
+    for row in rows:
+        cells = [f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row]
+        click.echo("  ".join(f"{cell:>14}" for cell in cells))
+
+
+def positives(seeds: Iterable[int], rows: int, style: str, shape: str) -> Iterator[SyntheticRun]:
+    for seed in seeds:
+        yield slingshot_run(seed, rows=rows, steps=max(STEPS, rows), style=style, shape=shape, underflow=bool(seed % 2))
+
+
+def others(run: SyntheticRun, inputs: str) -> dict[str, Any]:
+    return {name: run.signals[name] for name in INPUTS[inputs]}
+
+
+def detect(run: SyntheticRun, inputs: str) -> list[Slingshot]:
+    return detect_slingshots(norm=run.signals["last_layer_norm"], **others(run, inputs))
+
+
+def certain(events: list[Slingshot]) -> list[Slingshot]:
+    return [event for event in events if event.confidence >= CERTAIN]
+
+
+def transition_score(events: list[Slingshot], run: SyntheticRun, margin: float) -> Score:
+    return score_events([event.transition for event in certain(events)], run.transitions, margin)
+
+
+def onset_score(events: list[Slingshot], run: SyntheticRun, margin: float) -> Score:
+    onsets = [event.growth_start for event in certain(events) if event.growth_start is not None]
+    return score_events(onsets, run.onsets, margin)
+
+
+def synthetic(seeds: int, rows: tuple[int, ...]) -> None:
+    """Score transitions, onsets, false events and confidences on synthetic runs."""
+    test = range(FIRST_SEED, FIRST_SEED + seeds)
+    judged: dict[str, list[tuple[str, float, bool]]] = {name: [] for name in INPUTS}
+    table(
+        f"synthetic: F1 by input (margins: transitions {MARGINS}, onsets {ONSET_MARGIN}, of the run)",
+        ["rows", "style", "shape", "runs", "events", *INPUTS, "median error", "onset, norm", "onset, loss"],
+        (
+            _positive_row(judged, test, n, style, shape)
+            for n in rows
+            for style in get_args(Style)
+            for shape in get_args(Shape)
+        ),
+    )
+    table(
+        "synthetic: runs without slingshots: false events per run, and share of runs with the verdict 'slingshots'",
+        ["rows", "kind", "runs", *INPUTS, "verdict, loss", "verdict, errors"],
+        (_negative_row(judged, test, n, kind) for n in rows for kind in NEGATIVE_KINDS),
+    )
+    for inputs, events in judged.items():
+        _print_calibration(f"synthetic: confidence from {inputs}", events)
+        _print_calibration("the same without steady instability", [e for e in events if e[0] != "instability"])
+
+
+def _print_calibration(title: str, events: list[tuple[str, float, bool]]) -> None:
+    found = calibration([event[1] for event in events], [event[2] for event in events])
+    values = found.edges[:-1], found.edges[1:], found.count, found.confidence, found.correct
+    rows = [row for row in zip(*(value.tolist() for value in values), strict=True) if row[2]]
+    title += f"; expected calibration error {found.error:.3f}, {found.n} events"
+    table(title, ["from", "to", "events", "confidence", "correct"], rows)
+
+
+def _positive_row(judged: dict[str, Any], seeds: Iterable[int], rows: int, style: str, shape: str) -> list[Any]:
+    scores: dict[str, list[Score]] = {name: [] for name in INPUTS}
+    onsets: dict[str, list[Score]] = {name: [] for name in INPUTS}
+    span = max(STEPS, rows)
+    for run in positives(seeds, rows, style, shape):
+        for inputs, margin in MARGINS.items():
+            events = detect(run, inputs)
+            scores[inputs].append(transition_score(events, run, margin * span))
+            onsets[inputs].append(onset_score(events, run, ONSET_MARGIN * span))
+            hits = match_events([event.transition for event in events], run.transitions, margin * span)[:, 0]
+            judged[inputs] += [("slingshots", event.confidence, i in hits) for i, event in enumerate(events)]
+    f1 = [pool(each).f1 for each in scores.values()]
+    loss = pool(scores["loss"])
+    of_onsets = [pool(onsets[inputs]).f1 for inputs in ("norm", "loss")]
+    return [rows, style, shape, len(scores["loss"]), loss.n_true, *f1, loss.median_error, *of_onsets]
+
+
+def _negative_row(judged: dict[str, Any], seeds: range, rows: int, kind: Any) -> list[Any]:
+    counts = dict.fromkeys(INPUTS, 0)
+    verdicts = dict.fromkeys(INPUTS, 0)
+    for seed in seeds:
+        run = negative_run(seed, kind, rows=rows, steps=max(STEPS, rows), underflow=bool(seed % 2))
+        for inputs in INPUTS:
+            found = assemble(norm=run.signals["last_layer_norm"], **others(run, inputs))
+            counts[inputs] += len(certain(list(found.slingshots)))
+            verdicts[inputs] += found.verdict == "slingshots"
+            judged[inputs] += [(kind, event.confidence, False) for event in found.slingshots]
+    shares = [verdicts[name] / len(seeds) for name in INPUTS if INPUTS[name]]
+    return [rows, kind, len(seeds), *(count / len(seeds) for count in counts.values()), *shares]
+
+
+RAW, SLOPE = "log norm", "slope"
+RIVALS: dict[tuple[str, str], Callable[[int], Any]] = {
+    ("Pelt l2", SLOPE): lambda rows: ruptures.Pelt("l2", jump=5),
+    ("Pelt clinear", RAW): lambda rows: ruptures.Pelt("clinear", jump=5),
+    ("BottomUp l2", SLOPE): lambda rows: ruptures.BottomUp("l2", jump=5),
+    ("BottomUp linear", RAW): lambda rows: ruptures.BottomUp("linear", jump=5),
+    ("Window l2", SLOPE): lambda rows: ruptures.Window(width=rows // 50, model="l2", jump=5),
+    ("Window linear", RAW): lambda rows: ruptures.Window(width=rows // 50, model="linear", jump=5),
+    ("KernelCPD lin.", SLOPE): lambda rows: ruptures.KernelCPD("linear"),
+    ("KernelCPD rbf", SLOPE): lambda rows: ruptures.KernelCPD("rbf"),
+}
+SLOW = {"Pelt l2", "Pelt clinear", "KernelCPD rbf"}
+"""Take minutes or gigabytes for a run of 20,000 rows."""
+FACTORS = (2.0, 10.0, 50.0, 300.0, 2000.0, 1e4, 1e5, 1e6)
+"""Penalties tried, in units of log(rows) times the variance of the noise; the first one is that of BIC."""
+TUNING_SEEDS, RIVAL_SEEDS = range(1), 2
+LARGEST_RIVAL = 20_000
+
+
+def rivals(seeds: int, rows: tuple[int, ...]) -> None:
+    """Score general changepoint detectors on the norm: with BIC, and with the penalty that is best on other seeds."""
+    test = range(FIRST_SEED, FIRST_SEED + min(seeds, RIVAL_SEEDS))
+    table(
+        f"rivals: transition F1 from the norm alone (margin {MARGINS['norm']}; true onsets count as optional)",
+        ["rows", "detector", "signal", "runs", "events", "F1, BIC", "found, BIC", "F1, tuned", "factor", "seconds"],
+        (row for n in rows if n <= LARGEST_RIVAL for row in _rival_rows(test, n)),
+    )
+
+
+def _rival_rows(seeds: Iterable[int], rows: int) -> Iterator[list[Any]]:
+    cells = [(style, shape) for style in get_args(Style) for shape in get_args(Shape)]
+    tuning = [run for cell in cells for run in positives(TUNING_SEEDS, rows, *cell)]
+    test = [run for cell in cells for run in positives(seeds, rows, *cell)]
+    start = time.perf_counter()
+    ours = [transition_score(detect(run, "norm"), run, MARGINS["norm"] * STEPS) for run in test]
+    seconds = (time.perf_counter() - start) / len(test)
+    total = pool(ours)
+    yield [rows, "slingshot", "", len(test), total.n_true, total.f1, total.n_found, total.f1, "", seconds]
+    for (name, signal), make in RIVALS.items():
+        if name in SLOW and rows > 2000:
+            continue
+        tried = {factor: pool(_rival_scores(make, signal, tuning, factor)) for factor in FACTORS}
+        best = max(FACTORS, key=lambda factor: tried[factor].f1)
+        plain = pool(_rival_scores(make, signal, test, FACTORS[0]))
+        start = time.perf_counter()
+        tuned = pool(_rival_scores(make, signal, test, best))
+        seconds = (time.perf_counter() - start) / len(test)
+        yield [rows, name, signal, len(test), plain.n_true, plain.f1, plain.n_found, tuned.f1, best, seconds]
+
+
+def _rival_scores(make: Callable[[int], Any], signal: str, runs: list[SyntheticRun], factor: float) -> Iterator[Score]:
+    for run in runs:
+        norm = run.signals["last_layer_norm"]
+        log_norm = np.log(norm.value)
+        values = np.diff(log_norm) if signal == SLOPE else log_norm
+        order = 1 if signal == SLOPE else 2
+        noise = np.median(np.abs(np.diff(values, n=order))) / 0.6745 / np.sqrt(2 if order == 1 else 6)
+        columns = [values / noise]
+        algorithm = make(len(values))
+        if getattr(getattr(algorithm, "cost", None), "model", "") == "linear" and signal == RAW:
+            columns += [np.linspace(0, 1, len(values)), np.ones(len(values))]
+        found = algorithm.fit(np.stack(columns, axis=1)).predict(pen=factor * np.log(len(values)))[:-1]
+        yield score_events(norm.step[found], run.transitions, MARGINS["norm"] * STEPS, optional=run.onsets)
+
+
+SPEED_ROWS = (80_000, 1_000_000)
+LONG_ROWS = 10_000_000
+REPEATS = 3
+
+
+def speed(rows: tuple[int, ...]) -> None:
+    """Time `detect_slingshots` with four signals in memory, and measure what it allocates beside them."""
+    table(
+        f"speed: four signals, warm, best of {REPEATS}; memory is what Python and NumPy allocate, at its peak",
+        ["rows", "array MB", "seconds", "extra MB", "ratio", "true", "F1"],
+        (_speed_row(n) for n in rows),
+    )
+
+
+def _speed_row(rows: int) -> list[Any]:
+    run = slingshot_run(FIRST_SEED, rows=rows, steps=rows, cycles=(rows / 200, rows / 5))
+    step = run.signals["last_layer_norm"].step
+    errors = run.signals["batch_errors"].value
+    arrays = {
+        "norm": run.signals["last_layer_norm"].value,
+        "batch_loss": run.signals["batch_loss"].value,
+        "batch_errors": errors,
+        "train_accuracy": 1 - errors / 32,
+    }
+    size = step.nbytes + sum(array.nbytes for array in arrays.values())
+    times = []
+    for _ in range(REPEATS + 1):
+        start = time.perf_counter()
+        events = detect_slingshots(step, **arrays)
+        times.append(time.perf_counter() - start)
+    tracemalloc.start()
+    detect_slingshots(step, **arrays)
+    extra = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    score = transition_score(events, run, 0.001 * rows)
+    return [rows, size / 1e6, min(times[1:]), extra / 1e6, extra / size, score.n_true, score.f1]
+
+
+SECTIONS = ("synthetic", "rivals", "speed")
+
+
+@click.command()
+@click.option("--section", "sections", multiple=True, type=click.Choice(SECTIONS), default=SECTIONS)
+@click.option("--seeds", default=10, show_default=True, help="Runs for each row of a table.")
+@click.option("--rows", default="2000,20000,200000", show_default=True, help="Lengths, separated by commas.")
+@click.option("--long", is_flag=True, help=f"Time {LONG_ROWS:,} rows too; takes 1.5 GB.")
+def main(sections: tuple[str, ...], seeds: int, rows: str, long: bool) -> None:
+    lengths = tuple(map(int, rows.split(",")))
+    if "synthetic" in sections:
+        synthetic(seeds, lengths)
+    if "rivals" in sections:
+        rivals(seeds, lengths)
+    if "speed" in sections:
+        speed((*SPEED_ROWS, LONG_ROWS) if long else SPEED_ROWS)
+
+
+if __name__ == "__main__":
+    main()

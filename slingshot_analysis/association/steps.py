@@ -1,0 +1,116 @@
+"""Read steps, events and spans as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.errors import InputError
+
+__all__ = ["FloatArray", "as_span", "as_steps", "hits_near"]
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+
+
+def as_steps(given: Sequence[Any], attribute: str, name: str, first: float, last: float) -> FloatArray:
+    """Return the steps of events, or of plain numbers.
+
+    Parameters
+    ----------
+    given : (n,) array_like, updates
+        Numbers, or objects with the attribute.
+    attribute : str
+        Where an event keeps its step, such as ``"transition"``.
+    name : str
+        What to call them in an error.
+    first, last : float, updates
+        Within which they must lie.
+
+    Returns
+    -------
+    (n,) float array, updates
+        In the order given.
+
+    Raises
+    ------
+    InputError
+        If one of them is no finite number, or lies outside.
+
+    Examples
+    --------
+    >>> as_steps([30, 10], "step", "jumps", 0, 40)
+    array([30., 10.])
+    """
+    try:
+        steps = np.array([getattr(event, attribute, event) for event in given], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: could not be read as steps ({error})") from error
+    if steps.ndim != 1 or not np.isfinite(steps).all():
+        raise InputError(f"{name}: give a flat sequence of finite steps")
+    outside = steps[(steps < first) | (steps > last)]
+    if len(outside):
+        raise InputError(f"{name}: step {outside[0]:g} lies outside run_span [{first:g}, {last:g}]")
+    return steps
+
+
+def as_span(given: tuple[float, float], name: str) -> tuple[float, float]:
+    """Return an interval as two floats.
+
+    Parameters
+    ----------
+    given : (float, float), updates
+        Its ends.
+    name : str
+        What to call it in an error.
+
+    Returns
+    -------
+    (float, float), updates
+        The same.
+
+    Raises
+    ------
+    InputError
+        If an end is not finite, or the interval is empty.
+
+    Examples
+    --------
+    >>> as_span((-800, 1000), "window")
+    (-800.0, 1000.0)
+    """
+    low, high = given
+    if not (np.isfinite(low) and np.isfinite(high) and high > low):
+        raise InputError(f"{name}: got ({low}, {high}); the second must be greater than the first, and both finite")
+    return float(low), float(high)
+
+
+def hits_near(jump: FloatArray, transition: FloatArray, window: tuple[float, float]) -> npt.NDArray[np.int64]:
+    """Count the jumps that fall within the window of some transition.
+
+    Parameters
+    ----------
+    jump : (..., n) float array, updates
+        Sets of n jumps.
+    transition : (m,) float array, updates
+        In increasing order.
+    window : (float, float), updates
+        First and last lag that count.
+
+    Returns
+    -------
+    (...) int array
+        One count for each set.
+
+    Examples
+    --------
+    >>> int(hits_near(np.array([95.0, 120.0, 205.0]), np.array([100.0, 200.0]), (-5, 10)))
+    2
+    """
+    if not len(transition):
+        return np.zeros(jump.shape[:-1], dtype=np.int64)
+    reached = np.searchsorted(transition + window[0], jump, side="right") - 1
+    near = (reached >= 0) & (jump <= transition[np.maximum(reached, 0)] + window[1])
+    return np.asarray(near.sum(axis=-1), dtype=np.int64)

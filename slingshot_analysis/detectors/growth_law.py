@@ -1,0 +1,85 @@
+"""The growth of a norm against c log t, which gradient descent predicts for separable data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from slingshot_analysis.detectors.canonical import FloatArray, canonical
+from slingshot_analysis.detectors.norm import segment_norm
+from slingshot_analysis.events import LogGrowth
+
+__all__ = ["fit_log_growth"]
+
+LEAST_ROWS = 4
+"""Rows of a phase that are fitted; fewer fit any law."""
+
+
+def fit_log_growth(step: Any, norm: Any) -> list[LogGrowth]:
+    """Compare each growth phase of a norm with the logarithm of time and with an exponential.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        Where the norm was measured; steps before 1 are left out.
+    norm : (n,) array_like
+        Any weight norm.
+
+    Returns
+    -------
+    list of LogGrowth
+        One for each growth phase of `segment_norm` that has four rows or more.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit.
+
+    References
+    ----------
+    .. [1] V. Thilak et al., The Slingshot Mechanism, 2022, arXiv:2206.04817, appendix F.
+    .. [2] D. Soudry et al., JMLR 19(70), 2018, arXiv:1710.10345, Theorem 3: the norm grows as log t.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> step = np.arange(1, 4000)
+    >>> norm = np.log(step) + np.interp(step, [2000, 2500], [0, 6])
+    >>> [(round(fit.start, -2), round(fit.excess, 1)) for fit in fit_log_growth(step, norm) if fit.start > 1000]
+    [(2000, 27.9)]
+    """
+    steps, values = canonical(step, norm, "norm")
+    usable = (steps >= 1) & (values > 0) & np.isfinite(values)
+    steps, values = steps[usable], values[usable]
+    fits = []
+    calm = np.ones(len(steps), dtype=bool)
+    phases = segment_norm(steps, values)
+    for phase in phases:
+        if phase.kind != "plateau":
+            calm &= (steps < phase.start) | (steps >= phase.end)
+    for phase in phases:
+        inside = (steps >= phase.start) & (steps < phase.end)
+        if phase.kind != "growth" or inside.sum() < LEAST_ROWS:
+            continue
+        time, grown = steps[inside], values[inside]
+        extent = float(np.ptp(grown))
+        slope, log_error = _line(np.log(time), grown)
+        _, exponential_error = _line(time, np.log(grown), grown)
+        before = calm & (steps < phase.start)
+        excess = None
+        if before.sum() >= LEAST_ROWS:
+            usual, _ = _line(np.log(steps[before]), values[before])
+            expected = usual * float(np.log(time[-1] / time[0]))
+            excess = float(grown[-1] - grown[0]) / expected if expected > 0 else None
+        fits.append(LogGrowth(phase.start, phase.end, slope, log_error / extent, exponential_error / extent, excess))
+    return fits
+
+
+def _line(x: FloatArray, y: FloatArray, target: FloatArray | None = None) -> tuple[float, float]:
+    """Return slope and root mean square error of the least-squares line; with a target, of its exponential to that."""
+    centre = x - x.mean()
+    slope = float((centre * y).sum() / (centre * centre).sum())
+    fitted = y.mean() + slope * centre
+    residual = fitted - y if target is None else np.exp(fitted) - target
+    return slope, float(np.sqrt((residual**2).mean()))

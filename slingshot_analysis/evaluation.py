@@ -1,0 +1,193 @@
+"""Score a detector of slingshots against what is known of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slingshot_analysis.analysis import analyze
+from slingshot_analysis.detectors import detect_misclassification, terminal_phase_start
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.labels import Labels, labels_path, read_labels
+from slingshot_analysis.scoring import Score, pool, score_events
+from slingshot_analysis.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Detector", "Evaluation", "evaluate", "find_detector", "read_truth"]
+
+CERTAIN = 0.5
+"""Confidence from which an event counts as found; what has no confidence counts always."""
+MARGIN_SHARE = 0.01
+"""Two transitions are the same within 1% of the run, where no margin is given."""
+
+Detector = Callable[[Trace], Sequence[Any]]
+"""Takes a run and returns steps, or events with a ``transition`` and perhaps a ``confidence``."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a detector did.
+
+    Parameters
+    ----------
+    scores : dict of str to Score
+        Of each run.
+    pooled : Score
+        Over all of them.
+    """
+
+    scores: dict[str, Score]
+    pooled: Score
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per run and one over all: counts, precision, recall, F1 and timing errors in updates."""
+        import pandas as pd
+
+        rows = {**self.scores, "all": self.pooled}
+        return pd.DataFrame(
+            [
+                {
+                    "run": name,
+                    "true": score.n_true,
+                    "found": score.n_found,
+                    "hits": score.hits,
+                    "precision": score.precision,
+                    "recall": score.recall,
+                    "f1": score.f1,
+                    "median_error": score.median_error,
+                    "error_90": score.error_90,
+                }
+                for name, score in rows.items()
+            ]
+        )
+
+
+def evaluate(
+    runs: Sequence[Trace],
+    truth: str | Mapping[str, Sequence[float]] = "labels",
+    *,
+    detector: Detector | None = None,
+    margin: float | None = None,
+) -> Evaluation:
+    """Score a detector on runs whose slingshots are known.
+
+    Parameters
+    ----------
+    runs : sequence of Trace
+        As `read_log` returns them.
+    truth : {"labels", "misclassification"} or mapping of str to steps, optional
+        Where the true transitions come from: people's labels, which confirm what they do not strike out (runs without
+        labels are left out); bursts of misclassified samples after the terminal phase began; or the steps themselves by
+        name of the run.
+    detector : callable, optional
+        By default `analyze` without labels.
+    margin : float, updates, optional
+        Largest distance of a found transition from a true one; by default 1% of each run.
+
+    Returns
+    -------
+    Evaluation
+        By run and pooled; events below confidence 0.5 do not count as found.
+
+    Raises
+    ------
+    InputError
+        If nothing is known of any run.
+
+    Examples
+    --------
+    >>> from slingshot_analysis.readers import Log
+    >>> from slingshot_analysis.synthetic import slingshot_run
+    >>> made = slingshot_run(0)
+    >>> evaluate([Log(Path("made"), "made", made.signals)], {"made": made.transitions}).pooled.recall
+    1.0
+    """
+    known = {run.name: (run, steps) for run in runs if (steps := _true_steps(run, truth)) is not None}
+    if not known:
+        raise InputError(
+            f"none of the {len(runs)} runs has a truth ({truth if isinstance(truth, str) else 'by name'}) to score "
+            "against: label some with `slingshot label`, or give another truth"
+        )
+    find = detector or (lambda run: analyze(run, labels=Labels()).slingshots)
+    scores = {
+        name: score_events(_certain(find(run)), steps, _margin(run, margin)) for name, (run, steps) in known.items()
+    }
+    return Evaluation(scores, pool(scores.values()))
+
+
+def find_detector(place: str) -> Detector:
+    """Import a detector from ``package.module:function``.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    module, colon, name = place.partition(":")
+    if not (module and colon and name):
+        raise InputError(f"detector {place!r}: give package.module:function")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"detector {place!r}: can't be imported ({error})") from error
+    if not callable(found):
+        raise InputError(f"detector {place!r}: is {type(found).__name__}; give a function of a run")
+    return found  # type: ignore[no-any-return]
+
+
+def read_truth(path: str | Path) -> dict[str, list[float]]:
+    """Read true transitions from JSON: an object of lists of steps by name of the run.
+
+    Raises
+    ------
+    InputError
+        If the file is not of this form.
+    """
+    try:
+        given = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {str(name): [float(step) for step in steps] for name, steps in given.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f'{path}: give JSON such as {{"NAME OF RUN": [18280, 39500]}} ({error})') from error
+
+
+def _true_steps(run: Trace, truth: str | Mapping[str, Sequence[float]]) -> Sequence[float] | None:
+    if not isinstance(truth, str):
+        return truth.get(run.name)
+    if truth == "labels":
+        labels = read_labels(run)
+        if labels == Labels() and not labels_path(run).exists():
+            return None
+        return _certain(analyze(run, labels=labels).slingshots)
+    if truth == "misclassification":
+        return _misclassified(run)
+    raise InputError(f"truth {truth!r}: give 'labels', 'misclassification', or steps by name of the run")
+
+
+def _misclassified(run: Trace) -> Sequence[float] | None:
+    """Return the starts of the bursts of misclassified batches, after the whole training set was first fitted."""
+    if "batch_errors" not in run or "train_errors" not in run:
+        return None
+    whole, batches = run["train_errors"], run["batch_errors"]
+    fitted = terminal_phase_start(whole.step, whole.value)
+    if fitted is None:
+        return []
+    return [b.start for b in detect_misclassification(batches.step, batch_errors=batches.value, after=fitted)]
+
+
+def _certain(found: Sequence[Any]) -> list[float]:
+    return [
+        float(getattr(event, "transition", event)) for event in found if getattr(event, "confidence", 1.0) >= CERTAIN
+    ]
+
+
+def _margin(run: Trace, margin: float | None) -> float:
+    span = run.steps
+    return margin if margin is not None else MARGIN_SHARE * float(np.ptp(span) if span else 0)

@@ -1,0 +1,98 @@
+"""Corrections by people who looked at a run: which transitions are slingshots after all, and which are none.
+
+They stand in a JSON file beside the run, ``NAME.labels.json``, under the name of each run of the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.trace import Trace
+
+__all__ = ["Labels", "labels_path", "read_labels", "write_labels"]
+
+FORMAT, VERSION = "slingshot-labels", 1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What somebody says of one run.
+
+    Parameters
+    ----------
+    added, removed : tuple of int, updates
+        Transitions that are slingshots, and that are none.
+    """
+
+    added: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+
+    def change(self, add: Iterable[int] = (), remove: Iterable[int] = ()) -> Labels:
+        """Return labels that say so too; what was said last holds.
+
+        Examples
+        --------
+        >>> Labels(added=(10,)).change(add=[30], remove=[10])
+        Labels(added=(30,), removed=(10,))
+        """
+        add, remove = set(add), set(remove)
+        added, removed = set(self.added) - remove | add, set(self.removed) - add | remove
+        return Labels(tuple(sorted(added)), tuple(sorted(removed)))
+
+
+def labels_path(trace: Trace) -> Path:
+    """Return the file in which the labels of a run stand."""
+    return trace.path.with_name(f"{trace.path.name}.labels.json")
+
+
+def read_labels(trace: Trace) -> Labels:
+    """Read the labels of a run; there are none where there is no file.
+
+    Raises
+    ------
+    InputError
+        If the file is not of this form.
+    """
+    return _read(labels_path(trace)).get(trace.name, Labels())
+
+
+def write_labels(trace: Trace, labels: Labels) -> Path:
+    """Write the labels of a run, keep those of the file's other runs, and return the file.
+
+    Raises
+    ------
+    InputError
+        If there is a file of another form, which is left as it is, or the folder can't be written.
+    """
+    path = labels_path(trace)
+    known = _read(path) | {trace.name: labels}
+    runs = {name: {"add": list(own.added), "remove": list(own.removed)} for name, own in known.items()}
+    document = {"format": FORMAT, "version": VERSION, "runs": runs}
+    whole = path.with_name(f"{path.name}.part")
+    try:
+        whole.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        whole.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: can't be written ({error.strerror})") from error
+    return path
+
+
+def _read(path: Path) -> dict[str, Labels]:
+    if not path.exists():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] != FORMAT or document["version"] > VERSION:
+            raise InputError(f"{path}: is not a file of labels of version {VERSION} or before")
+        return {
+            name: Labels(tuple(map(int, own.get("add", ()))), tuple(map(int, own.get("remove", ()))))
+            for name, own in document["runs"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: is not a file of labels ({error}); mend it or delete it") from error

@@ -1,0 +1,132 @@
+"""Read anybody's logs. To add a format, write its file and name its class here.
+
+From outside, a package adds one by an entry point of the group ``slingshot_analysis.readers`` whose object is a
+`Reader`, an instance or a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.readers.log import Log, Understood
+from slingshot_analysis.readers.names import Names, built_in_names
+from slingshot_analysis.readers.raw import Column, RawRun, Reader
+from slingshot_analysis.readers.understand import understand
+from slingshot_analysis.trace import Trace, open_trace
+
+__all__ = ["Column", "Log", "Names", "RawRun", "Reader", "Understood", "built_in_names", "read_log", "readers"]
+
+HEAD = 2**16
+"""Bytes of a file from which its format is told."""
+
+READERS = (
+    "hdf5.HDF5Reader",
+    "wandb_offline.WandbReader",
+    "tensorboard.TensorBoardReader",
+    "trackio.TrackioReader",
+    "mlflow.MLflowReader",
+    "parquet.Parquet",
+    "numpy_log.NumPy",
+    "trainer_state.TrainerState",
+    "json_log.JsonLines",
+    "json_log.Json",
+    "text_log.TextLog",
+    "delimited.Delimited",
+)
+"""Built-in readers, the most specific first: the first that recognizes a file reads it."""
+
+
+def read_log(
+    path: str | Path, *, format: str | None = None, map: Mapping[str, str] | None = None, names: Names | None = None
+) -> list[Trace]:
+    r"""Read the runs of a log, ours or anybody's.
+
+    Parameters
+    ----------
+    path : str or path
+        A file, or a folder such as TensorBoard and MLflow write.
+    format : str, optional
+        Name of the reader, where the guess is wrong; one of ``readers()``, or ``"trace"``.
+    map : mapping of str to str, optional
+        Canonical signal and column where the guess is wrong, such as ``{"val_accuracy": "Accuracy/test"}``; ``"step"``
+        is the axis.
+    names : Names, optional
+        A table of names to ask before the built-in one.
+
+    Returns
+    -------
+    list of Trace
+        One for each run of the file: a lazy trace file, or a `Log` that tells how each column was understood.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, its format is not known, it is damaged, or it holds no run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "run.csv"
+    >>> _ = file.write_text("iter,Loss/train,Acc/test\n0,4.5,1.0\n100,0.5,55.0\n200,0.1,99.0\n")
+    >>> read_log(file)[0]
+    Log run
+      train_loss = 'Loss/train', 3 rows
+      val_accuracy = 'Acc/test', 3 rows
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    head = _head(path)
+    if format == "trace" or (format is None and _is_trace(path, head)):
+        return [open_trace(path)]
+    known = readers()
+    if format is not None and format not in known:
+        raise unknown_name("format", format, [*known, "trace"])
+    if path.is_file() and not head:
+        raise InputError(f"{path}: is empty")
+    reader = known[format] if format else next((r for r in known.values() if r.recognizes(path, head)), None)
+    if reader is None:
+        raise InputError(
+            f"{path}: its format is not known; name it with format=, one of {', '.join([*known, 'trace'])}"
+        )
+    table = names.before(built_in_names()) if names else built_in_names()
+    logs = [log for raw in reader.read(path) for log in understand(path, raw, table, map or {})]
+    if not logs:
+        raise InputError(f"{path}: holds no run")
+    return list(logs)
+
+
+def readers() -> dict[str, Reader]:
+    """Return the readers by name, those of other packages first."""
+    found: dict[str, Reader] = {}
+    for point in entry_points(group="slingshot_analysis.readers"):
+        loaded = point.load()
+        reader = loaded() if isinstance(loaded, type) else loaded
+        found[reader.name] = reader
+    for place in READERS:
+        module, name = place.split(".")
+        reader = getattr(import_module(f"{__name__}.{module}"), name)()
+        found.setdefault(reader.name, reader)
+    return found
+
+
+def _head(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror})") from error
+
+
+def _is_trace(path: Path, head: bytes) -> bool:
+    """Tell our own traces from other HDF5 files."""
+    if not head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return False
+    reader = readers()["hdf5"]
+    return not reader.recognizes(path, head)

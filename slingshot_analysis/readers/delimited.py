@@ -1,0 +1,204 @@
+"""Tables of text whose fields are separated by commas, semicolons, tabs or blanks, with a header or without."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers.raw import RawRun, Reader
+from slingshot_analysis.readers.tables import runs_of_table, unique_names
+from slingshot_analysis.readers.text_file import head_text, in_one_line, plain_suffix, read_text
+
+__all__ = ["Delimited"]
+
+BLANKS = " "
+SEPARATORS = (";", "\t", ",", BLANKS)
+SAMPLE = 200
+"""Lines from which the layout is told."""
+
+ALIKE = 0.8
+"""Share of these lines that have the same number of fields, at least."""
+
+NUMERIC = 0.5
+"""Share of the fields between blanks that are numbers, at least; less is prose."""
+
+MISSING = ("", "-", "--", "nan", "none", "null", "na", "n/a")
+WORDS = ("true", "false", "inf", "-inf")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    separator: str
+    decimal: str
+    has_header: bool
+
+
+class Delimited(Reader):
+    """A table of text: CSV and its relatives."""
+
+    name = "csv"
+    suffixes = (".csv", ".tsv", ".txt", ".dat", ".log")
+
+    def recognizes(self, path: Path, head: bytes) -> bool:
+        """Tell by whether the lines hold equally many fields, and numbers among them."""
+        if plain_suffix(path) not in (*self.suffixes, ""):
+            return False
+        text = head_text(head)
+        return not text.lstrip().startswith(("{", "[")) and _layout(text.split("\n")) is not None
+
+    def read(self, path: Path) -> list[RawRun]:
+        """Read all runs of a table."""
+        text = read_text(path)
+        lines = text.split("\n")
+        layout = _layout(lines)
+        if layout is None:
+            if sum(map(_is_data, lines)) == 1:
+                raise InputError(f"{path}: has one line and no table; nothing was logged to it")
+            raise InputError(
+                f"{path}: holds no table of numbers; expected lines of equally many fields with commas, semicolons, "
+                "tabs or blanks between them"
+            )
+        header, notes = _commented_header(lines, layout), []
+        numbers = [number for number, line in enumerate(lines) if line and line[0] != "#" and not line.isspace()]
+        if layout.has_header:
+            first = lines[numbers[0]]
+            header = _split([first], layout.separator)[0]
+            repeated = len(numbers) - 1
+            numbers = [number for number in numbers if lines[number] != first]
+            repeated -= len(numbers)
+            notes += [f"repeated header lines skipped: {repeated}"] if repeated else []
+        rows = [lines[number] for number in numbers]
+        widths = _widths(rows, layout.separator)
+        expected = len(header) if header else Counter(widths).most_common(1)[0][0]
+        if not text.endswith("\n") and widths[-1] < expected and len(rows) > 1:
+            notes.append(f"line {numbers[-1] + 1} is cut short and was left out; the writer was killed")
+            rows, widths = rows[:-1], widths[:-1]
+        header = _fitted(header, rows, widths, layout.separator)
+        expected = len(header) if header else expected
+        notes += _checked(path, widths, numbers, expected)
+        given = header or [""] * expected
+        names, messages = unique_names(name.strip() or f"column_{index}" for index, name in enumerate(given))
+        frame = _parse(path, rows, names, layout)
+        unnamed = [name for name, was in zip(names, given, strict=True) if header and not was.strip()]
+        empty = [name for name in unnamed if bool(frame[name].isna().all())]
+        return runs_of_table(frame.drop(columns=empty), path, notes=[*notes, *messages])
+
+
+def _parse(path: Path, rows: list[str], names: list[str], layout: _Layout) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            io.StringIO("\n".join(rows)),
+            sep=r"\s+" if layout.separator == BLANKS else layout.separator,
+            header=None,
+            names=names,
+            index_col=False,
+            decimal=layout.decimal,
+            skipinitialspace=True,
+            low_memory=False,
+        )
+    except (pd.errors.ParserError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: can't be read as a table ({in_one_line(error)}); repair the file") from error
+
+
+def _checked(path: Path, widths: list[int], numbers: list[int], expected: int) -> list[str]:
+    """Refuse rows with too many fields, and note those with too few."""
+    if max(widths) > expected:
+        index = next(index for index, width in enumerate(widths) if width > expected)
+        raise InputError(
+            f"{path}: line {numbers[index] + 1}: has {widths[index]} fields where {expected} are expected; "
+            "repair the line, or split the file where its columns change"
+        )
+    short = [index for index, width in enumerate(widths) if width < expected]
+    return [
+        f"rows with fewer than {expected} fields: {len(short)}, first in line {numbers[index] + 1}; "
+        "those at their ends count as missing"
+        for index in short[:1]
+    ]
+
+
+def _fitted(header: list[str] | None, rows: list[str], widths: list[int], separator: str) -> list[str] | None:
+    """Add the name that a header lacks if each row ends with a separator, or begins with an index."""
+    if not header or not min(widths) == max(widths) == len(header) + 1:
+        return header
+    ends_empty = all(row.rstrip(" ").endswith(separator) for row in rows[:SAMPLE])
+    return [*header, ""] if ends_empty else ["", *header]
+
+
+def _layout(lines: list[str]) -> _Layout | None:
+    """Find the separator that gives the most columns of numbers, if any does."""
+    data = [line for line in lines[: 2 * SAMPLE] if _is_data(line)][:SAMPLE]
+    sample = data[:1] + [line for line in data if line != data[0]]
+    best, layout = 0, None
+    for separator in SEPARATORS:
+        rows = _split(sample, separator)
+        if not rows:
+            return None
+        width, count = Counter(map(len, rows[1:] or rows)).most_common(1)[0]
+        if count < min(ALIKE * len(rows), len(rows) - 2):
+            continue
+        comma = separator == ";" and not any("." in line for line in sample[1:])
+        body = [[_is_number(cell, comma) for cell in row] for row in rows if len(row) == width]
+        first = [_is_number(cell, comma) for cell in rows[0]]
+        below = list(zip(*(body[1:] or body), strict=True))
+        numeric = [column.count(True) > column.count(False) for column in below]
+        fields = [cell for column in below for cell in column if cell is not None]
+        if separator == BLANKS and sum(fields) < NUMERIC * len(fields):
+            continue
+        if width == 1 and not all(numeric):
+            continue
+        if sum(numeric) > best:
+            names = [cell is False and is_numeric for cell, is_numeric in zip(first, numeric, strict=False)]
+            best, layout = sum(numeric), _Layout(separator, "," if comma else ".", any(names))
+    return layout
+
+
+def _commented_header(lines: list[str], layout: _Layout) -> list[str] | None:
+    """Return the names in the comment right above the first row, if there are as many as fields."""
+    position = next(index for index, line in enumerate(lines) if _is_data(line))
+    above = lines[position - 1].lstrip("# ") if position else ""
+    names, fields = _split([above, lines[position]], layout.separator)
+    is_header = len(names) == len(fields) and not any(_is_number(name, False) for name in names)
+    return names if is_header else None
+
+
+def _is_data(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith("#")
+
+
+def _is_number(cell: str, comma: bool) -> bool | None:
+    """Tell whether a field is a number; None if it is empty."""
+    word = cell.strip().lower().removesuffix("%")
+    if word in MISSING:
+        return None
+    try:
+        float(word.replace(",", ".") if comma else word)
+    except ValueError:
+        return word in WORDS
+    return True
+
+
+def _split(lines: list[str], separator: str) -> list[list[str]]:
+    if separator == BLANKS:
+        return [line.split() for line in lines]
+    return [_fields(line, separator) for line in lines]
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:
+        return line.split(separator)
+
+
+def _widths(lines: list[str], separator: str) -> list[int]:
+    if separator == BLANKS:
+        return [len(line.split()) for line in lines]
+    if any('"' in line for line in lines):
+        return [len(row) for row in _split(lines, separator)]
+    return [line.count(separator) + 1 for line in lines]

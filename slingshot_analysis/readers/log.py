@@ -1,0 +1,87 @@
+"""A run from somebody's log, in memory, with an account of how each column was understood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from slingshot_analysis.errors import unknown_name
+from slingshot_analysis.signal import Signal
+from slingshot_analysis.trace import Trace
+
+__all__ = ["Log", "Understood"]
+
+
+@dataclass(frozen=True)
+class Understood:
+    """How one column of a log was understood.
+
+    Parameters
+    ----------
+    column : str
+        Its name in the log.
+    signal : str or None
+        Canonical signal that it became; None if it is not used.
+    rows : int
+        Values that it holds.
+    remark : str
+        What was done to it, or why it is not used.
+    """
+
+    column: str
+    signal: str | None
+    rows: int
+    remark: str = ""
+
+
+class Log(Trace):
+    """One run of a log. Made by `read_log`.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    name : str
+        The run.
+    signals : mapping of str to Signal
+        By canonical name; each Signal bears its name in the source.
+    columns : sequence of Understood
+        All columns, in the order of the file.
+    notes : sequence of str
+        What was handled in reading.
+    attributes : mapping
+        What holds for the whole run.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        signals: Mapping[str, Signal],
+        columns: Sequence[Understood] = (),
+        notes: Sequence[str] = (),
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = path
+        self.name = name
+        self.attributes = dict(attributes or {})
+        self.columns = tuple(columns)
+        self.notes = tuple(notes)
+        self._signals = dict(signals)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all signals."""
+        return tuple(self._signals)
+
+    def __getitem__(self, name: str) -> Signal:
+        if name not in self._signals:
+            raise unknown_name("signal", name, self._signals, str(self.path))
+        return self._signals[name]
+
+    def __repr__(self) -> str:
+        lines = [f"Log {self.name}"]
+        lines += [f"  {name} = {signal.name!r}, {len(signal):,} rows" for name, signal in self._signals.items()]
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])

@@ -1,0 +1,133 @@
+"""Which canonical signal a column of a log is."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from slingshot_analysis.errors import InputError, unknown_name
+
+__all__ = ["Names", "built_in_names"]
+
+LAYER_NORM = re.compile(r"^(?:param(?:eter)?s?|weights?|w)_?norm(?:s)?[/._\[\- ](?P<parameter>.+?)\]?$", re.IGNORECASE)
+"""A column such as ``paramnorm_mlp.6.weight`` or ``weight_norm/fc2``: the norm of one parameter."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """A table from canonical signals to the names they go by in logs.
+
+    Parameters
+    ----------
+    signals : mapping of str to sequence of str
+        For each canonical signal its names, the best first; ``*`` stands for anything.
+    step : sequence of str
+        Names of the step axis, the best first.
+    """
+
+    signals: Mapping[str, tuple[str, ...]]
+    step: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Names:
+        """Read a table in TOML, of the form of the built-in ``readers/names.toml``.
+
+        Raises
+        ------
+        InputError
+            If the file can't be read, or holds anything else than lists of names of known signals.
+        """
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{path}: can't be read ({error.strerror})") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: is not TOML ({error})") from error
+        return cls._of(table, str(path), built_in_names().signals)
+
+    @classmethod
+    def _of(cls, table: Mapping[str, Any], where: str, known: Iterable[str] | None = None) -> Names:
+        for key in table:
+            if key not in ("signals", "step"):
+                raise unknown_name("table", key, ["signals", "step"], where)
+            if not isinstance(table[key], dict):
+                raise InputError(f"{where}: {key} is a table: write [{key}] and its names below it")
+        signals, step = table.get("signals", {}), table.get("step", {}).get("names", [])
+        for name, given in {**signals, "step.names": step}.items():
+            if known is not None and name != "step.names" and name not in known:
+                raise unknown_name("signal", name, known, where)
+            if not isinstance(given, list) or not all(isinstance(pattern, str) for pattern in given):
+                raise InputError(f"{where}: {name}: give a list of names in quotation marks")
+        return cls({name: tuple(map(_plain, given)) for name, given in signals.items()}, tuple(map(_plain, step)))
+
+    def before(self, other: Names) -> Names:
+        """Return a table in which these names come before those of another."""
+        signals = {
+            name: (*self.signals.get(name, ()), *other.signals.get(name, ()))
+            for name in {**other.signals, **self.signals}
+        }
+        return Names(signals, (*self.step, *other.step))
+
+    def assign(self, columns: Iterable[str]) -> dict[str, str]:
+        """Return for each signal the column that goes by its best name.
+
+        Each column stands for one signal at most; what two could claim goes to the one that comes first in the table.
+
+        Examples
+        --------
+        >>> built_in_names().assign(["step", "Loss/train", "Accuracy/test", "paramnorm_mlp.6.weight"])
+        {'train_loss': 'Loss/train', 'val_accuracy': 'Accuracy/test'}
+        """
+        free = {column: _plain(column) for column in columns}
+        found: dict[str, str] = {}
+        for signal, patterns in self.signals.items():
+            ranked = [(rank, column) for column, name in free.items() if (rank := _rank(name, patterns)) is not None]
+            if ranked:
+                found[signal] = min(ranked, key=lambda pair: pair[0])[1]
+                del free[found[signal]]
+        return found
+
+    def step_of(self, columns: Iterable[str]) -> str | None:
+        """Return the column that is the step axis by its name, if any."""
+        ranked = [(rank, column) for column in columns if (rank := _rank(_plain(column), self.step)) is not None]
+        return min(ranked, default=(0, None), key=lambda pair: pair[0])[1]
+
+
+@cache
+def built_in_names() -> Names:
+    """Return the table that comes with this package."""
+    text = files(__package__).joinpath("names.toml").read_text(encoding="utf-8")
+    return Names._of(tomllib.loads(text), "names.toml")
+
+
+def parameter_of(column: str) -> str | None:
+    """Return the parameter whose norm a column holds, if its name says so.
+
+    Examples
+    --------
+    >>> parameter_of("paramnorm_mlp.6.weight"), parameter_of("train_loss")
+    ('mlp.6.weight', None)
+    """
+    found = LAYER_NORM.match(column)
+    return found["parameter"] if found else None
+
+
+def _rank(name: str, patterns: tuple[str, ...]) -> int | None:
+    """Return the place of the first pattern that a name matches; those without ``*`` come first."""
+    if name in patterns:
+        return patterns.index(name)
+    for rank, pattern in enumerate(patterns):
+        if "*" in pattern and fnmatchcase(name, pattern):
+            return len(patterns) + rank
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9*]+", "_", name.lower()).strip("_")

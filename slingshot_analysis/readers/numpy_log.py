@@ -1,0 +1,109 @@
+"""Arrays that NumPy saved: ``.npz`` with several, ``.npy`` with one."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers.arrays import Array, runs_of_arrays
+from slingshot_analysis.readers.raw import Column, RawRun, Reader
+from slingshot_analysis.readers.text_file import in_one_line, read_bytes
+
+__all__ = ["NumPy"]
+
+NPY = b"\x93NUMPY"
+ZIP = b"PK\x03\x04"
+DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError)
+
+
+class NumPy(Reader):
+    """An ``.npz`` or ``.npy`` file. Pickled objects are never loaded, as that would run code from the file."""
+
+    name = "numpy"
+    suffixes = (".npz", ".npy")
+
+    def recognizes(self, path: Path, head: bytes) -> bool:
+        """Tell by the first bytes: an array, or an archive whose first member is one."""
+        return head.startswith(NPY) or (head.startswith(ZIP) and b".npy" in head[30:300])
+
+    def read(self, path: Path) -> list[RawRun]:
+        """Read all runs of a file."""
+        data = read_bytes(path)
+        if data.startswith(NPY):
+            return [_one_array(path, _load(path, io.BytesIO(data)))]
+        if not data.startswith(ZIP):
+            raise InputError(f"{path}: is not a file that NumPy saved; give the right file, or name its format")
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                members = [name for name in archive.namelist() if name.endswith(".npy")]
+                found = {
+                    name.removesuffix(".npy"): _load(path, io.BytesIO(archive.read(name)), name) for name in members
+                }
+        except DAMAGE as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: is damaged or cut short ({in_one_line(error)}); copy it again") from error
+        if not found:
+            raise InputError(f"{path}: is an archive without NumPy arrays; give a file written with numpy.savez")
+        return _many_arrays(path, found)
+
+
+def _load(path: Path, file: io.BytesIO, member: str = "") -> npt.NDArray[Any]:
+    try:
+        return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+    except DAMAGE as error:
+        if "Object arrays" in str(error):
+            raise InputError(
+                f"{path}: {member.removesuffix('.npy') or 'the array'} holds Python objects, which only pickle can "
+                "load, and that runs code from the file; save it again as arrays of numbers"
+            ) from error
+        where = f"{path}: {member}" if member else str(path)
+        raise InputError(f"{where}: is damaged or cut short ({in_one_line(error)}); copy it again") from error
+
+
+def _one_array(path: Path, array: npt.NDArray[Any]) -> RawRun:
+    """Make a run of one array: its fields, or the columns of a table."""
+    notes: list[str] = []
+    columns: dict[str, Column] = {}
+    if array.dtype.names:
+        fields = {name: array[name] for name in array.dtype.names}
+        columns = {name: Column(values) for name, values in fields.items() if _is_numeric(values) and values.ndim == 1}
+        lost = ", ".join(repr(name) for name in fields if name not in columns)
+        notes = [f"fields left out, being no columns of numbers: {lost}"] if lost else []
+    elif _is_numeric(array) and array.ndim in (1, 2) and array.size:
+        table = array.reshape(len(array), -1)
+        if table.shape[0] < table.shape[1]:
+            table = table.T
+            notes = ["the longer axis of the table is taken for its rows"]
+        columns = {f"column_{index}": Column(values) for index, values in enumerate(table.T)}
+    if not columns or array.size == 0:
+        raise InputError(
+            f"{path}: holds an array of shape {array.shape} and type {array.dtype}; "
+            "expected numbers with one or two axes"
+        )
+    return RawRun("", columns, {}, notes)
+
+
+def _many_arrays(path: Path, found: dict[str, npt.NDArray[Any]]) -> list[RawRun]:
+    attributes = {name: values.item() for name, values in found.items() if values.ndim == 0}
+    arrays = [
+        Array((name,), values.astype(np.float64))
+        for name, values in found.items()
+        if values.ndim in (1, 2) and values.size and _is_numeric(values)
+    ]
+    taken = {array.path[0] for array in arrays} | set(attributes)
+    lost = ", ".join(repr(name) for name in found if name not in taken)
+    return runs_of_arrays(
+        arrays, path, attributes, [f"arrays left out, being no tables of numbers: {lost}"] if lost else []
+    )
+
+
+def _is_numeric(array: npt.NDArray[Any]) -> bool:
+    return array.dtype.kind in "fiub"

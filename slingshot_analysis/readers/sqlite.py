@@ -1,0 +1,94 @@
+"""Open an SQLite file of another program for reading only, with errors that name it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from slingshot_analysis.errors import InputError
+
+__all__ = ["SQLITE_HEAD", "has_tables", "opened", "tables"]
+
+SQLITE_HEAD = b"SQLite format 3\0"
+WAL_VERSION = b"\2\2"
+WAIT_SECONDS = 1.0
+ADVICE = "close the program that writes it, or restore the file from a copy"
+
+
+@contextlib.contextmanager
+def opened(path: Path, notes: list[str]) -> Iterator[sqlite3.Connection]:
+    """Open a database that may be in use, or have been left with a log of writes beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    notes : list of str
+        Gets a sentence if writes that stand only in the log can't be seen.
+
+    Raises
+    ------
+    InputError
+        If it can't be opened, or SQLite fails while it is read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(20)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror}); give a database file") from error
+    if not head.startswith(SQLITE_HEAD):
+        found = "is not an SQLite database" if head else "is empty"
+        raise InputError(f"{path}: {found}; give the .db file that the logging program wrote")
+    try:
+        with contextlib.closing(_connect(path, head, notes)) as connection:
+            yield connection
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: can't be read as an SQLite database ({reason}); {ADVICE}") from error
+
+
+def _connect(path: Path, head: bytes, notes: list[str]) -> sqlite3.Connection:
+    beside = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+    left = next((file for file in beside if file.exists() and file.stat().st_size), None)
+    # without a log beside it nobody writes, and SQLite would make one here just to read
+    if left or head[18:20] != WAL_VERSION:
+        connection = sqlite3.connect(_address(path, "mode=ro"), WAIT_SECONDS, uri=True)
+        try:
+            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+            return connection
+        except Exception as error:
+            connection.close()
+            code = error.sqlite_errorcode & 0xFF if isinstance(error, sqlite3.OperationalError) else None
+            if code in (None, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            if left:
+                notes.append(f"{left.name} could not be used; values that were written last may be missing")
+    return sqlite3.connect(_address(path, "mode=ro&immutable=1"), uri=True)
+
+
+def _address(path: Path, options: str) -> str:
+    return f"file:{quote(str(path.resolve()))}?{options}"
+
+
+def tables(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    """Return the names of the columns of each table."""
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {
+        name: {column for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", [name])}
+        for name in names
+    }
+
+
+def has_tables(path: Path, head: bytes, wanted: dict[str, set[str]]) -> bool:
+    """Tell whether a file is a database with these tables and columns."""
+    if not head.startswith(SQLITE_HEAD):
+        return False
+    try:
+        with opened(path, []) as connection:
+            found = tables(connection)
+    except InputError:
+        return False
+    return all(columns <= found.get(name, set()) for name, columns in wanted.items())

@@ -1,0 +1,120 @@
+"""Read a file as text, whatever its compression and encoding, and refuse what is no text."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from slingshot_analysis.errors import InputError
+
+__all__ = ["head_text", "in_one_line", "plain_suffix", "read_bytes", "read_text"]
+
+GZIP = b"\x1f\x8b"
+HEAD = 1 << 16
+"""Bytes from which a format is told; what is that long may end within a line."""
+MARKUP = ("<!doctype", "<html", "<?xml", "<svg", "<head", "<body")
+
+
+def read_text(path: Path) -> str:
+    r"""Return the text of a file with ``\n`` as the end of each line.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, UTF-16 with a byte order mark, or else Latin-1; plain or gzip-compressed.
+
+    Returns
+    -------
+    str
+        Never blank.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, is empty, binary, or a web page.
+    """
+    text = _decode(read_bytes(path))
+    if text is None:
+        raise InputError(f"{path}: this is a binary file, not text; give the log itself, or name its format")
+    if text.lstrip()[:9].lower().startswith(MARKUP):
+        raise InputError(f"{path}: line 1: this is a web page, not a log; download the file itself again")
+    if not text.strip():
+        raise _empty(path)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file, decompressed if it is gzip.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, is empty, or its compressed content is cut short.
+    """
+    try:
+        data = path.read_bytes()
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: this is a folder; give one file of it") from error
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror or error}); check the path") from error
+    if data.startswith(GZIP):
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(f"{path}: the compressed file is damaged or cut short ({error}); copy it again") from error
+    if not data:
+        raise _empty(path)
+    return data
+
+
+def head_text(head: bytes) -> str:
+    """Return the text at the start of a file, up to its last whole line; empty if it is not text."""
+    if head.startswith(GZIP):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, HEAD)
+        except zlib.error:
+            return ""
+    text = _decode(head) or ""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.lstrip()[:9].lower().startswith(MARKUP):
+        return ""
+    return text if "\n" not in text else text[: text.rindex("\n") + 1] if len(head) >= HEAD else text
+
+
+def plain_suffix(path: Path) -> str:
+    """Return the end of a file's name, lower-case, without that of its compression.
+
+    Examples
+    --------
+    >>> plain_suffix(Path("metrics.CSV.gz"))
+    '.csv'
+    """
+    name = Path(path.name.lower())
+    return Path(name.stem).suffix if name.suffix == ".gz" else name.suffix
+
+
+def in_one_line(error: Exception) -> str:
+    r"""Return what an error says, in one line.
+
+    Examples
+    --------
+    >>> in_one_line(ValueError("bad\n  magic")), in_one_line(EOFError())
+    ('bad magic', 'EOFError')
+    """
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _decode(data: bytes) -> str | None:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
+    if b"\0" in data or sum(data[:4096].count(code) for code in range(1, 8)) > 0:
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _empty(path: Path) -> InputError:
+    return InputError(f"{path}: the file is empty; nothing was logged to it")

@@ -1,0 +1,105 @@
+"""Records of a TFRecord file, with their checksums: length, checksum of it, data, checksum of them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.errors import InputError
+
+__all__ = ["read_records"]
+
+HEAD = struct.Struct("<QI")
+AROUND = HEAD.size + 4
+LONGEST_CHECKED = 1024  # longer records hold pictures and sounds: no scalars, and slow to check
+
+
+def read_records(path: Path) -> tuple[Iterator[bytes], list[str]]:
+    """Return the whole records of a file, and notes on what is not whole.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, is of another format, or a checksum says that it is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror}); check the name and its permissions") from error
+    if not data:
+        raise InputError(f"{path}: is empty: its writer was killed before it began; give another file")
+    spans, end = _frame(path, data)
+    _check(path, data, spans)
+    cut = len(data) - end
+    notes = [f"{path.name}: its last {cut} bytes are a record that was cut; they were left out"] if cut else []
+    return (data[start:stop] for start, stop in spans), notes
+
+
+def _frame(path: Path, data: bytes) -> tuple[list[tuple[int, int]], int]:
+    """Return start and stop of the data of each whole record, and where the whole records end."""
+    spans: list[tuple[int, int]] = []
+    known: dict[int, int] = {}
+    position = 0
+    while position + AROUND <= len(data):
+        size, checksum = HEAD.unpack_from(data, position)
+        if size not in known:
+            known[size] = int(_checksums(np.frombuffer(data, np.uint8, 8, position), np.array([0]), np.array([8]))[0])
+        if checksum != known[size]:
+            if not spans:
+                raise InputError(f"{path}: is not an event file; give one that a TensorBoard writer made")
+            if not data[position:].strip(b"\0"):  # space that the file system had set aside before a crash
+                break
+            raise InputError(f"{path}: is damaged at byte {position}; restore the file from a copy")
+        stop = position + HEAD.size + size
+        if stop + 4 > len(data):
+            break
+        spans.append((position + HEAD.size, stop))
+        position = stop + 4
+    if not spans and position == 0 and len(data) < AROUND:
+        raise InputError(f"{path}: is too short for an event file; give one that a TensorBoard writer made")
+    return spans, position
+
+
+def _check(path: Path, data: bytes, spans: list[tuple[int, int]]) -> None:
+    array = np.frombuffer(data, np.uint8)
+    places = np.array(spans, dtype=np.int64).reshape(-1, 2)
+    places = places[places[:, 1] - places[:, 0] <= LONGEST_CHECKED]
+    stated = array[places[:, 1, None] + np.arange(4)].astype(np.uint32) @ (1 << np.arange(0, 32, 8, dtype=np.uint32))
+    wrong = np.flatnonzero(stated != _checksums(array, places[:, 0], places[:, 1] - places[:, 0]))
+    if len(wrong):
+        start = int(places[wrong[0], 0])
+        raise InputError(
+            f"{path}: the record at byte {start} fails its checksum, and so do {len(wrong) - 1} more; "
+            "the file is damaged, restore it from a copy"
+        )
+
+
+def _checksums(
+    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint32]:
+    """Return the masked CRC-32C of many pieces of `data`, all of them one byte at a time."""
+    order = np.argsort(-sizes, kind="stable")
+    starts, sizes = starts[order], sizes[order]
+    state = np.full(len(starts), 0xFFFFFFFF, np.uint32)
+    remaining = np.searchsorted(-sizes, -np.arange(1, sizes.max(initial=0) + 1), side="right")
+    for position, count in enumerate(remaining):
+        byte = data[starts[:count] + position]
+        state[:count] = TABLE[(state[:count] ^ byte) & 0xFF] ^ (state[:count] >> 8)
+    state ^= np.uint32(0xFFFFFFFF)
+    result = np.empty_like(state)
+    result[order] = ((state >> 15) | (state << 17)) + np.uint32(0xA282EAD8)
+    return result
+
+
+def _make_table() -> npt.NDArray[np.uint32]:
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = np.where(table & 1, table >> 1 ^ np.uint32(0x82F63B78), table >> 1)
+    return table
+
+
+TABLE = _make_table()

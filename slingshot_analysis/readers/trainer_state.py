@@ -1,0 +1,68 @@
+"""The state of a Hugging Face trainer, ``trainer_state.json``: what it logged, each value at its step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers.json_log import parsed
+from slingshot_analysis.readers.raw import Column, RawRun, Reader
+from slingshot_analysis.readers.text_file import head_text
+
+__all__ = ["TrainerState"]
+
+LOG = "log_history"
+CLOSING = "train_runtime"
+"""A key of the record that sums up the run; its ``train_loss`` is a mean over all steps."""
+
+
+class TrainerState(Reader):
+    """The ``log_history`` of a ``trainer_state.json``."""
+
+    name = "trainer_state"
+    suffixes = (".json",)
+
+    def recognizes(self, path: Path, head: bytes) -> bool:
+        """Tell by the key of the log."""
+        text = head_text(head)
+        return text.lstrip().startswith("{") and f'"{LOG}"' in text
+
+    def read(self, path: Path) -> list[RawRun]:
+        """Read the one run of a file."""
+        state = parsed(path)
+        records = state.get(LOG) if isinstance(state, dict) else None
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            raise InputError(f"{path}: {LOG} is no list of records; give a trainer_state.json")
+        attributes = {key: value for key, value in state.items() if isinstance(value, str | int | float)}
+        found: dict[str, tuple[list[float], list[float]]] = {}
+        notes, lost = [], set()
+        for index, record in enumerate(records):
+            if not _is_number(record.get("step")):
+                raise InputError(f"{path}: {LOG}[{index}]: has no step; the file is damaged")
+            if CLOSING in record:
+                attributes |= {key: value for key, value in record.items() if key not in ("step", "epoch")}
+                notes.append(f"the record with {CLOSING!r} sums up the run; it is among the attributes")
+                continue
+            for key, value in record.items():
+                if key != "step" and _is_number(value):
+                    steps, values = found.setdefault(key, ([], []))
+                    steps.append(float(record["step"]))
+                    values.append(float(value))
+                elif key != "step":
+                    lost.add(key)
+        if not found:
+            raise InputError(f"{path}: {LOG} holds no numbers; nothing was logged, see logging_steps of the trainer")
+        if lost:
+            notes.append(f"values that are no numbers left out: {', '.join(sorted(map(repr, lost)))}")
+        columns = {
+            key: Column(np.asarray(values, dtype=np.float64), np.asarray(steps, dtype=np.float64))
+            for key, (steps, values) in found.items()
+        }
+        return [RawRun("", columns, attributes, notes)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)

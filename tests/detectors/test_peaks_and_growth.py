@@ -1,0 +1,51 @@
+"""Bursts of feature change, peaks of curvature, and the growth of the norm against the logarithm of time."""
+
+import numpy as np
+import pytest
+
+from slingshot_analysis.detectors import detect_curvature_peaks, detect_feature_bursts, fit_log_growth
+from slingshot_analysis.errors import InputError
+
+
+def test_bursts_stand_where_they_were_put():
+    rng = np.random.default_rng(0)
+    step = np.arange(0, 50_000, 10)
+    change = 1e-3 * np.exp(0.1 * rng.standard_normal(len(step)))
+    for at in (12_000, 30_000):
+        inside = (step >= at) & (step < at + 300)
+        change[inside] *= 200
+    found = detect_feature_bursts(step, change)
+    assert [burst.start for burst in found] == [12_000, 30_000]
+    assert all(100 < burst.ratio < 400 for burst in found)
+    assert all(300 <= burst.end - burst.start < 400 for burst in found)
+
+
+def test_noise_alone_has_no_peak():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        assert detect_curvature_peaks(np.arange(2000), np.exp(0.3 * rng.standard_normal(2000))) == []
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_peaks_do_not_depend_on_units(scale):
+    step = np.arange(3000)
+    value = 1 + 20 * np.exp(-(((step - 1500) / 30) ** 2))
+    plain, scaled = detect_curvature_peaks(step, value), detect_curvature_peaks(step * 7, value * scale)
+    assert [peak.peak * 7 for peak in plain] == [peak.peak for peak in scaled]
+
+
+def test_a_ratio_of_one_is_refused():
+    with pytest.raises(InputError, match="min_ratio"):
+        detect_feature_bursts([1, 2, 3], [1, 2, 1], min_ratio=1)
+
+
+def test_exponential_growth_is_told_from_logarithmic():
+    step = np.arange(1, 10_000)
+    base = 3 + 0.5 * np.log(step)
+    norm = base * np.exp(np.interp(step, [5000, 6000], [0, 1.2]))
+    (fit,) = [fit for fit in fit_log_growth(step, norm) if fit.start > 4000]
+    assert abs(fit.start - 5000) < 50
+    assert abs(fit.end - 6000) < 50
+    assert fit.exponential_residual < 0.01 < fit.log_residual
+    expected = (norm[5999] - norm[4999]) / (0.5 * np.log(6000 / 5000))
+    assert fit.excess == pytest.approx(expected, rel=0.1)

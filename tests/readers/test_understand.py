@@ -1,0 +1,194 @@
+"""How the columns of a log become signals, and how every oddity is told."""
+
+import numpy as np
+import pytest
+
+from slingshot_analysis import InputError
+from slingshot_analysis.readers import Column, Names, RawRun, built_in_names, read_log
+from slingshot_analysis.readers.understand import understand
+
+NAN = float("nan")
+
+
+def logs(tmp_path, columns, chosen=None, name="", names=None):
+    raw = RawRun(name, {n: c if isinstance(c, Column) else Column(np.array(c, float)) for n, c in columns.items()})
+    file = tmp_path / "run.csv"
+    file.touch()
+    return understand(file, raw, names or built_in_names(), chosen or {})
+
+
+def log(tmp_path, columns, **more):
+    (only,) = logs(tmp_path, columns, **more)
+    return only
+
+
+def remark(run, column):
+    return next(c.remark for c in run.columns if c.column == column)
+
+
+@pytest.mark.parametrize(
+    ("column", "signal"),
+    [
+        ("Loss/train", "train_loss"),
+        ("train/loss", "train_loss"),
+        ("training loss", "train_loss"),
+        ("loss", "train_loss"),
+        ("lm loss", "train_loss"),
+        ("Accuracy/test", "val_accuracy"),
+        ("eval_accuracy", "val_accuracy"),
+        ("eval_g0_loss", "val_loss"),
+        ("valid.acc", "val_accuracy"),
+        ("acc", "train_accuracy"),
+        ("lm_head_norm", "last_layer_norm"),
+        ("weight_norm", "total_norm"),
+        ("grad norm", "gradient_norm"),
+        ("sharpness", "hessian_top_eigenvalue"),
+    ],
+)
+def test_names_that_logs_use(column, signal):
+    assert built_in_names().assign([column]) == {signal: column}
+
+
+def test_the_loss_of_the_whole_set_comes_before_that_of_the_batches():
+    found = built_in_names().assign(["train_loss", "full_train_loss"])
+    assert found == {"train_loss": "full_train_loss", "batch_loss": "train_loss"}
+    assert built_in_names().assign(["train_loss"]) == {"train_loss": "train_loss"}
+
+
+def test_a_table_of_a_lab_comes_first(tmp_path):
+    file = tmp_path / "lab.toml"
+    file.write_text('[signals]\nval_accuracy = ["held out correct"]\n[step]\nnames = ["tick"]\n')
+    names = Names.read(file).before(built_in_names())
+    columns = {"tick": [0, 5, 9], "step": [0, 1, 2], "Held-Out-Correct": [0.1, 0.2, 0.3], "val_acc": [0.5, 0.5, 0.5]}
+    run = log(tmp_path, columns, names=names)
+    assert run["val_accuracy"].name == "Held-Out-Correct"
+    assert run["val_accuracy"].step.tolist() == [0, 5, 9]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("signals = 3", "lab.toml"),
+        ("[signals]\nval_acuracy = ['x']", "did you mean 'val_accuracy'"),
+        ("[signals]\nval_accuracy = 'x'", "list of names"),
+        ("[nonsense]\n", "unknown table"),
+        ("[", "is not TOML"),
+    ],
+)
+def test_a_wrong_table_says_what_is_wrong(tmp_path, text, words):
+    file = tmp_path / "lab.toml"
+    file.write_text(text)
+    with pytest.raises(InputError, match=words):
+        Names.read(file)
+
+
+def test_percent_becomes_a_fraction_and_says_so(tmp_path):
+    run = log(tmp_path, {"step": [0, 1, 2], "val_acc": [1.0, 50.0, 99.5], "train_acc": [0.5, 1.0, 1.0]})
+    assert run["val_accuracy"].value.tolist() == [0.01, 0.5, 0.995]
+    assert run["train_accuracy"].value.tolist() == [0.5, 1.0, 1.0]
+    assert "percent" in remark(run, "val_acc")
+    assert remark(run, "train_acc") == ""
+
+
+def test_an_error_rate_becomes_an_accuracy(tmp_path):
+    run = log(tmp_path, {"step": [0, 1], "err": [0.25, 0.0]}, chosen={"val_accuracy": "err"})
+    assert run["val_accuracy"].value.tolist() == [0.75, 1.0]
+
+
+def test_values_on_different_rows_and_empty_columns(tmp_path):
+    columns = {
+        "step": [0, 0, 1, 1],
+        "train_loss": [3.0, NAN, 2.0, NAN],
+        "val_loss": [NAN, 4.0, NAN, 5.0],
+        "val_acc": [NAN] * 4,
+    }
+    run = log(tmp_path, columns)
+    assert run["train_loss"].step.tolist() == [0, 1]
+    assert run["val_loss"].value.tolist() == [4.0, 5.0]
+    assert "val_accuracy" not in run
+    assert remark(run, "val_acc") == "empty"
+
+
+def test_a_restart_takes_over_the_rows_that_it_repeats(tmp_path):
+    run = log(tmp_path, {"step": [0, 10, 20, 30, 20, 30, 40], "loss": [5, 4, 3, 2, 3.5, 2.5, 1]})
+    assert run["train_loss"].step.tolist() == [0, 10, 20, 30, 40]
+    assert run["train_loss"].value.tolist() == [5, 4, 3.5, 2.5, 1]
+    assert "go back 1 times: 2 rows" in remark(run, "loss")
+
+
+def test_rows_appended_twice_are_read_once(tmp_path):
+    run = log(tmp_path, {"step": [0, 10, 0, 10], "loss": [5, 4, 5, 4]})
+    assert run["train_loss"].value.tolist() == [5, 4]
+    assert any("2 times over" in note for note in run.notes)
+    repeated = log(tmp_path, {"step": [0, 10, 10, 20], "loss": [5, 4, 4, 3]})
+    assert repeated["train_loss"].step.tolist() == [0, 10, 20]
+    assert "1 repeated rows" in remark(repeated, "loss")
+
+
+def test_a_file_of_runs_one_after_the_other_is_split(tmp_path):
+    first, second = logs(tmp_path, {"step": [0, 10, 20, 0, 10], "loss": [5, 4, 3, 6, 2]})
+    assert [first.name, second.name] == ["run, run 1", "run, run 2"]
+    assert second["train_loss"].value.tolist() == [6, 2]
+
+
+def test_losses_that_are_zero_rounded_or_averaged_are_told(tmp_path):
+    values = np.round(np.geomspace(3, 1e-5, 30), 4)
+    run = log(tmp_path, {"step": range(30), "train_epoch_loss": values})
+    words = remark(run, "train_epoch_loss")
+    assert f"{(values == 0).sum()} losses are exactly 0" in words
+    assert "rounded to 0.0001" in words
+    assert "averaged" in words
+
+
+def test_without_a_step_column_rows_are_counted_and_epochs_are_named(tmp_path):
+    run = log(tmp_path, {"loss": [3, 2, 1]})
+    assert run["train_loss"].step.tolist() == [0, 1, 2]
+    assert any("no column counts steps" in note for note in run.notes)
+    assert any("counts epochs" in note for note in log(tmp_path, {"epoch": [0, 1], "loss": [3, 2]}).notes)
+
+
+def test_steps_of_their_own_win_over_the_table(tmp_path):
+    own = Column(np.array([3.0, 1.0]), np.array([100.0, 200.0]))
+    assert log(tmp_path, {"loss": own})["train_loss"].step.tolist() == [100, 200]
+
+
+def test_norms_of_single_parameters_become_one_signal(tmp_path):
+    run = log(tmp_path, {"step": [0, 1], "paramnorm_fc1.weight": [1, 2], "paramnorm_fc1.bias": [3, 4]})
+    assert run["parameter_norm"].select(parameter="fc1.bias").value.tolist() == [3, 4]
+
+
+def test_what_the_user_chooses_wins_and_must_be_there(tmp_path):
+    columns = {"step": [0, 1], "n": [5, 9], "train_loss": [3, 2], "other": [7, 8]}
+    run = log(tmp_path, columns, chosen={"train_loss": "other", "step": "n"})
+    assert run["train_loss"].value.tolist() == [7, 8]
+    assert run["train_loss"].step.tolist() == [5, 9]
+    with pytest.raises(InputError, match="did you mean 'other'"):
+        log(tmp_path, columns, chosen={"train_loss": "othr"})
+
+
+def test_a_file_without_a_header_is_guessed_and_says_so(tmp_path):
+    file = tmp_path / "acc.txt"
+    file.write_text("".join(f"{k} {min(1, 0.3 * k)} {min(1, 0.1 * k)}\n" for k in range(12)))
+    (run,) = read_log(file)
+    assert run["train_accuracy"].value[2] == pytest.approx(0.6)
+    assert run["val_accuracy"].value[2] == pytest.approx(0.2)
+    assert any("no header" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty"), (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "format"), (None, "no such file")],
+)
+def test_files_that_are_no_logs(tmp_path, content, words):
+    file = tmp_path / "log.bin"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        read_log(file)
+
+
+def test_an_unknown_format_names_the_known_ones(tmp_path):
+    file = tmp_path / "log.csv"
+    file.write_text("step,loss\n0,1\n")
+    with pytest.raises(InputError, match="did you mean 'csv'"):
+        read_log(file, format="cvs")
