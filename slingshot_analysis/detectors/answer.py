@@ -14,6 +14,8 @@ NEAR_SHARE = 0.005
 """Half a percent of the run: how near to a spike its trace in the norm must be."""
 WINDOWS = 400
 """Stretches of the run that tell how much the norm usually moves."""
+NEIGHBOURS = 11
+"""Stretches on either side of a spike that tell how much the norm moves thereabouts."""
 PROBES = 9
 """Places within such a stretch at which the norm is read."""
 
@@ -37,8 +39,9 @@ def norm_answer(run: Run, norm: Norm, at: float, reach: float) -> float:
     Returns
     -------
     float
-        Range of the logarithm of the norm around `at`, over the larger of the median range and the mean drift in as
-        long a time anywhere else in the terminal phase; 0 if the run is too short to tell.
+        Range of the logarithm of the norm around `at`, over the largest of the median range and the mean drift in as
+        long a time anywhere else in the terminal phase, and of the range a little before or after, whichever is less;
+        0 if the run is too short to tell.
     """
     first = run.terminal if run.terminal is not None else run.span[0]
     stride = norm_stride(norm.step, at)
@@ -52,8 +55,22 @@ def norm_answer(run: Run, norm: Norm, at: float, reach: float) -> float:
         moved = np.interp(near, norm.step, norm.log)
         drift = abs(float((moved[:-1, -1] - moved[:-1, 0]).mean()))
         moves = np.ptp(moved, axis=1)
-        found = max(found, float(moves[-1] / max(np.median(moves[:-1]), drift, np.finfo(float).eps)))
+        usual = max(float(np.median(moves[:-1])), drift, _pace_nearby(norm, at, own, low, high), np.finfo(float).eps)
+        found = max(found, float(moves[-1]) / usual)
     return found
+
+
+def _pace_nearby(norm: Norm, at: float, own: float, low: float, high: float) -> float:
+    """Return how much the norm moves in as long a time a little before or after, whichever is less; 0 if it can't."""
+    distance = own * np.linspace(3, 8, NEIGHBOURS)
+    calm = []
+    for places in (at - distance, at + distance):
+        places = places[(places >= low) & (places <= high)]
+        if len(places) < NEIGHBOURS // 2:
+            return 0.0
+        near = places[:, None] + np.linspace(-own, own, PROBES)
+        calm.append(float(np.median(np.ptp(np.interp(near, norm.step, norm.log), axis=1))))
+    return min(calm)
 
 
 def norm_shape(norm: Norm, start: float, at: float, reach: float, end: float) -> Shape:

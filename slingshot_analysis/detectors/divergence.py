@@ -13,6 +13,8 @@ __all__ = ["detect_divergence", "detect_instability"]
 
 BINS = 400
 """Medians of these bins stand for the level of a noisy loss."""
+ROWS_PER_BIN, LEAST_BINS = 20, 40
+"""A bin holds at least 20 rows, as batches flicker, unless there would be fewer than 40 bins."""
 RISE = 3.0
 """A diverged loss stays threefold above its best; large language models diverge from 2 to 7 nats."""
 UNTRAINED_SHARE = 0.1
@@ -23,7 +25,7 @@ LEAST_SPIKES = 20
 """Rises to be called a steady instability; logs of such runs hold 60 to 270."""
 QUIET_BINS = 10
 """Bins without a rise that make a stretch quiet; a slingshot's loss falls over more than that before the next."""
-QUIET_SHARE = 0.5
+QUIET_SHARE = 0.6
 """Share of the run in quiet stretches below which it is unstable."""
 
 
@@ -65,7 +67,7 @@ def detect_divergence(step: Any, loss: Any) -> int | None:
     steps, values = steps[finite], np.minimum(values[finite], np.finfo(float).max / (2 * RISE))
     if len(values) < LASTING_BINS + 1:
         return None
-    edges = bin_edges(len(values), BINS)
+    edges = bin_edges(len(values), min(BINS, max(len(values) // ROWS_PER_BIN, LEAST_BINS)))
     level = np.array([np.median(part) for part in np.split(values, edges[1:])])
     best = np.maximum(np.minimum.accumulate(level), FLOAT32_FLOOR)
     limit = np.maximum(RISE * best, UNTRAINED_SHARE * values[0])
@@ -93,7 +95,7 @@ def detect_instability(step: Any, loss: Any, *, after: float | None = None) -> b
     Returns
     -------
     bool
-        True if the loss rises tenfold at least 20 times, and less than half of the run lies in stretches of ten or more
+        True if the loss rises tenfold at least 20 times, and less than 60% of the run lies in stretches of ten or more
         bins (samples, where there are at most 4,000) without such a rise.
 
     Raises

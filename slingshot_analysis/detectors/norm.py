@@ -24,14 +24,22 @@ LEAST_NOISE = 0.05
 """Noise of the compressed slope that is assumed where there is none, so that smooth curves are not cut to pieces."""
 SWING = 0.8
 """Least difference of two neighbouring levels of compressed slope that counts: a factor e**0.8 = 2.2 in slope."""
+CLEARLY = 2.0
+"""A plateau that drifts is slower than the growth after it by a factor e**2 = 7.4 at least."""
 GROWTH_LEVEL = 0.9
 """Compressed slope from which a norm can be said to move: about 2% of the run's mean slope."""
 SHARP_SHARE, SLOW_FALL = 0.4, 0.3
 """A transition loses 40% of the slope's fall at once, or falls within 30% of the growth's length; else it is a hump."""
-LEFT = 0.25
-"""Growth begins where the level has left the plateau by a quarter of its way to the high."""
+LEFT = 0.1
+"""Growth begins where the level has left the plateau by a tenth of its way to the high."""
 CHI_SQUARE = 3.84
 """95% quantile of chi-square with one degree of freedom."""
+WINDOW, LEAST_WINDOWS = 16, 4
+"""Bins of a window in which noise is told from smooth change, and windows without which it is not."""
+QUARTILE_TO_MEAN = 1.2
+"""The lower quartile of correlated noise in windows, to its mean."""
+SIGNIFICANCE = 6.0
+"""Standard errors by which the slope before a break exceeds that after it, with endpoints that wander as noise does."""
 REFINE_BINS = 3
 """Bins on either side in which a break is placed to the sample."""
 
@@ -67,6 +75,7 @@ class _Segments:
     bounds: list[int]
     level: list[float]
     noise: float
+    wander: float
     raw_time: FloatArray
     raw_log_norm: FloatArray
 
@@ -188,7 +197,8 @@ def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
         gain = float(np.diff(np.interp([start, stop], found.raw_time, found.raw_log_norm))[0])
         fall = found.time[found.bounds[after]] - found.time[found.bounds[high + 1]]
         gradual = max(drops) < SHARP_SHARE * (level - beyond) and fall > SLOW_FALL * (stop - start)
-        if gain < 5 * found.noise or gradual:
+        rest_end = float(found.time[found.bounds[after + 1]])
+        if gain < 5 * found.noise or gradual or _significance(found, start, stop, rest_end) < SIGNIFICANCE:
             continue
         if breaks:
             breaks[-1] = _ended(breaks[-1], start)
@@ -197,11 +207,21 @@ def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
     return breaks
 
 
+def _significance(found: _Segments, start: float, stop: float, end: float) -> float:
+    """Return by how many standard errors the slope from start to stop exceeds that from stop to end."""
+    if end <= stop:
+        return 0.0
+    low, high, last = np.interp([start, stop, end], found.raw_time, found.raw_log_norm)
+    fall = (high - low) / (stop - start) - (last - high) / (end - stop)
+    error = np.sqrt(2) * found.wander * np.hypot(1 / (stop - start), 1 / (end - stop))
+    return float(fall / error) if error > 0 else float("inf")
+
+
 def _rest(found: _Segments, first: int, low: int, high: int) -> int:
-    """Return the segment that stands for the plateau before a high: the longest low one, not the dip after a spike."""
+    """Return the segment that stands for the plateau before a high: the longest slow one, not the dip after a spike."""
     middle = (max(found.level[low], 0.0) + found.level[high]) / 2
-    calm = [k for k in range(first, high) if found.level[k] <= middle]
-    return max(calm, key=lambda k: found.time[found.bounds[k + 1]] - found.time[found.bounds[k]], default=low)
+    slow = [k for k in range(first, high) if found.level[k] <= max(middle, found.level[high] - CLEARLY)]
+    return max(slow, key=lambda k: found.time[found.bounds[k + 1]] - found.time[found.bounds[k]], default=low)
 
 
 def _ended(norm_break: NormBreak, end: float) -> NormBreak:
@@ -230,7 +250,7 @@ def _segments(step: Any, norm: Any) -> _Segments | None:
         search = ruptures.KernelCPD(kernel="linear", min_size=2).fit(compressed[:, None])
         bounds = [0, *search.predict(pen=penalty)]
     level = [float(np.arcsinh((log_norm[b] - log_norm[a]) / (time[b] - time[a]) / slow)) for a, b in pairwise(bounds)]
-    return _Segments(time, log_norm, bounds, level, noise, steps, raw)
+    return _Segments(time, log_norm, bounds, level, noise, max(noise, _wander(log_norm)), steps, raw)
 
 
 def _noise(time: FloatArray, value: FloatArray) -> float:
@@ -238,6 +258,20 @@ def _noise(time: FloatArray, value: FloatArray) -> float:
     share = (time[1:-1] - time[:-2]) / (time[2:] - time[:-2])
     deviation = value[1:-1] - (1 - share) * value[:-2] - share * value[2:]
     return float(np.median(np.abs(deviation) / np.sqrt(1 + share**2 + (1 - share) ** 2))) / 0.6745
+
+
+def _wander(value: FloatArray) -> float:
+    """Standard deviation of all noise, that which is correlated over a few bins included, about smooth curves.
+
+    Parabolas are fitted to windows of bins; the lower quartile of their residuals leaves out windows with a transition.
+    """
+    windows = value[: len(value) // WINDOW * WINDOW].reshape(-1, WINDOW)
+    if len(windows) < LEAST_WINDOWS:
+        return 0.0
+    basis, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, WINDOW), 3))
+    residual = windows - windows.mean(axis=1, keepdims=True)
+    residual -= residual @ basis @ basis.T
+    return float(np.quantile(np.sqrt((residual**2).sum(axis=1) / (WINDOW - 3)), 0.25)) * QUARTILE_TO_MEAN
 
 
 def _zigzag(level: list[float]) -> list[int]:

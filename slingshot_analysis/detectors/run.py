@@ -14,6 +14,8 @@ from slingshot_analysis.errors import InputError
 
 __all__ = ["Norm", "Run", "read_run"]
 
+FITTED_HOLD = 10
+"""Bins for which the loss stays there; that of a batch flickers."""
 FITTED_SHARE = 0.01
 """Where nothing tells of misclassification, a loss of 1% of its first value stands for a fitted training set."""
 
@@ -120,7 +122,10 @@ def _terminal(losses: dict[str, Any], errors: dict[str, Any]) -> float | None:
             return terminal_phase_start(step, **{name: value})
     for step, value in losses.values():
         edges = bin_edges(len(value), 4000)
-        low = np.flatnonzero(np.maximum.reduceat(value, edges) <= FITTED_SHARE * value[0])
+        high = np.maximum.reduceat(value, edges) > FITTED_SHARE * value[0]
+        rises = np.concatenate([[0], np.cumsum(high)])
+        ahead = np.minimum(np.arange(len(high)) + FITTED_HOLD, len(high))
+        low = np.flatnonzero(~high & (rises[ahead] - rises[:-1] == 0))
         if len(low):
             return float(step[edges[low[0]]])
     return None

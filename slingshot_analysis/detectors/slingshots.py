@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from slingshot_analysis.detectors.anchors import BY_HAND, Anchor, correct_anchors, merge_anchors
@@ -26,8 +26,6 @@ SETTLED = 1.5
 """A spike is late in training if as much as half the time that fitting took has passed since; before, it is fitting."""
 LABEL_SHARE = 0.01
 """A label means the nearest event within 1% of the run."""
-UNSTABLE_CONFIDENCE = 0.25
-"""Most that an event of an unstable run is worth."""
 CERTAIN = 0.5
 """Confidence from which an event decides the verdict."""
 
@@ -169,7 +167,7 @@ def assemble(
     diverged_at = min(diverged, default=None)
     end = float("inf") if diverged_at is None else diverged_at
     near = LABEL_SHARE * (run.span[1] - run.span[0])
-    anchors = correct_anchors([anchor for anchor in _anchors(run) if anchor.start < end], added, removed, near)
+    anchors = correct_anchors([anchor for anchor in _anchors(run) if anchor.end < end], added, removed, near)
     events = [
         event
         for event in assemble_cycles(run, anchors, end)
@@ -177,7 +175,7 @@ def assemble(
     ]
     unstable = any(detect_instability(*pair, after=run.terminal) for pair in [*run.losses.values()][:1])
     if unstable:
-        events = [event if BY_HAND in event.evidence else _doubted(event) for event in events]
+        events = [event for event in events if BY_HAND in event.evidence]
     tiers = {event.tier for event in events if event.confidence >= CERTAIN}
     verdict: Verdict = "none"
     if run.norm is None and not run.losses:
@@ -192,12 +190,6 @@ def assemble(
         verdict = "undecided"
     terminal = None if run.terminal is None else as_step(run.terminal)
     return Assembly(tuple(events), verdict, terminal, diverged_at, tuple(skipped))
-
-
-def _doubted(event: Slingshot) -> Slingshot:
-    """Return an event of a run that never rests: one spike of many is no slingshot, whatever goes with it."""
-    evidence = (*event.evidence, "one of many rises without rest between them")
-    return replace(event, confidence=min(event.confidence, UNSTABLE_CONFIDENCE), evidence=evidence)
 
 
 def _anchors(run: Run) -> list[Anchor]:

@@ -26,9 +26,9 @@ HEAD = 2**16
 READERS = (
     "hdf5.HDF5Reader",
     "wandb_offline.WandbReader",
+    "mlflow.MLflowReader",
     "tensorboard.TensorBoardReader",
     "trackio.TrackioReader",
-    "mlflow.MLflowReader",
     "parquet.Parquet",
     "numpy_log.NumPy",
     "trainer_state.TrainerState",

@@ -20,6 +20,7 @@ __all__ = ["HDF5Reader"]
 
 HDF5_HEAD = b"\x89HDF\r\n\x1a\n"
 STEPS = ("step", "steps", "iteration", "epoch")
+MOST_ROWS = 10**8  # a length beyond it comes from damage, not from training
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "eval", "evaluation"}
 
 Numbers = npt.NDArray[np.float64]
@@ -77,7 +78,7 @@ def _read_file(path: Path) -> tuple[dict[str, Numbers], dict[str, Any], list[str
         elif isinstance(node, h5py.Dataset):
             if node.shape == ():
                 attributes[key] = _plain(node[()])
-            elif node.ndim == 1 and node.dtype.kind in "iufb":
+            elif node.ndim == 1 and node.dtype.kind in "iufb" and len(node) <= MOST_ROWS:
                 columns[key] = node[:].astype(np.float64)
             else:
                 left_out.append(f"{key} {node.shape}" if node.shape else key)
