@@ -6,21 +6,25 @@ Run it from the project's root; each section can be run alone::
 
 Scores come from seeds of 50,000 and more, which no threshold of this project was ever tuned on; half of the runs have
 losses that underflow to 0. Counts of all runs of a row of a table are pooled. F1 is over events of confidence 0.5 or
-more, matched one to one.
+more, matched one to one. Sections `logs` and `recorded` need a folder::
+
+    python benchmarks/detection.py --section logs --logs LOGS --section recorded --recorded RUNS
 """
 
 from __future__ import annotations
 
+import json
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 import numpy as np
 import ruptures
 
-from slingshot_analysis import Slingshot, detect_slingshots
+from slingshot_analysis import Labels, Slingshot, Trace, analyze, detect_slingshots, evaluate, open_trace, read_log
 from slingshot_analysis.detectors import assemble
 from slingshot_analysis.events import Shape
 from slingshot_analysis.scoring import Score, calibration, match_events, pool, score_events
@@ -240,15 +244,98 @@ def _speed_row(rows: int) -> list[Any]:
     return [rows, size / 1e6, min(times[1:]), extra / 1e6, extra / size, score.n_true, score.f1]
 
 
-SECTIONS = ("synthetic", "rivals", "speed")
+KINDS = {
+    "slingshot": "slingshots",
+    "negative": "none",
+    "drift_no_slingshot": "none",
+    "grok_no_norm": "none",
+    "divergence": "diverged",
+    "unstable": "unstable",
+    "noisy": "unstable",
+    "acc_only": "undecided",
+}
+"""Verdict of each kind of labelled log, by the start of its name."""
+
+
+def logs(folder: Path) -> None:
+    """Score the logs that others wrote, each as `read_log` reads it, up to the step to which it is labelled."""
+    labels = json.loads((folder / "LABELS.json").read_text(encoding="utf-8"))
+    labels = {name: label for name, label in labels.items() if "kind" in label}
+    scores: list[Score] = []
+    table(
+        "logs of others: 'must find' spikes found, and events of confidence 0.5 or more that are in neither list",
+        ["file", "kind", "verdict", "right", "must", "found", "extra", "missed"],
+        (row for name, label in labels.items() for row in _log_rows(folder / name, label, scores)),
+    )
+    total = pool(scores)
+    click.echo(f"all slingshot files: recall {total.recall:.3f} of {total.n_true}, precision {total.precision:.3f}")
+
+
+def _log_rows(path: Path, label: dict[str, Any], scores: list[Score]) -> Iterator[list[Any]]:
+    expected = next(verdict for kind, verdict in KINDS.items() if label["kind"].startswith(kind))
+    for run in read_log(path):
+        analysis = analyze(run)
+        last = label.get("labelled_up_to_step") or np.inf
+        found = [event.transition for event in certain(list(analysis.slingshots)) if event.transition <= last]
+        must, may = label.get("must_find_spikes", []), label.get("may_find_spikes", [])
+        if expected != "slingshots":
+            must, may = [], []
+        steps = [spike["step"] for spike in must]
+        hits = match_events(found, steps, [spike["tol"] for spike in must])
+        rest = [step for i, step in enumerate(found) if i not in hits[:, 0]]
+        extra = [step for step in rest if not any(abs(step - s["step"]) <= s["tol"] for s in [*must, *may])]
+        if label["kind"].startswith("slingshot"):
+            scores.append(Score(len(steps), len(hits) + len(extra), len(hits)))
+        missed = [step for i, step in enumerate(steps) if i not in hits[:, 1]]
+        right = "yes" if analysis.verdict == expected else "NO"
+        yield [run.name[-40:], label["kind"][:20], analysis.verdict, right, len(steps), len(hits), extra, missed]
+
+
+WITHHELD = {"batch_errors", "train_errors", "train_accuracy", "val_accuracy", "val_errors"}
+RECORDED_MARGIN = 400
+
+
+def recorded(folder: Path) -> None:
+    """Score the runs of `labelled_runs.py`, whose misclassified training samples are the truth."""
+    runs = [open_trace(path) for path in sorted(folder.glob("*.h5"))]
+    if not runs:
+        raise click.ClickException(f"{folder}: holds no traces; record them with benchmarks/labelled_runs.py")
+
+    def blind(run: Trace) -> list[Slingshot]:
+        return list(analyze({name: run[name] for name in run if name not in WITHHELD}, labels=Labels()).slingshots)
+
+    seeing = evaluate(runs, "misclassification", margin=RECORDED_MARGIN)
+    unseeing = evaluate(runs, "misclassification", detector=blind, margin=RECORDED_MARGIN)
+    table(
+        f"recorded runs: transitions within {RECORDED_MARGIN} updates; accuracies and errors given, and withheld",
+        ["run", "true", "found", "hits", "withheld: found", "hits"],
+        (
+            [name[-48:], score.n_true, score.n_found, score.hits, other.n_found, other.hits]
+            for (name, score), other in zip(seeing.scores.items(), unseeing.scores.values(), strict=True)
+        ),
+    )
+    for words, found in (("given", seeing.pooled), ("withheld", unseeing.pooled)):
+        click.echo(f"{words}: F1 {found.f1:.3f}, {found.hits} of {found.n_true}, {found.n_found - found.hits} extra")
+
+
+SECTIONS = ("synthetic", "rivals", "speed", "logs", "recorded")
 
 
 @click.command()
 @click.option("--section", "sections", multiple=True, type=click.Choice(SECTIONS), default=SECTIONS)
 @click.option("--seeds", default=10, show_default=True, help="Runs for each row of a table.")
 @click.option("--rows", default="2000,20000,200000", show_default=True, help="Lengths, separated by commas.")
+@click.option("--logs", "log_folder", type=click.Path(path_type=Path), help="Labelled logs, with their LABELS.json.")
+@click.option("--recorded", "recorded_folder", type=click.Path(path_type=Path), help="Traces of labelled_runs.py.")
 @click.option("--long", is_flag=True, help=f"Time {LONG_ROWS:,} rows too; takes 1.5 GB.")
-def main(sections: tuple[str, ...], seeds: int, rows: str, long: bool) -> None:
+def main(
+    sections: tuple[str, ...],
+    seeds: int,
+    rows: str,
+    log_folder: Path | None,
+    recorded_folder: Path | None,
+    long: bool,
+) -> None:
     lengths = tuple(map(int, rows.split(",")))
     if "synthetic" in sections:
         synthetic(seeds, lengths)
@@ -256,6 +343,10 @@ def main(sections: tuple[str, ...], seeds: int, rows: str, long: bool) -> None:
         rivals(seeds, lengths)
     if "speed" in sections:
         speed((*SPEED_ROWS, LONG_ROWS) if long else SPEED_ROWS)
+    if "logs" in sections and log_folder:
+        logs(log_folder)
+    if "recorded" in sections and recorded_folder:
+        recorded(recorded_folder)
 
 
 if __name__ == "__main__":

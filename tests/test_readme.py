@@ -15,7 +15,10 @@ def code(name):
     return re.search(rf"<!-- test: {name} -->\n```python\n(.*?)```", text, re.DOTALL).group(1)
 
 
-@pytest.mark.parametrize(("name", "output"), [("arrays", r"10000 100[56]0 0\.1"), ("loop", "none"), ("log", r"(?s)Log log\n.*train_loss.*\n1\n")])
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [("arrays", r"10000 100[56]0 0\.1"), ("loop", "none"), ("log", r"(?s)Log log\n.*train_loss.*\n1\n")],
+)
 def test_the_code_runs_and_prints_what_it_should(tmp_path, name, output):
     done = subprocess.run([sys.executable, "-c", code(name)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

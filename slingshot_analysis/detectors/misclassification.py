@@ -17,8 +17,9 @@ HOLD = 3
 """Evaluations of the whole training set that must be perfect in a row."""
 BATCH_HOLD = 100
 """Minibatches that must be perfect in a row; more than an epoch of the small data sets where this happens."""
-BATCH_HOLD_SHARE = 0.005
-"""Share of a long run that must be perfect, as an epoch is not known from the batches alone."""
+HOLD_SHARE = 0.005
+"""Share of a long run's rows that must be perfect: an epoch is not known from batches alone, and an accuracy that is
+logged at every update may be that of a batch."""
 ROUNDING = 1e-6
 """An accuracy this near to 1 is 1: nothing smaller than a millionth of a training set is a sample."""
 GAP_SHARE = 0.005
@@ -53,7 +54,7 @@ def terminal_phase_start(
     step : (n,) array_like, updates
         Where the signal was measured.
     train_errors : (n,) array_like, optional
-        Misclassified samples of the whole training set; perfect for three evaluations in a row.
+        Misclassified samples of the whole training set; perfect for three evaluations or 0.5% of them in a row.
     train_accuracy : (n,) array_like, fraction in [0, 1], optional
         Of the whole training set; likewise.
     batch_errors : (n,) array_like, optional
@@ -79,9 +80,7 @@ def terminal_phase_start(
     300
     """
     steps, errors = _errors(step, train_errors, train_accuracy, batch_errors)
-    hold = HOLD
-    if batch_errors is not None:
-        hold = max(BATCH_HOLD, int(BATCH_HOLD_SHARE * len(errors)))
+    hold = max(HOLD if batch_errors is None else BATCH_HOLD, int(HOLD_SHARE * len(errors)))
     wrong = np.flatnonzero(errors > 0)
     runs = np.diff(wrong, prepend=-1, append=len(errors)) - 1
     long = np.flatnonzero(runs >= hold)

@@ -29,13 +29,13 @@ READERS = (
     "mlflow.MLflowReader",
     "tensorboard.TensorBoardReader",
     "trackio.TrackioReader",
-    "parquet.Parquet",
-    "numpy_log.NumPy",
-    "trainer_state.TrainerState",
-    "json_log.JsonLines",
-    "json_log.Json",
-    "text_log.TextLog",
-    "delimited.Delimited",
+    "parquet.ParquetReader",
+    "numpy_log.NumPyReader",
+    "trainer_state.TrainerStateReader",
+    "json_log.JsonLinesReader",
+    "json_log.JsonReader",
+    "text_log.TextLogReader",
+    "delimited.DelimitedReader",
 )
 """Built-in readers, the most specific first: the first that recognizes a file reads it."""
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers.parts.tables import runs_of_table, unique_names
+from slingshot_analysis.readers.parts.text_file import head_text, in_one_line, plain_suffix, read_text
 from slingshot_analysis.readers.raw import RawRun, Reader
-from slingshot_analysis.readers.tables import runs_of_table, unique_names
-from slingshot_analysis.readers.text_file import head_text, in_one_line, plain_suffix, read_text
 
-__all__ = ["Delimited"]
+__all__ = ["DelimitedReader"]
 
 BLANKS = " "
 SEPARATORS = (";", "\t", ",", BLANKS)
@@ -39,7 +39,7 @@ class _Layout:
     has_header: bool
 
 
-class Delimited(Reader):
+class DelimitedReader(Reader):
     """A table of text: CSV and its relatives."""
 
     name = "csv"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.points import listed
+from slingshot_analysis.readers.parts.points import listed
 from slingshot_analysis.readers.raw import Column, RawRun, Reader
 from slingshot_analysis.trace.schema import FORMAT
 

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.histories import runs_of_json
+from slingshot_analysis.readers.parts.histories import runs_of_json
+from slingshot_analysis.readers.parts.text_file import head_text, plain_suffix, read_text
 from slingshot_analysis.readers.raw import RawRun, Reader
-from slingshot_analysis.readers.text_file import head_text, plain_suffix, read_text
 
-__all__ = ["Json", "JsonLines", "parsed"]
+__all__ = ["JsonLinesReader", "JsonReader", "parsed"]
 
 CONFIGURATION = ("_meta", "meta", "metadata", "_config", "config", "hparams", "hyperparameters", "args", "params")
 SUMMARY = ("_summary", "summary", "_final", "final", "result")
 """Keys of lines that hold no row but one dict."""
 
 
-class Json(Reader):
+class JsonReader(Reader):
     """A JSON file: an array for each metric, a list of records, or several runs of either."""
 
     name = "json"
@@ -33,7 +33,7 @@ class Json(Reader):
         return runs_of_json(parsed(path), path)
 
 
-class JsonLines(Reader):
+class JsonLinesReader(Reader):
     """A file with one JSON object a line."""
 
     name = "jsonl"

@@ -12,18 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.arrays import Array, runs_of_arrays
+from slingshot_analysis.readers.parts.arrays import Array, runs_of_arrays
+from slingshot_analysis.readers.parts.text_file import in_one_line, read_bytes
 from slingshot_analysis.readers.raw import Column, RawRun, Reader
-from slingshot_analysis.readers.text_file import in_one_line, read_bytes
 
-__all__ = ["NumPy"]
+__all__ = ["NumPyReader"]
 
 NPY = b"\x93NUMPY"
 ZIP = b"PK\x03\x04"
 DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError)
 
 
-class NumPy(Reader):
+class NumPyReader(Reader):
     """An ``.npz`` or ``.npy`` file. Pickled objects are never loaded, as that would run code from the file."""
 
     name = "numpy"

@@ -8,16 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers.parts.tables import runs_of_table, unique_names
+from slingshot_analysis.readers.parts.text_file import in_one_line, read_bytes
 from slingshot_analysis.readers.raw import RawRun, Reader
-from slingshot_analysis.readers.tables import runs_of_table, unique_names
-from slingshot_analysis.readers.text_file import in_one_line, read_bytes
 
-__all__ = ["Parquet"]
+__all__ = ["ParquetReader"]
 
 MAGIC = b"PAR1"
 
 
-class Parquet(Reader):
+class ParquetReader(Reader):
     """A Parquet file, of the forms that tables of text have."""
 
     name = "parquet"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.points import Points
-from slingshot_analysis.readers.protobuf import Message, read_varint
+from slingshot_analysis.readers.parts.points import Points
+from slingshot_analysis.readers.parts.protobuf import Message, read_varint
+from slingshot_analysis.readers.parts.tfrecord import read_records
 from slingshot_analysis.readers.raw import RawRun, Reader
-from slingshot_analysis.readers.tfrecord import read_records
 
 __all__ = ["TensorBoardReader"]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers.parts.text_file import head_text, read_text
 from slingshot_analysis.readers.raw import Column, RawRun, Reader
-from slingshot_analysis.readers.text_file import head_text, read_text
 
-__all__ = ["TextLog"]
+__all__ = ["TextLogReader"]
 
 LLM_C = re.compile(r"^s:(?P<step>\d+) (?P<fields>(trl|tel|eval):.*)")
 MEGATRON = re.compile(r"(?:^|\s)iteration +(?P<step>\d+) */ *(?P<last>\d+) *\|(?P<fields>.*)")
@@ -22,7 +22,7 @@ LLM_C_NAMES = {"trl": "train_loss", "tel": "val_loss", "norm": "grad_norm"}
 """What llm.c calls ``norm`` is that of the gradient."""
 
 
-class TextLog(Reader):
+class TextLogReader(Reader):
     """The ``main.log`` of llm.c, or the output of Megatron-LM."""
 
     name = "text"

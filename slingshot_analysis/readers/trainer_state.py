@@ -9,17 +9,17 @@ import numpy as np
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers.json_log import parsed
+from slingshot_analysis.readers.parts.text_file import head_text
 from slingshot_analysis.readers.raw import Column, RawRun, Reader
-from slingshot_analysis.readers.text_file import head_text
 
-__all__ = ["TrainerState"]
+__all__ = ["TrainerStateReader"]
 
 LOG = "log_history"
 CLOSING = "train_runtime"
 """A key of the record that sums up the run; its ``train_loss`` is a mean over all steps."""
 
 
-class TrainerState(Reader):
+class TrainerStateReader(Reader):
     """The ``log_history`` of a ``trainer_state.json``."""
 
     name = "trainer_state"

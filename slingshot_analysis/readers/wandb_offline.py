@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.points import Points, as_number, distinct_names, flatten
-from slingshot_analysis.readers.protobuf import Message
+from slingshot_analysis.readers.parts.points import Points, as_number, distinct_names, flatten
+from slingshot_analysis.readers.parts.protobuf import Message
 from slingshot_analysis.readers.raw import RawRun, Reader
 
 __all__ = ["WandbReader"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slingshot_analysis.analysis import Analysis, finite, summarize_runs
+from slingshot_analysis.comparison import compare_runs
 
 __all__ = ["FORMAT", "VERSION", "document", "to_json"]
 
@@ -17,11 +18,14 @@ VERSION = 1
 
 def document(analyses: Sequence[Analysis]) -> dict[str, Any]:
     """Return the document as plain Python values; what is not finite is None."""
+    across: dict[str, Any] = finite(summarize_runs(analyses))
+    if len(analyses) > 1:
+        across["comparison"] = compare_runs(analyses).to_dict()
     return {
         "format": FORMAT,
         "version": VERSION,
         "runs": [analysis.to_dict() for analysis in analyses],
-        "across_runs": finite(summarize_runs(analyses)),
+        "across_runs": across,
     }
 
 

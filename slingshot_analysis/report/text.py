@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slingshot_analysis.analysis import Analysis, summarize_runs
+from slingshot_analysis.comparison import compare_runs
 
 __all__ = ["print_analyses"]
 
@@ -111,7 +112,43 @@ def across_runs(analyses: Sequence[Analysis]) -> RenderableType:
         f"{counts['runs']} runs: {counts['with_slingshots']} with slingshots, {counts['grokked']} grokked, "
         f"{counts['both']} both"
     )
-    return Group(table, Text(words))
+    return Group(table, Text(words), Text(_comparison(analyses)))
+
+
+def _comparison(analyses: Sequence[Analysis]) -> str:
+    """Say what the runs say together, every number with its n."""
+    found = compare_runs(analyses)
+    together, cells = found.association, found.contingency
+    lines = []
+    if together.p_value is not None:
+        lines.append(
+            f"jumps near transitions: {together.jumps_near_transitions} of {together.jumps}, "
+            f"{together.expected:.2g} expected, p = {together.p_value:.2g}; "
+            f"shifts in log time: p = {found.shift.p_value:.2g}"
+        )
+    lines.append(
+        f"slingshots x grokking: {cells.both} both, {cells.slingshot_only} slingshots only, "
+        f"{cells.grokked_only} grokked only, {cells.neither} neither"
+        + (f", {found.undecided} undecided left out" if found.undecided else "")
+    )
+    for words, share in (("with", cells.grokked_with_slingshot), ("without", cells.grokked_without_slingshot)):
+        if share.value is not None and share.interval is not None:
+            low, high = share.interval
+            lines.append(
+                f"grokked {words} slingshots: {share.count} of {share.runs} runs, 95% interval {low:.2f} to {high:.2f}"
+            )
+    tests = {
+        "Boschloo": (cells.boschloo_greater, cells.smallest_boschloo),
+        "Fisher": (cells.fisher_greater, cells.smallest_fisher),
+    }
+    shown = [
+        f"{name} {p:.2g} (so few runs reach {least:.2g} at best)"
+        for name, (p, least) in tests.items()
+        if p is not None and least is not None
+    ]
+    if shown:
+        lines.append(f"one-sided p: {', '.join(shown)}")
+    return "\n".join(lines)
 
 
 def _step(step: int | float | None) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.delimited import Delimited
+from slingshot_analysis.readers.delimited import DelimitedReader
 from slingshot_analysis.readers.raw import RawRun
 
 LOGS = Path(__file__).resolve().parents[3] / "shared/data/logs"
@@ -41,8 +41,8 @@ def write(folder: Path, text: str | bytes, name: str = "log.csv") -> Path:
 
 
 def only(path: Path) -> RawRun:
-    assert Delimited().recognizes(path, path.read_bytes()[: 2**16])
-    (run,) = Delimited().read(path)
+    assert DelimitedReader().recognizes(path, path.read_bytes()[: 2**16])
+    (run,) = DelimitedReader().read(path)
     assert run.name == ""
     return run
 
@@ -156,14 +156,14 @@ def test_a_stray_word_among_numbers_is_missing(tmp_path: Path) -> None:
 
 
 def test_seeds_become_runs(tmp_path: Path) -> None:
-    runs = Delimited().read(write(tmp_path, "seed,step,loss\n3,0,1\n3,10,2\n5,0,3\n5,10,4\n"))
+    runs = DelimitedReader().read(write(tmp_path, "seed,step,loss\n3,0,1\n3,10,2\n5,0,3\n5,10,4\n"))
     assert [run.name for run in runs] == ["seed 3", "seed 5"]
     assert [run.attributes for run in runs] == [{"seed": 3}, {"seed": 5}]
     assert [plain(run) for run in runs] == [{"step": [0, 10], "loss": [1, 2]}, {"step": [0, 10], "loss": [3, 4]}]
 
 
 def test_interleaved_seeds_and_named_runs_become_runs(tmp_path: Path) -> None:
-    runs = Delimited().read(write(tmp_path, "run,seed,step,loss\na,0,0,1\nb,1,0,2\na,0,9,3\nb,1,9,4\n"))
+    runs = DelimitedReader().read(write(tmp_path, "run,seed,step,loss\na,0,0,1\nb,1,0,2\na,0,9,3\nb,1,9,4\n"))
     assert [(run.name, plain(run)["loss"]) for run in runs] == [("run a, seed 0", [1, 3]), ("run b, seed 1", [2, 4])]
 
 
@@ -184,7 +184,7 @@ def test_a_long_table_with_seeds_and_epochs(tmp_path: Path) -> None:
         for step in (0, 10)
         for metric in ("train/loss", "acc")
     )
-    runs = Delimited().read(write(tmp_path, text))
+    runs = DelimitedReader().read(write(tmp_path, text))
     assert [run.name for run in runs] == ["seed 0", "seed 1"]
     assert stepped(runs[1]) == {
         "train/loss": [(0, 1), (10, 11)],
@@ -245,16 +245,16 @@ def test_short_rows_within_are_filled_and_noted(tmp_path: Path) -> None:
 def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = write(tmp_path, content)
     with pytest.raises(InputError, match=message) as caught:
-        Delimited().read(path)
+        DelimitedReader().read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder"):
-        Delimited().read(tmp_path)
+        DelimitedReader().read(tmp_path)
     with pytest.raises(InputError, match="can't be read"):
-        Delimited().read(tmp_path / "none.csv")
+        DelimitedReader().read(tmp_path / "none.csv")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_recognized(name: str, head: bytes) -> None:
-    assert not Delimited().recognizes(Path(name), head)
+    assert not DelimitedReader().recognizes(Path(name), head)
 
 
 def test_a_cut_anywhere_gives_a_run_or_an_input_error(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_cut_anywhere_gives_a_run_or_an_input_error(tmp_path: Path) -> None:
         outcomes = set()
         for end in range(len(data)):
             try:
-                Delimited().read(write(tmp_path, data[:end]))
+                DelimitedReader().read(write(tmp_path, data[:end]))
                 outcomes.add("read")
             except InputError:
                 outcomes.add("refused")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.json_log import Json, JsonLines
+from slingshot_analysis.readers.json_log import JsonLinesReader, JsonReader
 from slingshot_analysis.readers.raw import RawRun, Reader
 
 LOGS = Path(__file__).resolve().parents[3] / "shared/data/logs"
@@ -26,7 +26,7 @@ def real(name: str) -> Path:
 
 
 def read(folder: Path, text: Any, name: str = "log.json", reader: Reader | None = None) -> list[RawRun]:
-    reader = reader or Json()
+    reader = reader or JsonReader()
     path = folder / name
     path.write_text(text if isinstance(text, str) else json.dumps(text))
     assert reader.recognizes(path, path.read_bytes()[: 2**16])
@@ -34,7 +34,7 @@ def read(folder: Path, text: Any, name: str = "log.json", reader: Reader | None 
 
 
 def read_lines(folder: Path, text: str, name: str = "log.jsonl") -> list[RawRun]:
-    return read(folder, text, name, JsonLines())
+    return read(folder, text, name, JsonLinesReader())
 
 
 def plain(run: RawRun) -> dict[str, list[float]]:
@@ -54,8 +54,8 @@ def test_a_real_history_has_the_steps_of_each_length() -> None:
     path = real("atgugu__grokking_experiments/p113_wd1.0_s42_lr0.01.metrics.json")
     value = json.loads(path.read_text())
     history = value["history"]
-    assert Json().recognizes(path, path.read_bytes()[: 2**16])
-    (run,) = Json().read(path)
+    assert JsonReader().recognizes(path, path.read_bytes()[: 2**16])
+    (run,) = JsonReader().read(path)
     assert list(run.columns) == ["train_loss", "test_loss", "train_acc", "test_acc", "weight_norm", "gini"]
     for name, points in stepped(run).items():
         steps = history["fourier_epochs" if name == "gini" else "eval_epochs"]
@@ -69,8 +69,8 @@ def test_real_lines_with_their_configuration(name: str) -> None:
     path = real(f"PeterPonyu__muon-norm-cap-grokking/{name}.jsonl")
     first, *rows, summary = [json.loads(line) for line in path.read_text().splitlines()]
     assert "_summary" in summary
-    assert JsonLines().recognizes(path, path.read_bytes()[: 2**16])
-    (run,) = JsonLines().read(path)
+    assert JsonLinesReader().recognizes(path, path.read_bytes()[: 2**16])
+    (run,) = JsonLinesReader().read(path)
     assert run.attributes == first["_meta"]
     assert list(run.columns) == list(rows[0])
     for column in rows[0]:
@@ -103,7 +103,7 @@ def test_what_pandas_wrote(tmp_path: Path) -> None:
     frame = pd.DataFrame({"step": [0, 1, 2], "loss": [0.1, 0.2, 0.25]})
     frame.to_json(tmp_path / "list.json", orient="records")
     frame.to_json(tmp_path / "lines.jsonl.gz", orient="records", lines=True)
-    for reader, name in ((Json(), "list.json"), (JsonLines(), "lines.jsonl.gz")):
+    for reader, name in ((JsonReader(), "list.json"), (JsonLinesReader(), "lines.jsonl.gz")):
         path = tmp_path / name
         assert reader.recognizes(path, path.read_bytes())
         (run,) = reader.read(path)
@@ -214,32 +214,32 @@ def test_lines_in_a_file_named_json(tmp_path: Path) -> None:
     (run,) = read_lines(tmp_path, text, "log.json")
     assert plain(run) == {"step": [0, 1], "loss": [1, 2]}
     with pytest.raises(InputError, match=r"line 2: is not JSON \(Extra data\); one value a line is JSON Lines"):
-        Json().read(tmp_path / "log.json")
+        JsonReader().read(tmp_path / "log.json")
 
 
 @pytest.mark.parametrize(
     ("reader", "content", "message"),
     [
-        (Json(), b"", "the file is empty"),
-        (Json(), b'{"loss": [1, 2', "line 1: is not JSON"),
-        (Json(), b'{"loss":\n[1, 2,\n}', "line 3: is not JSON"),
-        (Json(), b"\x80\x04\x95\0\0", "binary file"),
-        (Json(), b"[" * 100_000, "can't be read as JSON"),
-        (Json(), b'{"loss": ' + b"9" * 5000 + b"}", "can't be read as JSON"),
-        (Json(), b"{}", "holds no list of numbers"),
-        (Json(), b"[]", "holds no list of numbers"),
-        (Json(), b"3", "holds no list of numbers"),
-        (Json(), b'"loss"', "holds no list of numbers"),
-        (Json(), b"null", "holds no list of numbers"),
-        (Json(), b'{"loss": 1, "name": "x"}', "holds no list of numbers"),
-        (Json(), b'{"names": ["x", "y"], "nested": [[1], [2, 3]]}', "holds no list of numbers"),
-        (Json(), b'[{"name": "x"}, {"name": "y"}]', "no column holds numbers"),
-        (Json(), gzip.compress(b"[1, 2]")[:12], "damaged or cut short"),
-        (JsonLines(), b'{"step": 0}\n{"step": }\n{"step": 2}\n', "line 2: is not JSON"),
-        (JsonLines(), b'{"step": 0}\n[1, 2]\n', "line 2: is no JSON object"),
-        (JsonLines(), b'{"step": 0, "lo', "line 1: is not JSON"),
-        (JsonLines(), b'{"_meta": {"lr": 1}}\n', "has no line with a row"),
-        (JsonLines(), b"step,loss\n0,1\n", "line 1: is not JSON"),
+        (JsonReader(), b"", "the file is empty"),
+        (JsonReader(), b'{"loss": [1, 2', "line 1: is not JSON"),
+        (JsonReader(), b'{"loss":\n[1, 2,\n}', "line 3: is not JSON"),
+        (JsonReader(), b"\x80\x04\x95\0\0", "binary file"),
+        (JsonReader(), b"[" * 100_000, "can't be read as JSON"),
+        (JsonReader(), b'{"loss": ' + b"9" * 5000 + b"}", "can't be read as JSON"),
+        (JsonReader(), b"{}", "holds no list of numbers"),
+        (JsonReader(), b"[]", "holds no list of numbers"),
+        (JsonReader(), b"3", "holds no list of numbers"),
+        (JsonReader(), b'"loss"', "holds no list of numbers"),
+        (JsonReader(), b"null", "holds no list of numbers"),
+        (JsonReader(), b'{"loss": 1, "name": "x"}', "holds no list of numbers"),
+        (JsonReader(), b'{"names": ["x", "y"], "nested": [[1], [2, 3]]}', "holds no list of numbers"),
+        (JsonReader(), b'[{"name": "x"}, {"name": "y"}]', "no column holds numbers"),
+        (JsonReader(), gzip.compress(b"[1, 2]")[:12], "damaged or cut short"),
+        (JsonLinesReader(), b'{"step": 0}\n{"step": }\n{"step": 2}\n', "line 2: is not JSON"),
+        (JsonLinesReader(), b'{"step": 0}\n[1, 2]\n', "line 2: is no JSON object"),
+        (JsonLinesReader(), b'{"step": 0, "lo', "line 1: is not JSON"),
+        (JsonLinesReader(), b'{"_meta": {"lr": 1}}\n', "has no line with a row"),
+        (JsonLinesReader(), b"step,loss\n0,1\n", "line 1: is not JSON"),
     ],
 )
 def test_what_is_no_log_is_refused_in_one_line(tmp_path: Path, reader: Reader, content: bytes, message: str) -> None:
@@ -262,8 +262,8 @@ def test_what_is_no_log_is_refused_in_one_line(tmp_path: Path, reader: Reader, c
     ],
 )
 def test_what_is_not_recognized(name: str, head: bytes) -> None:
-    assert not Json().recognizes(Path(name), head)
-    assert not JsonLines().recognizes(Path(name), head)
+    assert not JsonReader().recognizes(Path(name), head)
+    assert not JsonLinesReader().recognizes(Path(name), head)
 
 
 def test_a_cut_anywhere_gives_a_run_or_an_input_error(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_a_cut_anywhere_gives_a_run_or_an_input_error(tmp_path: Path) -> None:
     for end in range(1, len(text) + 1):
         path.write_text(text[:end])
         try:
-            rows.append(len(JsonLines().read(path)[0].columns["step"].values))
+            rows.append(len(JsonLinesReader().read(path)[0].columns["step"].values))
         except InputError:
             rows.append(0)
     assert rows == sorted(rows)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.numpy_log import NumPy
+from slingshot_analysis.readers.numpy_log import NumPyReader
 from slingshot_analysis.readers.raw import RawRun
 
 REAL = (
@@ -19,8 +19,8 @@ REAL = (
 def saved(folder: Path, **arrays: Any) -> list[RawRun]:
     path = folder / "log.npz"
     np.savez(path, **arrays)
-    assert NumPy().recognizes(path, path.read_bytes()[: 2**16])
-    return NumPy().read(path)
+    assert NumPyReader().recognizes(path, path.read_bytes()[: 2**16])
+    return NumPyReader().read(path)
 
 
 def values(run: RawRun) -> dict[str, list[float]]:
@@ -30,8 +30,8 @@ def values(run: RawRun) -> dict[str, list[float]]:
 def test_a_real_archive_of_sixteen_seeds() -> None:
     if not REAL.exists():
         pytest.skip("the public logs are not beside the project: no archive of NumPy")
-    assert NumPy().recognizes(REAL, REAL.read_bytes()[: 2**16])
-    runs = NumPy().read(REAL)
+    assert NumPyReader().recognizes(REAL, REAL.read_bytes()[: 2**16])
+    runs = NumPyReader().read(REAL)
     assert [run.name for run in runs] == [f"seed {seed}" for seed in range(16)]
     with np.load(REAL, allow_pickle=False) as archive:
         metrics = [name for name in archive.files if archive[name].ndim == 2]
@@ -106,8 +106,8 @@ def test_one_array(tmp_path: Path) -> None:
         ),
     ):
         np.save(path, array)
-        assert NumPy().recognizes(path, path.read_bytes())
-        (run,) = NumPy().read(path)
+        assert NumPyReader().recognizes(path, path.read_bytes())
+        (run,) = NumPyReader().read(path)
         assert values(run) == expected
 
 
@@ -128,7 +128,7 @@ def test_pickles_are_refused_and_never_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "log.npz", loss=[1, 2], config=objects)
     for name, what in (("log.npy", "the array"), ("log.npz", "config")):
         with pytest.raises(InputError, match=f"{what} holds Python objects, which only pickle can load"):
-            NumPy().read(tmp_path / name)
+            NumPyReader().read(tmp_path / name)
     assert not mark.exists()
     np.load(tmp_path / "log.npy", allow_pickle=True)
     assert mark.exists()
@@ -138,21 +138,21 @@ def test_what_is_no_file_of_numpy_is_refused_in_one_line(tmp_path: Path) -> None
     path = tmp_path / "log.npz"
     np.savez(path, words=["a", "b"])
     with pytest.raises(InputError, match="holds no array of numbers"):
-        NumPy().read(path)
+        NumPyReader().read(path)
     np.save(tmp_path / "none.npy", np.zeros((0, 2)))
     with pytest.raises(InputError, match=r"array of shape \(0, 2\) and type float64"):
-        NumPy().read(tmp_path / "none.npy")
+        NumPyReader().read(tmp_path / "none.npy")
     for content, message in (
         (b"", "empty"),
         (b"step,loss\n0,1\n", "not a file that NumPy saved"),
         (b"PK\x05\x06", "not a file"),
     ):
         path.write_bytes(content)
-        assert not NumPy().recognizes(path, content)
+        assert not NumPyReader().recognizes(path, content)
         with pytest.raises(InputError, match=message):
-            NumPy().read(path)
+            NumPyReader().read(path)
     with pytest.raises(InputError, match="folder"):
-        NumPy().read(tmp_path)
+        NumPyReader().read(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["log.npz", "log.npy"])
@@ -166,5 +166,5 @@ def test_a_cut_anywhere_is_refused(tmp_path: Path, name: str) -> None:
     for end in range(len(data)):
         path.write_bytes(data[:end])
         with pytest.raises(InputError) as caught:
-            NumPy().read(path)
+            NumPyReader().read(path)
         assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.parquet import Parquet
+from slingshot_analysis.readers.parquet import ParquetReader
 from slingshot_analysis.readers.raw import RawRun
 
 
@@ -22,8 +22,8 @@ def written(tmp_path: Path) -> Path:
 
 
 def read(path: Path) -> list[RawRun]:
-    assert Parquet().recognizes(path, path.read_bytes()[: 2**16])
-    return Parquet().read(path)
+    assert ParquetReader().recognizes(path, path.read_bytes()[: 2**16])
+    return ParquetReader().read(path)
 
 
 def test_what_pandas_wrote(written: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_cut_anywhere_is_refused(written: Path) -> None:
     for end in range(0, len(data), 97):
         written.write_bytes(data[:end])
         with pytest.raises(InputError) as caught:
-            Parquet().read(written)
+            ParquetReader().read(written)
         assert str(caught.value).startswith(f"{written}: ")
         assert "\n" not in str(caught.value)
 
@@ -82,13 +82,13 @@ def test_a_cut_anywhere_is_refused(written: Path) -> None:
 def test_without_pyarrow_the_error_names_the_extra(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r'needs pyarrow: pip install "slingshot-analysis\[parquet\]"'):
-        Parquet().read(written)
+        ParquetReader().read(written)
 
 
 def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     for content, message in ((b"", "empty"), (b"step,loss\n0,1\n", "is not Parquet"), (b"\0" * 99, "is not Parquet")):
         path.write_bytes(content)
-        assert not Parquet().recognizes(path, content)
+        assert not ParquetReader().recognizes(path, content)
         with pytest.raises(InputError, match=message):
-            Parquet().read(path)
+            ParquetReader().read(path)

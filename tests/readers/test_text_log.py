@@ -7,7 +7,7 @@ import pytest
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers.raw import RawRun
-from slingshot_analysis.readers.text_log import TextLog
+from slingshot_analysis.readers.text_log import TextLogReader
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/logs/KellerJordan__modded-nanogpt/main.log"
 MEGATRON = """\
@@ -27,8 +27,8 @@ number of skipped iterations:   0 | number of nan iterations:   0 |
 def read(folder: Path, text: str | bytes) -> RawRun:
     path = folder / "main.log"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    assert TextLog().recognizes(path, path.read_bytes()[: 2**16])
-    (run,) = TextLog().read(path)
+    assert TextLogReader().recognizes(path, path.read_bytes()[: 2**16])
+    (run,) = TextLogReader().read(path)
     return run
 
 
@@ -50,8 +50,8 @@ def test_a_real_log_of_llm_c() -> None:
         for short, value in words.items():
             name = {"trl": "train_loss", "tel": "val_loss", "norm": "grad_norm", "lr": "lr"}[short]
             expected[name].append((step, float(value)))
-    assert TextLog().recognizes(REAL, REAL.read_bytes()[: 2**16])
-    (run,) = TextLog().read(REAL)
+    assert TextLogReader().recognizes(REAL, REAL.read_bytes()[: 2**16])
+    (run,) = TextLogReader().read(REAL)
     assert points(run) == expected
     assert (len(expected["train_loss"]), len(expected["val_loss"])) == (19560, 80)
     assert list(run.notes) == []
@@ -110,7 +110,7 @@ def test_what_is_no_log_is_refused_in_one_line(tmp_path: Path, content: bytes, m
     path = tmp_path / "main.log"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        TextLog().read(path)
+        TextLogReader().read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
@@ -119,4 +119,4 @@ def test_what_is_no_log_is_refused_in_one_line(tmp_path: Path, content: bytes, m
     "head", [b"", b"step,loss\n0,1\n", b"iteration 5 of 10\n", b"loss:1 s:3 trl\n", b"s:0 trl:1\0\n"]
 )
 def test_what_is_not_recognized(head: bytes) -> None:
-    assert not TextLog().recognizes(Path("main.log"), head)
+    assert not TextLogReader().recognizes(Path("main.log"), head)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.trainer_state import TrainerState
+from slingshot_analysis.readers.trainer_state import TrainerStateReader
 
 REAL = Path(__file__).resolve().parents[3] / "shared/data/logs/aigoncharov__trainer_state_viz/trainer_state.json"
 
@@ -24,8 +24,8 @@ def test_a_real_state() -> None:
     if not REAL.exists():
         pytest.skip("the public logs are not beside the project: no trainer_state.json")
     state = json.loads(REAL.read_text())
-    assert TrainerState().recognizes(REAL, REAL.read_bytes()[: 2**16])
-    (run,) = TrainerState().read(REAL)
+    assert TrainerStateReader().recognizes(REAL, REAL.read_bytes()[: 2**16])
+    (run,) = TrainerStateReader().read(REAL)
     keys = {key for record in state["log_history"] for key in record} - {"step"}
     assert set(run.columns) == keys
     for key in keys:
@@ -45,8 +45,8 @@ def test_training_and_evaluation_stand_at_their_own_steps(tmp_path: Path) -> Non
         {"epoch": 0.2, "step": 20, "total_flos": 1e15, "train_loss": 4.0, "train_runtime": 60.5},
     ]
     path = write(tmp_path, {"best_metric": None, "global_step": 20, "log_history": history})
-    assert TrainerState().recognizes(path, path.read_bytes())
-    (run,) = TrainerState().read(path)
+    assert TrainerStateReader().recognizes(path, path.read_bytes())
+    (run,) = TrainerStateReader().read(path)
     found = {
         name: (column.step.tolist(), column.values.tolist())
         for name, column in run.columns.items()
@@ -80,11 +80,11 @@ def test_training_and_evaluation_stand_at_their_own_steps(tmp_path: Path) -> Non
 def test_what_is_no_state_is_refused_in_one_line(tmp_path: Path, value: Any, message: str) -> None:
     path = write(tmp_path, value)
     with pytest.raises(InputError, match=message) as caught:
-        TrainerState().read(path)
+        TrainerStateReader().read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 
 
 def test_other_json_is_not_recognized() -> None:
-    assert not TrainerState().recognizes(Path("trainer_state.json"), b'{"loss": [1, 2]}')
-    assert not TrainerState().recognizes(Path("a.csv"), b'"log_history",step\n1,2\n')
+    assert not TrainerStateReader().recognizes(Path("trainer_state.json"), b'{"loss": [1, 2]}')
+    assert not TrainerStateReader().recognizes(Path("a.csv"), b'"log_history",step\n1,2\n')

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.long_tables import SPLITS
 from slingshot_analysis.readers.names import built_in_names
+from slingshot_analysis.readers.parts.long_tables import SPLITS
 from slingshot_analysis.readers.raw import Column, Numbers, RawRun
 
 __all__ = ["Array", "is_axis_name", "runs_of_arrays"]

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.long_tables import is_number, long_table, names_of
 from slingshot_analysis.readers.names import built_in_names
+from slingshot_analysis.readers.parts.long_tables import is_number, long_table, names_of
 from slingshot_analysis.readers.raw import Column, RawRun
 
 __all__ = ["runs_of_table", "unique_names"]

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.arrays import Array, is_axis_name, runs_of_arrays
-from slingshot_analysis.readers.long_tables import SPLITS
 from slingshot_analysis.readers.names import built_in_names
+from slingshot_analysis.readers.parts.arrays import Array, is_axis_name, runs_of_arrays
+from slingshot_analysis.readers.parts.long_tables import SPLITS
+from slingshot_analysis.readers.parts.tables import runs_of_table
 from slingshot_analysis.readers.raw import RawRun
-from slingshot_analysis.readers.tables import runs_of_table
 
 __all__ = ["flat", "runs_of_json"]
 

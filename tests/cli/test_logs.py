@@ -1,0 +1,96 @@
+"""The verbs on others' logs: inspect, analyze, label and evaluate, from a folder with a CSV in it."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    step = np.arange(0, 20_000, 20)
+    loss = np.exp(-step / 400) + 1e-9
+    loss[step >= 9000] += np.exp(-(step[step >= 9000] - 9000) / 200)
+    accuracy = np.where(step < 9050, 51.0, 93.0)
+    rows = [f"{s},{v},{a},7" for s, v, a in zip(step, loss, accuracy, strict=True)]
+    (tmp_path / "run.csv").write_text("\n".join(["iter,Loss/train,Acc/test,mystery", *rows]))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def slingshot(*words, status=0):
+    done = CliRunner().invoke(main, list(words), catch_exceptions=False)
+    assert done.exit_code == status, done.output
+    return done.output
+
+
+def test_inspect_shows_how_columns_were_understood(folder):
+    shown = slingshot("inspect", "run.csv")
+    assert "Loss/train" in shown
+    assert "in percent: divided by 100" in shown
+    assert "mystery" in shown
+    (run,) = json.loads(slingshot("inspect", "run.csv", "--format", "json", "--map", "val_loss=mystery"))
+    assert {row["column"]: row["signal"] for row in run["columns"]} == {
+        "iter": "step",
+        "Loss/train": "train_loss",
+        "Acc/test": "val_accuracy",
+        "mystery": "val_loss",
+    }
+
+
+def test_analyze_reads_it_and_says_what_it_did(folder):
+    shown = slingshot("analyze", "run.csv")
+    assert "9,000" in shown
+    assert "divided by 100" in shown
+    document = json.loads(slingshot("analyze", "run.csv", "run.csv", "--format", "json"))
+    (event,) = document["runs"][0]["slingshots"]
+    assert (event["transition"], event["tier"], event["interval"]) == (9000, "loss_only", [8980, 9000])
+    assert document["across_runs"]["comparison"]["association"]["jumps"] == 2
+
+
+def test_labels_change_what_is_found_and_score_the_detector(folder):
+    assert "run.csv.labels.json" in slingshot("label", "run.csv", "--add", "15000", "--remove", "9000")
+    assert "added [15000], removed [9000]" in slingshot("label", "run.csv")
+    assert "15,000" in slingshot("analyze", "run.csv")
+    (row, _) = json.loads(slingshot("evaluate", "run.csv", "--format", "json"))
+    assert (row["true"], row["found"], row["hits"]) == (1, 1, 0)
+    slingshot("label", "run.csv", "--add", "9000", "--remove", "15000")
+    (row, _) = json.loads(slingshot("evaluate", "run.csv", "--format", "json"))
+    assert (row["true"], row["found"], row["hits"], row["f1"]) == (1, 1, 1, 1.0)
+
+
+def test_evaluate_takes_any_truth_and_any_detector(folder):
+    (folder / "truth.json").write_text('{"run": [9000, 12000]}')
+    (folder / "mine.py").write_text("def find(run):\n    return [8990, 12010, 17000]\n")
+    slingshot("evaluate", "run.csv", "--truth", "truth.json", "--detector", "mine:nothing", status=2)
+    import sys
+
+    sys.path.insert(0, str(folder))
+    try:
+        words = ["--truth", "truth.json", "--detector", "mine:find", "--format", "json"]
+        (row, _) = json.loads(slingshot("evaluate", "run.csv", *words))
+    finally:
+        sys.path.remove(str(folder))
+    assert (row["true"], row["found"], row["hits"], row["median_error"]) == (2, 3, 2, 10)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["inspect", "nothing.csv"], "nothing.csv: no such file"),
+        (["analyze", "run.csv", "--map", "val_accuracy"], "give SIGNAL=COLUMN"),
+        (["analyze", "run.csv", "--map", "val_accuracy=Acc/tst"], "did you mean 'Acc/test'"),
+        (["analyze", "run.csv", "--input-format", "jsn"], "did you mean 'json'"),
+        (["analyze", "run.csv", "--names", "lab.toml"], "lab.toml"),
+        (["evaluate", "run.csv"], "label some with"),
+        (["evaluate", "run.csv", "--truth", "truth.json"], "truth.json"),
+        (["evaluate", "run.csv", "--detector", "nonsense"], "package.module:function"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(folder, words, message):
+    shown = slingshot(*words, status=2)
+    assert message in shown
+    assert "Traceback" not in shown
