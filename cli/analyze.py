@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from cli.logs import reading_options, runs_of
 from slingshot_analysis.analysis import analyze as analyze_trace
+from slingshot_analysis.detectors import Options
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.report.document import to_json
 from slingshot_analysis.report.text import print_analyses
@@ -22,6 +24,13 @@ PIPED_WIDTH = 160
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @reading_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--option",
+    "settings",
+    metavar="NAME=NUMBER",
+    multiple=True,
+    help=f"Choose otherwise than the detectors do: {', '.join(field.name for field in fields(Options))}; repeatable.",
+)
 @click.option("--plot", metavar="DIR", type=click.Path(file_okay=False), help="Draw each run into this folder.")
 def analyze(
     files: tuple[str, ...],
@@ -29,6 +38,7 @@ def analyze(
     names: str | None,
     input_format: str | None,
     form: str,
+    settings: tuple[str, ...],
     plot: str | None,
 ) -> None:
     """Find the slingshots in traces and in logs of other tools.
@@ -36,6 +46,7 @@ def analyze(
     Prints a table per run and one across runs. What `slingshot label` has written beside a run is heeded. A file that
     can't be read is reported and the others are analyzed all the same; the exit status is then 2.
     """
+    options = Options().changed(settings)
     analyses, problems, figures = [], [], []
     for file in files:
         try:
@@ -45,7 +56,7 @@ def analyze(
             continue
         for run in runs:
             try:
-                analysis = analyze_trace(run)
+                analysis = analyze_trace(run, options=options)
             except InputError as error:
                 problems.append(str(error) if file in str(error) else f"{file}: {error}")
                 continue

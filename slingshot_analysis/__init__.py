@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from slingshot_analysis.association import association_test, event_triggered_average
     from slingshot_analysis.comparison import compare_runs
     from slingshot_analysis.detectors import (
+        Options,
         detect_accuracy_jumps,
         detect_curvature_peaks,
         detect_feature_bursts,
@@ -41,6 +42,7 @@ _HOMES = {
     "LogGrowth": "events",
     "LossSpike": "events",
     "Names": "readers",
+    "Options": "detectors",
     "Peak": "events",
     "Phase": "events",
     "Quantity": "trace",
@@ -77,6 +79,7 @@ __all__ = [
     "LogGrowth",
     "LossSpike",
     "Names",
+    "Options",
     "Peak",
     "Phase",
     "Quantity",

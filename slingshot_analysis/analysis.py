@@ -24,6 +24,7 @@ from slingshot_analysis.detectors import (
     grokking_step,
     segment_norm,
 )
+from slingshot_analysis.detectors.options import DEFAULT, Options
 from slingshot_analysis.detectors.slingshots import Verdict, assemble
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
@@ -146,7 +147,9 @@ class Analysis:
         return f"<div>{head}{self.summary().round(4).to_html(index=False)}</div>"
 
 
-def analyze(run: Trace | Mapping[str, Signal] | str | Path, *, labels: Labels | None = None) -> Analysis:
+def analyze(
+    run: Trace | Mapping[str, Signal] | str | Path, *, labels: Labels | None = None, options: Options = DEFAULT
+) -> Analysis:
     """Find phases, spikes, jumps and slingshots in a run, and test whether jumps come with slingshots.
 
     Parameters
@@ -156,6 +159,8 @@ def analyze(run: Trace | Mapping[str, Signal] | str | Path, *, labels: Labels | 
         Each has its own steps; any may be missing.
     labels : Labels, optional
         What somebody who looked at the run says; by default the labels file beside the run, if there is one.
+    options : Options, optional
+        Choices of the detectors; the defaults need no tuning.
 
     Returns
     -------
@@ -204,6 +209,7 @@ def analyze(run: Trace | Mapping[str, Signal] | str | Path, *, labels: Labels | 
         train_accuracy=used.get("train_accuracy"),
         added=labels.added,
         removed=labels.removed,
+        options=options,
     )
     skipped = [Skipped(what, why) for what, why in assembly.skipped]
 
@@ -239,7 +245,7 @@ def analyze(run: Trace | Mapping[str, Signal] | str | Path, *, labels: Labels | 
         verdict=assembly.verdict,
         terminal_phase_start=assembly.terminal_phase,
         grokking_step=grokking,
-        phases=tuple(segment_norm(norm.step, norm.value)) if norm is not None else (),
+        phases=tuple(segment_norm(norm.step, norm.value, options=options)) if norm is not None else (),
         loss_spikes=tuple(spikes),
         accuracy_jumps=tuple(jumps),
         feature_bursts=tuple(detect_feature_bursts(features.step, features.value)) if features is not None else (),

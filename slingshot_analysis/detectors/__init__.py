@@ -11,6 +11,7 @@ from slingshot_analysis.detectors.misclassification import (
     terminal_phase_start,
 )
 from slingshot_analysis.detectors.norm import NormBreak, norm_breaks, segment_norm
+from slingshot_analysis.detectors.options import Options
 from slingshot_analysis.detectors.peaks import detect_curvature_peaks, detect_feature_bursts
 from slingshot_analysis.detectors.slingshots import Assembly, Verdict, assemble, detect_slingshots
 from slingshot_analysis.detectors.spikes import detect_loss_spikes
@@ -20,6 +21,7 @@ __all__ = [
     "Assembly",
     "MisclassificationBurst",
     "NormBreak",
+    "Options",
     "Verdict",
     "assemble",
     "canonical",

@@ -10,8 +10,6 @@ from slingshot_analysis.events import Shape
 
 __all__ = ["norm_answer", "norm_reach", "norm_shape", "norm_stride"]
 
-NEAR_SHARE = 0.005
-"""Half a percent of the run: how near to a spike its trace in the norm must be."""
 WINDOWS = 400
 """Stretches of the run that tell how much the norm usually moves."""
 NEIGHBOURS = 11
@@ -102,7 +100,7 @@ def norm_shape(norm: Norm, start: float, at: float, reach: float, end: float) ->
 
 def norm_reach(run: Run, norm: Norm, at: float) -> float:
     """Return how far around a spike to look for its trace in the norm: 0.5% of the run, or one row if that is more."""
-    return max(NEAR_SHARE * (run.span[1] - run.span[0]), norm_stride(norm.step, at))
+    return max(run.near, norm_stride(norm.step, at))
 
 
 def norm_stride(step: FloatArray, at: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from slingshot_analysis.detectors.anchors import Anchor
-from slingshot_analysis.detectors.answer import NEAR_SHARE, norm_answer, norm_reach, norm_shape, norm_stride
+from slingshot_analysis.detectors.answer import norm_answer, norm_reach, norm_shape, norm_stride
 from slingshot_analysis.detectors.canonical import as_step
 from slingshot_analysis.detectors.norm import NormBreak
 from slingshot_analysis.detectors.run import Norm, Run
@@ -17,8 +17,6 @@ __all__ = ["assemble_cycles"]
 
 ANSWER = 3.0
 """The norm answers where it moves three times as much as it usually does in as long a time."""
-LEAST_CONFIDENCE = 0.1
-"""What is less sure is no slingshot: most are lesser spikes of the loss, at which nothing else happens."""
 BIAS, DECADE, MISCLASSIFIED, NO_ERROR, CONTRAST, NO_ANSWER = -1.5, 0.7, 2.0, -2.5, 0.5, -2.5
 """Weights of the score, set by hand: three decades alone, or two with a fair answer of the norm, are more likely than
 not a slingshot; a norm that does not answer, or batches without an error, outweigh three and a half decades."""
@@ -44,7 +42,7 @@ def assemble_cycles(run: Run, anchors: list[Anchor], end: float) -> list[Slingsh
     Returns
     -------
     list of Slingshot
-        In order of their transitions, of confidence 0.1 or more.
+        In order of their transitions, without those that are less sure than was asked for.
     """
     matched = _match(run, anchors)
     growths = _growths(run, anchors, matched)
@@ -56,7 +54,9 @@ def assemble_cycles(run: Run, anchors: list[Anchor], end: float) -> list[Slingsh
     if run.norm is not None:
         used = [found for found in matched if found is not None]
         events += _unmatched(run, run.norm, [found for found in run.norm.breaks if found not in used], end)
-    events = sorted((e for e in events if e.confidence >= LEAST_CONFIDENCE), key=lambda event: event.transition)
+    events = sorted(
+        (e for e in events if e.confidence >= run.options.min_confidence), key=lambda event: event.transition
+    )
     for k, event in enumerate(events[1:]):
         starts = event.transition if event.growth_start is None else event.growth_start
         events[k] = replace(events[k], plateau_end=max(starts, events[k].transition))
@@ -95,7 +95,7 @@ def _unmatched(run: Run, norm: Norm, breaks: list[NormBreak], end: float) -> lis
     """Make slingshots of the breaks that no spike goes with, unless a spike would have shown."""
     if _is_dense(run, norm) or (run.terminal is None and (run.losses or run.errors)):
         return []
-    width = NEAR_SHARE * (run.span[1] - run.span[0])
+    width = run.near
     events = []
     for found in breaks:
         late = run.terminal is None or found.transition >= run.terminal
@@ -118,7 +118,7 @@ def _match(run: Run, anchors: list[Anchor]) -> list[NormBreak | None]:
         return chosen
     pairs = []
     for k, anchor in enumerate(anchors):
-        near = max(NEAR_SHARE * (run.span[1] - run.span[0]), 3 * norm_stride(run.norm.step, anchor.start))
+        near = max(run.near, 3 * norm_stride(run.norm.step, anchor.start))
         for j, found in enumerate(run.norm.breaks):
             distance = abs(found.transition - anchor.start)
             if distance <= near or anchor.start <= found.transition <= anchor.end + near:

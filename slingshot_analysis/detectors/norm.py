@@ -10,20 +10,15 @@ import numpy as np
 import ruptures
 
 from slingshot_analysis.detectors.canonical import FloatArray, as_step, bin_edges, canonical
+from slingshot_analysis.detectors.options import DEFAULT, Options
 from slingshot_analysis.events import Phase, PhaseKind
 
 __all__ = ["NormBreak", "norm_breaks", "segment_norm"]
 
-BINS = 2000
-"""Averaging into some 250 to 4,000 bins finds more true breaks than all samples do, and makes the search fast."""
 SLOW_SHARE = 0.02
 """A slope of 2% of the run's mean slope is told from none; below it slopes are compressed towards zero."""
-PENALTY_FACTOR = 5.0
-"""Times the variance of the noise and log(bins), a BIC penalty; breaks too many are merged when phases are labelled."""
 LEAST_NOISE = 0.05
 """Noise of the compressed slope that is assumed where there is none, so that smooth curves are not cut to pieces."""
-SWING = 0.8
-"""Least difference of two neighbouring levels of compressed slope that counts: a factor e**0.8 = 2.2 in slope."""
 CLEARLY = 2.0
 """A plateau that drifts is slower than the growth after it by a factor e**2 = 7.4 at least."""
 GROWTH_LEVEL = 0.9
@@ -38,8 +33,6 @@ WINDOW, LEAST_WINDOWS = 16, 4
 """Bins of a window in which noise is told from smooth change, and windows without which it is not."""
 QUARTILE_TO_MEAN = 1.2
 """The lower quartile of correlated noise in windows, to its mean."""
-SIGNIFICANCE = 6.0
-"""Standard errors by which the slope before a break exceeds that after it, with endpoints that wander as noise does."""
 REFINE_BINS = 3
 """Bins on either side in which a break is placed to the sample."""
 
@@ -79,8 +72,22 @@ class _Segments:
     raw_time: FloatArray
     raw_log_norm: FloatArray
 
+    def duration(self, k: int) -> float:
+        """Return how long segment k lasts, updates."""
+        return float(self.time[self.bounds[k + 1]] - self.time[self.bounds[k]])
 
-def segment_norm(step: Any, norm: Any) -> list[Phase]:
+    def significance(self, high: int, low: int) -> float:
+        """Return by how many standard errors the slope of one segment exceeds that of another, by their endpoints."""
+        spans = self.duration(high), self.duration(low)
+        slopes = [
+            float(self.log_norm[self.bounds[k + 1]] - self.log_norm[self.bounds[k]]) / span
+            for k, span in zip((high, low), spans, strict=True)
+        ]
+        error = np.sqrt(2) * self.wander * np.hypot(1 / spans[0], 1 / spans[1])
+        return float((slopes[0] - slopes[1]) / error) if error > 0 else float("inf")
+
+
+def segment_norm(step: Any, norm: Any, *, options: Options = DEFAULT) -> list[Phase]:
     """Divide a run into phases of growth, plateau and decay of a norm.
 
     The slope of the logarithm of the norm, averaged into bins and compressed by arsinh, is cut by the exact search of
@@ -93,6 +100,8 @@ def segment_norm(step: Any, norm: Any) -> list[Phase]:
         Where the norm was measured.
     norm : (n,) array_like
         Any weight norm; values that are not positive are left out.
+    options : Options, optional
+        Bins, penalty and least swing.
 
     Returns
     -------
@@ -117,10 +126,10 @@ def segment_norm(step: Any, norm: Any) -> list[Phase]:
     >>> [(phase.kind, phase.start) for phase in segment_norm(step, norm)]
     [('plateau', 0), ('growth', 1000), ('plateau', 2000), ('growth', 3000)]
     """
-    found = _segments(step, norm)
+    found = _segments(step, norm, options)
     if found is None:
         return []
-    kinds = _kinds(found)
+    kinds = _kinds(found, options.min_swing)
     starts = [k for k in range(len(kinds)) if k == 0 or kinds[k] != kinds[k - 1]]
     inner = [_refine(found, found.bounds[k])[0] for k in starts[1:]]
     edges = [float(found.raw_time[0]), *inner, float(found.raw_time[-1])]
@@ -144,7 +153,7 @@ def _phase(found: _Segments, kind: PhaseKind, start: float, end: float) -> Phase
     return Phase(kind, as_step(start), as_step(end), rate)
 
 
-def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
+def norm_breaks(step: Any, norm: Any, *, options: Options = DEFAULT) -> list[NormBreak]:
     """Find the sharp ends of growth phases, the only trace of a slingshot where no loss is logged.
 
     A break is a high of the compressed slope between two lows, at least a factor of 2.2 above each. The first growth of
@@ -156,6 +165,8 @@ def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
         Where the norm was measured.
     norm : (n,) array_like
         Any weight norm.
+    options : Options, optional
+        Bins, penalty, least swing and significance.
 
     Returns
     -------
@@ -175,10 +186,10 @@ def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
     >>> norm_breaks(step, norm)[0].transition
     2000
     """
-    found = _segments(step, norm)
+    found = _segments(step, norm, options)
     if found is None:
         return []
-    extremes = _zigzag(found.level)
+    extremes = _zigzag(found.level, options.min_swing)
     breaks: list[NormBreak] = []
     highs = [i for i in range(1, len(extremes) - 1) if found.level[extremes[i]] > found.level[extremes[i - 1]]]
     for i in highs:
@@ -197,8 +208,10 @@ def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
         gain = float(np.diff(np.interp([start, stop], found.raw_time, found.raw_log_norm))[0])
         fall = found.time[found.bounds[after]] - found.time[found.bounds[high + 1]]
         gradual = max(drops) < SHARP_SHARE * (level - beyond) and fall > SLOW_FALL * (stop - start)
-        rest_end = float(found.time[found.bounds[after + 1]])
-        if gain < 5 * found.noise or gradual or _significance(found, start, stop, rest_end) < SIGNIFICANCE:
+        following = extremes[i + 2] if i + 2 < len(extremes) else len(found.level)
+        slow = [k for k in range(high + 1, following) if found.level[k] <= (level + beyond) / 2]
+        plateau = max(slow, key=found.duration, default=after)
+        if gain < 5 * found.noise or gradual or found.significance(high, plateau) < options.min_significance:
             continue
         if breaks:
             breaks[-1] = _ended(breaks[-1], start)
@@ -207,35 +220,25 @@ def norm_breaks(step: Any, norm: Any) -> list[NormBreak]:
     return breaks
 
 
-def _significance(found: _Segments, start: float, stop: float, end: float) -> float:
-    """Return by how many standard errors the slope from start to stop exceeds that from stop to end."""
-    if end <= stop:
-        return 0.0
-    low, high, last = np.interp([start, stop, end], found.raw_time, found.raw_log_norm)
-    fall = (high - low) / (stop - start) - (last - high) / (end - stop)
-    error = np.sqrt(2) * found.wander * np.hypot(1 / (stop - start), 1 / (end - stop))
-    return float(fall / error) if error > 0 else float("inf")
-
-
 def _rest(found: _Segments, first: int, low: int, high: int) -> int:
     """Return the segment that stands for the plateau before a high: the longest slow one, not the dip after a spike."""
     middle = (max(found.level[low], 0.0) + found.level[high]) / 2
     slow = [k for k in range(first, high) if found.level[k] <= max(middle, found.level[high] - CLEARLY)]
-    return max(slow, key=lambda k: found.time[found.bounds[k + 1]] - found.time[found.bounds[k]], default=low)
+    return max(slow, key=found.duration, default=low)
 
 
 def _ended(norm_break: NormBreak, end: float) -> NormBreak:
     return replace(norm_break, plateau_end=as_step(max(end, norm_break.transition)))
 
 
-def _segments(step: Any, norm: Any) -> _Segments | None:
+def _segments(step: Any, norm: Any, options: Options) -> _Segments | None:
     """Cut the compressed slope of the logarithm of the norm into pieces of one level each."""
     steps, values = canonical(step, norm, "norm")
     positive = (values > 0) & np.isfinite(values)
     steps, raw = steps[positive], np.log(values[positive])
     if len(steps) < 3:
         return None
-    edges = bin_edges(len(steps), BINS)
+    edges = bin_edges(len(steps), options.bins)
     count = np.diff(np.append(edges, len(steps)))
     time, log_norm = np.add.reduceat(steps, edges) / count, np.add.reduceat(raw, edges) / count
     gap = np.diff(time)
@@ -246,7 +249,7 @@ def _segments(step: Any, norm: Any) -> _Segments | None:
     bounds = [0, len(slope)]
     if len(slope) >= 4:
         spread = max(float(np.median(np.abs(np.diff(compressed)))) / (0.6745 * np.sqrt(2)), LEAST_NOISE)
-        penalty = PENALTY_FACTOR * spread**2 * np.log(len(slope))
+        penalty = options.penalty * spread**2 * np.log(len(slope))
         search = ruptures.KernelCPD(kernel="linear", min_size=2).fit(compressed[:, None])
         bounds = [0, *search.predict(pen=penalty)]
     level = [float(np.arcsinh((log_norm[b] - log_norm[a]) / (time[b] - time[a]) / slow)) for a, b in pairwise(bounds)]
@@ -274,17 +277,17 @@ def _wander(value: FloatArray) -> float:
     return float(np.quantile(np.sqrt((residual**2).sum(axis=1) / (WINDOW - 3)), 0.25)) * QUARTILE_TO_MEAN
 
 
-def _zigzag(level: list[float]) -> list[int]:
-    """Return the turning points of a sequence, neglecting swings below SWING; its ends belong to them."""
+def _zigzag(level: list[float], swing: float) -> list[int]:
+    """Return the turning points of a sequence, neglecting lesser swings; its ends belong to them."""
     turns, direction = [0], 0
     for k in range(1, len(level)):
         last = level[turns[-1]]
-        if direction == 0 and abs(level[k] - last) >= SWING:
+        if direction == 0 and abs(level[k] - last) >= swing:
             direction = 1 if level[k] > last else -1
             turns.append(k)
         elif direction and (level[k] - last) * direction >= 0:
             turns[-1] = k
-        elif direction and (last - level[k]) * direction >= SWING:
+        elif direction and (last - level[k]) * direction >= swing:
             direction = -direction
             turns.append(k)
         elif direction == 0 and len(turns) == 1 and abs(level[k]) < abs(last):
@@ -292,9 +295,9 @@ def _zigzag(level: list[float]) -> list[int]:
     return turns
 
 
-def _kinds(found: _Segments) -> list[PhaseKind]:
+def _kinds(found: _Segments, swing: float) -> list[PhaseKind]:
     """Name each segment by its level and the turning points around it."""
-    turns, level = _zigzag(found.level), found.level
+    turns, level = _zigzag(found.level, swing), found.level
     mean = np.arcsinh(0.5 / SLOW_SHARE)
     kinds: list[PhaseKind] = []
     for k, own in enumerate(level):
@@ -305,7 +308,7 @@ def _kinds(found: _Segments) -> list[PhaseKind]:
             place = turns.index(k)
             around = [level[turn] for turn in turns[max(place - 1, 0) : place + 2]]
         low, high = max(min(around), 0.0), max(around)
-        threshold = (low + high) / 2 if high - low >= SWING else mean
+        threshold = (low + high) / 2 if high - low >= swing else mean
         if abs(change) <= 5 * found.noise or abs(own) < GROWTH_LEVEL:
             kinds.append("plateau")
         elif own < 0:

@@ -10,14 +10,13 @@ import numpy as np
 from slingshot_analysis.detectors.canonical import FloatArray, bin_edges, canonical
 from slingshot_analysis.detectors.misclassification import terminal_phase_start
 from slingshot_analysis.detectors.norm import NormBreak, norm_breaks
+from slingshot_analysis.detectors.options import DEFAULT, Options
 from slingshot_analysis.errors import InputError
 
 __all__ = ["Norm", "Run", "read_run"]
 
 FITTED_HOLD = 10
 """Bins for which the loss stays there; that of a batch flickers."""
-FITTED_SHARE = 0.01
-"""Where nothing tells of misclassification, a loss of 1% of its first value stands for a fitted training set."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ class Run:
         Start of the terminal phase.
     span : (float, float), updates
         First and last step of any signal.
+    options : Options
+        What was chosen.
     """
 
     norm: Norm | None
@@ -60,10 +61,16 @@ class Run:
     errors: dict[str, tuple[FloatArray, FloatArray]]
     terminal: float | None
     span: tuple[float, float]
+    options: Options = DEFAULT
+
+    @property
+    def near(self) -> float:
+        """Updates within which the traces of one transition lie."""
+        return self.options.near * (self.span[1] - self.span[0])
 
 
 def read_run(
-    step: Any, norm: Any, losses: dict[str, Any], errors: dict[str, Any]
+    step: Any, norm: Any, losses: dict[str, Any], errors: dict[str, Any], options: Options = DEFAULT
 ) -> tuple[Run, list[tuple[FloatArray, FloatArray]], list[tuple[str, str]]]:
     """Bring the signals into canonical form and find the terminal phase.
 
@@ -75,6 +82,8 @@ def read_run(
         Weight norm.
     losses, errors : dict of str to the same
         By the names of `assemble`.
+    options : Options, optional
+        What was chosen.
 
     Returns
     -------
@@ -102,19 +111,19 @@ def read_run(
         usable = (values > 0) & np.isfinite(values)
         steps, values = steps[usable], values[usable]
         if len(steps) >= 3:
-            weights = Norm(steps, np.log(values), norm_breaks(steps, values))
+            weights = Norm(steps, np.log(values), norm_breaks(steps, values, options=options))
         else:
             skipped.append(("norm", "fewer than three positive values"))
     skipped += [(name, "fewer than three values") for name in raw if name not in known]
     axes = [pair[0] for pair in [*known.values(), *wrong.values()]] + ([weights.step] if weights else [])
     span = (min(axis[0] for axis in axes), max(axis[-1] for axis in axes)) if axes else (0.0, 0.0)
-    terminal = _terminal(known, wrong)
+    terminal = _terminal(known, wrong, options.fitted_loss)
     if terminal is None and (known or wrong):
         skipped.append(("spikes", "the training set is never fitted, so no spike can be a slingshot"))
-    return Run(weights, known, wrong, terminal, span), [_as_pair(pair) for pair in raw.values()], skipped
+    return Run(weights, known, wrong, terminal, span, options), [_as_pair(pair) for pair in raw.values()], skipped
 
 
-def _terminal(losses: dict[str, Any], errors: dict[str, Any]) -> float | None:
+def _terminal(losses: dict[str, Any], errors: dict[str, Any], share: float) -> float | None:
     """Return the start of the terminal phase, from misclassification if it was measured, else from the loss."""
     for name in ("train_errors", "train_accuracy", "batch_errors"):
         if name in errors:
@@ -122,7 +131,7 @@ def _terminal(losses: dict[str, Any], errors: dict[str, Any]) -> float | None:
             return terminal_phase_start(step, **{name: value})
     for step, value in losses.values():
         edges = bin_edges(len(value), 4000)
-        high = np.maximum.reduceat(value, edges) > FITTED_SHARE * value[0]
+        high = np.maximum.reduceat(value, edges) > share * value[0]
         rises = np.concatenate([[0], np.cumsum(high)])
         ahead = np.minimum(np.arange(len(high)) + FITTED_HOLD, len(high))
         low = np.flatnonzero(~high & (rises[ahead] - rises[:-1] == 0))

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from slingshot_analysis.detectors.anchors import BY_HAND, Anchor, correct_anchors, merge_anchors
-from slingshot_analysis.detectors.answer import NEAR_SHARE
 from slingshot_analysis.detectors.canonical import as_step
 from slingshot_analysis.detectors.cycles import assemble_cycles
 from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
 from slingshot_analysis.detectors.misclassification import detect_misclassification
+from slingshot_analysis.detectors.options import DEFAULT, Options
 from slingshot_analysis.detectors.run import Run, read_run
 from slingshot_analysis.detectors.spikes import detect_loss_spikes
 from slingshot_analysis.events import Slingshot
@@ -20,10 +20,6 @@ __all__ = ["Assembly", "Verdict", "assemble", "detect_slingshots"]
 
 Verdict = Literal["slingshots", "none", "diverged", "unstable", "undecided"]
 
-LEAST_RATIO = 10.0
-"""Rise of the loss at a slingshot: smaller ones happen in any training."""
-SETTLED = 1.5
-"""A spike is late in training if as much as half the time that fitting took has passed since; before, it is fitting."""
 LABEL_SHARE = 0.01
 """A label means the nearest event within 1% of the run."""
 CERTAIN = 0.5
@@ -65,6 +61,7 @@ def detect_slingshots(
     train_errors: Any = None,
     batch_errors: Any = None,
     train_accuracy: Any = None,
+    options: Options = DEFAULT,
 ) -> list[Slingshot]:
     """Find the slingshots of a run from whatever of its signals there are.
 
@@ -80,6 +77,8 @@ def detect_slingshots(
         Misclassified samples of the whole training set, of each update's batch.
     train_accuracy : (n,) array_like, Signal or (step, value), fraction in [0, 1], optional
         Of the whole training set.
+    options : Options, optional
+        Choices; the defaults need no tuning.
 
     Returns
     -------
@@ -118,6 +117,7 @@ def detect_slingshots(
             train_errors=train_errors,
             batch_errors=batch_errors,
             train_accuracy=train_accuracy,
+            options=options,
         ).slingshots
     )
 
@@ -133,6 +133,7 @@ def assemble(
     train_accuracy: Any = None,
     added: Sequence[float] = (),
     removed: Sequence[float] = (),
+    options: Options = DEFAULT,
 ) -> Assembly:
     """Find the slingshots of a run, its verdict, and what could not be asked.
 
@@ -145,6 +146,8 @@ def assemble(
     added, removed : sequence of float, updates, optional
         Transitions that somebody who looked at the run has added or struck out; each means the nearest one found
         within 1% of the run.
+    options : Options, optional
+        Choices; the defaults need no tuning.
 
     Returns
     -------
@@ -163,7 +166,7 @@ def assemble(
     """
     losses = {"batch_loss": batch_loss, "train_loss": train_loss}
     errors = {"batch_errors": batch_errors, "train_errors": train_errors, "train_accuracy": train_accuracy}
-    run, raw_losses, skipped = read_run(step, norm, losses, errors)
+    run, raw_losses, skipped = read_run(step, norm, losses, errors, options)
     diverged = [at for at in (detect_divergence(*pair) for pair in raw_losses) if at is not None]
     diverged_at = min(diverged, default=None)
     end = float("inf") if diverged_at is None else diverged_at
@@ -200,10 +203,13 @@ def _anchors(run: Run) -> list[Anchor]:
     spikes, bursts = [], []
     for name, (step, value) in run.losses.items():
         late = step >= run.terminal
-        spikes += [(name, spike) for spike in detect_loss_spikes(step[late], value[late], min_ratio=LEAST_RATIO)]
+        spikes += [
+            (name, spike)
+            for spike in detect_loss_spikes(step[late], value[late], min_ratio=run.options.min_spike_ratio)
+        ]
     for name, (step, value) in run.errors.items():
         found = detect_misclassification(step, **{name: value}, after=run.terminal)
         bursts += [(name, burst) for burst in found]
-    settled = run.span[0] + SETTLED * (run.terminal - run.span[0])
-    anchors = merge_anchors(spikes, bursts, NEAR_SHARE * (run.span[1] - run.span[0]))
+    settled = run.span[0] + run.options.settled * (run.terminal - run.span[0])
+    anchors = merge_anchors(spikes, bursts, run.near)
     return [anchor for anchor in anchors if anchor.start >= settled]

@@ -179,3 +179,19 @@ def test_growth_that_slows_down_before_the_spike_is_found():
     (found,) = detect_slingshots(step, norm, train_loss=loss)
     assert found.transition == 19_600
     assert abs(found.growth_start - 18_000) <= 100
+
+
+def test_every_choice_can_be_set_and_is_checked():
+    from slingshot_analysis.detectors import Options, detect_slingshots, segment_norm
+
+    step = np.arange(0, 20_000, 10)
+    norm = np.exp(np.interp(step, [0, 500, 9000, 10_000, 20_000], [0, 1, 1.1, 1.6, 1.65]))
+    loss = np.exp(-step / 500) + np.where(step >= 10_000, 1e-4 * np.exp((10_000 - step) / 300), 0)
+    assert len(detect_slingshots(step, norm, train_loss=loss)) == 1
+    assert detect_slingshots(step, norm, train_loss=loss, options=Options(min_spike_ratio=1e9)) == []
+    assert detect_slingshots(step, norm, options=Options(min_swing=100)) == []
+    assert len(segment_norm(step, norm, options=Options(penalty=1e9))) == 1
+    assert Options().changed(["near=0.01", "bins=100"]) == Options(near=0.01, bins=100)
+    for wrong in (["bin=3"], ["bins=many"], ["near=3"], ["penalty=nan"]):
+        with pytest.raises(InputError):
+            Options().changed(wrong)
