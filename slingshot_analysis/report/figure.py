@@ -20,8 +20,19 @@ Array = npt.NDArray[np.float64]
 COLUMNS = 1500
 """Horizontal resolution: the lowest and highest value of each column are drawn, so no spike is lost."""
 
+GAP_SHARE = 0.01
+"""A curve is broken where values that a logarithmic axis can't show leave a gap of 1% of the run."""
+
 PHASE_COLORS = {"growth": "#f5c26b", "plateau": "#e8e8e8", "decay": "#9ecae1"}
 TRAIN, VALIDATION, BATCH, TRANSITION = "#1f4e79", "#c44e52", "#9db4c0", "#2b2b2b"
+
+LOSSES = {
+    "batch_loss_float64": ("batch loss (float64)", BATCH, 0.6),
+    "batch_loss": ("batch loss", BATCH, 0.6),
+    "train_loss": ("training loss", TRAIN, 1.2),
+    "val_loss": ("validation loss", VALIDATION, 1.2),
+}
+ACCURACIES = {"train_accuracy": ("training", TRAIN), "val_accuracy": ("validation", VALIDATION)}
 
 
 def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) -> Path:
@@ -41,22 +52,26 @@ def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) ->
     Path
         The file written.
     """
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    norm, loss, accuracy = figure.subplots(3, 1, sharex=True, height_ratios=[1.1, 1.2, 1])
-    _draw_norm(norm, analysis, signals)
-    _draw_losses(loss, signals)
-    _draw_accuracies(accuracy, analysis, signals)
-    for axes in (norm, loss, accuracy):
+    panels = {
+        "norm": (analysis.norm_signal is not None, 1.1),
+        "losses": (any(_holds(signals, name) for name in LOSSES), 1.2),
+        "accuracies": (any(_holds(signals, name) for name in ACCURACIES), 1.0),
+    }
+    heights = {name: height for name, (present, height) in panels.items() if present} or {"accuracies": 1.0}
+    figure = Figure(figsize=(11, 1 + 2.2 * sum(heights.values())), layout="constrained")
+    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights.values()))
+    for name, axes in zip(heights, grid[:, 0], strict=True):
+        DRAWN[name](axes, analysis, signals)
         for slingshot in analysis.slingshots:
             axes.axvline(slingshot.transition, color=TRANSITION, linestyle=(0, (4, 3)), linewidth=0.9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01)
     for number, slingshot in enumerate(analysis.slingshots, start=1):
-        norm.annotate(
+        grid[0, 0].annotate(
             f"{number}", (slingshot.transition, 1), (3, -2), ("data", "axes fraction"), "offset points", va="top"
         )
     figure.suptitle(_title(analysis), fontsize=11)
-    accuracy.set_xlabel("step (optimizer updates)")
+    grid[-1, 0].set_xlabel("step (optimizer updates)")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
@@ -74,45 +89,35 @@ def _title(analysis: Analysis) -> str:
 
 def _draw_norm(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
     name = analysis.norm_signal
-    if name is None:
-        axes.set_ylabel("no norm logged")
-        return
+    assert name is not None
+    norm = signals[name]
+    if norm.axes:
+        parameter = analysis.signals[name].removeprefix(f"{norm.name}[").removesuffix("]")
+        norm = norm.select(**{norm.axes[0].name: parameter})
     labelled = set()
     for phase in analysis.phases:
         label = phase.kind if phase.kind not in labelled else None
         labelled.add(phase.kind)
         axes.axvspan(phase.start, phase.end, color=PHASE_COLORS[phase.kind], alpha=0.55, linewidth=0, label=label)
-    _line(axes, signals[name], color=TRAIN, linewidth=1.2)
+    _line(axes, norm, color=TRAIN, linewidth=1.2)
     axes.set_ylabel(name.replace("_", " "))
     axes.legend(loc="lower right", ncols=3, fontsize=8, frameon=False)
 
 
-def _draw_losses(axes: Axes, signals: Mapping[str, Signal]) -> None:
-    curves = {
-        "batch_loss_float64": ("batch loss (float64)", BATCH, 0.6),
-        "train_loss": ("training loss", TRAIN, 1.2),
-        "val_loss": ("validation loss", VALIDATION, 1.2),
-    }
-    if "batch_loss_float64" not in signals:
-        curves = {"batch_loss": ("batch loss", BATCH, 0.6)} | curves
-    drawn = False
-    for name, (label, color, width) in curves.items():
-        if name in signals and len(signals[name]):
+def _draw_losses(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
+    precise = _holds(signals, "batch_loss_float64")
+    for name, (label, color, width) in LOSSES.items():
+        if _holds(signals, name) and not (name == "batch_loss" and precise):
             _line(axes, signals[name], positive=True, color=color, linewidth=width, label=label)
-            drawn = True
-    axes.set_ylabel("loss (nat)" if drawn else "no loss logged")
-    if drawn:
-        axes.set_yscale("log")
-        axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-18))
-        axes.legend(loc="upper right", ncols=3, fontsize=8, frameon=False)
+    axes.set_ylabel("loss (nat)")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-18))
+    axes.legend(loc="upper right", ncols=3, fontsize=8, frameon=False)
 
 
 def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
-    for name, label, color in (
-        ("train_accuracy", "training", TRAIN),
-        ("val_accuracy", "validation", VALIDATION),
-    ):
-        if name in signals and len(signals[name]):
+    for name, (label, color) in ACCURACIES.items():
+        if _holds(signals, name):
             _line(axes, signals[name], color=color, linewidth=1.2, label=label)
     jumps = analysis.accuracy_jumps
     if jumps:
@@ -128,9 +133,19 @@ def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Mapping[str, Signa
 
 def _line(axes: Axes, signal: Signal, *, positive: bool = False, **style: object) -> None:
     step, value = signal.step.astype(np.float64), signal.value.astype(np.float64)
-    if positive:
-        step, value = step[value > 0], value[value > 0]
-    axes.plot(*envelope(step, value), **style)  # type: ignore[arg-type]
+    shown = value > 0 if positive else np.ones(len(value), dtype=bool)
+    wide = np.diff(step[shown]) > GAP_SHARE * (step[-1] - step[0])
+    left_out = np.diff(np.flatnonzero(shown)) > 1
+    for part in np.split(np.flatnonzero(shown), np.flatnonzero(wide & left_out) + 1):
+        axes.plot(*envelope(step[part], value[part]), **style)  # type: ignore[arg-type]
+        style.pop("label", None)
+
+
+def _holds(signals: Mapping[str, Signal], name: str) -> bool:
+    return name in signals and len(signals[name]) > 0
+
+
+DRAWN = {"norm": _draw_norm, "losses": _draw_losses, "accuracies": _draw_accuracies}
 
 
 def envelope(step: Array, value: Array, columns: int = COLUMNS) -> tuple[Array, Array]:
