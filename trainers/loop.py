@@ -14,6 +14,7 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.provenance import flushes_denormals
 from trainers.data.dataset import Dataset
+from trainers.optimizers import warm_up
 from trainers.setup import Setup
 
 __all__ = ["Run", "cpu_settings", "train", "updates"]
@@ -74,7 +75,7 @@ def updates(run: Run, recorder: Recorder | None = None) -> Iterator[int]:
         Updates done.
     """
     data, model, optimizer = run.data, run.model, run.optimizer
-    loss_dtype = run.setup.torch_loss_dtype
+    loss_dtype, rate = run.setup.torch_loss_dtype, run.setup.optimizer
     model.train()
     for step, batch in zip(range(run.setup.steps), run.batches(), strict=False):
         targets = data.train_targets[batch]
@@ -84,6 +85,7 @@ def updates(run: Run, recorder: Recorder | None = None) -> Iterator[int]:
         loss.backward()
         if recorder:
             recorder.update(loss, logits, targets)
+        warm_up(optimizer, rate.lr, step, rate.warmup)
         optimizer.step()
         yield step + 1
 

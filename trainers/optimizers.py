@@ -1,20 +1,35 @@
-"""Optimizers as values."""
+"""Optimizers as values, each with a linear warm-up of its learning rate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Adam"]
+__all__ = ["SGD", "Adam", "AdamW", "RMSProp", "warm_up"]
+
+Parameters = Iterable[nn.Parameter]
+
+
+class _Checked:
+    """Refuses numbers out of range: decays in [0, 1), all others at least 0."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            for number in value if isinstance(value, tuple) else (value,):
+                decays = field.name in ("betas", "alpha", "momentum")
+                if not 0 <= number < (1 if decays else float("inf")):
+                    allowed = "[0, 1)" if decays else "at least 0"
+                    raise InputError(f"{type(self).__name__} needs {field.name} {allowed}, got {value}")
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(_Checked):
     """Adam (Kingma and Ba 2015, arXiv 1412.6980), in PyTorch's fused implementation.
 
     Parameters
@@ -25,16 +40,100 @@ class Adam:
         Decay β₁, β₂ of the first and of the second moment per update.
     eps : float
         ε, added to the root of the second moment.
+    warmup : int, updates
+        Over which the learning rate rises linearly to `lr`.
     """
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    warmup: int = 0
 
-    def __post_init__(self) -> None:
-        if self.lr < 0 or self.eps < 0 or not all(0 <= beta < 1 for beta in self.betas):
-            raise InputError(f"Adam needs lr >= 0, eps >= 0 and betas in [0, 1), got {self!r}")
-
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
         """Make the optimizer of `parameters`."""
         return torch.optim.Adam(parameters, lr=self.lr, betas=self.betas, eps=self.eps, fused=True)
+
+
+@dataclass(frozen=True)
+class AdamW(_Checked):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv 1711.05101), fused.
+
+    Parameters
+    ----------
+    lr, betas, eps, warmup
+        As for `Adam`.
+    weight_decay : float
+        Share of the weights, times `lr`, that an update takes away.
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    warmup: int = 0
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Make the optimizer of `parameters`."""
+        return torch.optim.AdamW(
+            parameters, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, fused=True
+        )
+
+
+@dataclass(frozen=True)
+class RMSProp(_Checked):
+    """RMSProp (Tieleman and Hinton 2012), in PyTorch's multi-tensor implementation.
+
+    Parameters
+    ----------
+    lr, eps, warmup
+        As for `Adam`.
+    alpha : float
+        Decay of the mean square per update.
+    momentum : float
+        Share of the last update that is made again.
+    """
+
+    lr: float = 1e-3
+    alpha: float = 0.99
+    momentum: float = 0.0
+    eps: float = 1e-8
+    warmup: int = 0
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Make the optimizer of `parameters`."""
+        return torch.optim.RMSprop(
+            parameters, lr=self.lr, alpha=self.alpha, momentum=self.momentum, eps=self.eps, foreach=True
+        )
+
+
+@dataclass(frozen=True)
+class SGD(_Checked):
+    """Stochastic gradient descent, with momentum and weight decay, fused.
+
+    Parameters
+    ----------
+    lr, warmup
+        As for `Adam`.
+    momentum : float
+        Share of the last update that is made again.
+    weight_decay : float
+        Share of the weights that is added to the gradient.
+    """
+
+    lr: float = 1e-2
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    warmup: int = 0
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Make the optimizer of `parameters`."""
+        return torch.optim.SGD(
+            parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
+        )
+
+
+def warm_up(optimizer: torch.optim.Optimizer, lr: float, step: int, warmup: int) -> None:
+    """Set the learning rate of the update from state `step`: lr·(step + 1)/warmup until it is `lr`."""
+    if step < warmup:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * (step + 1) / warmup

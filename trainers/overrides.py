@@ -26,7 +26,7 @@ def override_all(setup: Setup, assignments: Iterable[str]) -> Setup:
     --------
     >>> from trainers.setups import find_setup
     >>> override_all(find_setup("parity_3_50"), ["optimizer.eps=1e-7"]).optimizer
-    Adam(lr=0.004, betas=(0.9, 0.999), eps=1e-07)
+    Adam(lr=0.004, betas=(0.9, 0.999), eps=1e-07, warmup=0)
     """
     for assignment in assignments:
         key, separator, text = assignment.partition("=")

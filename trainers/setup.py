@@ -34,6 +34,14 @@ class ModelConfig(Protocol):
 class OptimizerConfig(Protocol):
     """An optimizer as a value."""
 
+    @property
+    def lr(self) -> float:
+        """Learning rate."""
+
+    @property
+    def warmup(self) -> int:
+        """Updates over which the learning rate rises linearly to `lr`."""
+
     def build(self, parameters: Any) -> torch.optim.Optimizer:
         """Make the optimizer of `parameters`."""
 
@@ -105,7 +113,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     --------
     >>> from trainers.optimizers import Adam
     >>> flatten(Adam(lr=0.004))
-    {'lr': 0.004, 'betas': (0.9, 0.999), 'eps': 1e-08}
+    {'lr': 0.004, 'betas': (0.9, 0.999), 'eps': 1e-08, 'warmup': 0}
     """
     fields: dict[str, Any] = {}
     for f in dataclasses.fields(value):
@@ -123,7 +131,7 @@ def resolved(value: Any) -> dict[str, Any]:
     --------
     >>> from trainers.optimizers import Adam
     >>> resolved(Adam(lr=0.004))
-    {'kind': 'Adam', 'lr': 0.004, 'betas': (0.9, 0.999), 'eps': 1e-08}
+    {'kind': 'Adam', 'lr': 0.004, 'betas': (0.9, 0.999), 'eps': 1e-08, 'warmup': 0}
     """
     fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     return {"kind": type(value).__name__} | {

@@ -155,7 +155,7 @@ def test_overrides():
         ("data.k=three", "not a valid int"),
         ("data.k=51", "1 <= k <= n"),
         ("optimizer.betas=0.9", "2 numbers"),
-        ("optimizer.eps=-1", "eps >= 0"),
+        ("optimizer.eps=-1", "eps at least 0"),
         ("model.width=0", "at least one layer"),
         ("batch_size=0", "at least 1"),
         ("name=x", "unknown key"),
