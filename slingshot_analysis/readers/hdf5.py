@@ -30,7 +30,7 @@ class HDF5Reader(Reader):
     """Datasets in groups. A dataset ``step`` or the like gives its steps to the others of its group and length.
 
     Groups that hold the same names, such as ``seed_0`` and ``seed_1``, are runs, unless they are called like
-    splits. Scalar datasets and attributes are attributes of the run. Other shapes are left out and noted.
+    splits. Scalar numbers and attributes are attributes of the run. Other shapes are left out and noted.
     """
 
     name = "hdf5"
@@ -77,7 +77,8 @@ def _read_file(path: Path) -> tuple[dict[str, Numbers], dict[str, Any], list[str
             _add_attributes(attributes, node, f"{key}/" if key else "")
         elif isinstance(node, h5py.Dataset):
             if node.shape == ():
-                attributes[key] = _plain(node[()])
+                if node.dtype.kind != "O":  # HDF5 may never return from a damaged heap, where variable strings stand
+                    attributes[key] = _plain(node[()])
             elif node.ndim == 1 and node.dtype.kind in "iufb" and len(node) <= MOST_ROWS:
                 columns[key] = node[:].astype(np.float64)
             else:
