@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from trainers.cost import estimate_cost
+from trainers.setup import Setup
 from trainers.setups import SETUPS
+
+PIPED_WIDTH = 160
+"""Columns where the output goes into a file or another program."""
 
 
 @click.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def setups(form: str) -> None:
     """List the setups with figure and cost. The cost is measured: a few updates on this machine, one thread."""
-    rows = []
-    for setup in SETUPS.values():
-        cost = estimate_cost(setup)
-        rows.append(
-            {
-                "name": setup.name,
-                "title": setup.title,
-                "figures": setup.figures,
-                "parameters": cost.parameters,
-                "updates": setup.steps,
-                "seconds_per_update": cost.seconds_per_update,
-                "seconds": cost.seconds_per_update * setup.steps,
-            }
-        )
+    with Console(stderr=True).status("measuring what an update costs on this machine"):
+        rows = [_row(setup) for setup in SETUPS.values()]
     if form == "json":
         click.echo(json.dumps(rows, indent=2))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "experiment", "figures"):
-        table.add_column(heading, no_wrap=heading == "name")
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for heading in ("parameters", "updates", "ms/update", "minutes"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
@@ -49,7 +42,22 @@ def setups(form: str) -> None:
             f"{row['seconds'] / 60:.1f}",
         )
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
     console.print(table)
     console.print(
         "Figures of Thilak et al. 2022, arXiv 2206.04817; times of the bare loop on this machine, one CPU thread."
     )
+
+
+def _row(setup: Setup) -> dict[str, Any]:
+    cost = estimate_cost(setup)
+    return {
+        "name": setup.name,
+        "title": setup.title,
+        "figures": setup.figures,
+        "parameters": cost.parameters,
+        "updates": setup.steps,
+        "seconds_per_update": cost.seconds_per_update,
+        "seconds": cost.seconds_per_update * setup.steps,
+    }

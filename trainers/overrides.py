@@ -58,6 +58,10 @@ def _parse(kind: Any, text: str) -> Any:
         if len(parts) != len(kinds):
             raise ValueError(f"{len(kinds)} numbers are needed, separated by commas")
         return tuple(_parse(k, part.strip()) for k, part in zip(kinds, parts, strict=True))
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError("give true or false")
+        return text.lower() == "true"
     try:
         return kind(text)
     except ValueError:

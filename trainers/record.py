@@ -122,6 +122,6 @@ def default_name(setup: Setup) -> str:
     parts = [
         f"-{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
         for name, value in flatten(setup).items()
-        if name != "seed" and standard and value != standard[name]
+        if name not in ("seed", "data.folder") and standard and value != standard[name]
     ]
     return f"{setup.name}-s{setup.seed}{''.join(parts).replace(os.sep, '_')}.h5"

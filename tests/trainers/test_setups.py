@@ -1,6 +1,7 @@
 """The setups against the paper, value by value, and the loop against a loop written out by hand."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,17 @@ from trainers.setups import SETUPS, find_setup
 
 CPU = torch.device("cpu")
 
+TRANSFORMER = {"model.layers": 2, "model.width": 128, "model.heads": 4, "data.train_share": 0.5, "batch_size": 512}
+WARMED_UP = {"optimizer.lr": 1e-3, "optimizer.betas": (0.9, 0.98), "optimizer.eps": 1e-8, "optimizer.warmup": 10}
+ADAM = {"optimizer.lr": 1e-3, "optimizer.betas": (0.9, 0.95), "optimizer.eps": 1e-8}
+CIFAR = {"data.train": 200, "data.val": 10_000, "batch_size": 200}
+DEEP_LINEAR = CIFAR | {"model.layers": 6, "model.linear": True}
+OPERATIONS = (
+    "addition", "subtraction", "multiplication", "division", "square_plus", "cube_plus", "sum_of_squares", "quadratic",
+    "quadratic_plus", "cubic", "cubic_plus", "odd_divide_else_subtract", "even_add_else_multiply",
+    "even_add_else_subtract",
+)  # fmt: skip
+
 PAPER = {
     "parity_3_50": {
         "data.n": 50,
@@ -32,7 +44,30 @@ PAPER = {
         "batch_size": 32,
         "dtype": "float32",
         "loss_dtype": "same",
-    }
+    },
+    "hypercube": ADAM
+    | {"data.dimensions": 128, "data.informative": 3, "data.classes": 8, "data.train": 256, "data.val": 256}
+    | {"model.layers": 4, "model.linear": False, "batch_size": 128},
+    "cifar10_fcn6_200": CIFAR | ADAM | {"model.layers": 6, "model.linear": False},
+    "cifar10_linear_200": CIFAR | ADAM | {"model.layers": 1},
+    "cifar10_mlp2_200": CIFAR | ADAM | {"model.layers": 2, "model.linear": False},
+    "cifar10_mlp3_200": CIFAR | ADAM | {"model.layers": 3, "model.linear": False},
+    "cifar10_deep_linear_200": DEEP_LINEAR | ADAM,
+    "cifar10_deep_linear_200_rmsprop": DEEP_LINEAR | {"optimizer.alpha": 0.95, "optimizer.momentum": 0.0},
+    "cifar10_deep_linear_200_gd": DEEP_LINEAR | {"optimizer.momentum": 0.9, "optimizer.weight_decay": 0.0},
+    "modular_division_sgd": TRANSFORMER
+    | {"data.operation": "division", "data.p": 97, "optimizer.lr": 0.01, "optimizer.momentum": 0.9, "steps": 1_500_000},
+    "modular_division_weight_decay": TRANSFORMER
+    | WARMED_UP
+    | {"data.operation": "division", "data.p": 97, "optimizer.weight_decay": 0.1},
+}
+PAPER |= {
+    f"modular_{operation}": {"data.operation": operation, "data.p": 97, "steps": 500_000} | TRANSFORMER | WARMED_UP
+    for operation in OPERATIONS
+}
+PAPER |= {
+    f"s5_{operation}": {"data.operation": operation, "data.n": 5, "steps": 500_000} | TRANSFORMER | WARMED_UP
+    for operation in ("multiplication", "conjugation", "sandwich")
 }
 
 
@@ -48,11 +83,17 @@ def test_a_setup_says_what_the_paper_says(name):
 
 
 @pytest.mark.parametrize("name", SETUPS)
-def test_every_setup_trains_and_writes_a_trace(name, tmp_path):
-    trace = open_trace(record(short(name, steps=20), tmp_path))
+def test_every_setup_trains_and_writes_a_trace(name, tmp_path, monkeypatch):
+    if name.startswith("cifar10"):
+        images = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10"
+        if not images.exists():
+            pytest.skip("the images of CIFAR-10 are not on this machine")
+        monkeypatch.setenv("SLINGSHOT_DATA", str(images))
+    steps = 2 if "data.train_share" in PAPER[name] else 20
+    trace = open_trace(record(short(name, steps=steps), tmp_path))
     assert trace.finished
     assert trace.attributes["setup"] == name
-    assert len(trace["last_layer_norm"]) == 20
+    assert len(trace["last_layer_norm"]) == steps
     assert np.isfinite(trace["batch_loss"].value).all()
     assert "val_accuracy" in trace
 

@@ -17,12 +17,16 @@ __all__ = ["MLP"]
 class MLP:
     """`layers` linear layers with ReLU between them, biases included, initialised as PyTorch does by default.
 
+    Inputs of more than one dimension per sample, such as images, are flattened first.
+
     Parameters
     ----------
     layers : int
         Number of linear layers, the last of which makes the logits.
     width : int
         Units of each hidden layer.
+    linear : bool
+        Leave the ReLUs out: a deep linear network.
 
     Examples
     --------
@@ -35,6 +39,7 @@ class MLP:
 
     layers: int = 3
     width: int = 128
+    linear: bool = False
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.width < 1:
@@ -43,7 +48,9 @@ class MLP:
     def build(self, data: Dataset) -> nn.Module:
         """Make the module for the inputs and classes of `data`."""
         widths = [data.train_inputs[0].numel(), *[self.width] * (self.layers - 1), data.classes]
-        modules: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(widths):
-            modules += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-        return nn.Sequential(*modules[:-1])
+        modules: list[nn.Module] = [nn.Flatten()] if data.train_inputs.ndim > 2 else []
+        for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
+            if i and not self.linear:
+                modules.append(nn.ReLU())
+            modules.append(nn.Linear(fan_in, fan_out))
+        return nn.Sequential(*modules)

@@ -2,11 +2,12 @@
 
 from slingshot_analysis.errors import unknown_name
 from trainers.setup import Setup
-from trainers.setups import parity
+from trainers.setups import cifar10_mlp, hypercube, modular, parity
 
 __all__ = ["SETUPS", "find_setup"]
 
-SETUPS: dict[str, Setup] = {setup.name: setup for family in (parity,) for setup in family.SETUPS}
+FAMILIES = (parity, modular, hypercube, cifar10_mlp)
+SETUPS: dict[str, Setup] = {setup.name: setup for family in FAMILIES for setup in family.SETUPS}
 
 
 def find_setup(name: str) -> Setup:

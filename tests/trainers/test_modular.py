@@ -1,0 +1,216 @@
+"""The algorithmic tasks against tables in plain Python, and the Transformer against PyTorch's own and itself."""
+
+import dataclasses
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from slingshot_analysis import InputError, open_trace
+from slingshot_analysis.recording.model import find_feature_layers, find_last_layer
+from trainers.data.modular import OPERATIONS, ModularArithmetic
+from trainers.data.permutations import PermutationGroup
+from trainers.models.transformer import Block, Transformer
+from trainers.record import record
+from trainers.setups.modular import SETUPS
+
+BY_NAME = {setup.name: setup for setup in SETUPS}
+
+
+def quotient(a, b, p):
+    return a * pow(b, -1, p)
+
+
+TABLE = {
+    "addition": lambda a, b, p: a + b,
+    "subtraction": lambda a, b, p: a - b,
+    "multiplication": lambda a, b, p: a * b,
+    "division": quotient,
+    "square_plus": lambda a, b, p: a * a + b,
+    "cube_plus": lambda a, b, p: a * a * a + b,
+    "sum_of_squares": lambda a, b, p: a * a + b * b,
+    "quadratic": lambda a, b, p: a * a + a * b + b * b,
+    "quadratic_plus": lambda a, b, p: a * a + a * b + b * b + b,
+    "cubic": lambda a, b, p: a * a * a + a * b,
+    "cubic_plus": lambda a, b, p: a * a * a + a * b * b + b,
+    "odd_divide_else_subtract": lambda a, b, p: quotient(a, b, p) if b % 2 else a - b,
+    "even_add_else_multiply": lambda a, b, p: a * b if a % 2 else a + b,
+    "even_add_else_subtract": lambda a, b, p: a - b if a % 2 else a + b,
+}
+
+
+def sample(config, seed=0):
+    return config.make(torch.Generator().manual_seed(seed))
+
+
+def equations(data):
+    """Return {(a, b): c} over both sets, and the (∘, =) tokens that occur."""
+    tokens = torch.cat([data.train_inputs, data.val_inputs]).tolist()
+    answers = torch.cat([data.train_targets, data.val_targets]).tolist()
+    table = {(a, b): c for (a, _, b, _), c in zip(tokens, answers, strict=True)}
+    assert len(table) == len(tokens)
+    return table, {(operator, equals) for _, operator, _, equals in tokens}
+
+
+@pytest.mark.parametrize("p", [2, 7, 97])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_modular_equations(operation, p):
+    divisors = range(1 if operation == "division" else 0, p)
+    expected = {(a, b): TABLE[operation](a, b, p) % p for a in range(p) for b in divisors}
+    assert equations(sample(ModularArithmetic(operation, p))) == (expected, {(p, p + 1)})
+
+
+@pytest.mark.parametrize("operation", ["multiplication", "conjugation", "sandwich"])
+@pytest.mark.parametrize("n", [3, 5])
+def test_permutation_equations(operation, n):
+    elements = list(permutations(range(n)))
+    number = {element: i for i, element in enumerate(elements)}
+
+    def after(a, b):
+        return tuple(a[b[x]] for x in range(n))
+
+    def inverse(a):
+        return tuple(a.index(x) for x in range(n))
+
+    def answer(a, b):
+        last = {"multiplication": elements[0], "conjugation": inverse(a), "sandwich": a}[operation]
+        return after(after(a, b), last)
+
+    expected = {(number[a], number[b]): number[answer(a, b)] for a in elements for b in elements}
+    operator = len(elements)
+    assert equations(sample(PermutationGroup(operation, n))) == (expected, {(operator, operator + 1)})
+
+
+@pytest.mark.parametrize(
+    ("config", "train", "val", "classes"),
+    [
+        (ModularArithmetic("division"), 4656, 4656, 97),
+        (ModularArithmetic("addition"), 4704, 4705, 97),
+        (ModularArithmetic("addition", train_share=0.3), 2822, 6587, 97),
+        (PermutationGroup("sandwich"), 7200, 7200, 120),
+    ],
+)
+def test_the_split(config, train, val, classes):
+    data = sample(config)
+    assert (len(data.train_inputs), len(data.val_inputs), data.classes) == (train, val, classes)
+    assert torch.equal(data.train_inputs, sample(config).train_inputs)
+    assert not torch.equal(data.train_inputs, sample(config, seed=1).train_inputs)
+    # a random half holds each a about equally often: the standard deviation is at most 6
+    share = train / (train + val)
+    counts = torch.bincount(data.train_inputs[:, 0], minlength=classes)
+    assert (counts - share * (train + val) / classes).abs().max() < 30
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ModularArithmetic("divison"), "did you mean 'division'"),
+        (lambda: ModularArithmetic("division", p=91), "prime p, got 91"),
+        (lambda: ModularArithmetic("division", p=1), "prime p, got 1"),
+        (lambda: sample(ModularArithmetic("division", train_share=1.0)), "both sides of the split"),
+        (lambda: sample(PermutationGroup("sandwich", train_share=0.0)), "both sides of the split"),
+        (lambda: PermutationGroup("addition"), "unknown operation 'addition'"),
+        (lambda: PermutationGroup("sandwich", n=9), "2 to 6, got 9"),
+        (lambda: Transformer(width=128, heads=3), "heads that divide its width"),
+        (lambda: Transformer(layers=0), "at least one layer"),
+        (lambda: Transformer(norm="none"), "allowed: post, pre"),
+    ],
+)
+def test_wrong_values_say_what_is_allowed(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def build(data, **changes):
+    torch.manual_seed(4)
+    return Transformer(**changes).build(data).double()
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_last_position_gradients_are_those_of_all_positions(layers, norm):
+    data = sample(ModularArithmetic("division"))
+    gradients = []
+    for all_positions in (False, True):
+        model = build(data, layers=layers, norm=norm, all_positions=all_positions)
+        loss = cross_entropy(model(data.train_inputs[:256]), data.train_targets[:256])
+        gradients.append([loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))])
+    for last, every in zip(*gradients, strict=True):
+        assert every.any()
+        torch.testing.assert_close(last, every, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_a_block_is_pytorchs_layer(norm):
+    torch.manual_seed(2)
+    block = Block(width=24, heads=3, norm=norm, last_only=False).double()
+    options = {"dropout": 0.0, "batch_first": True, "bias": False, "norm_first": norm == "pre"}
+    layer = nn.TransformerEncoderLayer(24, 3, 96, **options).double()
+    with torch.no_grad():
+        layer.self_attn.in_proj_weight.copy_(torch.cat([block.query.weight, block.key_value.weight]))
+        layer.self_attn.out_proj.weight.copy_(block.output.weight)
+        layer.linear1.weight.copy_(block.mlp[0].weight)
+        layer.linear2.weight.copy_(block.mlp[2].weight)
+    x = torch.randn(5, 4, 24, dtype=torch.float64)
+    mask = nn.Transformer.generate_square_subsequent_mask(4, dtype=torch.float64)
+    torch.testing.assert_close(block(x), layer(x, src_mask=mask, is_causal=True), rtol=1e-10, atol=1e-12)
+
+
+def test_no_position_sees_a_later_one():
+    data = sample(ModularArithmetic("addition", p=7))
+    model = build(data, all_positions=True)
+    outputs = []
+    model.blocks[-1].register_forward_hook(lambda module, given, made: outputs.append(made.detach()))
+    tokens = data.train_inputs[:8]
+    model(tokens)
+    for position in range(4):
+        changed = tokens.clone()
+        changed[:, position] = (changed[:, position] + 1) % 9
+        model(changed)
+        difference = (outputs[-1] - outputs[0]).abs().amax(2)
+        assert not difference[:, :position].any()
+        assert (difference[:, position:] > 0).all()
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize(("layers", "width", "heads"), [(2, 128, 4), (1, 32, 2), (4, 64, 8)])
+def test_number_of_parameters(layers, width, heads, norm):
+    data = sample(ModularArithmetic("division"))
+    model = build(data, layers=layers, width=width, heads=heads, norm=norm)
+    of_a_block = 4 * width**2 + 2 * 4 * width**2 + 2 * 2 * width
+    expected = layers * of_a_block + (99 + 4 + 97) * width + (2 * width if norm == "pre" else 0)
+    assert sum(p.numel() for p in model.parameters()) == expected
+    assert model(data.val_inputs[:3]).shape == (3, 97)
+
+
+def test_the_recorder_finds_blocks_and_head():
+    data = sample(ModularArithmetic("division"))
+    model = build(data)
+    inputs = data.train_inputs[:8]
+    assert find_last_layer(model, inputs) == find_last_layer(model, None) == "head"
+    assert find_feature_layers(model, "head", inputs) == ["blocks.0", "blocks.1"]
+    assert find_feature_layers(build(data, norm="pre"), "head", inputs) == ["blocks.0", "blocks.1", "head:input"]
+
+
+@pytest.mark.parametrize("name", ["modular_division", "s5_sandwich", "modular_division_sgd"])
+def test_a_setup_trains_and_writes_a_trace(name, tmp_path):
+    setup = dataclasses.replace(BY_NAME[name], steps=3)
+    trace = open_trace(record(setup, tmp_path))
+    assert trace.finished
+    assert trace.attributes["setup"] == name
+    losses = trace["batch_loss"].value
+    assert len(losses) == len(trace["last_layer_norm"]) == 3
+    classes = 120 if name.startswith("s5") else 97
+    assert (np.abs(losses - np.log(classes)) < 1.5).all()
+
+
+def test_setups_cover_every_operation():
+    assert set(BY_NAME) == {
+        *(f"modular_{operation}" for operation in TABLE),
+        *(f"s5_{operation}" for operation in ("multiplication", "conjugation", "sandwich")),
+        "modular_division_sgd",
+        "modular_division_weight_decay",
+    }

@@ -1,0 +1,48 @@
+"""Fully connected networks on 200 images of CIFAR-10, each update on all of them.
+
+Thilak et al. 2022 (arXiv 2206.04817), Figures 1 and 8 to 12: 200 training images, no augmentation; a 6-layer fully
+connected network, a linear model, MLPs of 2 and 3 layers, and a 6-layer deep linear network; cross-entropy; full-batch
+Adam with learning rate 0.001, β (0.9, 0.95), ε 1e-8, no weight decay. The deep linear network is trained with RMSProp
+(α 0.95, momentum 0) and with full-batch gradient descent (momentum 0.9) too.
+
+What the paper leaves unsaid and what stands here instead: the widths (256), the activation (ReLU) and initialisation
+(PyTorch's default), the scale of the pixels ([0, 1]), the learning rate of RMSProp and of gradient descent (0.001, as
+Adam's; gradient descent diverges at 0.01), the ε of RMSProp (1e-8), the length of the runs (20,000 updates) and the
+seed (0). A layer is a linear layer, so that the last of the 6 makes the logits. Validation is on the 10,000 test
+images, or as many as there are.
+"""
+
+from trainers.data.cifar10 import Cifar10
+from trainers.models.mlp import MLP
+from trainers.optimizers import SGD, Adam, RMSProp
+from trainers.setup import OptimizerConfig, Setup
+
+ADAM = Adam(lr=1e-3, betas=(0.9, 0.95), eps=1e-8)
+RMSPROP = RMSProp(lr=1e-3, alpha=0.95, momentum=0.0, eps=1e-8)
+GD = SGD(lr=1e-3, momentum=0.9)
+DEEP_LINEAR = MLP(layers=6, width=256, linear=True)
+
+
+def _setup(name: str, network: str, model: MLP, optimizer: OptimizerConfig = ADAM, kind: str = "Adam") -> Setup:
+    return Setup(
+        name=name,
+        title=f"200 images of CIFAR-10, {network}, full-batch {kind}",
+        figures="1, 8-12",
+        data=Cifar10(train=200, val=10_000),
+        model=model,
+        optimizer=optimizer,
+        batch_size=200,
+        steps=20_000,
+        seed=0,
+    )
+
+
+SETUPS = (
+    _setup("cifar10_fcn6_200", "6-layer FCN", MLP(layers=6, width=256)),
+    _setup("cifar10_linear_200", "linear model", MLP(layers=1, linear=True)),
+    _setup("cifar10_mlp2_200", "2-layer MLP", MLP(layers=2, width=256)),
+    _setup("cifar10_mlp3_200", "3-layer MLP", MLP(layers=3, width=256)),
+    _setup("cifar10_deep_linear_200", "6-layer deep linear network", DEEP_LINEAR),
+    _setup("cifar10_deep_linear_200_rmsprop", "6-layer deep linear network", DEEP_LINEAR, RMSPROP, "RMSProp"),
+    _setup("cifar10_deep_linear_200_gd", "6-layer deep linear network", DEEP_LINEAR, GD, "gradient descent"),
+)

@@ -1,0 +1,66 @@
+"""Grokking on algorithmic tasks: a small Transformer learns a binary operation from half of its table.
+
+Thilak et al. 2022 (arXiv 2206.04817), Figures 2-4, 22-24 and 50 (division) and 26-43 (all operations): arithmetic mod
+97 and permutations of 5 elements, as in Power et al. 2022 (arXiv 2201.02177); 50% of the equations for training; a
+decoder-only Transformer of 2 layers, width 128 and 4 heads; cross-entropy; Adam with learning rate 1e-3,
+β (0.9, 0.98), ε 1e-8, without weight decay, warmed up linearly over 10 updates; 500,000 updates. Figure 25: SGD with
+momentum 0.9, learning rate 0.01 and batch size 512 for 1,500,000 updates, on division. Figures 44-46: AdamW with
+weight decay 0.1.
+
+What the paper leaves unsaid and what stands here instead: the batch size with Adam and AdamW (512, which it gives for
+SGD and Power et al. use at most), what becomes of the incomplete batch of an epoch (dropped), SGD's warm-up (none),
+which parameters decay (all), the seed (0), and the parts of the network that :mod:`trainers.models.transformer` names.
+"""
+
+from trainers.data import modular, permutations
+from trainers.models.transformer import Transformer
+from trainers.optimizers import SGD, Adam, AdamW
+from trainers.setup import DataConfig, OptimizerConfig, Setup
+
+ADAM = Adam(lr=1e-3, betas=(0.9, 0.98), eps=1e-8, warmup=10)
+DIVISION = modular.ModularArithmetic("division", p=97, train_share=0.5)
+
+
+def transformer_setup(
+    name: str, title: str, figures: str, data: DataConfig, optimizer: OptimizerConfig = ADAM, steps: int = 500_000
+) -> Setup:
+    """Return a setup with the paper's Transformer."""
+    model = Transformer(layers=2, width=128, heads=4)
+    return Setup(name, title, figures, data, model, optimizer, batch_size=512, steps=steps, seed=0)
+
+
+SETUPS = (
+    *(
+        transformer_setup(
+            f"modular_{operation}",
+            f"{operation.replace('_', ' ')} mod 97, Transformer, Adam",
+            "2-4, 22-24, 26-43, 50" if operation == "division" else "26-43",
+            modular.ModularArithmetic(operation, p=97, train_share=0.5),
+        )
+        for operation in modular.OPERATIONS
+    ),
+    *(
+        transformer_setup(
+            f"s5_{operation}",
+            f"{operation} of permutations of 5 elements, Transformer, Adam",
+            "26-43",
+            permutations.PermutationGroup(operation, n=5, train_share=0.5),
+        )
+        for operation in permutations.OPERATIONS
+    ),
+    transformer_setup(
+        "modular_division_sgd",
+        "division mod 97, Transformer, SGD with momentum",
+        "25",
+        DIVISION,
+        SGD(lr=0.01, momentum=0.9),
+        steps=1_500_000,
+    ),
+    transformer_setup(
+        "modular_division_weight_decay",
+        "division mod 97, Transformer, AdamW with weight decay",
+        "44-46",
+        DIVISION,
+        AdamW(lr=1e-3, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.1, warmup=10),
+    ),
+)
