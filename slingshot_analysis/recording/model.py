@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from slingshot_analysis.errors import InputError, unknown_name
 
@@ -31,41 +32,40 @@ class ForwardPass:
     model : nn.Module
         The model; it is run without gradients.
     layers : sequence of str, optional
-        Modules whose outputs :meth:`features` returns; ``"head:input"`` stands for the input of ``head``.
+        Modules whose outputs are features; ``"head:input"`` stands for the input of ``head``.
     """
 
     def __init__(self, model: nn.Module, layers: Sequence[str] = ()) -> None:
         self.model = model
         self._modules = list(model.modules())
         self._layers = {layer: model.get_submodule(layer.removesuffix(INPUT)) for layer in layers}
-        self._chain = self._as_chain()
         self._cuda = {p.device.index for p in model.parameters() if p.is_cuda}
+        self._chain = self._as_chain()
 
-    def _as_chain(self) -> list[tuple[nn.Module, str | None]]:
-        """Return the modules up to the last feature layer, with its name for each layer, if they form a plain chain."""
+    def _as_chain(self) -> list[tuple[str, nn.Module]]:
+        """Return the modules up to the last feature layer, if they are a chain of linear layers and activations."""
         children = dict(self.model.named_children())
-        plain = all(type(child).__module__.startswith("torch.nn.modules.") for child in children.values())
+        plain = all(type(child) in (nn.Flatten, nn.Linear, *ACTIVATIONS) for child in children.values())
         if type(self.model) is not nn.Sequential or not plain or not set(self._layers) <= set(children):
             return []
-        chain = [(child, name if name in self._layers else None) for name, child in children.items()]
-        while chain and chain[-1][1] is None:
+        chain = list(children.items())
+        while chain and chain[-1][0] not in self._layers:
             chain.pop()
         return chain
 
     @contextmanager
-    def undisturbed(self, *, draws: bool = True) -> Iterator[None]:
-        """Switch to evaluation mode without gradients; restore modes and, if it `draws`, random states afterwards."""
+    def undisturbed(self) -> Iterator[None]:
+        """Switch to evaluation mode without gradients; restore modes and random states afterwards."""
         training = [module.__dict__ for module in self._modules if module.training]
         for attributes in training:  # nn.Module.__setattr__ would cost more than a small model's forward pass
             attributes["training"] = False
-        cpu_state = torch.get_rng_state() if draws else None
-        cuda_states = {device: torch.cuda.get_rng_state(device) for device in self._cuda if draws}
+        cpu_state = torch.get_rng_state()
+        cuda_states = {device: torch.cuda.get_rng_state(device) for device in self._cuda}
         try:
             with torch.no_grad():
                 yield
         finally:
-            if cpu_state is not None:
-                torch.set_rng_state(cpu_state)
+            torch.set_rng_state(cpu_state)
             for device, state in cuda_states.items():
                 torch.cuda.set_rng_state(state, device)
             for attributes in training:
@@ -73,8 +73,37 @@ class ForwardPass:
 
     def features(self, inputs: Tensor) -> list[Tensor]:
         """Return a copy of the output of each layer for `inputs`."""
-        if self._chain:
-            return self._features_of_chain(inputs)
+        with self.undisturbed():
+            return self._run(inputs, {})
+
+    def features_of_states(self, inputs: Tensor, states: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return the (n, ...) outputs of each layer in n states of the model, given as (n, ...) parameters and buffers.
+
+        A chain of linear layers and activations runs in all states at once, any other model in one after another.
+        """
+        with self.undisturbed():
+            if self._chain and (inputs.ndim == 2 or isinstance(self._chain[0][1], nn.Flatten)):
+                return self._run_chain(inputs, states)
+            each = (dict(zip(states, tensors, strict=True)) for tensors in zip(*states.values(), strict=True))
+            outputs = [self._run(inputs, state) for state in each]
+            return [torch.stack(of_layer) for of_layer in zip(*outputs, strict=True)]
+
+    def _run_chain(self, inputs: Tensor, states: Mapping[str, Tensor]) -> list[Tensor]:
+        outputs = {}
+        value = inputs.unsqueeze(0)
+        for name, module in self._chain:
+            if isinstance(module, nn.Linear):
+                weight = states[f"{name}.weight"].mT
+                value = value.expand(len(weight), -1, -1)
+                bias = states.get(f"{name}.bias")
+                value = torch.bmm(value, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), value, weight)
+            else:
+                value = value.clone() if getattr(module, "inplace", False) else value
+                value = value.flatten(2) if isinstance(module, nn.Flatten) else module(value)
+            outputs[name] = value
+        return [outputs[layer] for layer in self._layers]
+
+    def _run(self, inputs: Tensor, state: dict[str, Tensor]) -> list[Tensor]:
         outputs: dict[str, Tensor] = {}
 
         def keep_output(layer: str) -> Callable[[nn.Module, object, object], None]:
@@ -90,27 +119,13 @@ class ForwardPass:
             else:
                 hooks.append(module.register_forward_hook(keep_output(layer)))
         try:
-            with self.undisturbed():
-                self.model(inputs)
+            functional_call(self.model, state, (inputs,))
         finally:
             for hook in hooks:
                 hook.remove()
         silent = [layer for layer in self._layers if layer not in outputs]
         if silent:
             raise InputError(f"feature_layers names {silent}, which the model's forward pass never calls")
-        return [outputs[layer] for layer in self._layers]
-
-    def _features_of_chain(self, inputs: Tensor) -> list[Tensor]:
-        """Run a chain of PyTorch's own modules, which draw no random numbers in evaluation, to its last feature layer.
-
-        The hooks and random states of the general way would cost a small model as much again.
-        """
-        outputs, value = {}, inputs
-        with self.undisturbed(draws=False):
-            for module, name in self._chain:
-                value = module(value)
-                if name is not None:
-                    outputs[name] = value.clone()
         return [outputs[layer] for layer in self._layers]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from slingshot_analysis.recording.schedule import Every, Schedule
 from slingshot_analysis.trace import Quantity
+
+if TYPE_CHECKING:
+    from slingshot_analysis.recording.states import StatePairs
 
 __all__ = ["Batches", "Buffer", "Columns", "Moment", "Probe", "Subject", "dtype_name"]
 
@@ -96,7 +99,8 @@ class Probe(ABC):
     """One measured quantity, or a few that share their work. Subclass it in a file of its own.
 
     A probe declares beforehand what it writes, and measures into slots of preallocated device buffers. Nothing in
-    :meth:`measure` may wait for the device: no ``.item()``, no boolean indexing, no copy to the host.
+    :meth:`measure` and :meth:`compare` may wait for the device: no ``.item()``, no boolean indexing, no copy to the
+    host.
 
     Parameters
     ----------
@@ -119,7 +123,7 @@ class Probe(ABC):
     """True for what belongs to an update, and so has no value at the state after the last one."""
 
     spans_update: ClassVar[bool] = False
-    """True for what compares state t with state t+1: then :meth:`begin` sees t and :meth:`measure` sees t+1."""
+    """True for what compares state t with state t+1: then :meth:`compare` is called instead of :meth:`measure`."""
 
     def __init__(self, every: Schedule | None = None) -> None:
         self.every = every or self.default_schedule
@@ -128,12 +132,13 @@ class Probe(ABC):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         """Prepare for a run; declare the buffers that are measured into and the quantities that are written."""
 
-    def begin(self, moment: Moment) -> None:  # noqa: B027
-        """Keep what is needed of state t; only called if `spans_update`."""
-
-    @abstractmethod
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         """Write this step's values into `slots`, one for each buffer, on the device and without waiting for it."""
+        raise NotImplementedError(f"the probe {self.name!r} has no measure()")
+
+    def compare(self, pairs: StatePairs, columns: Sequence[Tensor]) -> None:
+        """Write the values of several updates into `columns`, (pairs, ...) each; called if `spans_update`."""
+        raise NotImplementedError(f"the probe {self.name!r} has no compare()")
 
     def settle(self, buffers: Sequence[Tensor]) -> None:  # noqa: B027
         """Compute on the device, for a block of rows at once, what :meth:`measure` has put off."""

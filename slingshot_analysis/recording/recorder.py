@@ -178,7 +178,7 @@ class Recorder:
         torch._C._set_grad_enabled(False)  # what torch.no_grad() does, without its objects
         try:
             if self._open:
-                self._complete_open_rows(moment)
+                self._complete_open_rows()
             if time.monotonic() > self._flush_due:
                 self._flush()
             for table in self._tables:
@@ -194,9 +194,9 @@ class Recorder:
         elif table.is_full:
             table.send(self._writer)
 
-    def _complete_open_rows(self, moment: Moment) -> None:
+    def _complete_open_rows(self) -> None:
         for table in self._open:
-            table.complete(moment)
+            table.complete()
             if table.is_full:
                 table.send(self._writer)
         self._open.clear()
@@ -236,7 +236,7 @@ class Recorder:
         try:
             if finished:
                 moment = Moment(self.step)
-                self._complete_open_rows(moment)
+                self._complete_open_rows()
                 for table in self._tables:
                     if table.is_of_states and self.step:
                         self._measure(table, moment)

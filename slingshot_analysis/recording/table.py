@@ -11,6 +11,7 @@ from torch import Tensor
 
 from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject
 from slingshot_analysis.recording.schedule import Schedule
+from slingshot_analysis.recording.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 from slingshot_analysis.trace.schema import CHUNK_ROWS
 
@@ -50,7 +51,9 @@ class Table:
         self.group = Group(schedule.slug, tuple(quantities), str(schedule))
         with_slots = list(zip(probes, self._slots, strict=True))
         self._instant = [(probe, slots) for probe, slots in with_slots if not probe.spans_update]
-        self._spanning = [(probe, slots) for probe, slots in with_slots if probe.spans_update]
+        with_columns = zip(probes, self._buffers, strict=True)
+        self._spanning = [(probe, list(columns.values())) for probe, columns in with_columns if probe.spans_update]
+        self._pairs = StatePairs(subject) if self._spanning else None
         self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
         self.next_due = schedule.next(0)
         self.latest: dict[str, float] = {}
@@ -66,18 +69,25 @@ class Table:
         for probe, slots in self._instant:
             probe.measure(moment, slots[row])
         self.next_due = self._schedule.next(moment.step + 1)
-        if not self._spanning:
+        if self._pairs is None:
             self._rows = row + 1
             return False
-        for probe, _ in self._spanning:
-            probe.begin(moment)
+        self._pairs.keep_before()
         return True
 
-    def complete(self, moment: Moment) -> None:
-        """Measure, in the open row, what spans the update that has led to this moment."""
-        for probe, slots in self._spanning:
-            probe.measure(moment, slots[self._rows])
+    def complete(self) -> None:
+        """Complete the open row with the state to which its update has led."""
+        assert self._pairs is not None
+        self._pairs.keep_after()
         self._rows += 1
+        if len(self._pairs) == self._pairs.capacity:
+            self._compare(self._pairs)
+
+    def _compare(self, pairs: StatePairs) -> None:
+        """Measure what spans updates, in the last rows: those of the pairs kept."""
+        for probe, columns in self._spanning:
+            probe.compare(pairs, [column[self._rows - len(pairs) : self._rows] for column in columns])
+        pairs.clear()
 
     @property
     def is_full(self) -> bool:
@@ -87,6 +97,8 @@ class Table:
     def send(self, writer: TraceWriter) -> None:
         """Send the rows to the file. On a GPU their copy is only started; it is written at the next call."""
         self.receive(writer)
+        if self._pairs:
+            self._compare(self._pairs)
         steps = self._steps[: self._rows].copy()
         self._room = (self._room - self._rows) or CHUNK_ROWS
         self._rows = 0

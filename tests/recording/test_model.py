@@ -79,3 +79,48 @@ def test_a_layer_that_is_never_called_is_an_error():
     model.spare = nn.Linear(1, 1)
     with pytest.raises(InputError, match="never calls"):
         ForwardPass(model, ["spare"]).features(torch.zeros(1, 4))
+
+
+def convolutional():
+    body = [nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4, 2)]
+    return nn.Sequential(*body), torch.randn(5, 3, 4, 4)
+
+
+CASES = {
+    "chain": lambda: (mlp(), torch.randn(5, 4)),
+    "chain of images, in place": lambda: (
+        nn.Sequential(nn.Flatten(), nn.Linear(12, 6, bias=False), nn.ReLU(inplace=True), nn.Linear(6, 2)),
+        torch.randn(5, 3, 2, 2),
+    ),
+    "chain over a sequence": lambda: (mlp(), torch.randn(5, 3, 4)),
+    "convolutional with batch norm": convolutional,
+    "user's own": lambda: (HeadFirst(), torch.randn(5, 4)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_features_of_states_are_those_of_the_model_in_each_state(case):
+    model, inputs = CASES[case]()
+    layers = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.ReLU)]
+    states, expected = [], []
+    for _ in range(3):
+        model.train()(inputs)
+        with torch.no_grad():
+            for tensor in model.parameters():
+                tensor.add_(torch.randn_like(tensor))
+        states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        model.eval()
+        outputs = [[] for _ in layers]
+        modules = [model.get_submodule(layer) for layer in layers]
+        hooks = [
+            module.register_forward_hook(lambda m, i, out, keep=keep: keep.append(out.detach().clone()))
+            for module, keep in zip(modules, outputs, strict=True)
+        ]
+        model(inputs)
+        for hook in hooks:
+            hook.remove()
+        expected.append([out for (out,) in outputs])
+    stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+    found = ForwardPass(model, layers).features_of_states(inputs, stacked)
+    for of_layer, wanted in zip(found, zip(*expected, strict=True), strict=True):
+        torch.testing.assert_close(of_layer, torch.stack(wanted))

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.norms import norm_dtype
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.probe import Buffer, Probe, Subject, dtype_name
 from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.states import StatePairs
 from slingshot_analysis.trace import Quantity
 
 
@@ -28,19 +29,12 @@ class UpdateNorm(Probe):
     spans_update = True
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._parameters = list(subject.parameters.values())
-        self._dtype = norm_dtype(self._parameters)
-        self._before, self._change = torch.cat(self._flat()), torch.cat(self._flat())
+        self._dtype = norm_dtype(list(subject.parameters.values()))
         description = "norm of the change of all trainable parameters by the update from this step"
         quantity = Quantity("update_norm", "", description, dtype=dtype_name(self._dtype))
         return [Buffer(quantity.name, (), self._dtype)], [quantity]
 
-    def begin(self, moment: Moment) -> None:
-        torch.cat(self._flat(), out=self._before)
-
-    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        torch.cat(self._flat(), out=self._change)
-        torch.linalg.vector_norm(self._change.sub_(self._before), dtype=self._dtype, out=slots[0])
-
-    def _flat(self) -> list[Tensor]:
-        return [p.flatten() for p in self._parameters]
+    def compare(self, pairs: StatePairs, columns: Sequence[Tensor]) -> None:
+        changes = [flat[:, 1] - flat[:, 0] for flat in pairs.trainable]
+        norms = [torch.linalg.vector_norm(change, dim=1, dtype=self._dtype) for change in changes]
+        torch.linalg.vector_norm(torch.stack(norms), dim=0, out=columns[0])

@@ -1,0 +1,84 @@
+"""Copies of the model's state before and after updates, for probes that compare the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.probe import Subject
+
+__all__ = ["StatePairs"]
+
+KEPT_BYTES = 4 * 2**20
+"""Pairs that fit into this are kept and compared together: a few operations for all cost hardly more than for one."""
+
+
+class StatePairs:
+    """The states w_t and w_{t+1} of one update or, where they are small, of several updates.
+
+    Parameters
+    ----------
+    subject : Subject
+        The run; all trainable parameters and all buffers of its model are copied, on their device.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        buffers = dict(subject.model.named_buffers())
+        self._live = [*subject.parameters.values(), *buffers.values()]
+        self.capacity = max(1, KEPT_BYTES // (2 * sum(tensor.nbytes for tensor in self._live)))
+        self._trainable, parameters = _make_space(subject.parameters, self.capacity)
+        _, others = _make_space(buffers, self.capacity)
+        self._tensors = parameters | others
+        columns = [tensor.unbind(0) for tensor in self._tensors.values()]
+        self._slots = [
+            [list(states) for states in zip(*(pair.unbind(0) for pair in row), strict=True)]
+            for row in zip(*columns, strict=True)
+        ]
+        self._rows = 0
+
+    def keep_before(self) -> None:
+        """Copy the state that an update starts from."""
+        torch._foreach_copy_(self._slots[self._rows][0], self._live)
+
+    def keep_after(self) -> None:
+        """Copy the state to which that update has led."""
+        torch._foreach_copy_(self._slots[self._rows][1], self._live)
+        self._rows += 1
+
+    def clear(self) -> None:
+        """Make room for `capacity` pairs."""
+        self._rows = 0
+
+    def __len__(self) -> int:
+        """Return the number of whole pairs."""
+        return self._rows
+
+    @property
+    def trainable(self) -> list[Tensor]:
+        """All trainable parameters as one (pairs, 2, parameters) tensor for each dtype; at [:, 0] stands w_t."""
+        return [flat[: self._rows] for flat in self._trainable]
+
+    @property
+    def states(self) -> dict[str, Tensor]:
+        """Each trainable parameter and buffer by name, (2 · pairs, ...): w_t and w_{t+1} of a pair in turn."""
+        return {name: tensor[: self._rows].flatten(0, 1) for name, tensor in self._tensors.items()}
+
+
+def _make_space(tensors: dict[str, Tensor], pairs: int) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return one (pairs, 2, elements) tensor for each dtype, and by name the views of it in each tensor's shape."""
+    flats: list[Tensor] = []
+    views: dict[str, Tensor] = {}
+    for dtype in _unique(tensor.dtype for tensor in tensors.values()):
+        alike = {name: tensor for name, tensor in tensors.items() if tensor.dtype == dtype}
+        sizes = [tensor.numel() for tensor in alike.values()]
+        flat = torch.empty((pairs, 2, sum(sizes)), dtype=dtype, device=next(iter(alike.values())).device)
+        flats.append(flat)
+        parts = zip(alike.items(), torch.split(flat, sizes, dim=2), strict=True)
+        views |= {name: part.view(pairs, 2, *tensor.shape) for (name, tensor), part in parts}
+    return flats, views
+
+
+def _unique(dtypes: Iterable[torch.dtype]) -> list[torch.dtype]:
+    return list(dict.fromkeys(dtypes))
