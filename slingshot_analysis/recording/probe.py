@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +137,7 @@ class Probe(ABC):
         raise NotImplementedError(f"the probe {self.name!r} has no measure()")
 
     def compare(self, pairs: StatePairs, columns: Sequence[Tensor]) -> None:
-        """Write the values of several updates into `columns`, (pairs, ...) each; called if `spans_update`."""
+        """Write the values of several updates into `columns`, (capacity, ...) each; called if `spans_update`."""
         raise NotImplementedError(f"the probe {self.name!r} has no compare()")
 
     def settle(self, buffers: Sequence[Tensor]) -> None:  # noqa: B027
@@ -146,6 +146,13 @@ class Probe(ABC):
     def derive(self, measured: Columns) -> Columns:
         """Make the quantities of the buffers' rows, on the host; by default they are the same."""
         return measured
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the probe has kept of the run so far and needs to go on: numbers, text and tensors."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Go on from what :meth:`state_dict` returned; called after :meth:`attach`."""
 
 
 def dtype_name(dtype: torch.dtype) -> str:

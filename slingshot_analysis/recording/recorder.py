@@ -20,7 +20,7 @@ from slingshot_analysis.recording.probes import PROBES
 from slingshot_analysis.recording.provenance import provenance
 from slingshot_analysis.recording.schedule import Schedule
 from slingshot_analysis.recording.table import Table
-from slingshot_analysis.trace import TraceWriter
+from slingshot_analysis.trace import TraceWriter, continue_trace
 
 __all__ = ["Recorder"]
 
@@ -72,11 +72,15 @@ class Recorder:
         Dtype in which training computes the loss; by default that of the model.
     overwrite : bool, optional
         Replace an existing file.
+    resume : mapping, optional
+        What :meth:`state_dict` returned at the state in which model and optimizer are: the trace at `path`, of a run
+        that was killed, is cut there and goes on.
 
     Raises
     ------
     InputError
-        If the file exists, a name is unknown, or the model has no trainable parameter.
+        If the file exists, a name is unknown, or the model has no trainable parameter; with `resume`, if the file
+        does not exist, is finished or holds other quantities.
 
     Examples
     --------
@@ -117,6 +121,7 @@ class Recorder:
         seed: int | None = None,
         loss_dtype: torch.dtype | None = None,
         overwrite: bool = False,
+        resume: Mapping[str, Any] | None = None,
     ) -> None:
         model = getattr(model, "_orig_mod", model)
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -147,12 +152,18 @@ class Recorder:
         }
         attributes |= {"setup": setup} if setup else {}
         attributes |= {"seed": seed} if seed is not None else {}
-        self._writer = TraceWriter(path, [t.group for t in self._tables], attributes, overwrite=overwrite)
+        groups = [table.group for table in self._tables]
+        if resume is None:
+            self._writer = TraceWriter(path, groups, attributes, overwrite=overwrite)
+        else:
+            self._writer = continue_trace(path, groups, resume["step"], attributes)
+            for table, states in zip(self._tables, resume["tables"], strict=True):
+                table.load_state_dict(resume["step"], states)
         self._open: list[Table] = []
         self._flush_due = time.monotonic() + FLUSH_SECONDS
         self._closed = False
         self.path = Path(path)
-        self.step = 0
+        self.step: int = 0 if resume is None else resume["step"]
         """Updates seen so far."""
 
     def update(self, loss: Tensor | None = None, logits: Tensor | None = None, targets: Tensor | None = None) -> None:
@@ -206,6 +217,21 @@ class Recorder:
             table.send(self._writer)
         self._writer.flush()
         self._flush_due = time.monotonic() + FLUSH_SECONDS
+
+    @torch.no_grad()
+    def state_dict(self) -> dict[str, Any]:
+        """Write all rows to the file, and return what a recorder needs to go on from here: see `resume`.
+
+        Call it between ``optimizer.step()`` and the next update, where a checkpoint of model and optimizer is made.
+
+        Returns
+        -------
+        dict
+            Numbers, text and tensors, in dictionaries and lists; ``torch.save`` stores it.
+        """
+        self._complete_open_rows()
+        self._flush()
+        return {"step": self.step, "tables": [table.state_dict() for table in self._tables]}
 
     @property
     def latest(self) -> dict[str, float]:

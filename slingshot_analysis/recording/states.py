@@ -18,6 +18,9 @@ KEPT_BYTES = 4 * 2**20
 class StatePairs:
     """The states w_t and w_{t+1} of one update or, where they are small, of several updates.
 
+    Its tensors always have room for all pairs, so that what is computed of a pair does not depend, not in the last
+    bit, on how many others there are; the first ``len(pairs)`` count.
+
     Parameters
     ----------
     subject : Subject
@@ -26,11 +29,12 @@ class StatePairs:
 
     def __init__(self, subject: Subject) -> None:
         buffers = dict(subject.model.named_buffers())
-        self._live = [*subject.parameters.values(), *buffers.values()]
-        self.capacity = max(1, KEPT_BYTES // (2 * sum(tensor.nbytes for tensor in self._live)))
+        live = subject.parameters | buffers
+        self.capacity = max(1, KEPT_BYTES // (2 * sum(tensor.nbytes for tensor in live.values())))
         self._trainable, parameters = _make_space(subject.parameters, self.capacity)
         _, others = _make_space(buffers, self.capacity)
         self._tensors = parameters | others
+        self._live = [live[name] for name in self._tensors]
         columns = [tensor.unbind(0) for tensor in self._tensors.values()]
         self._slots = [
             [list(states) for states in zip(*(pair.unbind(0) for pair in row), strict=True)]
@@ -57,13 +61,13 @@ class StatePairs:
 
     @property
     def trainable(self) -> list[Tensor]:
-        """All trainable parameters as one (pairs, 2, parameters) tensor for each dtype; at [:, 0] stands w_t."""
-        return [flat[: self._rows] for flat in self._trainable]
+        """All trainable parameters as one (capacity, 2, parameters) tensor for each dtype; at [:, 0] stands w_t."""
+        return self._trainable
 
     @property
     def states(self) -> dict[str, Tensor]:
-        """Each trainable parameter and buffer by name, (2 · pairs, ...): w_t and w_{t+1} of a pair in turn."""
-        return {name: tensor[: self._rows].flatten(0, 1) for name, tensor in self._tensors.items()}
+        """Each trainable parameter and buffer by name, (2 · capacity, ...): w_t and w_{t+1} of a pair in turn."""
+        return {name: tensor.flatten(0, 1) for name, tensor in self._tensors.items()}
 
 
 def _make_space(tensors: dict[str, Tensor], pairs: int) -> tuple[list[Tensor], dict[str, Tensor]]:
@@ -73,7 +77,7 @@ def _make_space(tensors: dict[str, Tensor], pairs: int) -> tuple[list[Tensor], d
     for dtype in _unique(tensor.dtype for tensor in tensors.values()):
         alike = {name: tensor for name, tensor in tensors.items() if tensor.dtype == dtype}
         sizes = [tensor.numel() for tensor in alike.values()]
-        flat = torch.empty((pairs, 2, sum(sizes)), dtype=dtype, device=next(iter(alike.values())).device)
+        flat = torch.zeros((pairs, 2, sum(sizes)), dtype=dtype, device=next(iter(alike.values())).device)
         flats.append(flat)
         parts = zip(alike.items(), torch.split(flat, sizes, dim=2), strict=True)
         views |= {name: part.view(pairs, 2, *tensor.shape) for (name, tensor), part in parts}

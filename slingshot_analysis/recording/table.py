@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +52,7 @@ class Table:
         self.group = Group(schedule.slug, tuple(quantities), str(schedule))
         with_slots = list(zip(probes, self._slots, strict=True))
         self._instant = [(probe, slots) for probe, slots in with_slots if not probe.spans_update]
-        with_columns = zip(probes, self._buffers, strict=True)
-        self._spanning = [(probe, list(columns.values())) for probe, columns in with_columns if probe.spans_update]
+        self._spanning = [(p, list(c.values())) for p, c in zip(probes, self._buffers, strict=True) if p.spans_update]
         self._pairs = StatePairs(subject) if self._spanning else None
         self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
         self.next_due = schedule.next(0)
@@ -86,8 +86,21 @@ class Table:
     def _compare(self, pairs: StatePairs) -> None:
         """Measure what spans updates, in the last rows: those of the pairs kept."""
         for probe, columns in self._spanning:
-            probe.compare(pairs, [column[self._rows - len(pairs) : self._rows] for column in columns])
+            values = [column.new_empty((pairs.capacity, *column.shape[1:])) for column in columns]
+            probe.compare(pairs, values)
+            for column, value in zip(columns, values, strict=True):
+                column[self._rows - len(pairs) : self._rows] = value[: len(pairs)]
         pairs.clear()
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Return what each probe needs to go on."""
+        return [probe.state_dict() for probe in self._probes]
+
+    def load_state_dict(self, step: int, states: Sequence[Mapping[str, Any]]) -> None:
+        """Go on at `step` with what :meth:`state_dict` returned."""
+        self.next_due = self._schedule.next(step)
+        for probe, state in zip(self._probes, states, strict=True):
+            probe.load_state_dict(state)
 
     @property
     def is_full(self) -> bool:

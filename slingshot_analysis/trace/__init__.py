@@ -3,9 +3,10 @@
 ``docs/trace-format.md`` is the specification, for readers and writers in other languages.
 """
 
+from slingshot_analysis.trace.continuation import continue_trace
 from slingshot_analysis.trace.reader import TraceFile, open_trace
 from slingshot_analysis.trace.schema import Group, Quantity
 from slingshot_analysis.trace.trace import Trace
 from slingshot_analysis.trace.writer import TraceWriter
 
-__all__ = ["Group", "Quantity", "Trace", "TraceFile", "TraceWriter", "open_trace"]
+__all__ = ["Group", "Quantity", "Trace", "TraceFile", "TraceWriter", "continue_trace", "open_trace"]

@@ -73,8 +73,8 @@ class Batch(Probe):
         """Make space for the logits and targets of a block of updates, if they are small; else no shape fits it."""
         if self._loss_function is cross_entropy and CHUNK_ROWS * logits.nbytes <= KEPT_BYTES:
             self._shape = logits.shape
-            self._logits = logits.new_empty((CHUNK_ROWS, *logits.shape))
-            self._targets = targets.new_empty((CHUNK_ROWS, *targets.shape))
+            self._logits = logits.new_zeros((CHUNK_ROWS, *logits.shape))
+            self._targets = targets.new_zeros((CHUNK_ROWS, *targets.shape))
             self._kept = list(zip(self._logits.unbind(0), self._targets.unbind(0), strict=True))
         else:
             self._shape = torch.Size()
@@ -87,6 +87,6 @@ class Batch(Probe):
         index: Tensor | slice = slice(len(rows))
         if len(rows) < len(buffers[0]):
             index = torch.tensor(rows).to(self._logits.device, non_blocking=True)
-        logits, targets = self._logits[index], self._targets[index]
-        buffers[1][index] = precise_cross_entropy(logits, targets)
-        buffers[2][index] = count_errors(logits, targets)
+        # always of a whole block: in the last bit the loss of a row depends on how many are computed together
+        buffers[1][index] = precise_cross_entropy(self._logits, self._targets)[index]
+        buffers[2][index] = count_errors(self._logits, self._targets)[index]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +42,13 @@ class CosineDistance(Probe):
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         for slot, (part, initial) in zip(slots, self._parts, strict=True):
             slot.copy_(1 - torch.dot(_direction(part), initial)).clamp_(min=0)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"initial": [initial for _, initial in self._parts]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for (_, initial), saved in zip(self._parts, state["initial"], strict=True):
+            initial.copy_(saved)
 
 
 def _direction(tensors: Sequence[Tensor]) -> Tensor:

@@ -49,7 +49,7 @@ class FeatureChange(Probe):
 
     def compare(self, pairs: StatePairs, columns: Sequence[Tensor]) -> None:
         for i, features in enumerate(self._forward.features_of_states(self._inputs, pairs.states)):
-            before, after = features.view(len(pairs), 2, -1).unbind(1)
+            before, after = features.view(pairs.capacity, 2, -1).unbind(1)
             columns[0][:, i] = self._norms(after - before) / self._norms(before)
 
     def _norms(self, rows: Tensor) -> Tensor:

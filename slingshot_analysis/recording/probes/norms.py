@@ -58,7 +58,7 @@ class Norms(Probe):
         return {
             "parameter_norm": parameters,
             "last_layer_norm": norms[:, self._last_weight],
-            "representation_norm": np.linalg.norm(norms[:, self._representation], axis=1),
+            "representation_norm": np.linalg.norm(norms.take(self._representation, axis=1), axis=1),
             "total_norm": np.linalg.norm(norms, axis=1),
             "gradient_norm": np.linalg.norm(gradients.astype(np.float64), axis=1),
         }
