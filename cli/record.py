@@ -11,7 +11,9 @@ from collections.abc import Callable
 import click
 
 from slingshot_analysis.recording import Recorder
-from trainers.overrides import override_all
+from trainers.losses import LOSSES
+from trainers.optimizers import OPTIMIZERS
+from trainers.overrides import override_all, with_optimizer
 from trainers.record import record as record_setup
 from trainers.setup import DTYPES
 from trainers.setups import SETUPS, find_setup
@@ -36,31 +38,55 @@ def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.option("--steps", type=click.IntRange(min=1), help="Number of updates; the setup's own by default.")
 @click.option("--seed", type=click.IntRange(min=0), help="Root of all random states; the setup's own by default.")
 @click.option(
+    "--optimizer",
+    metavar="NAME",
+    help=f"Instead of the setup's own, with its numbers: {', '.join(OPTIMIZERS)}.",
+)
+@click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Such as optimizer.eps=1e-7; repeatable."
 )
 @click.option("--dtype", type=click.Choice(list(DTYPES)), help="Of parameters and inputs.")
 @click.option("--loss-dtype", type=click.Choice(list(DTYPES)), help="To which the logits are cast for the loss.")
+@click.option("--loss", type=click.Choice(list(LOSSES)), help="What is minimised; the setup's own by default.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Of PyTorch on the CPU.")
 @click.option("--flush-denormal/--no-flush-denormal", default=True, show_default=True, help="Round denormals to 0.")
 @click.option("--out", default="runs", show_default=True, help="A folder, or a file that ends in .h5.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write a checkpoint beside the trace every N updates, for --resume.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint; start if there is none.")
+@click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read any.")
 def record(
     name: str,
     steps: int | None,
     seed: int | None,
+    optimizer: str | None,
     assignments: tuple[str, ...],
     dtype: str | None,
     loss_dtype: str | None,
+    loss: str | None,
     device: str,
     threads: int,
     flush_denormal: bool,
     out: str,
     overwrite: bool,
+    checkpoint_every: int | None,
+    resume: bool,
+    data_dir: str | None,
 ) -> None:
     """Train a setup of the paper and write its trace."""
-    setup = override_all(find_setup(name), assignments)
-    given = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype}
+    setup = find_setup(name)
+    if optimizer is not None:
+        setup = with_optimizer(setup, optimizer)
+    if data_dir is not None:
+        assignments += (f"data.folder={data_dir}",)
+    setup = override_all(setup, assignments)
+    given = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype, "loss": loss}
     setup = dataclasses.replace(setup, **{key: value for key, value in given.items() if value is not None})
     start = time.monotonic()
     try:
@@ -71,10 +97,13 @@ def record(
             threads=threads,
             flush_denormal=flush_denormal,
             overwrite=overwrite,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
             progress=progress_line(setup.steps),
         )
     except KeyboardInterrupt:
-        click.echo("\nStopped. The trace keeps what was recorded; `slingshot analyze` reads it.", err=True)
+        how = " The same command with --resume goes on from the last checkpoint." if checkpoint_every else ""
+        click.echo(f"\nStopped. The trace keeps what was recorded; `slingshot analyze` reads it.{how}", err=True)
         sys.exit(130)
     click.echo(f"{path}: {setup.steps:,} updates in {time.monotonic() - start:.0f} s")
 
@@ -84,14 +113,16 @@ def progress_line(steps: int) -> Callable[[int, Recorder], None]:
     terminal = sys.stderr.isatty()
     period = TERMINAL_SECONDS if terminal else LOG_SECONDS
     start = shown = time.monotonic()
+    before: int | None = None
 
     def show(step: int, recorder: Recorder) -> None:
-        nonlocal shown
+        nonlocal shown, before
+        before = step - 1 if before is None else before
         now = time.monotonic()
         if now - shown < period and not (terminal and step == steps):
             return
         shown = now
-        rate = step / (now - start)
+        rate = (step - before) / (now - start)
         latest = recorder.latest
         values = [text.format(latest[key]) for key, text in SHOWN.items() if math.isfinite(latest.get(key, math.nan))]
         line = f"{step:>9,} of {steps:,} updates  {rate:,.0f}/s  {(steps - step) / rate:.0f} s left  " + "  ".join(

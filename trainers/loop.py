@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.provenance import flushes_denormals
 from trainers.data.dataset import Dataset
+from trainers.interventions import orthogonalize_gradients
 from trainers.optimizers import warm_up
 from trainers.setup import Setup
 
-__all__ = ["Run", "cpu_settings", "train", "updates"]
+__all__ = ["BatchOrder", "Run", "cpu_settings", "train", "updates"]
 
 
 class Run:
@@ -43,24 +44,77 @@ class Run:
             raise InputError(
                 f"batch_size is {setup.batch_size} but there are only {len(data.train_inputs)} training samples"
             )
+        if (setup.loss == "output") == bool(data.classes):
+            raise InputError(f"loss is {setup.loss!r}, which does not fit data of {data.classes} classes")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(model_seed)
             model = setup.model.build(data)
         self.data: Dataset = data.to(device, setup.torch_dtype)
         self.model: nn.Module = model.to(device, setup.torch_dtype)
         self.optimizer = setup.optimizer.build(self.model.parameters())
-        self._order = torch.Generator().manual_seed(order_seed)
+        self.batches = BatchOrder(len(data.train_inputs), setup.batch_size, order_seed, device)
 
-    def batches(self) -> Iterator[Tensor]:
-        """Yield the indices of one batch after another: each epoch in a new order, without its incomplete batch."""
-        samples, size = len(self.data.train_inputs), self.setup.batch_size
-        while True:
-            order = torch.randperm(samples, generator=self._order)[: samples - samples % size]
-            yield from order.to(self.data.train_inputs.device, non_blocking=True).split(size)
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the rest of the run depends on: model, optimizer, order of batches, random states."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "batches": self.batches.state_dict(),
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.batches.load_state_dict(state["batches"])
+        torch.set_rng_state(state["random"])
+        torch.cuda.set_rng_state_all(state["random_cuda"])
 
 
-def updates(run: Run, recorder: Recorder | None = None) -> Iterator[int]:
-    """Train for the setup's number of updates, one whenever the next item is asked for.
+class BatchOrder(Iterator[Tensor]):
+    """The indices of one batch after another: each epoch in a new order, without its incomplete batch.
+
+    Parameters
+    ----------
+    samples, size : int
+        Number of training samples, and of samples in a batch.
+    seed : int
+        Of the orders, which are drawn on the CPU.
+    device : torch.device
+        Where the indices go.
+    """
+
+    def __init__(self, samples: int, size: int, seed: int, device: torch.device) -> None:
+        self._samples, self._size, self._device = samples, size, device
+        self._generator = torch.Generator().manual_seed(seed)
+        self._begin_epoch()
+
+    def _begin_epoch(self, taken: int = 0) -> None:
+        self._at_epoch = self._generator.get_state()
+        order = torch.randperm(self._samples, generator=self._generator)[: self._samples - self._samples % self._size]
+        self._left = list(reversed(order.to(self._device, non_blocking=True).split(self._size)))
+        del self._left[len(self._left) - taken :]
+
+    def __next__(self) -> Tensor:
+        """Return the indices of the next batch."""
+        if not self._left:
+            self._begin_epoch()
+        return self._left.pop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the random state in which the epoch began, and how many batches were taken since."""
+        return {"epoch": self._at_epoch, "taken": self._samples // self._size - len(self._left)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self._generator.set_state(state["epoch"])
+        self._begin_epoch(state["taken"])
+
+
+def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Iterator[int]:
+    """Train up to the setup's number of updates, one whenever the next item is asked for.
 
     Parameters
     ----------
@@ -68,21 +122,26 @@ def updates(run: Run, recorder: Recorder | None = None) -> Iterator[int]:
         Changed in place.
     recorder : Recorder, optional
         Called once per update, between backward pass and optimizer step.
+    start : int, optional
+        Updates that the run has made before.
 
     Yields
     ------
     int
         Updates done.
     """
-    data, model, optimizer = run.data, run.model, run.optimizer
-    loss_dtype, rate = run.setup.torch_loss_dtype, run.setup.optimizer
+    setup, data, model, optimizer = run.setup, run.data, run.model, run.optimizer
+    loss_function, loss_dtype, rate = setup.loss_function, setup.torch_loss_dtype, setup.optimizer
+    parameters = list(model.parameters())
     model.train()
-    for step, batch in zip(range(run.setup.steps), run.batches(), strict=False):
+    for step, batch in zip(range(start, setup.steps), run.batches, strict=False):
         targets = data.train_targets[batch]
         logits = model(data.train_inputs[batch])
-        loss = cross_entropy(logits.to(loss_dtype), targets)
+        loss = loss_function(logits.to(loss_dtype), targets)
         optimizer.zero_grad()
         loss.backward()
+        if setup.orthogonal_gradient:
+            orthogonalize_gradients(parameters)
         if recorder:
             recorder.update(loss, logits, targets)
         warm_up(optimizer, rate.lr, step, rate.warmup)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from slingshot_analysis.errors import InputError
+from trainers.adaptive import GenericAdaptiveOptimizer
 
-__all__ = ["SGD", "Adam", "AdamW", "RMSProp", "warm_up"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "GenericAdaptive", "RMSProp", "as_kind", "warm_up"]
 
 Parameters = Iterable[nn.Parameter]
 
@@ -130,6 +132,49 @@ class SGD(_Checked):
         return torch.optim.SGD(
             parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
         )
+
+
+@dataclass(frozen=True)
+class GenericAdaptive(_Checked):
+    """The paper's generic adaptive method, w ← w − η m/(√V + ε), as :mod:`trainers.adaptive` defines it.
+
+    Parameters
+    ----------
+    lr, eps, warmup
+        As for `Adam`.
+    betas : (float, float)
+        Decay β₁, β₂ of the averages m = φ(g) and V = ψ(g) per update. (0, 0) is g/(|g| + ε), the method of appendix D.
+    bias_correction : bool
+        Make up for the averages' start at 0, as Adam does and RMSProp does not.
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    bias_correction: bool = True
+    warmup: int = 0
+
+    def build(self, parameters: Parameters) -> torch.optim.Optimizer:
+        """Make the optimizer of `parameters`."""
+        return GenericAdaptiveOptimizer(parameters, self.lr, self.betas, self.eps, self.bias_correction)
+
+
+OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSProp, "sgd": SGD, "adaptive": GenericAdaptive}
+"""The kinds by the name that ``--optimizer`` takes."""
+
+Kind = TypeVar("Kind")
+
+
+def as_kind(optimizer: Any, kind: type[Kind]) -> Kind:
+    """Return an optimizer of another kind with the same fields, as far as it has them; the others take defaults.
+
+    Examples
+    --------
+    >>> as_kind(Adam(lr=0.004, warmup=10), SGD)
+    SGD(lr=0.004, momentum=0.0, weight_decay=0.0, warmup=10)
+    """
+    shared = {f.name for f in fields(kind)} & {f.name for f in fields(optimizer)}  # type: ignore[arg-type]
+    return kind(**{name: getattr(optimizer, name) for name in shared})
 
 
 def warm_up(optimizer: torch.optim.Optimizer, lr: float, step: int, warmup: int) -> None:

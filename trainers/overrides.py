@@ -1,4 +1,4 @@
-"""Change one field of a setup by its dotted name: what ``--set optimizer.eps=1e-7`` does."""
+"""Change a setup: what ``--optimizer sgd`` and ``--set optimizer.lr=0.1`` do."""
 
 from __future__ import annotations
 
@@ -7,11 +7,33 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from slingshot_analysis.errors import InputError, unknown_name
+from trainers.optimizers import OPTIMIZERS, as_kind
 from trainers.setup import Setup, flatten
 
-__all__ = ["override_all"]
+__all__ = ["override_all", "with_optimizer"]
 
 Value = TypeVar("Value")
+
+
+def with_optimizer(setup: Setup, name: str) -> Setup:
+    """Return the setup with an optimizer of another kind.
+
+    What both kinds have (learning rate, ε, β, weight decay, momentum, warm-up) stays; the rest takes its defaults.
+
+    Raises
+    ------
+    InputError
+        If `name` is not one of ``trainers.optimizers.OPTIMIZERS``; the message names the near ones.
+
+    Examples
+    --------
+    >>> from trainers.setups import find_setup
+    >>> with_optimizer(find_setup("parity_3_50"), "rmsprop").optimizer
+    RMSProp(lr=0.004, alpha=0.99, momentum=0.0, eps=1e-08, warmup=0)
+    """
+    if name not in OPTIMIZERS:
+        raise unknown_name("optimizer", name, OPTIMIZERS)
+    return dataclasses.replace(setup, optimizer=as_kind(setup.optimizer, OPTIMIZERS[name]))
 
 
 def override_all(setup: Setup, assignments: Iterable[str]) -> Setup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,11 @@ import torch
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
+from slingshot_analysis.trace import open_trace
+from trainers.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from trainers.loop import Run, cpu_settings, updates
+from trainers.objective import Objective
+from trainers.optimizers import as_kind
 from trainers.setup import Setup, flatten, resolved
 from trainers.setups import SETUPS
 
@@ -25,6 +30,8 @@ def record(
     threads: int = 1,
     flush_denormal: bool = True,
     overwrite: bool = False,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
     progress: Callable[[int, Recorder], None] | None = None,
 ) -> Path:
     """Train a setup and write its trace.
@@ -45,6 +52,13 @@ def record(
         some CPUs are slow at them: benchmarks/denormals.py measures it.
     overwrite : bool, optional
         Replace an existing file.
+    checkpoint_every : int, optional, updates
+        Write a checkpoint beside the trace, at the start and each time so many updates are done; it is removed when
+        the run has come to its end.
+    resume : bool, optional
+        Go on from the checkpoint of a run that was killed: on a CPU the trace becomes, bit for bit, what it would have
+        been. Where there is neither trace nor checkpoint the run starts, and one that is finished stays as it is, so
+        that the same call can be made until the run is done.
     progress : callable, optional
         Called with the number of updates done and the recorder, after each update.
 
@@ -56,12 +70,15 @@ def record(
     Raises
     ------
     InputError
-        If the file exists, the device is not there, or the setup can't be trained.
+        If the file exists, the device is not there, or the setup can't be trained; with `resume`, if there is a trace
+        without a checkpoint of the same setup.
     """
     out = Path(out)
     path = out if out.suffix in (".h5", ".hdf5") else out / default_name(setup)
+    if resume and path.exists() and open_trace(path).finished:
+        return path
     with cpu_settings(threads, flush_denormal):
-        _record(setup, path, find_device(device), overwrite, progress)
+        _record(setup, path, find_device(device), overwrite, checkpoint_every, resume, progress)
     return path
 
 
@@ -70,25 +87,41 @@ def _record(
     path: Path,
     device: torch.device,
     overwrite: bool,
+    checkpoint_every: int | None,
+    resume: bool,
     progress: Callable[[int, Recorder], None] | None,
 ) -> None:
-    run = Run(setup, device)
-    data = run.data
+    run, checkpoint = Run(setup, device), checkpoint_path(path)
+    data, state = run.data, None
+    if resume and (path.exists() or checkpoint.exists()):
+        saved = load_checkpoint(checkpoint, setup)
+        run.load_state_dict(saved["run"])
+        state = saved["recorder"]
+    elif overwrite or not path.exists():
+        checkpoint.unlink(missing_ok=True)
+        if checkpoint_every:
+            save_checkpoint(checkpoint, run)
     with Recorder(
         path,
         run.model,
         run.optimizer,
         train_data=(data.train_inputs, data.train_targets),
-        val_data=(data.val_inputs, data.val_targets),
+        val_data=(data.val_inputs, data.val_targets) if len(data.val_inputs) else None,
+        probes=None if data.classes else (Objective(), "norms", "update_norm", "cosine_distance"),
+        loss_function=setup.loss_function,
         setup=setup.name,
         config=resolved(setup),
         seed=setup.seed,
         loss_dtype=setup.torch_loss_dtype,
-        overwrite=overwrite,
+        overwrite=overwrite or resume,
+        resume=state,
     ) as recorder:
-        for step in updates(run, recorder):
+        for step in updates(run, recorder, recorder.step):
+            if checkpoint_every and step % checkpoint_every == 0:
+                save_checkpoint(checkpoint, run, recorder)
             if progress:
                 progress(step, recorder)
+    checkpoint.unlink(missing_ok=True)
 
 
 def find_device(name: str) -> torch.device:
@@ -112,16 +145,24 @@ def find_device(name: str) -> torch.device:
 def default_name(setup: Setup) -> str:
     """Return the file name of a trace: setup, seed, and each field that differs from the setup as registered.
 
+    An optimizer of another kind is named, and compared with the setup's own as ``--optimizer`` translates it.
+
     Examples
     --------
     >>> import dataclasses
     >>> default_name(dataclasses.replace(SETUPS["parity_3_50"], seed=4, dtype="float64"))
     'parity_3_50-s4-dtype=float64.h5'
     """
-    standard = flatten(SETUPS[setup.name]) if setup.name in SETUPS else {}
-    parts = [
-        f"-{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for name, value in flatten(setup).items()
-        if name not in ("seed", "data.folder") and standard and value != standard[name]
-    ]
+    parts = []
+    if setup.name in SETUPS:
+        standard, kind = SETUPS[setup.name], type(setup.optimizer)
+        if type(standard.optimizer) is not kind:
+            standard = dataclasses.replace(standard, optimizer=as_kind(standard.optimizer, kind))
+            parts.append(f"-optimizer={kind.__name__}")
+        fields = flatten(standard)
+        parts += [
+            f"-{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+            for name, value in flatten(setup).items()
+            if name not in ("seed", "data.folder") and value != fields[name]
+        ]
     return f"{setup.name}-s{setup.seed}{''.join(parts).replace(os.sep, '_')}.h5"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, unknown_name
 from trainers.data.dataset import Dataset
+from trainers.losses import LOSSES
 
 __all__ = ["DTYPES", "DataConfig", "ModelConfig", "OptimizerConfig", "Setup", "flatten", "resolved"]
 
@@ -70,6 +72,10 @@ class Setup:
         Of parameters and inputs.
     loss_dtype : {"same", "float32", "float64"}
         To which the logits are cast for the loss; "same" is `dtype`.
+    loss : {"cross_entropy", "stablemax", "output"}
+        What is minimised: see :mod:`trainers.losses`. "output" is for a model that is itself the objective.
+    orthogonal_gradient : bool
+        Whether gradients are made orthogonal to their parameters (⊥Grad): see :mod:`trainers.interventions`.
     """
 
     name: str = field(metadata={"fixed": True})
@@ -83,17 +89,26 @@ class Setup:
     seed: int
     dtype: str = "float32"
     loss_dtype: str = "same"
+    loss: str = "cross_entropy"
+    orthogonal_gradient: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise InputError(f"dtype is {self.dtype!r}; allowed: {', '.join(DTYPES)}")
         if self.loss_dtype not in ("same", *DTYPES):
             raise InputError(f"loss_dtype is {self.loss_dtype!r}; allowed: same, {', '.join(DTYPES)}")
+        if self.loss not in LOSSES:
+            raise unknown_name("loss", self.loss, LOSSES)
         if self.steps < 1 or self.batch_size < 1 or self.seed < 0:
             raise InputError(
                 f"steps and batch_size must be at least 1 and seed at least 0, "
                 f"got {self.steps}, {self.batch_size} and {self.seed}"
             )
+
+    @property
+    def loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """The mean loss of a batch, as a function of the model's outputs and the targets."""
+        return LOSSES[self.loss]
 
     @property
     def torch_dtype(self) -> torch.dtype:

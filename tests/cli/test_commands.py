@@ -122,11 +122,26 @@ def test_an_empty_trace_is_an_error(slingshot, tmp_path):
     assert "empty.h5: holds no rows" in slingshot("analyze", "empty.h5", status=2).stderr
 
 
+def test_record_with_another_optimizer_and_loss(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["record", "--setup", "parity_3_50", "--steps", "20", "--out", "run.h5", "--set", "optimizer.alpha=0.9"]
+    done = CliRunner().invoke(main, [*words, "--optimizer", "rmsprop", "--loss", "stablemax"])
+    assert done.exit_code == 0
+    config = open_trace(tmp_path / "run.h5").config
+    assert config["optimizer"] == {
+        "kind": "RMSProp", "lr": 0.004, "alpha": 0.9, "momentum": 0.0, "eps": 1e-8, "warmup": 0
+    }  # fmt: skip
+    assert config["loss"] == "stablemax"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["record", "--setup", "parity_3_5"], "did you mean 'parity_3_50'"),
         (["record", "--setup", "parity_3_50", "--set", "optimizer.esp=1"], "did you mean 'optimizer.eps'"),
+        (["record", "--setup", "parity_3_50", "--optimizer", "adm"], "did you mean 'adam' or 'adamw'"),
+        (["record", "--setup", "parity_3_50", "--loss", "hinge"], "'cross_entropy', 'stablemax'"),
+        (["record", "--setup", "quadratic", "--loss", "stablemax"], "does not fit data of 0 classes"),
         (["record", "--setup", "parity_3_50", "--set", "data.k=x"], "--set data.k=x: not a valid int"),
         (["record", "--setup", "parity_3_50", "--device", "tpu9"], "allowed are auto, cpu"),
         (["record", "--setup", "parity_3_50", "--dtype", "float16"], "'float32', 'float64'"),

@@ -13,7 +13,7 @@ from slingshot_analysis import InputError, open_trace
 from slingshot_analysis.recording.model import find_feature_layers, find_last_layer
 from trainers.data.modular import OPERATIONS, ModularArithmetic
 from trainers.data.permutations import PermutationGroup
-from trainers.models.transformer import Block, Transformer
+from trainers.models.transformer import Block, NormalizedLinear, Transformer
 from trainers.record import record
 from trainers.setups.modular import SETUPS
 
@@ -117,6 +117,7 @@ def test_the_split(config, train, val, classes):
         (lambda: Transformer(width=128, heads=3), "heads that divide its width"),
         (lambda: Transformer(layers=0), "at least one layer"),
         (lambda: Transformer(norm="none"), "allowed: post, pre"),
+        (lambda: Transformer(temperature=-0.1), "above 0, or 0 for the plain head"),
     ],
 )
 def test_wrong_values_say_what_is_allowed(make, message):
@@ -195,6 +196,27 @@ def test_the_recorder_finds_blocks_and_head():
     assert find_feature_layers(build(data, norm="pre"), "head", inputs) == ["blocks.0", "blocks.1", "head:input"]
 
 
+def test_a_normalised_head_gives_cosines_over_the_temperature():
+    head = NormalizedLinear(5, 3, temperature=0.25)
+    features = torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
+    f, w = features.numpy().astype(float), head.weight.detach().numpy().astype(float)
+    cosines = f @ w.T / np.outer(np.linalg.norm(f, axis=1), np.linalg.norm(w, axis=1))
+    np.testing.assert_allclose(head(features).detach(), cosines / 0.25, rtol=1e-5, atol=1e-6)
+    before = head(features)
+    head.weight.data *= torch.tensor([[2.0], [30.0], [0.1]])
+    torch.testing.assert_close(head(7 * features), before)
+
+
+def test_a_temperature_changes_the_head_alone():
+    data = sample(ModularArithmetic("division"))
+    plain, normalized = build(data), build(data, temperature=0.5)
+    assert find_last_layer(normalized, data.train_inputs[:8]) == "head"
+    for (name, a), (other, b) in zip(plain.named_parameters(), normalized.named_parameters(), strict=True):
+        assert name == other
+        assert torch.equal(a, b)
+    assert type(plain.head) is nn.Linear
+
+
 @pytest.mark.parametrize("name", ["modular_division", "s5_sandwich", "modular_division_sgd"])
 def test_a_setup_trains_and_writes_a_trace(name, tmp_path):
     setup = dataclasses.replace(BY_NAME[name], steps=3)
@@ -213,4 +235,5 @@ def test_setups_cover_every_operation():
         *(f"s5_{operation}" for operation in ("multiplication", "conjugation", "sandwich")),
         "modular_division_sgd",
         "modular_division_weight_decay",
+        "modular_division_normalized",
     }

@@ -12,7 +12,7 @@ from slingshot_analysis import InputError, Recorder, open_trace
 from trainers.cost import estimate_cost
 from trainers.data.parity import SparseParity
 from trainers.loop import Run, train
-from trainers.overrides import override_all
+from trainers.overrides import override_all, with_optimizer
 from trainers.record import default_name, find_device, record
 from trainers.setup import flatten
 from trainers.setups import SETUPS, find_setup
@@ -55,11 +55,21 @@ PAPER = {
     "cifar10_deep_linear_200": DEEP_LINEAR | ADAM,
     "cifar10_deep_linear_200_rmsprop": DEEP_LINEAR | {"optimizer.alpha": 0.95, "optimizer.momentum": 0.0},
     "cifar10_deep_linear_200_gd": DEEP_LINEAR | {"optimizer.momentum": 0.9, "optimizer.weight_decay": 0.0},
+    "cifar10_vgg11_200": CIFAR | ADAM | {"model.batch_norm": False},
+    "cifar10_vgg11_bn_200": CIFAR | ADAM | {"model.batch_norm": True},
+    "cifar10_vit_1000": ADAM | {"data.train": 1000, "data.val": 10_000, "model.layers": 12, "batch_size": 128},
+    "cifar10_vit": {"optimizer.lr": 1e-4, "optimizer.betas": (0.9, 0.95), "optimizer.eps": 1e-8}
+    | {"optimizer.weight_decay": 0.0, "optimizer.warmup": 97, "data.train": 50_000, "data.val": 10_000}
+    | {"model.layers": 12, "model.width": 384, "model.heads": 12, "batch_size": 512},
     "modular_division_sgd": TRANSFORMER
     | {"data.operation": "division", "data.p": 97, "optimizer.lr": 0.01, "optimizer.momentum": 0.9, "steps": 1_500_000},
     "modular_division_weight_decay": TRANSFORMER
     | WARMED_UP
     | {"data.operation": "division", "data.p": 97, "optimizer.weight_decay": 0.1},
+    "modular_division_normalized": TRANSFORMER
+    | WARMED_UP
+    | {"data.operation": "division", "data.p": 97, "model.temperature": 0.5},
+    "quadratic": {"optimizer.betas": (0.0, 0.0), "loss": "output"},
 }
 PAPER |= {
     f"modular_{operation}": {"data.operation": operation, "data.p": 97, "steps": 500_000} | TRANSFORMER | WARMED_UP
@@ -69,6 +79,14 @@ PAPER |= {
     f"s5_{operation}": {"data.operation": operation, "data.n": 5, "steps": 500_000} | TRANSFORMER | WARMED_UP
     for operation in ("multiplication", "conjugation", "sandwich")
 }
+
+BIG = {
+    "cifar10_vgg11_200": (3, ["data.val=8"]),
+    "cifar10_vgg11_bn_200": (3, ["data.val=8"]),
+    "cifar10_vit_1000": (2, ["data.val=8", "data.train=128"]),
+    "cifar10_vit": (1, ["data.val=8", "data.train=32", "batch_size=32"]),
+}
+"""Updates, and images, that fit into a test."""
 
 
 def short(name="parity_3_50", **changes):
@@ -89,13 +107,13 @@ def test_every_setup_trains_and_writes_a_trace(name, tmp_path, monkeypatch):
         if not images.exists():
             pytest.skip("the images of CIFAR-10 are not on this machine")
         monkeypatch.setenv("SLINGSHOT_DATA", str(images))
-    steps = 2 if "data.train_share" in PAPER[name] else 20
-    trace = open_trace(record(short(name, steps=steps), tmp_path))
+    steps, changes = BIG.get(name, (20, []))
+    trace = open_trace(record(override_all(short(name, steps=steps), changes), tmp_path))
     assert trace.finished
     assert trace.attributes["setup"] == name
     assert len(trace["last_layer_norm"]) == steps
     assert np.isfinite(trace["batch_loss"].value).all()
-    assert "val_accuracy" in trace
+    assert ("val_accuracy" in trace) == (name != "quadratic")
 
 
 @pytest.mark.parametrize(("n", "k"), [(50, 3), (12, 2), (9, 9)])
@@ -200,6 +218,7 @@ def test_overrides():
         ("model.width=0", "at least one layer"),
         ("batch_size=0", "at least 1"),
         ("name=x", "unknown key"),
+        ("loss=stable", "did you mean 'stablemax'"),
     ],
 )
 def test_wrong_overrides_say_what_is_allowed(assignment, message):
@@ -216,6 +235,19 @@ def test_names_of_traces():
     assert default_name(find_setup("parity_3_50")) == "parity_3_50-s3.h5"
     setup = override_all(find_setup("parity_3_50"), ["optimizer.eps=1e-6", "optimizer.betas=0.9,0.95", "seed=7"])
     assert default_name(setup) == "parity_3_50-s7-optimizer.betas=0.9,0.95-optimizer.eps=1e-06.h5"
+
+
+def test_names_of_traces_with_another_optimizer():
+    setup = with_optimizer(find_setup("parity_3_50"), "adamw")
+    assert default_name(setup) == "parity_3_50-s3-optimizer=AdamW.h5"
+    setup = override_all(setup, ["optimizer.weight_decay=0.1", "loss=stablemax", "orthogonal_gradient=true"])
+    changes = "optimizer=AdamW-optimizer.weight_decay=0.1-loss=stablemax-orthogonal_gradient=True"
+    assert default_name(setup) == f"parity_3_50-s3-{changes}.h5"
+
+
+def test_an_unknown_optimizer_is_refused():
+    with pytest.raises(InputError, match="did you mean 'adam' or 'adamw'"):
+        with_optimizer(find_setup("parity_3_50"), "adm")
 
 
 def test_devices():

@@ -57,10 +57,9 @@ class Cifar10:
         if self.train < 1 or self.val < 1:
             raise InputError(f"CIFAR-10 needs at least one training and one validation image, got {self!r}")
 
-    @property
-    def stand_in(self) -> RandomImages:
-        """Data of the same shapes that need no files, for measuring what training costs."""
-        return RandomImages(self.train)
+    def stand_in(self, samples: int) -> RandomImages:
+        """Return at most `samples` images of noise, which need no files, for measuring what training costs."""
+        return RandomImages(min(self.train, samples))
 
     def make(self, generator: torch.Generator) -> Dataset:
         """Read the images and draw the subset.

@@ -21,7 +21,7 @@ class Dataset:
     train_targets, val_targets : (n,) int64 Tensor
         Class of each sample.
     classes : int
-        Number of classes.
+        Number of classes; 0 where nothing is classified.
     """
 
     train_inputs: Tensor

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear, normalize
 
 from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
+from trainers.models.attention import multi_head_attention
 
-__all__ = ["Block", "Decoder", "Transformer"]
+__all__ = ["Block", "Decoder", "NormalizedLinear", "Transformer"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Transformer:
         Attention heads of a block, a divisor of `width`.
     norm : {"post", "pre"}
         Normalise each residual sum, or what attention and MLP read of it; "pre" has one more before the head.
+    temperature : float
+        τ of a head that compares directions only, see `NormalizedLinear`; 0 for the plain linear head.
     all_positions : bool
         Compute the last block and the head at every position, and use the last: slower, same gradients.
 
@@ -56,6 +59,7 @@ class Transformer:
     width: int = 128
     heads: int = 4
     norm: str = "post"
+    temperature: float = 0.0
     all_positions: bool = field(default=False, metadata={"fixed": True})
 
     def __post_init__(self) -> None:
@@ -66,6 +70,8 @@ class Transformer:
             )
         if self.norm not in ("post", "pre"):
             raise InputError(f"norm is {self.norm!r}; allowed: post, pre")
+        if not self.temperature >= 0:
+            raise InputError(f"temperature is {self.temperature}; allowed: above 0, or 0 for the plain head")
 
     def build(self, data: Dataset) -> nn.Module:
         """Make the module for the tokens and classes of `data`."""
@@ -79,7 +85,7 @@ class Decoder(nn.Module):
     Parameters
     ----------
     config : Transformer
-        Depth, width, heads and place of the norms.
+        Depth, width, heads, place of the norms and kind of the head.
     vocabulary : int
         Number of tokens.
     length : int
@@ -98,7 +104,10 @@ class Decoder(nn.Module):
             for layer in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()
-        self.head = nn.Linear(config.width, classes, bias=False)
+        if config.temperature:
+            self.head: nn.Linear = NormalizedLinear(config.width, classes, config.temperature)
+        else:
+            self.head = nn.Linear(config.width, classes, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the (n, classes) logits of (n, length) int64 `tokens`."""
@@ -106,6 +115,32 @@ class Decoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))[:, -1]
+
+
+class NormalizedLinear(nn.Linear):
+    """Logits (w/‖w‖)·(f/‖f‖)/τ from the directions of features f and of each class's weights w.
+
+    Their lengths change no logit, and each logit lies in [−1/τ, 1/τ]. The trainable weight is w, not its direction.
+
+    Parameters
+    ----------
+    width, classes : int
+        Size of the features, and number of logits.
+    temperature : float
+        τ.
+
+    References
+    ----------
+    Thilak et al. 2022, arXiv 2206.04817, Figures 47-49.
+    """
+
+    def __init__(self, width: int, classes: int, temperature: float) -> None:
+        super().__init__(width, classes, bias=False)
+        self.temperature = temperature
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (..., width) to (..., classes)."""
+        return linear(normalize(features, dim=-1), normalize(self.weight, dim=-1)) / self.temperature
 
 
 class Block(nn.Module):
@@ -138,11 +173,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, length, width) to the same shape, or to (n, 1, width) for the last position only."""
         read = self.attention_norm(x) if self.pre else x
-        query = self._by_head(self.query(self._asking(read)))
-        key, value = (self._by_head(part) for part in self.key_value(read).chunk(2, dim=-1))
+        query = self.query(self._asking(read))
+        key, value = self.key_value(read).chunk(2, dim=-1)
         # PyTorch would let a lone causal query see the first key only; the last position sees all of them
-        attended = scaled_dot_product_attention(query, key, value, is_causal=not self.last_only)
-        x = self._asking(x) + self.output(attended.transpose(1, 2).flatten(2))
+        attended = multi_head_attention(query, key, value, self.heads, causal=not self.last_only)
+        x = self._asking(x) + self.output(attended)
         if self.pre:
             return x + self.mlp(self.mlp_norm(x))
         x = self.attention_norm(x)
@@ -150,6 +185,3 @@ class Block(nn.Module):
 
     def _asking(self, x: Tensor) -> Tensor:
         return x[:, -1:] if self.last_only else x
-
-    def _by_head(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

@@ -2,11 +2,11 @@
 
 from slingshot_analysis.errors import unknown_name
 from trainers.setup import Setup
-from trainers.setups import cifar10_mlp, hypercube, modular, parity
+from trainers.setups import cifar10_mlp, cifar10_vgg, cifar10_vit, hypercube, modular, parity, quadratic
 
 __all__ = ["SETUPS", "find_setup"]
 
-FAMILIES = (parity, modular, hypercube, cifar10_mlp)
+FAMILIES = (parity, modular, hypercube, cifar10_mlp, cifar10_vgg, cifar10_vit, quadratic)
 SETUPS: dict[str, Setup] = {setup.name: setup for family in FAMILIES for setup in family.SETUPS}
 
 

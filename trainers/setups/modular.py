@@ -5,11 +5,14 @@ Thilak et al. 2022 (arXiv 2206.04817), Figures 2-4, 22-24 and 50 (division) and 
 decoder-only Transformer of 2 layers, width 128 and 4 heads; cross-entropy; Adam with learning rate 1e-3,
 β (0.9, 0.98), ε 1e-8, without weight decay, warmed up linearly over 10 updates; 500,000 updates. Figure 25: SGD with
 momentum 0.9, learning rate 0.01 and batch size 512 for 1,500,000 updates, on division. Figures 44-46: AdamW with
-weight decay 0.1.
+weight decay 0.1. Figures 47-49: features f and weights w of the last layer normalised, logits (w/‖w‖)·(f/‖f‖)/τ with
+τ 0.1, 0.25, 0.5, 0.75 and 1.0, on division and multiplication (half of the equations) and subtraction; here τ is
+0.5, the middle one, on division, and ``--set model.temperature=`` and ``--set data.operation=`` give the others.
 
 What the paper leaves unsaid and what stands here instead: the batch size with Adam and AdamW (512, which it gives for
 SGD and Power et al. use at most), what becomes of the incomplete batch of an epoch (dropped), SGD's warm-up (none),
-which parameters decay (all), the seed (0), and the parts of the network that :mod:`trainers.models.transformer` names.
+which parameters decay (all), with normalisation the optimizer (Adam, as without it) and what w is (the weights of one
+class), the seed (0), and the parts of the network that :mod:`trainers.models.transformer` names.
 """
 
 from trainers.data import modular, permutations
@@ -22,10 +25,16 @@ DIVISION = modular.ModularArithmetic("division", p=97, train_share=0.5)
 
 
 def transformer_setup(
-    name: str, title: str, figures: str, data: DataConfig, optimizer: OptimizerConfig = ADAM, steps: int = 500_000
+    name: str,
+    title: str,
+    figures: str,
+    data: DataConfig,
+    optimizer: OptimizerConfig = ADAM,
+    steps: int = 500_000,
+    temperature: float = 0.0,
 ) -> Setup:
     """Return a setup with the paper's Transformer."""
-    model = Transformer(layers=2, width=128, heads=4)
+    model = Transformer(layers=2, width=128, heads=4, temperature=temperature)
     return Setup(name, title, figures, data, model, optimizer, batch_size=512, steps=steps, seed=0)
 
 
@@ -62,5 +71,12 @@ SETUPS = (
         "44-46",
         DIVISION,
         AdamW(lr=1e-3, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.1, warmup=10),
+    ),
+    transformer_setup(
+        "modular_division_normalized",
+        "division mod 97, Transformer with normalised features and weights, Adam",
+        "47-49",
+        DIVISION,
+        temperature=0.5,
     ),
 )

@@ -1,0 +1,90 @@
+"""The paper's generic adaptive method as a PyTorch optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+__all__ = ["GenericAdaptiveOptimizer"]
+
+
+class GenericAdaptiveOptimizer(torch.optim.Optimizer):
+    """Generic adaptive method (Thilak et al. 2022, Algorithm 1), in multi-tensor operations.
+
+    The paper names two functions of the gradients, m = φ(g) and V = ψ(g), and the update w ← w − η m/(√V + ε); the
+    body of its Algorithm 1 is missing from the text at hand. Here φ and ψ are exponential moving averages, as in the
+    methods that the paper trains with::
+
+        m_t = β₁ m_{t−1} + (1 − β₁) g_t,    V_t = β₂ V_{t−1} + (1 − β₂) g_t²,    m_0 = V_0 = 0
+
+    and `bias_correction` divides them by 1 − β₁ᵗ and 1 − β₂ᵗ. With it, this is Adam; with β₁ = 0 and without it,
+    RMSProp of decay β₂; with β₁ = β₂ = 0, the method g/(|g| + ε) of the paper's appendix D.
+
+    The state has the names of PyTorch's Adam: ``step``, ``exp_avg`` (m) and ``exp_avg_sq`` (V).
+
+    Parameters
+    ----------
+    parameters : iterable of nn.Parameter
+        What to train.
+    lr : float
+        Learning rate η.
+    betas : (float, float)
+        Decay β₁, β₂ per update, in [0, 1).
+    eps : float
+        ε, added to √V.
+    bias_correction : bool
+        Whether to make up for the averages' start at 0.
+
+    References
+    ----------
+    Thilak et al. 2022, arXiv 2206.04817; Kingma and Ba 2015, arXiv 1412.6980.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter(torch.tensor([1.0, 1.0]))
+    >>> weight.grad = torch.tensor([3.0, -1.0])
+    >>> GenericAdaptiveOptimizer([weight], lr=0.1, betas=(0.0, 0.0), eps=1.0, bias_correction=False).step()
+    >>> weight.data
+    tensor([0.9250, 1.0500])
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        betas: tuple[float, float],
+        eps: float,
+        bias_correction: bool,
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "bias_correction": bias_correction})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Make one update from the gradients at hand."""
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            gradients = [p.grad for p in parameters]
+            states = [self._state_of(p) for p in parameters]
+            averages, squares = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))
+            beta1, beta2 = group["betas"]
+            torch._foreach_lerp_(averages, gradients, 1 - beta1)
+            torch._foreach_mul_(squares, beta2)
+            torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
+            roots = torch._foreach_sqrt(squares)
+            rates = [-group["lr"]] * len(states)
+            if group["bias_correction"]:
+                torch._foreach_div_(roots, [(1 - beta2 ** state["step"]) ** 0.5 for state in states])
+                rates = [-group["lr"] / (1 - beta1 ** state["step"]) for state in states]
+            torch._foreach_add_(roots, group["eps"])
+            torch._foreach_addcdiv_(parameters, averages, roots, rates)
+
+    def _state_of(self, parameter: nn.Parameter) -> dict[str, Any]:
+        """Return the state of a parameter, counted up to the update that is being made."""
+        state = self.state[parameter]
+        if not state:
+            state |= {"step": 0, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+        state["step"] += 1
+        return state

@@ -1,0 +1,98 @@
+"""Checkpoints: a run that was killed goes on where it was, and records what it would have recorded."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording import Recorder
+from trainers.loop import Run
+from trainers.setup import Setup, resolved
+
+__all__ = ["checkpoint_path", "load_checkpoint", "save_checkpoint"]
+
+FORMAT = "slingshot-checkpoint"
+VERSION = 1
+DAMAGED = EOFError, KeyError, OSError, RuntimeError, ValueError, pickle.UnpicklingError
+
+
+def checkpoint_path(trace: Path) -> Path:
+    """Return where the checkpoint of a run stands: beside its trace.
+
+    Examples
+    --------
+    >>> checkpoint_path(Path("runs/parity_3_50-s3.h5")).name
+    'parity_3_50-s3.checkpoint'
+    """
+    return trace.with_suffix(".checkpoint")
+
+
+def save_checkpoint(path: Path, run: Run, recorder: Recorder | None = None) -> None:
+    """Write the state of a run, and of its recorder, whose rows are written first.
+
+    The file is written aside and renamed, so that one whole checkpoint exists at every moment.
+
+    Parameters
+    ----------
+    path : Path
+        Missing parent folders are made.
+    run : Run
+        Between two updates.
+    recorder : Recorder, optional
+        None before the first update.
+    """
+    state = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": json.dumps(resolved(run.setup)),
+        "recorder": recorder.state_dict() if recorder else None,
+        "run": run.state_dict(),
+    }
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: can't be written ({error}); choose another place or free some space") from error
+
+
+def load_checkpoint(path: Path, setup: Setup) -> dict[str, Any]:
+    """Return the `run` and the `recorder` of a checkpoint of this very setup; no code in it is run.
+
+    Raises
+    ------
+    InputError
+        If there is none, it is damaged, or it is of another setup; the message names what differs.
+    """
+    if not path.exists():
+        raise InputError(
+            f"{path}: there is no checkpoint to resume; checkpoints are made with --checkpoint-every, and the same "
+            "command with --overwrite instead of --resume starts anew"
+        )
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        found = state["format"], state["version"]
+        config = json.loads(state["config"])
+    except DAMAGED as error:
+        raise InputError(f"{path}: can't be read as a checkpoint ({error}); record the run anew") from error
+    if found != (FORMAT, VERSION):
+        raise InputError(f"{path}: format and version are {found}; this program reads {(FORMAT, VERSION)}")
+    wanted, given = _leaves(json.loads(json.dumps(resolved(setup)))), _leaves(config)
+    if differ := sorted(name for name, value in wanted.items() if given.get(name) != value and name != "data.folder"):
+        raise InputError(f"{path}: is of a run with other settings ({', '.join(differ)}); resume with the same command")
+    return state
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a nested dictionary by dotted name."""
+    leaves: dict[str, Any] = {}
+    for name, value in config.items():
+        leaves |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return leaves

@@ -1,0 +1,53 @@
+"""What later work puts between gradient and optimizer against the cause of slingshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+__all__ = ["orthogonalize_gradients"]
+
+
+@torch.no_grad()
+def orthogonalize_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """⊥Grad: replace each gradient by its part orthogonal to its parameter, at the gradient's own length.
+
+    For a parameter w with gradient g, both as flat vectors::
+
+        g_⊥ = g − (w·g / w·w) w,    g ← ‖g‖ g_⊥ / ‖g_⊥‖
+
+    It takes away the direction that only scales the logits up ("naive loss minimisation"). The paper's equation ends
+    at g_⊥; the rescaling is in the authors' code. A parameter that is all zero keeps its gradient. Where a gradient
+    is parallel to its parameter, g_⊥ is rounding noise, and the rescaling makes it as long as g. Nothing here waits
+    for the device.
+
+    Parameters
+    ----------
+    parameters : iterable of nn.Parameter
+        Their gradients are changed in place; those without are left out.
+
+    References
+    ----------
+    Prieto et al. 2025, arXiv 2501.04697, section 5; github.com/LucasPrietoAl/
+    grokking-at-the-edge-of-numerical-stability.
+
+    Examples
+    --------
+    >>> weight = nn.Parameter(torch.tensor([1.0, 0.0]))
+    >>> weight.grad = torch.tensor([3.0, 4.0])
+    >>> orthogonalize_gradients([weight])
+    >>> weight.grad
+    tensor([0., 5.])
+    """
+    weights = [p for p in parameters if p.grad is not None]
+    gradients = [p.grad for p in weights if p.grad is not None]
+    tiny = torch.finfo(gradients[0].dtype).tiny
+    lengths = torch._foreach_norm(gradients)
+    shares = [product.sum() for product in torch._foreach_mul(weights, gradients)]
+    squares = [square.sum() for square in torch._foreach_mul(weights, weights)]
+    torch._foreach_div_(shares, torch._foreach_clamp_min(squares, tiny))
+    torch._foreach_sub_(gradients, torch._foreach_mul(weights, shares))
+    torch._foreach_div_(lengths, torch._foreach_clamp_min(torch._foreach_norm(gradients), tiny))
+    torch._foreach_mul_(gradients, lengths)

@@ -1,0 +1,63 @@
+"""The losses that a setup may minimise, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.classification import cross_entropy
+
+__all__ = ["LOSSES", "mean_output", "stablemax_cross_entropy"]
+
+
+def stablemax_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean StableMax cross-entropy: cross-entropy with s(z) in place of exp(z).
+
+    s(z) = z + 1 where z ≥ 0 and 1/(1 − z) where z < 0. For a sample of class y the loss −log(s(z_y) / Σ_c s(z_c)) is
+    computed as log(1 + Σ_{c≠y} s(z_c) / s(z_y)), which keeps its relative precision however small it is. The authors'
+    code takes the logarithm of the quotient, always in float64; here the dtype is that of the logits, and so the
+    setup's `loss_dtype`.
+
+    Parameters
+    ----------
+    logits : (n, classes) Tensor
+        Any floating-point dtype.
+    targets : (n,) integer Tensor
+        Class of each sample.
+
+    Returns
+    -------
+    () Tensor, nat
+        In the dtype of the logits.
+
+    References
+    ----------
+    Prieto et al. 2025, "Grokking at the edge of numerical stability", arXiv 2501.04697, section 4.
+
+    Examples
+    --------
+    The odds are s(3) = 4 against s(-1) = 1/2, and the loss is log(1 + 1/8):
+
+    >>> round(stablemax_cross_entropy(torch.tensor([[3.0, -1.0]]), torch.tensor([0])).item(), 6)
+    0.117783
+    """
+    # the branch that `where` leaves out must be finite too, or its gradient makes the sum NaN
+    s = torch.where(logits < 0, 1 / (1 - logits.clamp(max=0)), logits + 1)
+    index = targets.unsqueeze(-1)
+    others = s.scatter(-1, index, 0).sum(-1, keepdim=True)
+    return torch.log1p(others / s.gather(-1, index)).mean()
+
+
+def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of what the model returns: the loss where the model is the objective itself."""
+    return outputs.mean()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "stablemax": stablemax_cross_entropy,
+    "output": mean_output,
+}
+"""By name: ``loss(outputs, targets)``, a mean over the batch."""
