@@ -44,6 +44,10 @@ class Subject:
         The fixed batch on which features are compared.
     train_data, val_data : iterable of (inputs, targets) or None
         The whole sets, in batches.
+    optimizer : torch.optim.Optimizer or None
+        What makes the updates; its state and hyperparameters are only read.
+    loss_dtype : torch.dtype or None
+        Dtype in which training computes the loss; None for that of the logits.
     """
 
     model: nn.Module
@@ -54,6 +58,8 @@ class Subject:
     probe_inputs: Tensor | None
     train_data: Batches | None
     val_data: Batches | None
+    optimizer: torch.optim.Optimizer | None = None
+    loss_dtype: torch.dtype | None = None
 
     @property
     def last_layer_parameters(self) -> list[str]:
@@ -124,6 +130,9 @@ class Probe(ABC):
 
     spans_update: ClassVar[bool] = False
     """True for what compares state t with state t+1: then :meth:`compare` is called instead of :meth:`measure`."""
+
+    waits: ClassVar[bool] = False
+    """True for what can't do without waiting for the device, such as an iteration that stops on its residual."""
 
     def __init__(self, every: Schedule | None = None) -> None:
         self.every = every or self.default_schedule

@@ -139,7 +139,9 @@ class Recorder:
                 probe_inputs = probe_inputs.to(device)
             last = find_last_layer(model, probe_inputs, last_layer)
             layers = find_feature_layers(model, last, probe_inputs, feature_layers) if probe_inputs is not None else []
-            subject = Subject(model, parameters, last, layers, loss_function, probe_inputs, train, val)
+            subject = Subject(
+                model, parameters, last, layers, loss_function, probe_inputs, train, val, optimizer, loss_dtype
+            )
             self._tables = [
                 Table(schedule, chosen, subject) for schedule, chosen in _by_schedule(_choose(probes, subject)).items()
             ]
