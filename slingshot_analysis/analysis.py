@@ -233,10 +233,10 @@ def analyze(
         if terminal is not None and terminal >= span[1]:
             skipped.append(Skipped("association", "the terminal phase begins with the last evaluation or later"))
         elif terminal is not None:
-            span = float(terminal), span[1]
+            span = float(accuracy.step[accuracy.step >= terminal].min()), span[1]
         stride = float(np.median(np.diff(np.unique(accuracy.step))))
     transitions = [s.transition for s in assembly.slingshots if span[0] <= s.transition <= span[1]]
-    late_jumps = [jump for jump in jumps if max(span[0], terminal or 0) < jump.step]
+    late_jumps = [jump for jump in jumps if span[0] < jump.step]
     return Analysis(
         path=path,
         name=name,

@@ -82,4 +82,5 @@ def _line(x: FloatArray, y: FloatArray, target: FloatArray | None = None) -> tup
     slope = float((centre * y).sum() / (centre * centre).sum())
     fitted = y.mean() + slope * centre
     residual = fitted - y if target is None else np.exp(fitted) - target
-    return slope, float(np.sqrt((residual**2).mean()))
+    largest = float(np.abs(residual).max())  # squares of huge norms would overflow
+    return slope, largest * float(np.sqrt(((residual / largest) ** 2).mean())) if largest else 0.0

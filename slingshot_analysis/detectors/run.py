@@ -128,7 +128,8 @@ def _terminal(losses: dict[str, Any], errors: dict[str, Any], share: float) -> f
     for name in ("train_errors", "train_accuracy", "batch_errors"):
         if name in errors:
             step, value = errors[name]
-            return terminal_phase_start(step, **{name: value})
+            start = terminal_phase_start(step, **{name: value})
+            return start if start is None else _first_right(start, errors)
     for step, value in losses.values():
         edges = bin_edges(len(value), 4000)
         high = np.maximum.reduceat(value, edges) > share * value[0]
@@ -138,6 +139,14 @@ def _terminal(losses: dict[str, Any], errors: dict[str, Any], share: float) -> f
         if len(low):
             return float(step[edges[low[0]]])
     return None
+
+
+def _first_right(start: float, errors: dict[str, Any]) -> float:
+    """Return since when all batches were right before the whole set was found to be, as often as they were asked."""
+    step, wrong = errors.get("batch_errors", (np.empty(0), np.empty(0)))
+    before = int(np.searchsorted(step, start))
+    last = np.flatnonzero(wrong[:before] > 0)
+    return float(step[last[-1] + 1]) if len(last) and last[-1] + 1 < before else start
 
 
 def _as_pair(pair: tuple[Any, Any]) -> tuple[FloatArray, FloatArray]:

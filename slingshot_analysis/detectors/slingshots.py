@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from slingshot_analysis.detectors.anchors import BY_HAND, Anchor, correct_anchors, merge_anchors
-from slingshot_analysis.detectors.canonical import as_step
+from slingshot_analysis.detectors.canonical import FloatArray, as_step
 from slingshot_analysis.detectors.cycles import assemble_cycles
 from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
 from slingshot_analysis.detectors.misclassification import detect_misclassification
@@ -50,6 +52,10 @@ class Assembly:
     terminal_phase: int | None
     diverged_at: int | None
     skipped: tuple[tuple[str, str], ...]
+
+
+MUCH_RARER = 10.0
+"""A loss measured so many times more rarely than another shows no spike that the other does not."""
 
 
 def detect_slingshots(
@@ -201,7 +207,8 @@ def _anchors(run: Run) -> list[Anchor]:
     if run.terminal is None:
         return []
     spikes, bursts = [], []
-    for name, (step, value) in run.losses.items():
+    for name in _finest(run.losses):
+        step, value = run.losses[name]
         late = step >= run.terminal
         spikes += [
             (name, spike)
@@ -213,3 +220,12 @@ def _anchors(run: Run) -> list[Anchor]:
     settled = run.span[0] + run.options.settled * (run.terminal - run.span[0])
     anchors = merge_anchors(spikes, bursts, run.near)
     return [anchor for anchor in anchors if anchor.start >= settled]
+
+
+def _finest(losses: dict[str, tuple[FloatArray, FloatArray]]) -> list[str]:
+    """Return the losses measured often enough, beside the others, for their spikes to be spikes.
+
+    Spikes pass between two samples of a rare one, and what it shows of them is chance.
+    """
+    strides = {name: float(np.median(np.diff(step))) for name, (step, _) in losses.items()}
+    return [name for name, stride in strides.items() if stride <= MUCH_RARER * min(strides.values())]
