@@ -230,10 +230,11 @@ def analyze(
         grokking = grokking_step(accuracy.step, accuracy.value, terminal)
         sensitivity = grokking_sensitivity(accuracy.step, accuracy.value, terminal)
         span = float(accuracy.step.min()), float(accuracy.step.max())
-        if terminal is not None and terminal >= span[1]:
-            skipped.append(Skipped("association", "the terminal phase begins with the last evaluation or later"))
-        elif terminal is not None:
-            span = float(accuracy.step[accuracy.step >= terminal].min()), span[1]
+        asked = accuracy.step[accuracy.step >= (span[0] if terminal is None else terminal)]
+        if len(np.unique(asked)) < 2:
+            skipped.append(Skipped("association", "fewer than two evaluations since the terminal phase began"))
+        else:
+            span = float(asked.min()), span[1]
         stride = float(np.median(np.diff(np.unique(accuracy.step))))
     transitions = [s.transition for s in assembly.slingshots if span[0] <= s.transition <= span[1]]
     late_jumps = [jump for jump in jumps if span[0] < jump.step]

@@ -125,11 +125,11 @@ def read_run(
 
 def _terminal(losses: dict[str, Any], errors: dict[str, Any], share: float) -> float | None:
     """Return the start of the terminal phase, from misclassification if it was measured, else from the loss."""
-    for name in ("train_errors", "train_accuracy", "batch_errors"):
-        if name in errors:
-            step, value = errors[name]
-            start = terminal_phase_start(step, **{name: value})
-            return start if start is None else _first_right(start, errors)
+    if errors:
+        whole = next((name for name in ("train_errors", "train_accuracy") if name in errors), None)
+        rare = None if whole is None else terminal_phase_start(errors[whole][0], **{whole: errors[whole][1]})
+        often = _terminal_by_batches(errors, whole) if "batch_errors" in errors else None
+        return min((start for start in (rare, often) if start is not None), default=None)
     for step, value in losses.values():
         edges = bin_edges(len(value), 4000)
         high = np.maximum.reduceat(value, edges) > share * value[0]
@@ -141,12 +141,17 @@ def _terminal(losses: dict[str, Any], errors: dict[str, Any], share: float) -> f
     return None
 
 
-def _first_right(start: float, errors: dict[str, Any]) -> float:
-    """Return since when all batches were right before the whole set was found to be, as often as they were asked."""
-    step, wrong = errors.get("batch_errors", (np.empty(0), np.empty(0)))
-    before = int(np.searchsorted(step, start))
-    last = np.flatnonzero(wrong[:before] > 0)
-    return float(step[last[-1] + 1]) if len(last) and last[-1] + 1 < before else start
+def _terminal_by_batches(errors: dict[str, Any], whole: str | None) -> float | None:
+    """Return since when all batches were right for a while, unless the whole set, if it was asked then, was not."""
+    step, wrong = errors["batch_errors"]
+    start = terminal_phase_start(step, batch_errors=wrong)
+    if start is None or whole is None:
+        return start
+    ahead = step[(step >= start) & (wrong > 0)]
+    asked, value = errors[whole]
+    then = value[(asked >= start) & (asked < (ahead[0] if len(ahead) else np.inf))]
+    right = then == 0 if whole == "train_errors" else then >= 1
+    return start if len(then) and right.all() else None
 
 
 def _as_pair(pair: tuple[Any, Any]) -> tuple[FloatArray, FloatArray]:

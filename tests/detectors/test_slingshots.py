@@ -195,3 +195,32 @@ def test_every_choice_can_be_set_and_is_checked():
     for wrong in (["bin=3"], ["bins=many"], ["near=3"], ["penalty=nan"]):
         with pytest.raises(InputError):
             Options().changed(wrong)
+
+
+def cycles(period=630, steps=20_000):
+    """Full-batch losses and errors of a run with a spike in each period, and the same measured every 500 updates."""
+    step = np.arange(steps)
+    phase = np.where(step < period, 1, step % period)
+    loss = np.where(step < period, 3 * np.exp(-step / 30), 2 * np.exp(-phase / 20)) + 1e-8
+    errors = np.where((step < 100) | ((phase < 10) & (step >= period)), 5, 0)
+    norm = np.exp(0.1 * (step // period) + np.interp(step % period, [0, period - 60, period], [0, 0.01, 0.1]))
+    rare = step % 500 == 0
+    return step, norm, loss, errors, (step[rare], loss[rare]), (step[rare], errors[rare])
+
+
+def test_a_loss_that_is_rarely_measured_adds_no_spikes_and_hides_none():
+    step, norm, loss, errors, train_loss, train_errors = cycles()
+    found = detect_slingshots(
+        step, norm, batch_loss=loss, batch_errors=errors, train_loss=train_loss, train_errors=train_errors
+    )
+    assert [event.transition for event in found] == list(range(630, 20_000, 630))
+
+
+def test_the_terminal_phase_begins_when_batches_are_right_even_if_evaluations_fall_on_spikes():
+    step, norm, loss, errors, train_loss, (asked, _) = cycles()
+    on_spikes = asked, np.where(asked % 1500 == 0, 3, 0)
+    run = assemble(step, norm, batch_loss=loss, batch_errors=errors, train_loss=train_loss, train_errors=on_spikes)
+    assert run.terminal_phase == 100
+    contradicted = asked, np.full(len(asked), 3)
+    run = assemble(step, norm, batch_loss=loss, batch_errors=errors, train_loss=train_loss, train_errors=contradicted)
+    assert run.terminal_phase is None
