@@ -172,11 +172,15 @@ def _true_steps(run: Trace, truth: str | Mapping[str, Sequence[float]]) -> Seque
 
 
 def _misclassified(run: Trace) -> Sequence[float] | None:
-    """Return the starts of the bursts of misclassified batches, after the whole training set was first fitted."""
+    """Return the starts of the bursts of misclassified batches, after the training set was first fitted."""
     if "batch_errors" not in run or "train_errors" not in run:
         return None
     whole, batches = run["train_errors"], run["batch_errors"]
-    fitted = terminal_phase_start(whole.step, whole.value)
+    starts = (
+        terminal_phase_start(whole.step, whole.value),
+        terminal_phase_start(batches.step, batch_errors=batches.value),
+    )
+    fitted = min((start for start in starts if start is not None), default=None)
     if fitted is None:
         return []
     return [b.start for b in detect_misclassification(batches.step, batch_errors=batches.value, after=fitted)]
