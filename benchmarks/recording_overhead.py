@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +25,8 @@ import numpy as np
 import torch
 
 from slingshot_analysis import TraceWriter, open_trace
-from slingshot_analysis.recording import PROBES, Recorder
+from slingshot_analysis.recording import Recorder
+from slingshot_analysis.recording.bundles import BUNDLES, STANDARD
 from slingshot_analysis.trace import Group, Quantity
 from trainers.loop import Run, updates
 from trainers.setups import find_setup
@@ -41,7 +42,7 @@ def bare_loop(steps: int) -> Loop:
     return updates(new_run(steps))
 
 
-def recorded_loop(steps: int, path: Path, probes: list[str]) -> Loop:
+def recorded_loop(steps: int, path: Path, probes: Iterable[str]) -> Loop:
     run = new_run(steps)
     data = run.data
     with Recorder(
@@ -58,7 +59,7 @@ def recorded_loop(steps: int, path: Path, probes: list[str]) -> Loop:
 
 def writing_loop(steps: int, folder: Path) -> Loop:
     """Train bare, and write what a recording, made before the first update, has recorded."""
-    for _ in recorded_loop(steps, folder / "recorded.h5", list(PROBES)):
+    for _ in recorded_loop(steps, folder / "recorded.h5", STANDARD):
         pass
     trace = open_trace(folder / "recorded.h5")
     groups, rows = [], {}
@@ -108,10 +109,11 @@ def main(steps: int) -> None:
         f"parity_3_50, {steps} updates in turns of {TURN}, one thread, torch {torch.__version__}, "
         f"{torch.backends.cpu.get_cpu_capability()}"
     )
-    print(f"{'variant':<20}{'us/update':>10}{'bare':>6}{'ratio':>8}{'quartiles':>16}")
+    print(f"{'variant':<24}{'us/update':>10}{'bare':>6}{'ratio':>8}{'quartiles':>16}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        probes = {"all probes": list(PROBES)} | {f"  {probe}": [probe] for probe in PROBES}
+        probes = {name: (name,) for name in BUNDLES} | {"standard less precision": STANDARD[:-1]}
+        probes |= {f"  {probe}": (probe,) for probe in STANDARD}
         loops = {variant: recorded_loop(steps, folder / f"{variant}.h5", names) for variant, names in probes.items()}
         for variant, loop in (loops | {"writer alone": writing_loop(steps, folder)}).items():
             next(loop)
@@ -119,7 +121,7 @@ def main(steps: int) -> None:
             samples = np.random.default_rng(0).integers(len(bare), size=(1000, len(bare)))
             low, high = np.quantile(turns[samples].sum(1) / bare[samples].sum(1), [0.25, 0.75])
             print(
-                f"{variant:<20}{turns.sum() / steps * 1e6:>10.0f}{bare.sum() / steps * 1e6:>6.0f}"
+                f"{variant:<24}{turns.sum() / steps * 1e6:>10.0f}{bare.sum() / steps * 1e6:>6.0f}"
                 f"{turns.sum() / bare.sum():>8.3f}{low:>9.3f}{high:>7.3f}"
             )
 

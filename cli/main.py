@@ -19,6 +19,7 @@ VERBS = {
     "label": "Correct what was found in a run.",
     "evaluate": "Score a detector against labels.",
     "setups": "List the setups with figure and cost.",
+    "probes": "List what can be recorded.",
 }
 
 

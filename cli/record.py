@@ -48,6 +48,24 @@ def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.option("--dtype", type=click.Choice(list(DTYPES)), help="Of parameters and inputs.")
 @click.option("--loss-dtype", type=click.Choice(list(DTYPES)), help="To which the logits are cast for the loss.")
 @click.option("--loss", type=click.Choice(list(LOSSES)), help="What is minimised; the setup's own by default.")
+@click.option(
+    "--probes",
+    default="standard",
+    show_default=True,
+    metavar="NAMES",
+    help="light, standard, full and names of `slingshot probes`, such as standard,hessian:50 (every 50 updates).",
+)
+@click.option(
+    "--curvature-budget",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Share of the time for curvature; 0.3 with --probes full.",
+)
+@click.option(
+    "--flight-recorder/--no-flight-recorder",
+    default=None,
+    help="Curvature at each update around a transition; on where curvature is recorded.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Of PyTorch on the CPU.")
 @click.option("--flush-denormal/--no-flush-denormal", default=True, show_default=True, help="Round denormals to 0.")
@@ -70,6 +88,9 @@ def record(
     dtype: str | None,
     loss_dtype: str | None,
     loss: str | None,
+    probes: str,
+    curvature_budget: float | None,
+    flight_recorder: bool | None,
     device: str,
     threads: int,
     flush_denormal: bool,
@@ -97,6 +118,9 @@ def record(
             threads=threads,
             flush_denormal=flush_denormal,
             overwrite=overwrite,
+            probes=[name.strip() for name in probes.split(",")],
+            curvature_budget=curvature_budget,
+            flight_recorder=flight_recorder,
             checkpoint_every=checkpoint_every,
             resume=resume,
             progress=progress_line(setup.steps),

@@ -15,6 +15,7 @@ import numpy as np
 
 from slingshot_analysis.association import Association, association_test, near_window
 from slingshot_analysis.detectors import (
+    EventOrder,
     detect_accuracy_jumps,
     detect_curvature_peaks,
     detect_feature_bursts,
@@ -22,6 +23,7 @@ from slingshot_analysis.detectors import (
     fit_log_growth,
     grokking_sensitivity,
     grokking_step,
+    order_events,
     segment_norm,
 )
 from slingshot_analysis.detectors.options import DEFAULT, Options
@@ -94,6 +96,8 @@ class Analysis:
         The grokking step under other definitions.
     slingshots : tuple of Slingshot
         In order.
+    order : tuple of EventOrder
+        What happened when around each of them, as far as it was recorded.
     association : Association
         Jumps in the terminal phase against transitions.
     skipped : tuple of Skipped
@@ -117,6 +121,7 @@ class Analysis:
     norm_growth: tuple[LogGrowth, ...]
     grokking_sensitivity: dict[str, int | None]
     slingshots: tuple[Slingshot, ...]
+    order: tuple[EventOrder, ...]
     association: Association
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
@@ -230,7 +235,8 @@ def analyze(
         grokking = grokking_step(accuracy.step, accuracy.value, terminal)
         sensitivity = grokking_sensitivity(accuracy.step, accuracy.value, terminal)
         span = float(accuracy.step.min()), float(accuracy.step.max())
-        asked = accuracy.step[accuracy.step >= (span[0] if terminal is None else terminal)]
+        evaluations = np.asarray(accuracy.step, dtype=np.float64)
+        asked = evaluations[evaluations >= (span[0] if terminal is None else float(terminal))]
         if len(np.unique(asked)) < 2:
             skipped.append(Skipped("association", "fewer than two evaluations since the terminal phase began"))
         else:
@@ -238,6 +244,7 @@ def analyze(
         stride = float(np.median(np.diff(np.unique(accuracy.step))))
     transitions = [s.transition for s in assembly.slingshots if span[0] <= s.transition <= span[1]]
     late_jumps = [jump for jump in jumps if span[0] < jump.step]
+    window = near_window(stride, span)
     return Analysis(
         path=path,
         name=name,
@@ -254,7 +261,8 @@ def analyze(
         norm_growth=tuple(fit_log_growth(norm.step, norm.value)) if norm is not None else (),
         grokking_sensitivity=sensitivity,
         slingshots=assembly.slingshots,
-        association=association_test(late_jumps, transitions, near_window(stride, span), span),
+        order=tuple(order_events(assembly.slingshots, _ordered(trace, batch_loss), late_jumps, window)),
+        association=association_test(late_jumps, transitions, window, span),
         skipped=tuple(skipped),
         notes=tuple(_notes(trace, norm_name, norm, labels)),
     )
@@ -273,6 +281,17 @@ USED = (
     *CURVATURES,
 )
 
+ORDERED = (
+    "softmax_collapse",
+    "zero_loss_fraction",
+    "zero_gradient_fraction",
+    "zero_sum_violation",
+    "event_effective_step",
+    "event_max_stable_step",
+    "event_preconditioned_ratio",
+    "event_update_sharpness",
+)
+
 
 def _single_run(path: str | Path) -> Trace:
     runs = read_log(path)
@@ -289,6 +308,15 @@ def _wanted(run: Trace | Mapping[str, Signal]) -> list[str]:
         present = [name for name in alternatives if name in names]
         names = [name for name in names if name not in present[1:]]
     return names
+
+
+def _ordered(run: Trace | Mapping[str, Signal], batch_loss: Signal | None) -> dict[str, Signal]:
+    """Return the signals that tell the order of events."""
+    signals = {name: run[name] for name in ORDERED if name in run}
+    effective = signals.get("event_effective_step")
+    if effective is not None and effective.axes:
+        signals["event_effective_step"] = effective.select(**{effective.axes[0].name: "0"})
+    return signals | ({} if batch_loss is None else {"batch_loss": batch_loss})
 
 
 def _last_weight(norm: Signal) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording import Recorder
+from slingshot_analysis.recording import Probe, Recorder
 from slingshot_analysis.trace import open_trace
 from trainers.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from trainers.loop import Run, cpu_settings, updates
@@ -21,6 +22,9 @@ from trainers.setups import SETUPS
 
 __all__ = ["default_name", "find_device", "record"]
 
+WITHOUT_CLASSES: dict[str, Any] = {"probes": (Objective(), "norms", "update_norm", "cosine_distance")}
+"""What is measured where nothing is classified."""
+
 
 def record(
     setup: Setup,
@@ -30,6 +34,9 @@ def record(
     threads: int = 1,
     flush_denormal: bool = True,
     overwrite: bool = False,
+    probes: str | Iterable[str | Probe] = "standard",
+    curvature_budget: float | None = None,
+    flight_recorder: bool | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: Callable[[int, Recorder], None] | None = None,
@@ -52,6 +59,8 @@ def record(
         some CPUs are slow at them: benchmarks/denormals.py measures it.
     overwrite : bool, optional
         Replace an existing file.
+    probes, curvature_budget, flight_recorder
+        What to record: as for `Recorder`.
     checkpoint_every : int, optional, updates
         Write a checkpoint beside the trace, at the start and each time so many updates are done; it is removed when
         the run has come to its end.
@@ -77,8 +86,9 @@ def record(
     path = out if out.suffix in (".h5", ".hdf5") else out / default_name(setup)
     if resume and path.exists() and open_trace(path).finished:
         return path
+    measured = {"probes": probes, "curvature_budget": curvature_budget, "flight_recorder": flight_recorder}
     with cpu_settings(threads, flush_denormal):
-        _record(setup, path, find_device(device), overwrite, checkpoint_every, resume, progress)
+        _record(setup, path, find_device(device), overwrite, measured, checkpoint_every, resume, progress)
     return path
 
 
@@ -87,6 +97,7 @@ def _record(
     path: Path,
     device: torch.device,
     overwrite: bool,
+    measured: dict[str, Any],
     checkpoint_every: int | None,
     resume: bool,
     progress: Callable[[int, Recorder], None] | None,
@@ -107,7 +118,7 @@ def _record(
         run.optimizer,
         train_data=(data.train_inputs, data.train_targets),
         val_data=(data.val_inputs, data.val_targets) if len(data.val_inputs) else None,
-        probes=None if data.classes else (Objective(), "norms", "update_norm", "cosine_distance"),
+        **(measured if data.classes else WITHOUT_CLASSES),
         loss_function=setup.loss_function,
         setup=setup.name,
         config=resolved(setup),

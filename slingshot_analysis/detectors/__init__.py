@@ -12,6 +12,7 @@ from slingshot_analysis.detectors.misclassification import (
 )
 from slingshot_analysis.detectors.norm import NormBreak, norm_breaks, segment_norm
 from slingshot_analysis.detectors.options import Options
+from slingshot_analysis.detectors.order import EventOrder, order_events
 from slingshot_analysis.detectors.peaks import detect_curvature_peaks, detect_feature_bursts
 from slingshot_analysis.detectors.slingshots import Assembly, Verdict, assemble, detect_slingshots
 from slingshot_analysis.detectors.spikes import detect_loss_spikes
@@ -19,6 +20,7 @@ from slingshot_analysis.detectors.spikes import detect_loss_spikes
 __all__ = [
     "Anchor",
     "Assembly",
+    "EventOrder",
     "MisclassificationBurst",
     "NormBreak",
     "Options",
@@ -38,6 +40,7 @@ __all__ = [
     "grokking_step",
     "merge_anchors",
     "norm_breaks",
+    "order_events",
     "segment_norm",
     "terminal_phase_start",
 ]

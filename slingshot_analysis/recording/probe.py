@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,8 @@ from slingshot_analysis.recording.schedule import Every, Schedule
 from slingshot_analysis.trace import Quantity
 
 if TYPE_CHECKING:
+    from slingshot_analysis.recording.batches import KeptBatches
+    from slingshot_analysis.recording.curvature.shared import Curvature
     from slingshot_analysis.recording.states import StatePairs
 
 __all__ = ["Batches", "Buffer", "Columns", "Moment", "Probe", "Subject", "dtype_name"]
@@ -48,6 +50,10 @@ class Subject:
         What makes the updates; its state and hyperparameters are only read.
     loss_dtype : torch.dtype or None
         Dtype in which training computes the loss; None for that of the logits.
+    kept_batches : dict of Schedule to KeptBatches
+        Copies of batches that the probes of one schedule share; filled by the probes.
+    curvatures : dict of int to Curvature
+        Curvature of the training loss by number of samples, which probes share; filled by the probes.
     """
 
     model: nn.Module
@@ -60,6 +66,8 @@ class Subject:
     val_data: Batches | None
     optimizer: torch.optim.Optimizer | None = None
     loss_dtype: torch.dtype | None = None
+    kept_batches: dict[Schedule, KeptBatches] = field(default_factory=dict)
+    curvatures: dict[int, Curvature] = field(default_factory=dict)
 
     @property
     def last_layer_parameters(self) -> list[str]:
@@ -136,6 +144,11 @@ class Probe(ABC):
 
     def __init__(self, every: Schedule | None = None) -> None:
         self.every = every or self.default_schedule
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        """Return whether the run has what the probe needs; a recorder's default choice leaves out what does not fit."""
+        return True
 
     @abstractmethod
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:

@@ -12,14 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.bundles import choose_probes
 from slingshot_analysis.recording.classification import cross_entropy
+from slingshot_analysis.recording.flight import FlightRecorder
 from slingshot_analysis.recording.model import ForwardPass, find_feature_layers, find_last_layer, random_states_kept
 from slingshot_analysis.recording.probe import Batches, Moment, Probe, Subject, dtype_name
-from slingshot_analysis.recording.probes import PROBES
 from slingshot_analysis.recording.provenance import provenance
 from slingshot_analysis.recording.schedule import Schedule
 from slingshot_analysis.recording.table import Table
+from slingshot_analysis.recording.watch import Transition, Watch
 from slingshot_analysis.trace import TraceWriter, continue_trace
 
 __all__ = ["Recorder"]
@@ -51,9 +53,16 @@ class Recorder:
         is run through once per evaluation: give the recorder one of its own.
     probe_inputs : Tensor, optional
         The fixed batch on which features are compared; by default the first 32 training inputs.
-    probes : iterable of str or Probe, optional
-        What to record, as names of ``slingshot_analysis.recording.PROBES`` or as values such as
-        ``Norms(every=Every(5))``; by default all that the given data allow.
+    probes : str, or iterable of str or Probe, optional
+        What to record: a bundle ("light", "standard", "full"), names of ``slingshot_analysis.recording.PROBES`` with or
+        without a number of updates ("hessian:50"), or values such as ``Norms(every=Every(5))``.
+    curvature_budget : float, optional
+        Share of the run's time that curvature without a cadence of its own may take; 0.3 in the full bundle.
+    flight_recorder : bool, optional
+        Whether to keep the last 64 states and measure the curvature at each update around a transition; by default
+        where curvature is recorded and the states fit into 256 MiB.
+    on_event : callable, optional
+        Called with a `Transition` when one begins, within :meth:`update`. What it raises ends the run.
     last_layer : str, optional
         Name of the module that makes the logits, where the guess (the last called of those with a trainable weight
         matrix) is wrong. The trace says which it was.
@@ -112,7 +121,10 @@ class Recorder:
         train_data: Data | None = None,
         val_data: Data | None = None,
         probe_inputs: Tensor | None = None,
-        probes: Iterable[str | Probe] | None = None,
+        probes: str | Iterable[str | Probe] = "standard",
+        curvature_budget: float | None = None,
+        flight_recorder: bool | None = None,
+        on_event: Callable[[Transition], None] | None = None,
         last_layer: str | None = None,
         feature_layers: Sequence[str] | None = None,
         loss_function: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
@@ -142,9 +154,13 @@ class Recorder:
             subject = Subject(
                 model, parameters, last, layers, loss_function, probe_inputs, train, val, optimizer, loss_dtype
             )
-            self._tables = [
-                Table(schedule, chosen, subject) for schedule, chosen in _by_schedule(_choose(probes, subject)).items()
-            ]
+            chosen = choose_probes(probes, subject, curvature_budget)
+            self._tables = [Table(schedule, part, subject) for schedule, part in _by_schedule(chosen).items()]
+            if flight_recorder is None:
+                flight_recorder = FlightRecorder.fits(subject) and any(probe.waits for probe in chosen)
+            flight = FlightRecorder(subject) if flight_recorder else None
+        watched = flight is not None or on_event is not None
+        self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         dtype = next(iter(parameters.values())).dtype
         attributes = provenance(device) | {
             "config": json.dumps({"optimizer": _describe(optimizer), **(config or {})}),
@@ -154,13 +170,15 @@ class Recorder:
         }
         attributes |= {"setup": setup} if setup else {}
         attributes |= {"seed": seed} if seed is not None else {}
-        groups = [table.group for table in self._tables]
+        groups = [table.group for table in self._tables] + ([flight.group] if flight else [])
         if resume is None:
             self._writer = TraceWriter(path, groups, attributes, overwrite=overwrite)
         else:
             self._writer = continue_trace(path, groups, resume["step"], attributes)
             for table, states in zip(self._tables, resume["tables"], strict=True):
                 table.load_state_dict(resume["step"], states)
+            if self._watch is not None:
+                self._watch.load_state_dict(resume["watch"])
         self._open: list[Table] = []
         self._flush_due = time.monotonic() + FLUSH_SECONDS
         self._closed = False
@@ -197,6 +215,8 @@ class Recorder:
             for table in self._tables:
                 if table.next_due == step:
                     self._measure(table, moment)
+            if self._watch is not None:
+                self._watch.update(step, loss, self._writer)
         finally:
             torch._C._set_grad_enabled(gradients_wanted)
         self.step = step + 1
@@ -233,7 +253,8 @@ class Recorder:
         """
         self._complete_open_rows()
         self._flush()
-        return {"step": self.step, "tables": [table.state_dict() for table in self._tables]}
+        watch = None if self._watch is None else self._watch.state_dict()
+        return {"step": self.step, "tables": [table.state_dict() for table in self._tables], "watch": watch}
 
     @property
     def latest(self) -> dict[str, float]:
@@ -271,28 +292,10 @@ class Recorder:
             for table in self._tables:
                 table.send(self._writer)
                 table.receive(self._writer)
+            if self._watch is not None and finished:
+                self._watch.close(self._writer)
         finally:
             self._writer.close(finished=finished)
-
-
-def _choose(probes: Iterable[str | Probe] | None, subject: Subject) -> list[Probe]:
-    if probes is None:
-        probes = [
-            name
-            for name in PROBES
-            if not (name == "feature_change" and not subject.feature_layers)
-            and not (name == "evaluation" and subject.train_data is None and subject.val_data is None)
-        ]
-    chosen = []
-    for probe in probes:
-        if isinstance(probe, str):
-            if probe not in PROBES:
-                raise unknown_name("probe", probe, PROBES)
-            probe = PROBES[probe]()
-        chosen.append(probe)
-    if not chosen:
-        raise InputError("probes is empty: name at least one")
-    return chosen
 
 
 def _by_schedule(probes: Iterable[Probe]) -> dict[Schedule, list[Probe]]:

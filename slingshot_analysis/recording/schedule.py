@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Every", "LogSpaced", "Schedule", "Within"]
+__all__ = ["Budget", "Every", "LogSpaced", "Schedule", "Within"]
 
 
 class Schedule(ABC):
@@ -120,3 +120,42 @@ class _Either(Schedule):
 
     def __str__(self) -> str:
         return f"{self.first} or {self.second}"
+
+
+class Budget(Schedule):
+    """Due as often as a share of the run's time allows; which steps these are depends on the machine.
+
+    Parameters
+    ----------
+    share : float, in (0, 1)
+        Of the whole time of the run, measurements included.
+    """
+
+    def __init__(self, share: float = 0.3) -> None:
+        if not 0 < share < 1:
+            raise InputError(f"a budget is a share of the run's time between 0 and 1, got Budget({share})")
+        self.share = share
+        self._began: float | None = None
+        self._first = self._due = 0
+        self._spent = 0.0
+
+    def next(self, step: int) -> int:
+        return max(step, self._due)
+
+    def charge(self, step: int, now: float, seconds: float) -> None:
+        """Take into account what the measurement at `step`, which ended at the time `now`, has cost."""
+        if self._began is None:  # the first one pays for what is set up once, so that only its own end counts
+            self._began, self._first, self._due = now, step, step + 1
+            return
+        self._spent += seconds
+        made, elapsed = step - self._first, now - self._began
+        bare = max(elapsed - self._spent, 1e-9) / max(made, 1)
+        allowed = self._spent * (1 - self.share) / self.share  # seconds of bare training that the cost so far takes
+        self._due = max(step + 1, self._first + math.ceil(allowed / bare))
+
+    @property
+    def slug(self) -> str:
+        return f"within_{self.share * 100:g}_percent_of_the_time".replace(".", "_")
+
+    def __str__(self) -> str:
+        return f"within {self.share:.0%} of the time"

@@ -25,12 +25,15 @@ class StatePairs:
     ----------
     subject : Subject
         The run; all trainable parameters and all buffers of its model are copied, on their device.
+    capacity : int, optional
+        How many pairs to keep; by default as many as fit into `KEPT_BYTES`.
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, capacity: int | None = None) -> None:
         buffers = dict(subject.model.named_buffers())
         live = subject.parameters | buffers
-        self.capacity = max(1, KEPT_BYTES // (2 * sum(tensor.nbytes for tensor in live.values())))
+        fitting = KEPT_BYTES // (2 * sum(tensor.nbytes for tensor in live.values()))
+        self.capacity = capacity or max(1, fitting)
         self._trainable, parameters = _make_space(subject.parameters, self.capacity)
         _, others = _make_space(buffers, self.capacity)
         self._tensors = parameters | others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject
-from slingshot_analysis.recording.schedule import Schedule
+from slingshot_analysis.recording.schedule import Budget, Schedule
 from slingshot_analysis.recording.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 from slingshot_analysis.trace.schema import CHUNK_ROWS
@@ -53,7 +54,9 @@ class Table:
         with_slots = list(zip(probes, self._slots, strict=True))
         self._instant = [(probe, slots) for probe, slots in with_slots if not probe.spans_update]
         self._spanning = [(p, list(c.values())) for p, c in zip(probes, self._buffers, strict=True) if p.spans_update]
-        self._pairs = StatePairs(subject) if self._spanning else None
+        # a probe that waits compares at once, while what others have computed of the state before is still at hand
+        capacity = 1 if any(probe.waits for probe, _ in self._spanning) else None
+        self._pairs = StatePairs(subject, capacity) if self._spanning else None
         self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
         self.next_due = schedule.next(0)
         self.latest: dict[str, float] = {}
@@ -64,10 +67,12 @@ class Table:
 
     def measure(self, moment: Moment) -> bool:
         """Measure a row; return whether it stays open, for what spans the update, until :meth:`complete`."""
-        row = self._rows
+        row, start = self._rows, time.perf_counter()
         self._steps[row] = moment.step
         for probe, slots in self._instant:
             probe.measure(moment, slots[row])
+        if isinstance(self._schedule, Budget):
+            self._charge(moment.step, start)
         self.next_due = self._schedule.next(moment.step + 1)
         if self._pairs is None:
             self._rows = row + 1
@@ -78,10 +83,19 @@ class Table:
     def complete(self) -> None:
         """Complete the open row with the state to which its update has led."""
         assert self._pairs is not None
+        start = time.perf_counter()
         self._pairs.keep_after()
         self._rows += 1
         if len(self._pairs) == self._pairs.capacity:
             self._compare(self._pairs)
+        if isinstance(self._schedule, Budget):
+            self._charge(int(self._steps[self._rows - 1]), start)
+
+    def _charge(self, step: int, start: float) -> None:
+        assert isinstance(self._schedule, Budget)
+        now = time.perf_counter()
+        self._schedule.charge(step, now, now - start)
+        self.next_due = self._schedule.next(step + 1)
 
     def _compare(self, pairs: StatePairs) -> None:
         """Measure what spans updates, in the last rows: those of the pairs kept."""

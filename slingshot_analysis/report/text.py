@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -33,6 +33,9 @@ def describe(analysis: Analysis) -> RenderableType:
     lines: list[RenderableType] = [head, Text("  " + _facts(analysis))]
     if analysis.slingshots:
         lines.append(_slingshot_table(analysis))
+    lines += [
+        Text(f"  around {order.transition:,}: {_lags(order.lags)}") for order in analysis.order if len(order.lags) > 2
+    ]
     if analysis.accuracy_jumps:
         lines.append(Text("  " + _association(analysis)))
     for note in analysis.notes:
@@ -72,6 +75,10 @@ def _slingshot_table(analysis: Analysis) -> Table:
             f"{s.confidence:.2f}",
         )
     return table
+
+
+def _lags(lags: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {lag:+,}" for name, lag in lags.items())
 
 
 def _association(analysis: Analysis) -> str:

@@ -6,8 +6,17 @@ import torch
 from scipy.special import log_softmax
 from torch import nn
 
-from slingshot_analysis import Recorder, open_trace
-from slingshot_analysis.recording import PROBES, Batch, CosineDistance, Every, FeatureChange, UpdateNorm
+from slingshot_analysis import InputError, Recorder, open_trace
+from slingshot_analysis.recording import (
+    PROBES,
+    Batch,
+    CosineDistance,
+    Every,
+    FeatureChange,
+    Subject,
+    UpdateNorm,
+)
+from slingshot_analysis.recording.classification import cross_entropy
 
 
 class Watch:
@@ -25,7 +34,7 @@ class Watch:
 
 @pytest.fixture
 def record(tmp_path, loop):
-    def run(updates=30, probes=None, batch_sizes=(8,), **options):
+    def run(updates=30, probes="standard", batch_sizes=(8,), **options):
         training, watch = loop(batch_sizes=batch_sizes), Watch()
         path = tmp_path / "run.h5"
         data = {"train_data": training.data, "val_data": (training.inputs[:7], training.targets[:7])}
@@ -157,7 +166,28 @@ def test_evaluation(record):
 
 
 def test_batches_too_large_to_keep_are_measured_at_once(record, monkeypatch):
-    monkeypatch.setattr("slingshot_analysis.recording.probes.batch.KEPT_BYTES", 100)
+    monkeypatch.setattr("slingshot_analysis.recording.batches.KEPT_BYTES", 100)
     trace, watch, _ = record(30, probes=[Batch()])
     expected = [(z.argmax(1) != y).sum() for z, y in zip(watch.logits, watch.targets, strict=True)]
     assert trace["batch_errors"].value.tolist() == expected
+
+
+def test_probes_know_which_run_they_fit(loop):
+    training = loop()
+    parameters = dict(training.model.named_parameters())
+    data = [training.data]
+    rich = Subject(
+        training.model, parameters, "4", ["1"], cross_entropy, training.inputs, data, data, training.optimizer
+    )
+    sgd = torch.optim.SGD(training.model.parameters(), lr=0.1)
+    poor = Subject(training.model, parameters, "4", [], lambda logits, targets: logits.sum(), None, None, None, sgd)
+    assert [name for name in PROBES if not PROBES[name].fits(rich)] == []
+    unfit = {name for name in PROBES if not PROBES[name].fits(poor)}
+    assert unfit >= {"feature_change", "evaluation", "precision", "features"}
+    assert unfit >= {"effective_step", "effective_step_quantiles", "below_epsilon_fraction"}
+    for name in set(PROBES) - unfit:
+        PROBES[name]().attach(poor)
+    for name in unfit:
+        assert PROBES[name].fits(rich)
+        with pytest.raises(InputError, match="leave"):
+            PROBES[name]().attach(poor)

@@ -148,13 +148,17 @@ def test_last_position_gradients_are_those_of_all_positions(layers, norm):
 def test_a_block_is_pytorchs_layer(norm):
     torch.manual_seed(2)
     block = Block(width=24, heads=3, norm=norm, last_only=False).double()
-    options = {"dropout": 0.0, "batch_first": True, "bias": False, "norm_first": norm == "pre"}
+    options = {"dropout": 0.0, "batch_first": True, "norm_first": norm == "pre"}
     layer = nn.TransformerEncoderLayer(24, 3, 96, **options).double()
     with torch.no_grad():
         layer.self_attn.in_proj_weight.copy_(torch.cat([block.query.weight, block.key_value.weight]))
         layer.self_attn.out_proj.weight.copy_(block.output.weight)
         layer.linear1.weight.copy_(block.mlp[0].weight)
         layer.linear2.weight.copy_(block.mlp[2].weight)
+        layer.self_attn.in_proj_bias.copy_(torch.cat([block.query.bias, block.key_value.bias]))
+        layer.self_attn.out_proj.bias.copy_(block.output.bias)
+        layer.linear1.bias.copy_(block.mlp[0].bias)
+        layer.linear2.bias.copy_(block.mlp[2].bias)
     x = torch.randn(5, 4, 24, dtype=torch.float64)
     mask = nn.Transformer.generate_square_subsequent_mask(4, dtype=torch.float64)
     torch.testing.assert_close(block(x), layer(x, src_mask=mask, is_causal=True), rtol=1e-10, atol=1e-12)
@@ -181,7 +185,7 @@ def test_no_position_sees_a_later_one():
 def test_number_of_parameters(layers, width, heads, norm):
     data = sample(ModularArithmetic("division"))
     model = build(data, layers=layers, width=width, heads=heads, norm=norm)
-    of_a_block = 4 * width**2 + 2 * 4 * width**2 + 2 * 2 * width
+    of_a_block = 4 * width * (width + 1) + 2 * 4 * width**2 + 5 * width + 2 * 2 * width
     expected = layers * of_a_block + (99 + 4 + 97) * width + (2 * width if norm == "pre" else 0)
     assert sum(p.numel() for p in model.parameters()) == expected
     assert model(data.val_inputs[:3]).shape == (3, 97)
@@ -189,7 +193,7 @@ def test_number_of_parameters(layers, width, heads, norm):
 
 def test_the_recorder_finds_blocks_and_head():
     data = sample(ModularArithmetic("division"))
-    model = build(data)
+    model = build(data, norm="post")
     inputs = data.train_inputs[:8]
     assert find_last_layer(model, inputs) == find_last_layer(model, None) == "head"
     assert find_feature_layers(model, "head", inputs) == ["blocks.0", "blocks.1"]

@@ -14,16 +14,21 @@ from trainers.models.attention import multi_head_attention
 
 __all__ = ["Block", "Decoder", "NormalizedLinear", "Transformer"]
 
+INITIAL_STD = 0.02
+"""Of embeddings, positions and head, as in GPT-2."""
+
 
 @dataclass(frozen=True)
 class Transformer:
     """A causal Transformer that reads a few tokens and classifies the sequence at its last position.
 
-    Thilak et al. give depth, width and heads, and refer to Power et al. for the rest, which stands here as in the
-    latter's code: normalisation after each residual sum (as in Vaswani et al.; ``norm="pre"`` is the other way), ReLU
-    in an MLP of 4 times the width, no bias in any linear layer, the head included, no dropout, PyTorch's default
-    initialisation. Two things differ: positions are learned instead of fixed sines, and the head has the classes of
-    the answer only, not all tokens.
+    Thilak et al. give depth, width and heads and refer to Power et al. for the rest. What stands here: normalisation
+    before attention and MLP and once more before the head (``norm="post"`` is normalisation after each residual sum, as
+    in Vaswani et al. and the code of Power et al.), ReLU in an MLP of 4 times the width, biases in the blocks and none
+    in the head, learned positions, logits for the classes of the answer only, no dropout. Embeddings, positions and
+    head start at standard deviation 0.02, as in GPT-2, all else at PyTorch's default: with embeddings of standard
+    deviation 1, slingshots on division come once or twice and then the norm grows for 20,000 updates without one
+    (docs/experiments.md).
 
     The last block asks one query, from the last position, and its MLP and the head run there only: what they would
     make of the other positions reaches neither logits nor gradients.
@@ -36,8 +41,8 @@ class Transformer:
         Size of the residual stream.
     heads : int
         Attention heads of a block, a divisor of `width`.
-    norm : {"post", "pre"}
-        Normalise each residual sum, or what attention and MLP read of it; "pre" has one more before the head.
+    norm : {"pre", "post"}
+        Normalise what attention and MLP read, or each residual sum.
     temperature : float
         τ of a head that compares directions only, see `NormalizedLinear`; 0 for the plain linear head.
     all_positions : bool
@@ -52,13 +57,13 @@ class Transformer:
     >>> from trainers.data.modular import ModularArithmetic
     >>> data = ModularArithmetic("division").make(torch.Generator())
     >>> sum(p.numel() for p in Transformer(layers=2, width=128, heads=4).build(data).parameters())
-    419840
+    422400
     """
 
     layers: int = 2
     width: int = 128
     heads: int = 4
-    norm: str = "post"
+    norm: str = "pre"
     temperature: float = 0.0
     all_positions: bool = field(default=False, metadata={"fixed": True})
 
@@ -97,7 +102,7 @@ class Decoder(nn.Module):
     def __init__(self, config: Transformer, vocabulary: int, length: int, classes: int) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, config.width)
-        self.positions = nn.Parameter(torch.randn(length, config.width))
+        self.positions = nn.Parameter(torch.empty(length, config.width))
         last = config.layers - 1
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, config.norm, last_only=layer == last and not config.all_positions)
@@ -108,6 +113,8 @@ class Decoder(nn.Module):
             self.head: nn.Linear = NormalizedLinear(config.width, classes, config.temperature)
         else:
             self.head = nn.Linear(config.width, classes, bias=False)
+        for weight in (self.tokens.weight, self.positions, self.head.weight):
+            nn.init.normal_(weight, std=INITIAL_STD)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the (n, classes) logits of (n, length) int64 `tokens`."""
@@ -161,13 +168,11 @@ class Block(nn.Module):
         self.heads = heads
         self.pre = norm == "pre"
         self.last_only = last_only
-        self.query = nn.Linear(width, width, bias=False)
-        self.key_value = nn.Linear(width, 2 * width, bias=False)
-        self.output = nn.Linear(width, width, bias=False)
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
         self.attention_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width, bias=False), nn.ReLU(), nn.Linear(4 * width, width, bias=False)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
         self.mlp_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,15 +2,67 @@
 
 from slingshot_analysis.recording.probe import Probe
 from slingshot_analysis.recording.probes.batch import Batch
+from slingshot_analysis.recording.probes.below_epsilon import BelowEpsilon
 from slingshot_analysis.recording.probes.cosine_distance import CosineDistance
+from slingshot_analysis.recording.probes.effective_step import EffectiveStep
+from slingshot_analysis.recording.probes.effective_step_quantiles import EffectiveStepQuantiles
 from slingshot_analysis.recording.probes.evaluation import Evaluation
 from slingshot_analysis.recording.probes.feature_change import FeatureChange
+from slingshot_analysis.recording.probes.features import Features
+from slingshot_analysis.recording.probes.gradient_weight_cosine import GradientWeightCosine
+from slingshot_analysis.recording.probes.hessian import Hessian
+from slingshot_analysis.recording.probes.logit_margin import LogitMargin
+from slingshot_analysis.recording.probes.mean_shares import MeanShares
 from slingshot_analysis.recording.probes.norms import Norms
+from slingshot_analysis.recording.probes.precision import Precision
+from slingshot_analysis.recording.probes.preconditioned import Preconditioned
+from slingshot_analysis.recording.probes.spectral_norm import SpectralNorm
 from slingshot_analysis.recording.probes.update_norm import UpdateNorm
+from slingshot_analysis.recording.probes.update_sharpness import UpdateSharpness
 
-__all__ = ["PROBES", "Batch", "CosineDistance", "Evaluation", "FeatureChange", "Norms", "UpdateNorm"]
+__all__ = [
+    "PROBES",
+    "Batch",
+    "BelowEpsilon",
+    "CosineDistance",
+    "EffectiveStep",
+    "EffectiveStepQuantiles",
+    "Evaluation",
+    "FeatureChange",
+    "Features",
+    "GradientWeightCosine",
+    "Hessian",
+    "LogitMargin",
+    "MeanShares",
+    "Norms",
+    "Precision",
+    "Preconditioned",
+    "SpectralNorm",
+    "UpdateNorm",
+    "UpdateSharpness",
+]
 
 PROBES: dict[str, type[Probe]] = {
-    probe.name: probe for probe in (Batch, Norms, UpdateNorm, FeatureChange, CosineDistance, Evaluation)
+    probe.name: probe
+    for probe in (
+        Batch,
+        Norms,
+        UpdateNorm,
+        FeatureChange,
+        CosineDistance,
+        Evaluation,
+        Precision,
+        LogitMargin,
+        EffectiveStep,
+        EffectiveStepQuantiles,
+        BelowEpsilon,
+        GradientWeightCosine,
+        MeanShares,
+        SpectralNorm,
+        Features,
+        Hessian,
+        Preconditioned,
+        UpdateSharpness,
+    )
 }
 """Every probe by the name that ``Recorder(probes=[...])`` takes."""

@@ -34,6 +34,10 @@ class Evaluation(Probe):
     cost = "one forward pass of the training and validation sets"
     source = "arXiv 2206.04817, Figure 1"
 
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return subject.train_data is not None or subject.val_data is not None
+
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         sets = {"train": subject.train_data, "val": subject.val_data}
         self._sets = {name: batches for name, batches in sets.items() if batches is not None}

@@ -33,6 +33,10 @@ class FeatureChange(Probe):
     source = "arXiv 2206.04817, Figure 2e"
     spans_update = True
 
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return subject.probe_inputs is not None and len(subject.feature_layers) > 0
+
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         if subject.probe_inputs is None or not subject.feature_layers:
             raise InputError(

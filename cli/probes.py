@@ -1,0 +1,40 @@
+"""``slingshot probes``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from slingshot_analysis.recording.catalogue import catalogue
+
+PIPED_WIDTH = 160
+"""Columns where the output goes into a file or another program."""
+
+
+@click.command()
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def probes(form: str) -> None:
+    """List what can be recorded: quantities with unit, cadence, bundles, cost and source."""
+    entries = catalogue()
+    if form == "json":
+        click.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("probe", "writes", "every", "bundles", "cost", "source"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "probe")
+    for entry in entries:
+        written = ", ".join(f"{q.name} [{q.unit}]" if q.unit else q.name for q in entry.quantities)
+        every = entry.every.removeprefix("every ")
+        table.add_row(entry.name, written, every, ", ".join(entry.bundles), entry.cost, entry.source)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    console.print(table)
+    console.print(
+        "Cadence in updates. --probes takes names, NAME:UPDATES and the bundles light (norms every 10, evaluation "
+        "every 1,000), standard, and full (curvature within 30% of the run's time)."
+    )

@@ -1,0 +1,178 @@
+"""The mean loss over a set, as a function of the parameters that leaves the model alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.classification import cross_entropy
+from slingshot_analysis.recording.model import ForwardPass
+
+__all__ = ["MeanLoss"]
+
+Chunk = tuple[Tensor, Tensor, float]
+"""Inputs, targets and the share of the mean."""
+
+
+class MeanLoss:
+    """L(w), the mean loss over a fixed set, computed on a copy of the model.
+
+    The copy is made once, in the `dtype` given, and runs in evaluation mode: dropout is off, batch normalisation uses
+    its running statistics. Attention runs in PyTorch's "math" backend, as its fused ones have no second derivative.
+    A model that draws random numbers even in evaluation mode draws the same ones each time.
+
+    Cross-entropy is computed as log(1 + Σ_{c≠y} exp(z_c − z_y)): its derivatives keep their relative precision
+    however well a sample is fitted, while those of the usual form vanish with 1 − p_y < 1e-16.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model; it is copied.
+    loss_function : callable
+        ``loss_function(logits, targets)``, the mean loss over a batch.
+    data : sequence of (inputs, targets)
+        The set, in chunks of any size; each counts by its number of targets, integer targets below 0 left out.
+    names : sequence of str, optional
+        The parameters that are variables; by default all trainable ones.
+    dtype : torch.dtype, optional
+        Of the copy.
+
+    Examples
+    --------
+    >>> model = nn.Linear(1, 2, bias=False)
+    >>> mean_loss = MeanLoss(model, cross_entropy, [(torch.ones(3, 1), torch.zeros(3, dtype=torch.long))])
+    >>> loss, gradient = mean_loss.gradient({"weight": torch.tensor([[60.0], [0.0]])})
+    >>> loss.item(), gradient.tolist()
+    (8.756510762696521e-27, [-8.75651076269652e-27, 8.75651076269652e-27])
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_function: Callable[[Tensor, Tensor], Tensor],
+        data: Sequence[tuple[Tensor, Tensor]],
+        names: Sequence[str] | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> None:
+        live = dict(model.named_parameters())
+        self.names = [name for name, p in live.items() if p.requires_grad] if names is None else list(names)
+        self._live = [live[name] for name in self.names]
+        self._live_buffers = dict(model.named_buffers())
+        self._shapes = [p.shape for p in self._live]
+        self.sizes = [p.numel() for p in self._live]
+        """Elements of each parameter, in the order of `names`."""
+        self.dtype = dtype
+        self.device = self._live[0].device
+        self._shadow = copy.deepcopy(model).to(dtype).eval().requires_grad_(False)
+        self._forward = ForwardPass(self._shadow)
+        self._loss_function = _precise_cross_entropy if loss_function is cross_entropy else loss_function
+        counts = [_count(targets) for _, targets in data]
+        if not sum(counts):
+            raise InputError("the data hold no target that counts")
+        self._chunks: list[Chunk] = [
+            (self._cast(inputs.to(self.device)), targets.to(self.device), count / sum(counts))
+            for (inputs, targets), count in zip(data, counts, strict=True)
+            if count
+        ]
+
+    @property
+    def dimension(self) -> int:
+        """Number of variables."""
+        return sum(self.sizes)
+
+    @property
+    def chunks(self) -> list[Chunk]:
+        """Inputs, targets and share of the mean of each chunk."""
+        return self._chunks
+
+    def _cast(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+    def flatten(self, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Return parameters, by default the model's own, as one new (dimension,) vector."""
+        tensors = self._live if parameters is None else [parameters[name] for name in self.names]
+        return torch.cat([tensor.detach().reshape(-1).to(self.dtype) for tensor in tensors])
+
+    def split(self, vector: Tensor) -> list[Tensor]:
+        """Return views of a (dimension,) vector in the shapes of the parameters."""
+        parts = torch.split(vector, self.sizes)
+        return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
+    def variables(self, point: Tensor) -> list[Tensor]:
+        """Return the parameters at a (dimension,) point as leaves of a graph."""
+        return [part.detach().requires_grad_() for part in self.split(point)]
+
+    def buffers(self, buffers: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Return copies of buffers, by default the model's own, in the dtype of the copy."""
+        live = self._live_buffers if buffers is None else buffers
+        return {name: self._cast(live[name]).detach().clone() for name in self._live_buffers}
+
+    @contextmanager
+    def graph(self) -> Iterator[None]:
+        """Build graphs that have a second derivative, and leave random states alone."""
+        with self._forward.undisturbed(), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+            yield
+
+    def outputs(self, variables: Sequence[Tensor], buffers: Mapping[str, Tensor], chunk: Chunk) -> Tensor:
+        """Return what the model makes of a chunk; call it within :meth:`graph`."""
+        torch.manual_seed(0)
+        state = dict(zip(self.names, variables, strict=True)) | dict(buffers)
+        outputs: Tensor = functional_call(self._shadow, state, (chunk[0],))
+        return outputs
+
+    def loss(self, outputs: Tensor, chunk: Chunk) -> Tensor:
+        """Return the chunk's share of the mean loss."""
+        return self._loss_function(outputs, chunk[1]) * chunk[2]
+
+    @cached_property
+    def graph_bytes(self) -> int:
+        """Bytes that the graphs of the gradients of all chunks keep: about three times what the forward pass keeps."""
+        storages: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+            return tensor.detach()
+
+        chunk = self._chunks[0]
+        with self.graph(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            self.loss(self.outputs(self.variables(self.flatten()), self.buffers(), chunk), chunk)
+        return 3 * len(self._chunks) * sum(storages.values())
+
+    def gradient(
+        self, parameters: Mapping[str, Tensor] | None = None, buffers: Mapping[str, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return loss () and gradient (dimension,) at `parameters`, by default at the model's own."""
+        variables, kept = self.variables(self.flatten(parameters)), self.buffers(buffers)
+        loss = torch.zeros((), dtype=self.dtype, device=self.device)
+        gradient = torch.zeros(self.dimension, dtype=self.dtype, device=self.device)
+        for chunk in self._chunks:
+            with self.graph():
+                part = self.loss(self.outputs(variables, kept, chunk), chunk)
+                slopes = torch.autograd.grad(part, variables, materialize_grads=True)
+            loss += part.detach()
+            gradient += torch.cat([slope.reshape(-1) for slope in slopes])
+        return loss, gradient
+
+
+def _count(targets: Tensor) -> int:
+    return len(targets) if targets.is_floating_point() else int((targets >= 0).sum())
+
+
+def _precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    logits, targets = logits.flatten(0, -2), targets.flatten()
+    index = targets.clamp(min=0).unsqueeze(1)
+    others = (logits - logits.gather(1, index)).scatter(1, index, -torch.inf)
+    counted = (targets >= 0).to(logits.dtype)
+    # log(1 + e^x) is −logsigmoid(−x), whose derivatives keep their precision at both ends
+    losses = -functional.logsigmoid(-others.logsumexp(1))
+    return (losses * counted).sum() / counted.sum()

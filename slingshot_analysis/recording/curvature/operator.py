@@ -1,0 +1,53 @@
+"""What a symmetric matrix has to offer whose entries nobody can afford."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["MatrixOperator", "SymmetricOperator"]
+
+
+class SymmetricOperator(Protocol):
+    """A symmetric matrix A, known by its products."""
+
+    @property
+    def dimension(self) -> int:
+        """Number of rows."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the vectors."""
+
+    @property
+    def device(self) -> torch.device:
+        """Of the vectors."""
+
+    def __call__(self, vector: Tensor) -> Tensor:
+        """Return A v for a vector v, (dimension,)."""
+
+
+class MatrixOperator:
+    """A symmetric matrix, given as such: what other operators are checked against.
+
+    Parameters
+    ----------
+    matrix : (n, n) Tensor
+        Symmetric.
+
+    Examples
+    --------
+    >>> MatrixOperator(torch.diag(torch.tensor([2.0, 3.0])))(torch.ones(2))
+    tensor([2., 3.])
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        self._matrix = matrix
+        self.dimension, self.dtype, self.device = len(matrix), matrix.dtype, matrix.device
+
+    def __call__(self, vector: Tensor) -> Tensor:
+        """Return the matrix times a vector."""
+        product: Tensor = self._matrix @ vector
+        return product

@@ -1,0 +1,56 @@
+"""One mean loss, and the Hessian at the last point, for all curvature probes of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.curvature.hessian import HessianOperator
+from slingshot_analysis.recording.curvature.mean_loss import MeanLoss
+from slingshot_analysis.recording.curvature.samples import LARGEST_SET, fixed_samples
+from slingshot_analysis.recording.probe import Subject
+
+__all__ = ["Curvature", "shared_curvature"]
+
+
+class Curvature:
+    """Hessians of a run's training loss, the last one kept: probes that ask at the same point share its graph.
+
+    Parameters
+    ----------
+    subject : Subject
+        The run.
+    samples : int, optional
+        The loss is the mean over the whole training set, or over so many fixed samples of a larger one.
+
+    Raises
+    ------
+    InputError
+        If the run has no training data.
+    """
+
+    def __init__(self, subject: Subject, samples: int = LARGEST_SET) -> None:
+        if subject.train_data is None:
+            raise InputError("curvature needs train_data=, or leave its probes out of Recorder(probes=[...])")
+        data = fixed_samples(subject.train_data, samples)
+        self.mean_loss = MeanLoss(subject.model, subject.loss_function, data, list(subject.parameters))
+        self._last: HessianOperator | None = None
+
+    def hessian(
+        self, parameters: Mapping[str, Tensor] | None = None, buffers: Mapping[str, Tensor] | None = None
+    ) -> HessianOperator:
+        """Return the Hessian at a point, by default at the model as it is now."""
+        last = self._last
+        if last is None or not last.is_at(parameters, buffers):
+            self._last = last = None  # its graph makes room for the next
+            self._last = last = HessianOperator(self.mean_loss, parameters, buffers)
+        return last
+
+
+def shared_curvature(subject: Subject, samples: int = LARGEST_SET) -> Curvature:
+    """Return the run's curvature over so many samples, made when it is first asked for."""
+    if samples not in subject.curvatures:
+        subject.curvatures[samples] = Curvature(subject, samples)
+    return subject.curvatures[samples]

@@ -1,0 +1,199 @@
+"""The flight recorder: the curvature of a slingshot's onset, update by update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.curvature import (
+    AdaptiveState,
+    EigenvalueTracker,
+    HessianOperator,
+    PreconditionedOperator,
+    adaptive_states,
+    preconditioner,
+    sharpness,
+    stability_threshold,
+)
+from slingshot_analysis.recording.curvature.shared import shared_curvature
+from slingshot_analysis.recording.probe import Subject
+from slingshot_analysis.recording.second_moment import NAMES
+from slingshot_analysis.signal import Axis
+from slingshot_analysis.trace import Group, Quantity, TraceWriter
+
+__all__ = ["FlightRecorder"]
+
+UPDATES = 64
+"""States kept before a transition, and measured after it."""
+MOST_BYTES = 256 * 2**20
+"""Of the states kept; a larger network has no flight recorder."""
+SAMPLES = 512
+"""Of a larger training set so many fixed samples stand for it: 128 states have to be measured while training waits."""
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+NAN = float("nan")
+
+
+class FlightRecorder:
+    """Keeps the last states of a run, and writes the curvature at each of them when a transition begins.
+
+    A slingshot's onset lasts 4 to 6 updates, so the weights and second moments of the last 64 updates are kept on the
+    device. When a transition begins, `event_*` quantities are measured at each of them and at the 64 states that
+    follow, in the training process: the loss and the largest eigenvalue of its Hessian, update sharpness, the
+    preconditioned eigenvalue and its ratio to the threshold, and quantiles of the effective step. They stand in a group
+    of their own, and are defined like the probes of these names, over 512 fixed training samples at most. Buffers, such
+    as the statistics of batch normalisation, are those at the time of measuring.
+
+    Parameters
+    ----------
+    subject : Subject
+        The run.
+
+    References
+    ----------
+    Thilak et al. 2022, Figures 3 and 16, arXiv 2206.04817; Cohen et al. 2022, arXiv 2207.14484.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        assert subject.optimizer is not None
+        self._optimizer, self._parameters = subject.optimizer, subject.parameters
+        self._curvature = shared_curvature(subject, SAMPLES)
+        self._weights = {name: _ring(p) for name, p in subject.parameters.items()}
+        self._moments: dict[str, Tensor] = {}
+        self._slots = _slots(list(self._weights.values()))
+        self._top, self._preconditioned = EigenvalueTracker(), EigenvalueTracker()
+        self._oldest = self._newest = self._written = 0
+        self._end: int | None = None
+        unit = "loss per squared norm"
+        axis = Axis("overall_quantile", [f"{q:g}" for q in QUANTILES])
+        quantities = [
+            Quantity("event_loss", "nat", "training loss in float64"),
+            Quantity("event_hessian_top_eigenvalue", unit, "largest eigenvalue of the training loss's Hessian"),
+            Quantity("event_hessian_residual", unit, "norm of H x - lambda x of the eigenpair found"),
+            Quantity("event_max_stable_step", "learning rate", "2 / largest eigenvalue"),
+            Quantity("event_update_sharpness", unit, "curvature of the training loss along the update from this step"),
+            Quantity("event_preconditioned_top_eigenvalue", "1 / learning rate", "largest eigenvalue of P^-1 H"),
+            Quantity("event_preconditioned_ratio", "", "of that eigenvalue to the optimizer's stability threshold"),
+            Quantity("event_effective_step", "learning rate", "quantiles of lr / (sqrt(v) + eps)", (axis,)),
+        ]
+        self.group = Group("events", quantities, "at each update around a transition")
+
+    @staticmethod
+    def fits(subject: Subject) -> bool:
+        """Return whether training data are known, and the states can be kept in `MOST_BYTES`."""
+        state_bytes = 2 * sum(p.nbytes for p in subject.parameters.values())
+        known = subject.train_data is not None and subject.optimizer is not None
+        return known and (UPDATES + 1) * state_bytes <= MOST_BYTES
+
+    def keep(self, step: int) -> None:
+        """Copy the state at `step`, before its update."""
+        live = [*self._parameters.values()]
+        if len(self._optimizer.state) >= len(self._parameters):
+            found = {name: self._moment(p) for name, p in self._parameters.items()}
+            moments = {name: moment for name, moment in found.items() if moment is not None}
+            if moments and not self._moments:
+                self._moments = {name: _ring(moment) for name, moment in moments.items()}
+                self._slots = _slots([*self._weights.values(), *self._moments.values()])
+            live += moments.values()
+        slots = self._slots[step % (UPDATES + 1)]
+        torch._foreach_copy_(slots[: len(live)], live)
+        self._oldest, self._newest = max(self._oldest, step - UPDATES), step
+
+    def _moment(self, parameter: Tensor) -> Tensor | None:
+        state = self._optimizer.state[parameter]
+        return next((state[name] for name in NAMES if name in state), None)
+
+    def transition(self, writer: TraceWriter) -> None:
+        """Measure the states kept, as a transition has begun; those that follow come when there are enough."""
+        if self._end is None:
+            self._measure(writer)
+            self._end = self._newest + UPDATES
+
+    def follow(self, writer: TraceWriter) -> None:
+        """Measure what has followed a transition, once there is enough."""
+        if self._end is not None and self._newest >= self._end:
+            self.finish(writer)
+
+    def finish(self, writer: TraceWriter) -> None:
+        """Measure what has followed a transition so far."""
+        if self._end is not None:
+            self._measure(writer)
+            self._end = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states kept, and how far they are measured."""
+        return {
+            "weights": self._weights,
+            "moments": self._moments,
+            "numbers": [self._oldest, self._newest, self._written, self._end],
+            "trackers": [self._top.state_dict(), self._preconditioned.state_dict()],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        device = next(iter(self._weights.values())).device
+        self._weights = {name: kept.to(device) for name, kept in state["weights"].items()}
+        self._moments = {name: kept.to(device) for name, kept in state["moments"].items()}
+        self._slots = _slots([*self._weights.values(), *self._moments.values()])
+        self._oldest, self._newest, self._written, self._end = state["numbers"]
+        for tracker, saved in zip((self._top, self._preconditioned), state["trackers"], strict=True):
+            tracker.load_state_dict(saved)
+
+    def _measure(self, writer: TraceWriter) -> None:
+        """Write a row for each state kept but the newest, whose update has not been made."""
+        first = max(self._oldest, self._written)
+        steps = range(first, self._newest)
+        if not steps:
+            return
+        now = adaptive_states(self._optimizer, self._parameters)
+        rows = [self._row(step, now) for step in steps]
+        names = [quantity.name for quantity in self.group.quantities]
+        columns = {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
+        writer.append(self.group.name, np.array(steps), **columns)
+        self._written = self._newest
+
+    def _row(self, step: int, now: Mapping[str, AdaptiveState] | None) -> tuple[Any, ...]:
+        slot, after = step % (UPDATES + 1), (step + 1) % (UPDATES + 1)
+        hessian: HessianOperator = self._curvature.hessian({name: kept[slot] for name, kept in self._weights.items()})
+        top = self._top.follow(hessian)
+        value = float(top.values[0])
+        update = hessian.mean_loss.flatten({name: kept[after] for name, kept in self._weights.items()}) - hessian.point
+        eigenvalue = ratio = NAN
+        effective = [NAN] * len(QUANTILES)
+        if now is not None and self._moments and step > 0:
+            states = [
+                replace(state, second_moment=self._moments[name][slot], step=state.step - (self._newest - step))
+                for name, state in now.items()
+            ]
+            operator = PreconditionedOperator(hessian, preconditioner(states))
+            eigenvalue = float(self._preconditioned.follow(operator).values[0])
+            ratio = eigenvalue / stability_threshold(states[0])
+            effective = _effective_steps(states)
+        stable = 2 / value if value > 0 else float("inf")
+        along = float(sharpness(hessian, update))
+        residual = float(top.residuals[0])
+        return float(hessian.loss), value, residual, stable, along, eigenvalue, ratio, effective
+
+
+def _ring(tensor: Tensor) -> Tensor:
+    return torch.zeros((UPDATES + 1, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
+
+
+def _slots(rings: Sequence[Tensor]) -> list[list[Tensor]]:
+    return [list(slot) for slot in zip(*(ring.unbind(0) for ring in rings), strict=True)]
+
+
+def _effective_steps(states: list[AdaptiveState]) -> list[float]:
+    """Return quantiles of η/(√v̂ + ε) over all parameters."""
+    parts = []
+    for state in states:
+        correction = 1 - state.betas[1] ** state.step if state.betas is not None and state.bias_correction else 1.0
+        root = (state.second_moment.to(torch.float64) / correction).sqrt().flatten()
+        parts.append(state.lr / (root + state.eps))
+    values = torch.cat(parts).sort().values
+    at = [round(q * (len(values) - 1)) for q in QUANTILES]
+    return [float(values[i]) for i in at]

@@ -1,0 +1,48 @@
+"""Share of the parameters whose step ε limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.second_moment import SecondMoments, keeps_second_moment
+from slingshot_analysis.trace import Quantity
+
+
+class BelowEpsilon(Probe):
+    """`below_epsilon_fraction`: share of the trainable parameters with √v̂ < ε, whose effective step is close to η/ε.
+
+    v̂ is the optimizer's second moment of the gradient after t updates, corrected for its bias where the optimizer does
+    so (Adam), and ε its constant. The share is that of the parameters that have a second moment: NaN while there are
+    none, before the first update.
+
+    References
+    ----------
+    Wortsman et al. 2023, arXiv 2309.14322 (gradients below ε); Thilak et al. 2022, appendix D, arXiv 2206.04817 (ε).
+    """
+
+    name = "below_epsilon_fraction"
+    default_schedule = Every(100)
+    cost = "one pass over the second moments"
+    source = "arXiv 2309.14322"
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return keeps_second_moment(subject.optimizer)
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        self._moments = SecondMoments(subject, self.name)
+        quantity = Quantity("below_epsilon_fraction", "", "share of the parameters with sqrt(v) < eps")
+        return [Buffer(quantity.name)], [quantity]
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        roots = [root for root in self._moments.roots() if root is not None]
+        if roots:
+            below = torch.stack([(root.value < root.epsilon).sum() for root in roots]).sum()
+            slots[0].copy_(below).div_(sum(root.value.numel() for root in roots))
+        else:
+            slots[0].fill_(torch.nan)

@@ -1,0 +1,57 @@
+"""Effective step of a few parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.second_moment import SecondMoments, keeps_second_moment, sample_positions
+from slingshot_analysis.signal import Axis
+from slingshot_analysis.trace import Quantity
+
+SAMPLED = 4
+"""Elements of each parameter tensor."""
+
+
+class EffectiveStep(Probe):
+    """`effective_step`: η/(√v̂ + ε) of up to four randomly chosen elements of each parameter tensor, in float64.
+
+    η is the learning rate, v̂ the optimizer's second moment of the gradient after t updates, corrected for its bias
+    where the optimizer does so (Adam), and ε its constant. It is compared with 2/λ, λ the loss's top curvature. The
+    elements are the same in every run. NaN before the first update, and where a parameter has no second moment.
+
+    References
+    ----------
+    Thilak et al. 2022, Figure 16, arXiv 2206.04817.
+    """
+
+    name = "effective_step"
+    default_schedule = Every(100)
+    cost = "a few small operations per parameter tensor"
+    source = "arXiv 2206.04817, Figure 16"
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return keeps_second_moment(subject.optimizer)
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        self._moments = SecondMoments(subject, self.name)
+        sampled = dict(zip(subject.parameters, sample_positions(subject, SAMPLED), strict=True))
+        labels = [f"{name}[{position}]" for name, positions in sampled.items() for position in positions]
+        device = next(iter(subject.parameters.values())).device
+        self._positions = [torch.from_numpy(positions).to(device) for positions in sampled.values()]
+        axis = Axis("sampled_parameter", labels)
+        quantity = Quantity("effective_step", "learning rate", "step per unit of gradient, lr/(sqrt(v)+eps)", (axis,))
+        return [Buffer(quantity.name, (len(labels),))], [quantity]
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        roots = self._moments.roots(self._positions)
+        parts = [
+            positions.new_full(positions.shape, torch.nan, dtype=torch.float64) if root is None else root.effective_step
+            for root, positions in zip(roots, self._positions, strict=True)
+        ]
+        torch.cat(parts, out=slots[0])

@@ -1,0 +1,66 @@
+"""Distribution of the effective step over each parameter tensor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.norms import norm_dtype
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.second_moment import SecondMoments, keeps_second_moment, sample_positions
+from slingshot_analysis.signal import Axis
+from slingshot_analysis.trace import Quantity
+
+QUARTILES = 0.25, 0.5, 0.75
+
+SAMPLED = 2**14
+"""Elements of a tensor that the quartiles are taken from: their ranks are then off by 0.4% (standard error) at most."""
+
+
+class EffectiveStepQuantiles(Probe):
+    """`effective_step_quantiles`: least, quartiles and largest η/(√v̂ + ε) of each parameter tensor.
+
+    η is the learning rate, v̂ the optimizer's second moment of the gradient after t updates, corrected for its bias
+    where the optimizer does so (Adam), and ε its constant. A quantile is the value of its nearest rank, without
+    interpolation. Least and largest are of the whole tensor; the quartiles of a tensor of more than 16,384 elements are
+    those of 16,384 that were drawn once. NaN before the first update, and where a parameter has no second moment.
+
+    References
+    ----------
+    Thilak et al. 2022, Figure 16, arXiv 2206.04817.
+    """
+
+    name = "effective_step_quantiles"
+    default_schedule = Every(100)
+    cost = "one pass over the second moments, and three selections from at most 16,384 elements of each"
+    source = "arXiv 2206.04817, Figure 16"
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return keeps_second_moment(subject.optimizer)
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        self._moments = SecondMoments(subject, self.name)
+        parameters = list(subject.parameters.values())
+        self._positions = [torch.from_numpy(p).to(parameters[0].device) for p in sample_positions(subject, SAMPLED)]
+        axes = Axis("parameter", list(subject.parameters)), Axis("quantile", ["0", *map(str, QUARTILES), "1"])
+        dtype = norm_dtype(parameters)
+        quantity = Quantity(
+            "effective_step_quantiles", "learning rate", "quantiles of lr/(sqrt(v)+eps)", axes, dtype_name(dtype)
+        )
+        return [Buffer(quantity.name, tuple(len(axis.labels) for axis in axes), dtype)], [quantity]
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        for slot, root, positions in zip(slots[0], self._moments.roots(), self._positions, strict=True):
+            if root is None:
+                slot.fill_(torch.nan)
+                continue
+            steps = root.effective_step
+            sample = torch.take(steps, positions)
+            ranks = [max(1, math.ceil(quartile * len(sample))) for quartile in QUARTILES]
+            quartiles = [torch.kthvalue(sample, rank).values for rank in ranks]
+            torch.stack([steps.amin(), *quartiles, steps.amax()], out=slot)

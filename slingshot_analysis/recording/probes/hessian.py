@@ -1,0 +1,84 @@
+"""The largest eigenvalues of the Hessian of the training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.curvature import LARGEST_SET, EigenvalueTracker, Solver
+from slingshot_analysis.recording.curvature.shared import shared_curvature
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.signal import Axis
+from slingshot_analysis.trace import Quantity
+
+
+class Hessian(Probe):
+    """`hessian_top_eigenvalues`: the algebraically largest eigenvalues λ of ∇²L at each state, L the training loss.
+
+    L is the mean over the whole training set or a fixed part of it, in evaluation mode and in float64, whatever the
+    dtype of the run. `max_stable_step` is 2/λ₁, the learning rate above which gradient descent diverges on a
+    quadratic; infinite where λ₁ ≤ 0. `hessian_residual` is ‖H x − λ x‖ of each pair: the relative error of λ is
+    about the square of residual/λ. `hessian_products` is what the search cost. NaN where H is not finite.
+
+    Parameters
+    ----------
+    every : Schedule, optional
+        When to measure.
+    k : int, optional
+        How many eigenvalues.
+    samples : int, optional
+        Of a larger training set so many fixed samples stand for it.
+
+    References
+    ----------
+    Thilak et al. 2022, Figure 16 and appendix D, arXiv 2206.04817; Cohen et al. 2021, arXiv 2103.00065.
+    """
+
+    name = "hessian"
+    default_schedule = Every(100)
+    cost = "about four products with the Hessian of the training loss in float64, each two to three gradients"
+    source = "arXiv 2206.04817, Figure 16; arXiv 2103.00065"
+    waits = True
+
+    def __init__(self, every: Schedule | None = None, k: int = 1, samples: int = LARGEST_SET) -> None:
+        super().__init__(every)
+        self._tracker = EigenvalueTracker(Solver(k))
+        self._samples = samples
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return subject.train_data is not None
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        self._curvature = shared_curvature(subject, self._samples)
+        k = self._tracker.solver.k
+        axis, unit = Axis("rank", [str(rank) for rank in range(1, k + 1)]), "loss per squared norm"
+        quantities = [
+            Quantity("hessian_top_eigenvalues", unit, "largest eigenvalues of the training loss's Hessian", (axis,)),
+            Quantity("hessian_residual", unit, "norm of H x - lambda x of each eigenpair found", (axis,)),
+            Quantity("hessian_products", "products", "products with the Hessian that the search took", dtype="int64"),
+            Quantity("max_stable_step", "learning rate", "2 / largest eigenvalue; infinite where that is below 0"),
+        ]
+        return [
+            Buffer(quantities[0].name, (k,)),
+            Buffer(quantities[1].name, (k,)),
+            Buffer(quantities[2].name, (), torch.int64),
+            Buffer(quantities[3].name),
+        ], quantities
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        top = self._tracker.follow(self._curvature.hessian())
+        slots[0].copy_(top.values)
+        slots[1].copy_(top.residuals)
+        slots[2].fill_(top.products)
+        slots[3].copy_(2 / top.values[0].clamp(min=0))
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._tracker.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._tracker.load_state_dict(state)

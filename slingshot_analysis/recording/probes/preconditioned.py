@@ -1,0 +1,96 @@
+"""The largest eigenvalue of the Hessian as an adaptive optimizer sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.curvature import (
+    LARGEST_SET,
+    EigenvalueTracker,
+    PreconditionedOperator,
+    adaptive_states,
+    preconditioner,
+    stability_threshold,
+)
+from slingshot_analysis.recording.curvature.shared import shared_curvature
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.recording.second_moment import keeps_second_moment
+from slingshot_analysis.trace import Quantity
+
+
+class Preconditioned(Probe):
+    """`preconditioned_top_eigenvalue`: the largest eigenvalue of P⁻¹ ∇²L at each state, P from the optimizer's state.
+
+    For Adam P = (1 − β₁ᵗ)(√(v/(1 − β₂ᵗ)) + ε) after t updates. `preconditioned_ratio` is the eigenvalue over
+    (2 + 2β₁)/((1 − β₁) η), above which Adam diverges on a quadratic with this P; for RMSprop P = √v + ε and the
+    threshold is 2/η. Found as that of P^(-1/2) H P^(-1/2), in float64. NaN before the first update.
+
+    Parameters
+    ----------
+    every : Schedule, optional
+        When to measure.
+    samples : int, optional
+        Of a larger training set so many fixed samples stand for it.
+
+    References
+    ----------
+    Cohen et al. 2022, arXiv 2207.14484.
+    """
+
+    name = "preconditioned"
+    default_schedule = Every(100)
+    cost = "three to six products with the Hessian of the training loss; its graph is shared with other probes"
+    source = "arXiv 2207.14484"
+    waits = True
+
+    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
+        super().__init__(every)
+        self._tracker = EigenvalueTracker()
+        self._samples = samples
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return subject.train_data is not None and keeps_second_moment(subject.optimizer)
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        if subject.optimizer is None or not keeps_second_moment(subject.optimizer):
+            raise InputError(
+                "preconditioned needs an optimizer that divides by a second moment, such as Adam or RMSprop, not "
+                f"{type(subject.optimizer).__name__}: leave 'preconditioned' out of Recorder(probes=[...])"
+            )
+        self._curvature = shared_curvature(subject, self._samples)
+        self._optimizer, self._parameters = subject.optimizer, subject.parameters
+        quantities = [
+            Quantity(
+                "preconditioned_top_eigenvalue",
+                "1 / learning rate",
+                "largest eigenvalue of P^-1 H, P the optimizer's preconditioner",
+            ),
+            Quantity(
+                "preconditioned_ratio", "", "preconditioned_top_eigenvalue over the optimizer's stability threshold"
+            ),
+        ]
+        return [Buffer(quantity.name) for quantity in quantities], quantities
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        known = adaptive_states(self._optimizer, self._parameters)
+        if known is None:
+            for slot in slots:
+                slot.fill_(float("nan"))
+            return
+        states = list(known.values())
+        operator = PreconditionedOperator(self._curvature.hessian(), preconditioner(states))
+        value = self._tracker.follow(operator).values[0]
+        slots[0].copy_(value)
+        slots[1].copy_(value / stability_threshold(states[0]))
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._tracker.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._tracker.load_state_dict(state)

@@ -1,0 +1,54 @@
+"""Largest singular value and stable rank of each weight matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.norms import norm_dtype
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.signal import Axis
+from slingshot_analysis.trace import Quantity
+
+
+class SpectralNorm(Probe):
+    """`spectral_norm`: ‖W‖₂, and `stable_rank`: ‖W‖_F²/‖W‖₂², of each weight matrix W.
+
+    Parameters of more than two dimensions count as matrices of one row for each of the first, such as a convolution's
+    output channels. The stable rank lies between 1 and the rank; it is NaN for a matrix of zeros. Both are
+    NaN where the matrix is not finite. On a GPU the singular
+    values are computed there, but PyTorch waits for them.
+
+    References
+    ----------
+    Rudelson and Vershynin 2007, "Sampling from large matrices", arXiv math/0503442 (stable rank).
+    """
+
+    name = "spectral_norm"
+    default_schedule = Every(500)
+    cost = "the singular values of each weight matrix"
+    source = "arXiv math/0503442"
+    waits = True
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        matrices = {name: parameter for name, parameter in subject.parameters.items() if parameter.ndim >= 2}
+        self._matrices = list(matrices.values())
+        self._dtype = norm_dtype(self._matrices)
+        axis, dtype = Axis("matrix", list(matrices)), dtype_name(self._dtype)
+        quantities = [
+            Quantity("spectral_norm", "", "largest singular value of each weight matrix", (axis,), dtype),
+            Quantity("stable_rank", "", "squared ratio of the norm to the largest singular value", (axis,), dtype),
+        ]
+        return [Buffer(quantity.name, (len(matrices),), self._dtype) for quantity in quantities], quantities
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        for i, matrix in enumerate(self._matrices):
+            flat = matrix.detach().flatten(1).to(self._dtype)
+            finite = flat.isfinite().all()
+            values = torch.linalg.svdvals(torch.where(finite, flat, 0))  # which refuses what is not finite
+            values = torch.where(finite, values, torch.nan)
+            slots[0][i] = values[0]
+            slots[1][i] = (values / values[0]).square().sum()

@@ -1,0 +1,65 @@
+"""Curvature of the training loss along the update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from slingshot_analysis.recording.curvature import LARGEST_SET, secant_sharpness, sharpness
+from slingshot_analysis.recording.curvature.shared import shared_curvature
+from slingshot_analysis.recording.probe import Buffer, Probe, Subject
+from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.recording.states import StatePairs
+from slingshot_analysis.trace import Quantity
+
+
+class UpdateSharpness(Probe):
+    """`update_sharpness`: uᵀ H u / ‖u‖² at w_t, with u = w_{t+1} − w_t the update as applied, weight decay included.
+
+    H is the Hessian of the training loss in evaluation mode, in float64. `secant_sharpness` replaces H u by
+    ∇L(w_{t+1}) − ∇L(w_t), which averages H over the update. NaN where the update is zero.
+
+    Parameters
+    ----------
+    every : Schedule, optional
+        When to measure.
+    samples : int, optional
+        Of a larger training set so many fixed samples stand for it.
+
+    References
+    ----------
+    Thilak et al. 2022, Figure 3, arXiv 2206.04817.
+    """
+
+    name = "update_sharpness"
+    default_schedule = Every(100)
+    cost = "one product with the Hessian of the training loss in float64, and one gradient"
+    source = "arXiv 2206.04817, Figure 3"
+    spans_update = True
+    waits = True
+
+    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
+        super().__init__(every)
+        self._samples = samples
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return subject.train_data is not None
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        self._curvature = shared_curvature(subject, self._samples)
+        unit = "loss per squared norm"
+        quantities = [
+            Quantity("update_sharpness", unit, "curvature of the training loss along the update from this step"),
+            Quantity("secant_sharpness", unit, "change of its gradient along the update, per length of the update"),
+        ]
+        return [Buffer(quantity.name) for quantity in quantities], quantities
+
+    def compare(self, pairs: StatePairs, columns: Sequence[Tensor]) -> None:
+        for row in range(len(pairs)):
+            before, after = ({name: kept[2 * row + i] for name, kept in pairs.states.items()} for i in (0, 1))
+            hessian = self._curvature.hessian(before, before)
+            update = hessian.mean_loss.flatten(after) - hessian.point
+            columns[0][row] = sharpness(hessian, update)
+            columns[1][row] = secant_sharpness(hessian, update, after)
