@@ -13,8 +13,13 @@ __all__ = ["BUNDLES", "DEFAULT_BUDGET", "choose_probes"]
 
 LIGHT = ("batch", "norms:10", "evaluation:1000")
 STANDARD = ("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision")
-OPTIMIZER = ("effective_step", "effective_step_quantiles", "below_epsilon_fraction", "gradient_weight_cosine")
-LAYERS = ("logit_margin", "mean_shares", "spectral_norm")
+OPTIMIZER = (
+    "effective_step",
+    "effective_step_quantiles:500",
+    "below_epsilon_fraction:500",
+    "gradient_weight_cosine:500",
+)
+LAYERS = ("logit_margin:100", "mean_shares:500", "spectral_norm:1000")
 CURVATURE = ("hessian", "preconditioned", "update_sharpness")
 
 BUNDLES: dict[str, tuple[str, ...]] = {
@@ -24,7 +29,7 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 }
 """Probes by the name of their set; ``NAME:N`` measures every N updates."""
 
-DEFAULT_BUDGET = 0.3
+DEFAULT_BUDGET = 0.25
 """Share of a run's time that the curvature of the full bundle may take."""
 
 
@@ -41,7 +46,7 @@ def choose_probes(
     subject : Subject
         The run.
     curvature_budget : float, optional
-        Share of the run's time for probes of curvature that are named without an N; by default 0.3 for those of a
+        Share of the run's time for probes of curvature that are named without an N; by default 0.25 for those of a
         bundle, and each probe's own cadence for one named by itself.
 
     Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from slingshot_analysis.recording.curvature import (
 )
 from slingshot_analysis.recording.curvature.shared import shared_curvature
 from slingshot_analysis.recording.probe import Subject
+from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.second_moment import NAMES
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
@@ -32,7 +34,7 @@ UPDATES = 64
 """States kept before a transition, and measured after it."""
 MOST_BYTES = 256 * 2**20
 """Of the states kept; a larger network has no flight recorder."""
-SAMPLES = 512
+SAMPLES = 256
 """Of a larger training set so many fixed samples stand for it: 128 states have to be measured while training waits."""
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 NAN = float("nan")
@@ -45,27 +47,31 @@ class FlightRecorder:
     device. When a transition begins, `event_*` quantities are measured at each of them and at the 64 states that
     follow, in the training process: the loss and the largest eigenvalue of its Hessian, update sharpness, the
     preconditioned eigenvalue and its ratio to the threshold, and quantiles of the effective step. They stand in a group
-    of their own, and are defined like the probes of these names, over 512 fixed training samples at most. Buffers, such
+    of their own, and are defined like the probes of these names, over 256 fixed training samples at most. Buffers, such
     as the statistics of batch normalisation, are those at the time of measuring.
 
     Parameters
     ----------
     subject : Subject
         The run.
+    budget : Budget, optional
+        Of the run's curvature, which pays for what is measured here.
 
     References
     ----------
     Thilak et al. 2022, Figures 3 and 16, arXiv 2206.04817; Cohen et al. 2022, arXiv 2207.14484.
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, budget: Budget | None = None) -> None:
         assert subject.optimizer is not None
         self._optimizer, self._parameters = subject.optimizer, subject.parameters
         self._curvature = shared_curvature(subject, SAMPLES)
         self._weights = {name: _ring(p) for name, p in subject.parameters.items()}
         self._moments: dict[str, Tensor] = {}
         self._slots = _slots(list(self._weights.values()))
+        self._live = list(self._parameters.values())
         self._top, self._preconditioned = EigenvalueTracker(), EigenvalueTracker()
+        self._budget = budget
         self._oldest = self._newest = self._written = 0
         self._end: int | None = None
         unit = "loss per squared norm"
@@ -91,21 +97,21 @@ class FlightRecorder:
 
     def keep(self, step: int) -> None:
         """Copy the state at `step`, before its update."""
-        live = [*self._parameters.values()]
-        if len(self._optimizer.state) >= len(self._parameters):
-            found = {name: self._moment(p) for name, p in self._parameters.items()}
-            moments = {name: moment for name, moment in found.items() if moment is not None}
-            if moments and not self._moments:
-                self._moments = {name: _ring(moment) for name, moment in moments.items()}
-                self._slots = _slots([*self._weights.values(), *self._moments.values()])
-            live += moments.values()
-        slots = self._slots[step % (UPDATES + 1)]
-        torch._foreach_copy_(slots[: len(live)], live)
+        slot = step % (UPDATES + 1)
+        if slot == 0 or not self._moments:
+            self._find_live_tensors()
+        torch._foreach_copy_(self._slots[slot], self._live)
         self._oldest, self._newest = max(self._oldest, step - UPDATES), step
 
-    def _moment(self, parameter: Tensor) -> Tensor | None:
-        state = self._optimizer.state[parameter]
-        return next((state[name] for name in NAMES if name in state), None)
+    def _find_live_tensors(self) -> None:
+        """Find the tensors to be copied; the optimizer makes its own at the first update, and may replace them."""
+        states = [(name, self._optimizer.state.get(p, {})) for name, p in self._parameters.items()]
+        kept = {name: next((state[key] for key in NAMES if key in state), None) for name, state in states}
+        moments = {name: moment for name, moment in kept.items() if moment is not None}
+        if moments and not self._moments:
+            self._moments = {name: _ring(moment) for name, moment in moments.items()}
+            self._slots = _slots([*self._weights.values(), *self._moments.values()])
+        self._live = [*self._parameters.values(), *moments.values()]
 
     def transition(self, writer: TraceWriter) -> None:
         """Measure the states kept, as a transition has begun; those that follow come when there are enough."""
@@ -139,6 +145,7 @@ class FlightRecorder:
         self._weights = {name: kept.to(device) for name, kept in state["weights"].items()}
         self._moments = {name: kept.to(device) for name, kept in state["moments"].items()}
         self._slots = _slots([*self._weights.values(), *self._moments.values()])
+        self._find_live_tensors()
         self._oldest, self._newest, self._written, self._end = state["numbers"]
         for tracker, saved in zip((self._top, self._preconditioned), state["trackers"], strict=True):
             tracker.load_state_dict(saved)
@@ -149,12 +156,15 @@ class FlightRecorder:
         steps = range(first, self._newest)
         if not steps:
             return
+        start = time.perf_counter()
         now = adaptive_states(self._optimizer, self._parameters)
         rows = [self._row(step, now) for step in steps]
         names = [quantity.name for quantity in self.group.quantities]
         columns = {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
         writer.append(self.group.name, np.array(steps), **columns)
         self._written = self._newest
+        if self._budget is not None:
+            self._budget.spend(time.perf_counter() - start)
 
     def _row(self, step: int, now: Mapping[str, AdaptiveState] | None) -> tuple[Any, ...]:
         slot, after = step % (UPDATES + 1), (step + 1) % (UPDATES + 1)

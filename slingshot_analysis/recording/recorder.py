@@ -19,7 +19,7 @@ from slingshot_analysis.recording.flight import FlightRecorder
 from slingshot_analysis.recording.model import ForwardPass, find_feature_layers, find_last_layer, random_states_kept
 from slingshot_analysis.recording.probe import Batches, Moment, Probe, Subject, dtype_name
 from slingshot_analysis.recording.provenance import provenance
-from slingshot_analysis.recording.schedule import Schedule
+from slingshot_analysis.recording.schedule import Budget, Schedule
 from slingshot_analysis.recording.table import Table
 from slingshot_analysis.recording.watch import Transition, Watch
 from slingshot_analysis.trace import TraceWriter, continue_trace
@@ -57,7 +57,7 @@ class Recorder:
         What to record: a bundle ("light", "standard", "full"), names of ``slingshot_analysis.recording.PROBES`` with or
         without a number of updates ("hessian:50"), or values such as ``Norms(every=Every(5))``.
     curvature_budget : float, optional
-        Share of the run's time that curvature without a cadence of its own may take; 0.3 in the full bundle.
+        Share of the run's time that curvature without a cadence of its own may take; 0.25 in the full bundle.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and measure the curvature at each update around a transition; by default
         where curvature is recorded and the states fit into 256 MiB.
@@ -158,7 +158,8 @@ class Recorder:
             self._tables = [Table(schedule, part, subject) for schedule, part in _by_schedule(chosen).items()]
             if flight_recorder is None:
                 flight_recorder = FlightRecorder.fits(subject) and any(probe.waits for probe in chosen)
-            flight = FlightRecorder(subject) if flight_recorder else None
+            budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
+            flight = FlightRecorder(subject, budget) if flight_recorder else None
         watched = flight is not None or on_event is not None
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         dtype = next(iter(parameters.values())).dtype

@@ -131,7 +131,7 @@ class Budget(Schedule):
         Of the whole time of the run, measurements included.
     """
 
-    def __init__(self, share: float = 0.3) -> None:
+    def __init__(self, share: float = 0.25) -> None:
         if not 0 < share < 1:
             raise InputError(f"a budget is a share of the run's time between 0 and 1, got Budget({share})")
         self.share = share
@@ -152,6 +152,10 @@ class Budget(Schedule):
         bare = max(elapsed - self._spent, 1e-9) / max(made, 1)
         allowed = self._spent * (1 - self.share) / self.share  # seconds of bare training that the cost so far takes
         self._due = max(step + 1, self._first + math.ceil(allowed / bare))
+
+    def spend(self, seconds: float) -> None:
+        """Take into account what else is paid out of the budget."""
+        self._spent += seconds
 
     @property
     def slug(self) -> str:

@@ -51,7 +51,7 @@ def test_cadences():
     full = schedules("full")
     assert isinstance(full["hessian"], Budget)
     assert full["hessian"] is full["update_sharpness"]
-    assert full["hessian"].share == 0.3
+    assert full["hessian"].share == 0.25
     assert schedules(["hessian"], 0.1)["hessian"].share == 0.1
     probes = choose_probes([Norms(every=Every(3)), "batch"], subject())
     assert [(probe.name, probe.every) for probe in probes] == [("norms", Every(3)), ("batch", Every(1))]
@@ -77,6 +77,16 @@ def test_a_budget_is_kept(share):
     # the first measurement is free, and the last one may just have been made
     assert (spent - 2 * cost) / now <= share <= (spent + 2 * cost) / now
     assert spent / now == pytest.approx(share, rel=0.05)
+
+
+def test_a_budget_pays_for_what_else_is_spent():
+    budget = Budget(0.5)
+    for step, now in enumerate((0.0, 1.0, 2.0)):
+        budget.charge(step, now, 0.1)
+    before = budget.next(3)
+    budget.spend(100.0)
+    budget.charge(3, 103.0, 0.1)
+    assert budget.next(4) > before + 30
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.5])
