@@ -24,6 +24,7 @@ from slingshot_analysis.recording.probes import (
 )
 from slingshot_analysis.recording.recorder import Recorder
 from slingshot_analysis.recording.schedule import Budget, Every, LogSpaced, Schedule, Within
+from slingshot_analysis.recording.warning import SlingshotWarning
 from slingshot_analysis.recording.watch import Transition
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Probe",
     "Recorder",
     "Schedule",
+    "SlingshotWarning",
     "SpectralNorm",
     "Subject",
     "Transition",

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -17,10 +19,11 @@ from slingshot_analysis.recording.bundles import choose_probes
 from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.flight import FlightRecorder
 from slingshot_analysis.recording.model import ForwardPass, find_feature_layers, find_last_layer, random_states_kept
-from slingshot_analysis.recording.probe import Batches, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.probe import Batches, Columns, Moment, Probe, Subject, dtype_name
 from slingshot_analysis.recording.provenance import provenance
 from slingshot_analysis.recording.schedule import Budget, Schedule
 from slingshot_analysis.recording.table import Table
+from slingshot_analysis.recording.warning import EarlyWarning, SlingshotWarning
 from slingshot_analysis.recording.watch import Transition, Watch
 from slingshot_analysis.trace import TraceWriter, continue_trace
 
@@ -63,6 +66,9 @@ class Recorder:
         where curvature is recorded and the states fit into 256 MiB.
     on_event : callable, optional
         Called with a `Transition` when one begins, within :meth:`update`. What it raises ends the run.
+    on_warning : callable, optional
+        Called with a `SlingshotWarning` when a slingshot is to be expected, as a block of rows reaches the host; needs
+        the probe ``precision``.
     last_layer : str, optional
         Name of the module that makes the logits, where the guess (the last called of those with a trainable weight
         matrix) is wrong. The trace says which it was.
@@ -125,6 +131,7 @@ class Recorder:
         curvature_budget: float | None = None,
         flight_recorder: bool | None = None,
         on_event: Callable[[Transition], None] | None = None,
+        on_warning: Callable[[SlingshotWarning], None] | None = None,
         last_layer: str | None = None,
         feature_layers: Sequence[str] | None = None,
         loss_function: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
@@ -160,6 +167,8 @@ class Recorder:
                 flight_recorder = FlightRecorder.fits(subject) and any(probe.waits for probe in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
             flight = FlightRecorder(subject, budget) if flight_recorder else None
+        if on_warning is not None:
+            _warn(self._tables, on_warning)
         watched = flight is not None or on_event is not None
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         dtype = next(iter(parameters.values())).dtype
@@ -297,6 +306,20 @@ class Recorder:
                 self._watch.close(self._writer)
         finally:
             self._writer.close(finished=finished)
+
+
+def _warn(tables: Sequence[Table], on_warning: Callable[[SlingshotWarning], None]) -> None:
+    """Have the warnings of a run called out."""
+    table = next((t for t in tables if "softmax_collapse" in [q.name for q in t.group.quantities]), None)
+    if table is None:
+        raise InputError("on_warning needs the probe 'precision': add it to Recorder(probes=[...])")
+    rule = EarlyWarning()
+
+    def read(steps: npt.NDArray[np.int64], values: Columns) -> None:
+        for warning in rule.update(steps.tolist(), np.nan_to_num(values["softmax_collapse"], nan=1.0).tolist()):
+            on_warning(warning)
+
+    table.on_rows = read
 
 
 def _by_schedule(probes: Iterable[Probe]) -> dict[Schedule, list[Probe]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,8 @@ class Table:
         self._pairs = StatePairs(subject, capacity) if self._spanning else None
         self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
         self.next_due = schedule.next(0)
+        self.on_rows: Callable[[npt.NDArray[np.int64], Columns], None] | None = None
+        """Called with the rows of each block when they have reached the host."""
         self.latest: dict[str, float] = {}
 
         self._steps = np.empty(CHUNK_ROWS, dtype=np.int64)
@@ -156,6 +158,8 @@ class Table:
         for probe, host in zip(self._probes, self._host, strict=True):
             values |= probe.derive({name: column[: len(steps)].numpy() for name, column in host.items()})
         writer.append(self.group.name, steps, **values)
+        if self.on_rows is not None:
+            self.on_rows(steps, values)
         self.latest = {name: float(column[-1]) for name, column in values.items() if column.ndim == 1}
 
 
