@@ -6,7 +6,7 @@ Run it from the project's root; each section can be run alone::
 
 Scores come from seeds of 50,000 and more, which no threshold of this project was ever tuned on; half of the runs have
 losses that underflow to 0. Counts of all runs of a row of a table are pooled. F1 is over events of confidence 0.5 or
-more, matched one to one. Sections `logs` and `recorded` need a folder::
+more, matched one to one. Section `logs` needs a folder, and `recorded` takes another one than examples/data::
 
     python benchmarks/detection.py --section logs --logs LOGS --section recorded --recorded RUNS
 """
@@ -326,14 +326,21 @@ SECTIONS = ("synthetic", "rivals", "speed", "logs", "recorded")
 @click.option("--seeds", default=10, show_default=True, help="Runs for each row of a table.")
 @click.option("--rows", default="2000,20000,200000", show_default=True, help="Lengths, separated by commas.")
 @click.option("--logs", "log_folder", type=click.Path(path_type=Path), help="Labelled logs, with their LABELS.json.")
-@click.option("--recorded", "recorded_folder", type=click.Path(path_type=Path), help="Traces of labelled_runs.py.")
+@click.option(
+    "--recorded",
+    "recorded_folder",
+    type=click.Path(path_type=Path),
+    default="examples/data",
+    show_default=True,
+    help="Traces, such as those of labelled_runs.py.",
+)
 @click.option("--long", is_flag=True, help=f"Time {LONG_ROWS:,} rows too; takes 1.5 GB.")
 def main(
     sections: tuple[str, ...],
     seeds: int,
     rows: str,
     log_folder: Path | None,
-    recorded_folder: Path | None,
+    recorded_folder: Path,
     long: bool,
 ) -> None:
     lengths = tuple(map(int, rows.split(",")))
@@ -345,7 +352,7 @@ def main(
         speed((*SPEED_ROWS, LONG_ROWS) if long else SPEED_ROWS)
     if "logs" in sections and log_folder:
         logs(log_folder)
-    if "recorded" in sections and recorded_folder:
+    if "recorded" in sections:
         recorded(recorded_folder)
 
 

@@ -4,7 +4,7 @@ Run it from the project's root::
 
     python examples/thin_trace.py runs/hypercube-s0.h5 examples/data/hypercube.h5
 
-It keeps all rows of rarely measured groups, every 20th row of the others, and all rows around loss spikes and
+It keeps all rows of rarely measured groups, every 10th row of the others, and all rows around loss spikes and
 slingshots, and leaves out quantities with axes. `thinned` among the attributes says so.
 """
 
@@ -24,8 +24,8 @@ FORMAT_ATTRIBUTES = ("format", "version", "finished")
 @click.command()
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--every", default=20, show_default=True, help="Of the rows away from events, keep one in so many.")
-@click.option("--around", default=30, show_default=True, help="Rows kept on either side of an event.")
+@click.option("--every", default=10, show_default=True, help="Of the rows away from events, keep one in so many.")
+@click.option("--around", default=100, show_default=True, help="Rows kept on either side of an event.")
 def main(source: Path, target: Path, every: int, around: int) -> None:
     """Write the thinned trace of SOURCE to TARGET."""
     trace, analysis = open_trace(source), analyze(source)
