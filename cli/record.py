@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import click
 
+from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
 from trainers.losses import LOSSES
 from trainers.optimizers import OPTIMIZERS
 from trainers.overrides import override_all, with_optimizer
 from trainers.record import record as record_setup
-from trainers.setup import DTYPES
+from trainers.setup import DTYPES, flatten
 from trainers.setups import SETUPS, find_setup
 
 TERMINAL_SECONDS = 0.2
@@ -105,6 +106,8 @@ def record(
     if optimizer is not None:
         setup = with_optimizer(setup, optimizer)
     if data_dir is not None:
+        if "data.folder" not in flatten(setup):
+            raise InputError(f"--data-dir: {name} reads no files; leave it out")
         assignments += (f"data.folder={data_dir}",)
     setup = override_all(setup, assignments)
     given = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype, "loss": loss}

@@ -162,7 +162,7 @@ class Recorder:
                 model, parameters, last, layers, loss_function, probe_inputs, train, val, optimizer, loss_dtype
             )
             chosen = choose_probes(probes, subject, curvature_budget)
-            self._tables = [Table(schedule, part, subject) for schedule, part in _by_schedule(chosen).items()]
+            self._tables = [Table(name, part, subject) for name, part in _by_group(chosen).items()]
             if flight_recorder is None:
                 flight_recorder = FlightRecorder.fits(subject) and any(probe.waits for probe in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
@@ -322,11 +322,24 @@ def _warn(tables: Sequence[Table], on_warning: Callable[[SlingshotWarning], None
     table.on_rows = read
 
 
-def _by_schedule(probes: Iterable[Probe]) -> dict[Schedule, list[Probe]]:
-    tables: dict[Schedule, list[Probe]] = {}
+def _by_group(probes: Iterable[Probe]) -> dict[str, list[Probe]]:
+    """Return the probes of each group: those of one schedule.
+
+    Where some of them measure states and others updates, the states have a group of their own, as there is one more of
+    them. A budget is spent on all of its probes together, and so on one group.
+    """
+    schedules: dict[Schedule, list[Probe]] = {}
     for probe in probes:
-        tables.setdefault(probe.every, []).append(probe)
-    return tables
+        schedules.setdefault(probe.every, []).append(probe)
+    groups = {}
+    for schedule, members in schedules.items():
+        of_states = [probe for probe in members if not (probe.needs_batch or probe.spans_update)]
+        if 0 < len(of_states) < len(members) and not isinstance(schedule, Budget):
+            groups[f"{schedule.slug}_states"] = of_states
+            groups[schedule.slug] = [probe for probe in members if probe not in of_states]
+        else:
+            groups[schedule.slug] = members
+    return groups
 
 
 def _batches(data: Data | None, device: torch.device) -> Batches | None:

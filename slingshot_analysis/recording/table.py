@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject
-from slingshot_analysis.recording.schedule import Budget, Schedule
+from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 from slingshot_analysis.trace.schema import CHUNK_ROWS
@@ -25,16 +25,16 @@ class Table:
 
     Parameters
     ----------
-    schedule : Schedule
-        When a row is due.
+    name : str
+        Of the group in the trace.
     probes : sequence of Probe
-        What makes up a row.
+        What makes up a row; all of one schedule.
     subject : Subject
         The run; its parameters' device holds the buffers.
     """
 
-    def __init__(self, schedule: Schedule, probes: Sequence[Probe], subject: Subject) -> None:
-        self._schedule = schedule
+    def __init__(self, name: str, probes: Sequence[Probe], subject: Subject) -> None:
+        self._schedule = schedule = probes[0].every
         self._probes = probes
         device = next(iter(subject.parameters.values())).device
         self._on_gpu = device.type == "cuda"
@@ -50,7 +50,7 @@ class Table:
         self._host = [{n: _pinned(c) if self._on_gpu else c for n, c in columns.items()} for columns in self._buffers]
         self._arriving: tuple[npt.NDArray[np.int64], torch.cuda.Event] | None = None
 
-        self.group = Group(schedule.slug, tuple(quantities), str(schedule))
+        self.group = Group(name, tuple(quantities), str(schedule))
         with_slots = list(zip(probes, self._slots, strict=True))
         self._instant = [(probe, slots) for probe, slots in with_slots if not probe.spans_update]
         self._spanning = [(p, list(c.values())) for p, c in zip(probes, self._buffers, strict=True) if p.spans_update]

@@ -134,6 +134,39 @@ def test_record_with_another_optimizer_and_loss(tmp_path, monkeypatch):
     assert config["loss"] == "stablemax"
 
 
+def test_record_reads_data_from_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, records in [("data_batch_1.bin", 210), ("test_batch.bin", 5)]:
+        pixels = np.random.default_rng(0).integers(0, 10, (records, 3073), dtype=np.uint8)
+        (tmp_path / name).write_bytes(pixels.tobytes())
+    words = ["record", "--setup", "cifar10_linear_200", "--steps", "2", "--out", "run.h5", "--data-dir", "."]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert len(open_trace(tmp_path / "run.h5")["batch_loss"]) == 2
+
+
+def test_record_what_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["record", "--setup", "parity_3_50", "--steps", "30", "--out", "run.h5", "--probes", "light, hessian:10"]
+    done = CliRunner().invoke(main, [*words, "--flight-recorder"])
+    assert done.exit_code == 0, done.output
+    trace = open_trace(tmp_path / "run.h5")
+    assert trace["hessian_top_eigenvalues"].step.tolist() == [0, 10, 20, 30]
+    assert trace["last_layer_norm"].step.tolist() == [0, 10, 20]
+    assert "event_loss" in trace
+    assert "update_norm" not in trace
+
+
+def test_probes_are_listed_with_unit_cost_and_source():
+    text = CliRunner().invoke(main, ["probes"]).stdout
+    assert "gradient_norm [nat]" in text
+    assert "arXiv 2207.14484" in text
+    entries = json.loads(CliRunner().invoke(main, ["probes", "--format", "json"]).stdout)
+    hessian = next(entry for entry in entries if entry["name"] == "hessian")
+    assert hessian["bundles"] == ["full"]
+    assert {"name": "max_stable_step", "unit": "learning rate"}.items() <= hessian["quantities"][-1].items()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -146,6 +179,11 @@ def test_record_with_another_optimizer_and_loss(tmp_path, monkeypatch):
         (["record", "--setup", "parity_3_50", "--device", "tpu9"], "allowed are auto, cpu"),
         (["record", "--setup", "parity_3_50", "--dtype", "float16"], "'float32', 'float64'"),
         (["record", "--setup", "parity_3_50", "--steps", "0"], "--steps"),
+        (["record", "--setup", "parity_3_50", "--data-dir", "."], "parity_3_50 reads no files"),
+        (["record", "--setup", "cifar10_linear_200", "--data-dir", "."], "no test_batch.bin"),
+        (["record", "--setup", "parity_3_50", "--probes", "standart"], "did you mean 'standard'"),
+        (["record", "--setup", "parity_3_50", "--probes", "hessian:no"], "number of updates, such as hessian:50"),
+        (["record", "--setup", "parity_3_50", "--curvature-budget", "2"], "--curvature-budget"),
         (["recrod"], "did you mean 'record'"),
         (["analyze"], "FILES"),
     ],

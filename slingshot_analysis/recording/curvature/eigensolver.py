@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError, unknown_name
-from slingshot_analysis.recording.curvature.lanczos import KrylovSpace, krylov_space, random_direction
+from slingshot_analysis.recording.curvature.lanczos import random_direction
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
+from slingshot_analysis.recording.curvature.subspace import RitzPairs, Subspace
 
 __all__ = ["EigenvalueTracker", "Eigenvalues", "Solver"]
 
 LARGEST_ERROR = 1e-3
-"""Of an eigenvalue, relative, as far as it can be told from the Krylov space."""
+"""Of an eigenvalue, relative, as far as it can be told from the space searched."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Eigenvalues:
         Products with A.
     converged : bool
         Whether all residuals met the tolerance.
-    start : (dimension,) Tensor
-        Where to start the search at a point nearby.
+    start : (s, dimension) Tensor
+        Where to start the search at a point nearby; the last row holds what may overtake.
     """
 
     values: Tensor
@@ -57,15 +57,16 @@ class Solver:
     k : int
         How many.
     method : {"lanczos", "power"}
-        Lanczos' method with full reorthogonalisation, or power iteration with deflation.
+        Lanczos' method with full reorthogonalisation, from one vector or several, or power iteration with deflation.
     tolerance : float
         Stop when ‖A x − θ x‖ ≤ tolerance · |θ| for each pair. The error of θ is at most the square of that residual
         over the distance to the next eigenvalue; Lanczos goes on while this bound, with the next Ritz value in place
         of that eigenvalue, is above 1e-3 · |θ|. A search by Lanczos from a random vector, which knows less of what
         comes next, goes on to a tenth of the tolerance.
     least, most : int, products
-        Bounds on the number of products, for each eigenvalue; `least` keeps a start near one eigenvector from being
-        taken for the largest.
+        Bounds on the number of products: at least k + least − 1, and at most k · most. Lanczos makes one more than
+        that least, on what comes next, where that Ritz pair's residual leaves room for an eigenvalue above the k-th:
+        a start near one eigenvector is not to be taken for the largest.
 
     References
     ----------
@@ -84,7 +85,7 @@ class Solver:
     k: int = 1
     method: str = "lanczos"
     tolerance: float = 1e-2
-    least: int = 3
+    least: int = 2
     most: int = 30
 
     def __post_init__(self) -> None:
@@ -102,7 +103,7 @@ class Solver:
         ----------
         operator : SymmetricOperator
             A.
-        start : (dimension,) Tensor, optional
+        start : (dimension,) or (s, dimension) Tensor, optional
             Where to start; by default a random vector.
         generator : torch.Generator, optional
             Of random numbers, on the CPU; by default one with seed 0. The global random state is never used.
@@ -116,33 +117,47 @@ class Solver:
             raise InputError(f"k is {self.k}, but the operator has only {operator.dimension} eigenvalues")
         generator = generator or torch.Generator().manual_seed(0)
         if start is not None:
-            return METHODS[self.method](self, operator, start, generator)
+            return METHODS[self.method](self, operator, start.view(-1, operator.dimension), generator)
         careful = replace(self, tolerance=self.tolerance / 10) if self.method == "lanczos" else self
-        return METHODS[self.method](careful, operator, random_direction(operator, generator), generator)
+        return METHODS[self.method](careful, operator, random_direction(operator, generator).unsqueeze(0), generator)
 
 
 def _lanczos(solver: Solver, operator: SymmetricOperator, start: Tensor, generator: torch.Generator) -> Eigenvalues:
-    """Expand a Krylov space until its k largest Ritz pairs have small residuals."""
-    k = solver.k
+    """Widen the space of the starts by errors of Ritz pairs until the k largest have small ones."""
+    k, n = solver.k, operator.dimension
+    space = Subspace(operator, generator)
+    coming = list(start[: solver.most * k])
+    while True:
+        for vector in coming:
+            space.add(vector)
+            if not space.finite:
+                return _not_finite(k, start[0], space.dimension)
+        pairs, products = space.pairs(k + 1), space.dimension
+        small = _are_small(pairs, solver)
+        if (small and products >= solver.least + k - 1 + _may_be_overtaken(pairs, k)) or products >= min(
+            solver.most * k, n
+        ):
+            break
+        wanted = pairs.residuals[:k] / abs(pairs.values[:k]) if not small else pairs.residuals
+        coming = [pairs.errors[int(wanted.argmax()) if not small else -1]]
+    values, residuals = (torch.from_numpy(part[:k].copy()).to(start) for part in (pairs.values, pairs.residuals))
+    # a step of gradient ascent on the Rayleigh quotient costs nothing: the product is known
+    nearby = pairs.vectors + pairs.errors / (pairs.scale or 1)
+    return Eigenvalues(values, pairs.vectors[:k], residuals, products, small, nearby)
 
-    def small(space: KrylovSpace) -> bool:
-        values, residuals = space.values, space.residuals
-        if len(values) < k or not (residuals[:k] <= solver.tolerance * abs(values[:k])).all():
-            return False
-        bounds = residuals[:k] ** 2
-        gaps = values[:k] - values[k] if len(values) > k else abs(values[:k])
-        return bool((bounds <= LARGEST_ERROR * abs(values[:k]) * gaps).all())
 
-    def enough(space: KrylovSpace) -> bool:
-        return len(space.values) >= solver.least + k - 1 and small(space)
+def _are_small(pairs: RitzPairs, solver: Solver) -> bool:
+    """Whether the k largest Ritz values are close enough to eigenvalues."""
+    k, values, residuals = solver.k, pairs.values, pairs.residuals[: solver.k]
+    if len(values) < k or not (residuals <= solver.tolerance * abs(values[:k])).all():
+        return False
+    gaps = values[:k] - values[k] if len(values) > k else abs(values[:k])
+    return bool((residuals**2 <= LARGEST_ERROR * abs(values[:k]) * gaps).all())
 
-    space = krylov_space(operator, start, solver.most * k, generator, enough)
-    products = len(space.values)
-    if np.isnan(space.values[0]):
-        return _not_finite(k, start, products)
-    vectors = space.vectors(k + 1)
-    values, residuals = (torch.tensor(part[:k].copy()).to(vectors) for part in (space.values, space.residuals))
-    return Eigenvalues(values, vectors[:k], residuals, products, small(space), vectors.sum(0))
+
+def _may_be_overtaken(pairs: RitzPairs, k: int) -> bool:
+    """Whether the eigenvalue near the Ritz value that comes next may be above the k-th."""
+    return len(pairs.values) > k and bool(pairs.values[k] + pairs.residuals[k] >= pairs.values[k - 1])
 
 
 def _power(solver: Solver, operator: SymmetricOperator, start: Tensor, generator: torch.Generator) -> Eigenvalues:
@@ -150,8 +165,8 @@ def _power(solver: Solver, operator: SymmetricOperator, start: Tensor, generator
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     products, shift, converged = 0, 0.0, True
     while len(found) < solver.k:
-        vector, close = start, False
-        others = torch.stack([x for _, x, _ in found]) if found else start.new_empty((0, len(start)))
+        vector, close = start.sum(0), False
+        others = torch.stack([x for _, x, _ in found]) if found else start.new_empty((0, operator.dimension))
         for i in range(solver.most):
             vector = vector - (others @ vector) @ others
             x = vector / vector.norm()
@@ -159,7 +174,7 @@ def _power(solver: Solver, operator: SymmetricOperator, start: Tensor, generator
             products += 1
             value = x @ product
             if not bool(value.isfinite()):
-                return _not_finite(solver.k, start, products)
+                return _not_finite(solver.k, start[0], products)
             residual = (product - value * x).norm()
             close = bool(residual <= solver.tolerance * value.abs())
             if close and i + 1 >= solver.least:
@@ -170,16 +185,16 @@ def _power(solver: Solver, operator: SymmetricOperator, start: Tensor, generator
         else:
             found.append((value, x, residual))
             converged &= close
-        start = random_direction(operator, generator)
+        start = random_direction(operator, generator).unsqueeze(0)
     found.sort(key=lambda pair: float(pair[0]), reverse=True)
     values, vectors, residuals = (torch.stack(parts) for parts in zip(*found, strict=True))
-    return Eigenvalues(values, vectors, residuals, products, converged, vectors.sum(0))
+    return Eigenvalues(values, vectors, residuals, products, converged, vectors)
 
 
 def _not_finite(k: int, start: Tensor, products: int) -> Eigenvalues:
     nan = torch.full((k,), torch.nan, dtype=start.dtype, device=start.device)
-    nowhere = torch.full_like(start, torch.nan)
-    return Eigenvalues(nan, nowhere.expand(k, -1), nan, products, False, nowhere)
+    nowhere = torch.full_like(start, torch.nan).expand(k, -1)
+    return Eigenvalues(nan, nowhere, nan, products, False, nowhere)
 
 
 METHODS = {"lanczos": _lanczos, "power": _power}
@@ -189,15 +204,16 @@ class EigenvalueTracker:
     """The largest eigenvalues of one operator after another, each search starting where the last one ended.
 
     A start from the last eigenvectors alone goes wrong: when another eigenvalue overtakes, the search stays where its
-    residual is small. So it starts from their sum, the Ritz vector that came next, in which grows from search to
-    search what may overtake, and a dose of noise; and it makes a minimum number of products.
+    residual is small. So it starts from the space of them and a challenger, each with at least one product of its own.
+    The challenger is the Ritz vector that came next, in which grows from search to search what may overtake, and a
+    dose of noise.
 
     Parameters
     ----------
     solver : Solver, optional
         How to search.
     noise : float, optional
-        Length of the random part of the start, while each Ritz vector has length 1.
+        Length of the random part of the challenger, while each Ritz vector has length 1.
     seed : int, optional
         Of the noise.
 
@@ -223,7 +239,8 @@ class EigenvalueTracker:
         """Return the largest eigenvalues of the next operator."""
         start = self._start
         if start is not None:
-            start = start + self.noise * random_direction(operator, self._generator)
+            start = start.clone()
+            start[-1] += self.noise * random_direction(operator, self._generator)
         top = self.solver.solve(operator, start, self._generator)
         self._start = top.start if bool(top.start.isfinite().all()) else None
         return top

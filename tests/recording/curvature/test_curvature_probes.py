@@ -71,7 +71,7 @@ def test_every_value(recorded):
             np.testing.assert_allclose(trace["preconditioned_top_eigenvalue"].value[row], top, rtol=1e-3)
             np.testing.assert_allclose(trace["preconditioned_ratio"].value[row], top / (38 / 0.01), rtol=1e-3)
     assert np.isnan(trace["preconditioned_ratio"].value[0])
-    assert trace["hessian_top_eigenvalues"].step.tolist() == [0, 5, 10, 15, 20, 25]
+    assert trace["hessian_top_eigenvalues"].step.tolist() == [0, 5, 10, 15, 20, 25, 30]
 
 
 @pytest.mark.parametrize("kind", ["plain", "disturbable"])
@@ -106,7 +106,7 @@ def test_probes_at_one_state_share_the_graph(tmp_path, loop, monkeypatch):
         tmp_path / "run.h5", training.model, training.optimizer, train_data=training.data, probes=probes
     ) as recorder:
         training.run(20, recorder)
-    assert len(built) == 10
+    assert len(built) == 11  # at ten updates, and at the state after the last
 
 
 def test_the_copy_is_made_once_in_float64(loop):

@@ -1,0 +1,113 @@
+"""What a symmetric operator looks like in a space that grows vector by vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.curvature.lanczos import random_direction
+from slingshot_analysis.recording.curvature.operator import SymmetricOperator
+
+__all__ = ["RitzPairs", "Subspace"]
+
+ROOM = 4
+"""Vectors for which there is room at first."""
+
+
+@dataclass(frozen=True)
+class RitzPairs:
+    """The c largest eigenvalues θ of an operator A in a subspace, largest first, and their eigenvectors x there.
+
+    Parameters
+    ----------
+    values : (c,) float array
+        θ.
+    vectors, errors : (c, n) Tensor
+        x, of length 1, and A x − θ x.
+    residuals : (c,) float array
+        ‖A x − θ x‖.
+    scale : float
+        The largest |θ| in the whole subspace.
+    """
+
+    values: npt.NDArray[np.float64]
+    vectors: Tensor
+    errors: Tensor
+    residuals: npt.NDArray[np.float64]
+    scale: float
+
+
+class Subspace:
+    """A space with an orthonormal basis, and what the operator A makes of each basis vector.
+
+    Where each new vector is the error of a Ritz pair and the first one stands alone, this is Lanczos' method with full
+    reorthogonalisation: then the errors of all Ritz pairs are parallel to A's next Lanczos vector.
+
+    Parameters
+    ----------
+    operator : SymmetricOperator
+        A.
+    generator : torch.Generator
+        Of what comes in where a new vector lies in the space already.
+
+    References
+    ----------
+    Parlett 1998, The Symmetric Eigenvalue Problem, chapters 11 and 13, doi:10.1137/1.9781611971163.
+
+    Examples
+    --------
+    >>> from slingshot_analysis.recording.curvature import MatrixOperator
+    >>> operator = MatrixOperator(torch.diag(torch.tensor([3.0, 1.0, 0.0], dtype=torch.float64)))
+    >>> space = Subspace(operator, torch.Generator())
+    >>> for vector in torch.tensor([[1.0, 1.0, 1.0], [3.0, 1.0, 0.0]], dtype=torch.float64):
+    ...     space.add(vector)
+    >>> pairs = space.pairs(2)
+    >>> pairs.values.round(4), pairs.residuals.round(4)
+    (array([2.8412, 0.3017]), array([0.572 , 0.4731]))
+    """
+
+    def __init__(self, operator: SymmetricOperator, generator: torch.Generator) -> None:
+        self.dimension = 0
+        self.finite = True
+        """Whether all products were."""
+        self._operator, self._generator = operator, generator
+        shape = (2, min(ROOM, operator.dimension), operator.dimension)
+        self._kept = torch.empty(shape, dtype=operator.dtype, device=operator.device)
+        self._matrix = np.zeros((0, 0))
+
+    def add(self, vector: Tensor) -> None:
+        """Widen the space by a vector; one product."""
+        m = self.dimension
+        if m == self._kept.shape[1]:
+            self._kept = torch.cat([self._kept, torch.empty_like(self._kept)], dim=1)
+        basis, images = self._kept
+        new = _beside(basis[:m], vector / vector.norm())
+        if float(new.norm()) <= 1e-13:
+            new = _beside(basis[:m], random_direction(self._operator, self._generator))
+        basis[m] = new / new.norm()
+        images[m] = self._operator(basis[m])
+        row = (basis[: m + 1] @ images[m]).cpu().numpy()
+        self.finite &= bool(np.isfinite(row).all())
+        self._matrix = np.pad(self._matrix, (0, 1))
+        self._matrix[m] = row  # what is above the diagonal is never read
+        self.dimension += 1
+
+    def pairs(self, most: int) -> RitzPairs:
+        """Return the `most` largest Ritz pairs, or as many as there are."""
+        values, coordinates = np.linalg.eigh(self._matrix)
+        largest, scale = values[::-1][:most].copy(), float(np.abs(values).max())
+        rows = torch.from_numpy(coordinates[:, ::-1][:, :most].T.copy()).to(self._kept)
+        vectors, images = rows @ self._kept[:, : self.dimension]
+        errors = images - torch.from_numpy(largest).to(vectors).unsqueeze(1) * vectors
+        return RitzPairs(largest, vectors, errors, errors.norm(dim=1).double().cpu().numpy(), scale)
+
+
+def _beside(basis: Tensor, vector: Tensor) -> Tensor:
+    """Return the part of a vector that is orthogonal to a basis."""
+    for _ in range(2):  # twice is enough: Parlett, section 6.9
+        vector = vector - (basis @ vector) @ basis
+    return vector
