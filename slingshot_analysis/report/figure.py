@@ -101,7 +101,7 @@ def _draw_norm(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) ->
         axes.axvspan(phase.start, phase.end, color=PHASE_COLORS[phase.kind], alpha=0.55, linewidth=0, label=label)
     _line(axes, norm, color=TRAIN, linewidth=1.2)
     axes.set_ylabel(name.replace("_", " "))
-    axes.legend(loc="lower right", ncols=3, fontsize=8, frameon=False)
+    _legend_above(axes)
 
 
 def _draw_losses(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
@@ -112,7 +112,7 @@ def _draw_losses(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) 
     axes.set_ylabel("loss (nat)")
     axes.set_yscale("log")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-18))
-    axes.legend(loc="upper right", ncols=3, fontsize=8, frameon=False)
+    _legend_above(axes)
 
 
 def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
@@ -128,7 +128,12 @@ def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Mapping[str, Signa
     axes.set_ylabel("accuracy")
     axes.set_ylim(-0.02, 1.04)
     if axes.lines:
-        axes.legend(loc="center right", fontsize=8, frameon=False)
+        _legend_above(axes)
+
+
+def _legend_above(axes: Axes) -> None:
+    """Put the legend where it hides no line."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize=8, frameon=False, borderaxespad=0.1)
 
 
 def _line(axes: Axes, signal: Signal, *, positive: bool = False, **style: object) -> None:

@@ -138,8 +138,9 @@ def _lanczos(solver: Solver, operator: SymmetricOperator, start: Tensor, generat
             solver.most * k, n
         ):
             break
-        wanted = pairs.residuals[:k] / abs(pairs.values[:k]) if not small else pairs.residuals
-        coming = [pairs.errors[int(wanted.argmax()) if not small else -1]]
+        worst = len(pairs.values) - 1 if small else int(pairs.residuals[:k].argmax())
+        known = pairs.residuals[worst] <= 1e-14 * pairs.scale  # A maps the space into itself: go on beside it
+        coming = [random_direction(operator, generator) if known else pairs.errors[worst]]
     values, residuals = (torch.from_numpy(part[:k].copy()).to(start) for part in (pairs.values, pairs.residuals))
     # a step of gradient ascent on the Rayleigh quotient costs nothing: the product is known
     nearby = pairs.vectors + pairs.errors / (pairs.scale or 1)

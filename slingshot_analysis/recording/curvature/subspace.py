@@ -86,7 +86,7 @@ class Subspace:
             self._kept = torch.cat([self._kept, torch.empty_like(self._kept)], dim=1)
         basis, images = self._kept
         new = _beside(basis[:m], vector / vector.norm())
-        if float(new.norm()) <= 1e-13:
+        if not new.norm() > 1e-13:  # nor where it is NaN, for a vector 0
             new = _beside(basis[:m], random_direction(self._operator, self._generator))
         basis[m] = new / new.norm()
         images[m] = self._operator(basis[m])
