@@ -4,10 +4,12 @@ Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/curvature.py
 
-Each setup is trained as `slingshot record` does, and its states at windows of consecutive updates are kept. At each of
-them every method finds the largest eigenvalue of the Hessian of the same float64 loss over the same samples, taking
-turns, so that a machine that grows slower for a while does so for all. `products` are those with the Hessian, `ms` is
-the whole call, from the parameters to the eigenvalue; the error is relative to Lanczos' method with a residual of 1e-6.
+Each setup is trained, and its states at windows of consecutive updates are kept: some early ones, and one through the
+first slingshot, half before and half after the online trigger sees it. At each state every method finds the largest
+eigenvalue of the Hessian of the same float64 loss over the same samples, taking turns, so that a machine that grows
+slower for a while does so for all. `products` are those with the Hessian, `ms` is the whole call, from the parameters
+to the eigenvalue, `x` what a method takes of each relative to this solver; the error is relative to Lanczos' method
+from a random vector with a residual of 1e-8. ``--points 20`` is a third of the work on parity.
 Power iteration starts from a random vector at each point and has PyHessian's rule: stop when the value changes by less
 than 1e-3. PyHessian itself takes part where it can be imported, such as from `PYTHONPATH` after
 ``pip install --no-deps --target FOLDER pyhessian``. scipy's `eigsh` has its defaults; `eigsh, warm` starts from the
@@ -23,7 +25,8 @@ import importlib
 import io
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 import numpy as np
@@ -42,13 +45,16 @@ from slingshot_analysis.recording.curvature import (
     fixed_samples,
 )
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
+from slingshot_analysis.recording.trigger import TransitionTrigger
 from trainers.loop import Run, updates
 from trainers.setups import find_setup
 
-WINDOWS = {
-    "parity_3_50": (range(1, 61), range(250, 310), range(2000, 2060), range(10_000, 10_060), range(13_000, 13_060)),
-    "modular_division": (range(100, 112), range(1100, 1112)),
-}
+ENDS = {"parity_3_50": (60, 309, 2059), "modular_division": (304,)}
+"""Last update of each early window."""
+POINTS = {"parity_3_50": 60, "modular_division": 10}
+"""Of a window."""
+LONGEST = {"parity_3_50": 40_000, "modular_division": 4000}
+"""Updates in which the slingshot has to come."""
 SAMPLES = {"parity_3_50": 1000, "modular_division": 512}
 
 State = dict[str, Tensor]
@@ -74,23 +80,32 @@ class Counted:
         return LinearOperator(shape, lambda v: self(torch.from_numpy(v.ravel())).numpy(), dtype=np.float64)
 
 
-def trajectory(name: str, last: int | None) -> tuple[Run, Iterator[tuple[int, list[tuple[int, State]]]]]:
-    """Train; yield each window's number and states."""
-    windows = [[step for step in window if last is None or step <= last] for window in WINDOWS[name]]
-    windows = [window for window in windows if window]
-    run = Run(dataclasses.replace(find_setup(name), steps=windows[-1][-1]), torch.device("cpu"))
+class Watch:
+    """In the place of a recorder: tells when a slingshot begins."""
 
-    def states() -> Iterator[tuple[int, list[tuple[int, State]]]]:
-        kept: list[tuple[int, State]] = []
-        i = 0
-        for step in updates(run):
-            if step in windows[i]:
-                kept.append((step, {n: p.detach().clone() for n, p in run.model.named_parameters()}))
-            if step == windows[i][-1]:
-                yield i, kept
-                kept, i = [], i + 1
+    def __init__(self) -> None:
+        self.trigger, self.fired = TransitionTrigger(), False
 
-    return run, states()
+    def update(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Take an update's loss."""
+        self.fired = self.trigger.update(loss.item())
+
+
+def windows(run: Run, ends: Sequence[int], points: int) -> Iterator[tuple[str, list[State]]]:
+    """Train; yield each window's title and states, the one through the first slingshot last."""
+    recent: deque[State] = deque(maxlen=points)
+    watch, slingshot = Watch(), None
+    for step in updates(run, watch):
+        recent.append({name: p.detach().clone() for name, p in run.model.named_parameters()})
+        if watch.fired and slingshot is None:
+            slingshot = step - 1
+        through = slingshot is not None and step == slingshot + points // 2
+        if step in ends or through:
+            title = f"steps {step - len(recent) + 1} to {step}, {len(recent)} points"
+            yield title + (f", slingshot at {slingshot}" if through else ""), list(recent)
+        if through:
+            return
+    print(f"no slingshot within {run.setup.steps} updates")
 
 
 def tracked(mean_loss: MeanLoss) -> Callable[[State], Found]:
@@ -175,11 +190,13 @@ def pyhessian(run: Run, mean_loss: MeanLoss) -> Callable[[State], Found] | None:
     return find
 
 
-def compare(name: str, last: int | None) -> None:
-    run, states = trajectory(name, last)
+def compare(name: str, points: int | None, seed: int | None) -> None:
+    setup = dataclasses.replace(find_setup(name), steps=LONGEST[name])
+    run = Run(setup if seed is None else dataclasses.replace(setup, seed=seed), torch.device("cpu"))
     data = fixed_samples([(run.data.train_inputs, run.data.train_targets)], SAMPLES[name])
     mean_loss = MeanLoss(run.model, run.setup.loss_function, data)
-    print(f"\n{name}: {mean_loss.dimension} parameters, {sum(len(y) for _, y in data)} samples, float64")
+    samples = sum(len(y) for _, y in data)
+    print(f"\n{name}, seed {run.setup.seed}: {mean_loss.dimension} parameters, {samples} samples, float64")
     methods: dict[str, Callable[[State], Found] | None] = {
         "this solver": tracked(mean_loss),
         "power iteration": power(mean_loss),
@@ -189,28 +206,29 @@ def compare(name: str, last: int | None) -> None:
     }
     present = {method: find for method, find in methods.items() if find is not None}
     everything: dict[str, list[tuple[float, float, float]]] = {method: [] for method in present}
-    careful = Solver(tolerance=1e-5, most=300)
-    for _, window in states:
+    careful = Solver(tolerance=1e-7, most=300)  # a tenth of that from a random vector
+    for title, states in windows(run, ENDS[name], points or POINTS[name]):
         rows: dict[str, list[tuple[float, float, float]]] = {method: [] for method in present}
-        for _, state in window:
+        for state in states:
             true = careful.solve(HessianOperator(mean_loss, state)).values.item()
             for method, find in present.items():
                 begin = time.perf_counter()
                 value, products = find(state)
                 rows[method].append((products, time.perf_counter() - begin, abs(value / true - 1)))
-        show(f"steps {window[0][0]} to {window[-1][0]}, {len(window)} points", rows)
+        show(title, rows)
         for method, values in rows.items():
             everything[method] += values
     show("all points", everything)
 
 
 def show(title: str, rows: dict[str, list[tuple[float, float, float]]]) -> None:
-    print(f"{title:<34}{'products':>9}{'ms':>9}{'x time':>8}{'max error':>11}")
-    own = np.array(rows["this solver"])
+    print(f"{title}\n  {'':<20}{'products':>9}{'x':>7}{'ms':>9}{'x':>7}{'max error':>11}")
+    own = np.array(rows["this solver"]).mean(0)
     for method, values in rows.items():
-        products, seconds, errors = np.array(values).T
-        ratio = seconds.sum() / own[:, 1].sum()
-        print(f"  {method:<32}{products.mean():>9.2f}{seconds.mean() * 1e3:>9.1f}{ratio:>8.2f}{errors.max():>11.1e}")
+        products, seconds, _ = np.array(values).mean(0)
+        error = max(row[2] for row in values)
+        ratios = f"{products / own[0]:>7.2f}{seconds * 1e3:>9.1f}{seconds / own[1]:>7.2f}"
+        print(f"  {method:<20}{products:>9.2f}{ratios}{error:>11.1e}", flush=True)
 
 
 def crossing() -> None:
@@ -226,21 +244,22 @@ def crossing() -> None:
         operator = MatrixOperator((basis * eigenvalues) @ basis.T)
         found = {name: tracker.follow(operator) for name, tracker in trackers.items()}
         found["last vector alone"] = Solver(least=1).solve(operator, starts.get("last"))
-        starts["last"] = found["last vector alone"].vectors[0]
+        starts["last"] = found["last vector alone"].vectors
         for name, top in found.items():
             missed[name] += abs(top.values.item() / max(2.0, second) - 1) > 0.01
     print(f"\ncrossing, {points} points, misses: " + ", ".join(f"{name} {count}" for name, count in missed.items()))
 
 
 @click.command()
-@click.argument("setups", nargs=-1, type=click.Choice(list(WINDOWS)))
-@click.option("--last", type=int, help="Last update of each trajectory.")
-def main(setups: tuple[str, ...], last: int | None) -> None:
+@click.argument("setups", nargs=-1, type=click.Choice(list(ENDS)))
+@click.option("--points", type=click.IntRange(min=2), help="Points of each window.")
+@click.option("--seed", type=int, help="Of the setups.")
+def main(setups: tuple[str, ...], points: int | None, seed: int | None) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     print(f"one thread, torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
-    for name in setups or WINDOWS:
-        compare(name, last)
+    for name in setups or ENDS:
+        compare(name, points, seed)
     crossing()
 
 

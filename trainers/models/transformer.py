@@ -26,9 +26,7 @@ class Transformer:
     before attention and MLP and once more before the head (``norm="post"`` is normalisation after each residual sum, as
     in Vaswani et al. and the code of Power et al.), ReLU in an MLP of 4 times the width, biases in the blocks and none
     in the head, learned positions, logits for the classes of the answer only, no dropout. Embeddings, positions and
-    head start at standard deviation 0.02, as in GPT-2, all else at PyTorch's default: with embeddings of standard
-    deviation 1, slingshots on division come once or twice and then the norm grows for 20,000 updates without one
-    (docs/experiments.md).
+    head start at standard deviation 0.02, as in GPT-2, all else at PyTorch's default.
 
     The last block asks one query, from the last position, and its MLP and the head run there only: what they would
     make of the other positions reaches neither logits nor gradients.

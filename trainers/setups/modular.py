@@ -8,6 +8,11 @@ momentum 0.9, learning rate 0.01 and batch size 512 for 1,500,000 updates, on di
 weight decay 0.1. Figures 47-49: features f and weights w of the last layer normalised, logits (w/‖w‖)·(f/‖f‖)/τ with
 τ 0.1, 0.25, 0.5, 0.75 and 1.0, on division and multiplication (half of the equations) and subtraction; here τ is
 0.5, the middle one, on division, and ``--set model.temperature=`` and ``--set data.operation=`` give the others.
+Figure 4 is made with AdamW (``--optimizer adamw``), and SGD is tried at learning rates 0.001 and 0.1 too.
+
+The 18 datasets of appendix B.3 are these operations with other shares of their equations for training
+(``--set data.train_share=0.6``): addition 50, 60, 70%; cube plus 50, 60, 70, 80%; division 50, 60, 70%; even add else
+subtract 70%; multiplication 50, 60%; square plus 70, 80%; subtraction 60, 70, 80%.
 
 What the paper leaves unsaid and what stands here instead: the batch size with Adam and AdamW (512, which it gives for
 SGD and Power et al. use at most), what becomes of the incomplete batch of an epoch (dropped), SGD's warm-up (none),
