@@ -13,8 +13,9 @@ TRANSITIONS = {
     "cifar10_deep_linear_200": (31, 616, 19_682),
     "cifar10_fcn6_200": (20, 630, 12_273),
     "hypercube": (6, 606, 22_863),
+    "modular_division": (12, 1_548, 37_345),
 }
-"""Number of slingshots in the whole trace, first and last transition."""
+"""Number of slingshots, first and last transition; the whole trace has 10 in the last run, whose end is restless."""
 
 
 def test_they_are_small():
@@ -35,12 +36,21 @@ def test_they_tell_where_they_come_from(name):
 
 
 @pytest.mark.parametrize("name", TRANSITIONS)
-def test_the_slingshots_of_the_whole_trace_are_found(name):
+def test_slingshots(name):
     count, first, last = TRANSITIONS[name]
     found = analyze(FOLDER / f"{name}.h5")
     transitions = [event.transition for event in found.slingshots if event.confidence >= 0.5]
     assert found.verdict == "slingshots"
     assert (len(transitions), transitions[0], transitions[-1]) == (count, first, last)
+
+
+def test_division_groks_at_a_slingshot():
+    found = analyze(FOLDER / "modular_division.h5")
+    assert found.grokking_step == 26_500
+    jump = max(found.accuracy_jumps, key=lambda each: each.after - each.before)
+    assert (jump.step, jump.after > 0.98) == (25_500, True)
+    assert min(abs(jump.step - event.transition) for event in found.slingshots) == 25_500 - 24_778
+    assert found.association.p_value < 0.05
 
 
 def test_the_detector_against_misclassified_samples():

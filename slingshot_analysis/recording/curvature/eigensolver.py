@@ -117,7 +117,7 @@ class Solver:
             raise InputError(f"k is {self.k}, but the operator has only {operator.dimension} eigenvalues")
         generator = generator or torch.Generator().manual_seed(0)
         if start is not None:
-            return METHODS[self.method](self, operator, start.view(-1, operator.dimension), generator)
+            return METHODS[self.method](self, operator, start.reshape(-1, operator.dimension), generator)
         careful = replace(self, tolerance=self.tolerance / 10) if self.method == "lanczos" else self
         return METHODS[self.method](careful, operator, random_direction(operator, generator).unsqueeze(0), generator)
 
@@ -143,7 +143,7 @@ def _lanczos(solver: Solver, operator: SymmetricOperator, start: Tensor, generat
         coming = [random_direction(operator, generator) if known else pairs.errors[worst]]
     values, residuals = (torch.from_numpy(part[:k].copy()).to(start) for part in (pairs.values, pairs.residuals))
     # a step of gradient ascent on the Rayleigh quotient costs nothing: the product is known
-    nearby = pairs.vectors + pairs.errors / (pairs.scale or 1)
+    nearby = pairs.vectors.add(pairs.errors, alpha=1 / (pairs.scale or 1))
     return Eigenvalues(values, pairs.vectors[:k], residuals, products, small, nearby)
 
 
@@ -243,7 +243,7 @@ class EigenvalueTracker:
             start = start.clone()
             start[-1] += self.noise * random_direction(operator, self._generator)
         top = self.solver.solve(operator, start, self._generator)
-        self._start = top.start if bool(top.start.isfinite().all()) else None
+        self._start = top.start if bool(top.values.isfinite().all()) else None
         return top
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +12,6 @@ from torch import Tensor
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
 __all__ = ["KrylovSpace", "krylov_space", "random_direction"]
-
-ROOM = 8
-"""Basis vectors for which there is room at first."""
 
 
 @dataclass(frozen=True)
@@ -39,27 +35,15 @@ class KrylovSpace:
     coordinates: npt.NDArray[np.float64]
     residuals: npt.NDArray[np.float64]
 
-    def vectors(self, count: int) -> Tensor:
-        """Return the first `count` Ritz vectors, (count, n)."""
-        coordinates = torch.from_numpy(self.coordinates[:, :count].T.copy())
-        rows: Tensor = coordinates.to(self.basis) @ self.basis
-        return rows
-
 
 def random_direction(operator: SymmetricOperator, generator: torch.Generator) -> Tensor:
     """Return a random (dimension,) vector of length 1, in the operator's dtype and on its device."""
-    drawn = torch.randn(operator.dimension, generator=generator, dtype=torch.float64)
+    drawn = torch.randn(operator.dimension, generator=generator, dtype=torch.float32)
     direction: Tensor = (drawn / drawn.norm()).to(operator.device, operator.dtype)
     return direction
 
 
-def krylov_space(
-    operator: SymmetricOperator,
-    start: Tensor,
-    most: int,
-    generator: torch.Generator,
-    enough: Callable[[KrylovSpace], bool] = lambda space: False,
-) -> KrylovSpace:
+def krylov_space(operator: SymmetricOperator, start: Tensor, most: int, generator: torch.Generator) -> KrylovSpace:
     """Expand a Krylov space, one product with A for each dimension, with full reorthogonalisation.
 
     Parameters
@@ -69,11 +53,9 @@ def krylov_space(
     start : (n,) Tensor
         s.
     most : int
-        The largest dimension.
+        The dimension to reach, or that of A where it is lower.
     generator : torch.Generator
         Of what comes in where the space can't grow by A alone.
-    enough : callable, optional
-        Whether to stop at this space.
 
     References
     ----------
@@ -88,12 +70,12 @@ def krylov_space(
     (array([2.8412, 0.3017]), array([0.572 , 0.4731]))
     """
     n = operator.dimension
-    basis = torch.empty((min(most, n, ROOM), n), dtype=operator.dtype, device=operator.device)
+    most = min(most, n)
+    basis = torch.empty((most, n), dtype=operator.dtype, device=operator.device)
     basis[0] = start / start.norm()
     diagonal: list[float] = []
     coupling: list[float] = []
-    while True:
-        m = len(diagonal) + 1
+    for m in range(1, most + 1):
         known = basis[:m]
         rest = operator(known[-1])
         along = known @ rest
@@ -103,15 +85,13 @@ def krylov_space(
         rest = rest - along @ known
         rest = rest - (known @ rest) @ known  # twice is enough: Parlett, section 6.9
         length = float(rest.norm()) if m < n else 0.0
-        values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(coupling, 1) + np.diag(coupling, -1))
-        space = KrylovSpace(known, values[::-1], vectors[:, ::-1], length * np.abs(vectors[-1, ::-1]))
-        if m >= min(most, n) or enough(space):
-            return space
-        if m == len(basis):
-            basis = torch.cat([basis, torch.empty_like(basis)])
-        if length <= 1e-14 * np.abs(values).max():  # A maps the space into itself: go on beside it
+        if m == most:
+            break
+        if length <= 1e-14 * np.abs([*diagonal, *coupling]).max():  # A maps the space into itself: go on beside it
             rest, length = random_direction(operator, generator), 0.0
             rest = rest - (known @ rest) @ known
             rest = rest - (known @ rest) @ known
         coupling.append(length)
         basis[m] = rest / rest.norm()
+    values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(coupling, 1) + np.diag(coupling, -1))
+    return KrylovSpace(basis, values[::-1], vectors[:, ::-1], length * np.abs(vectors[-1, ::-1]))

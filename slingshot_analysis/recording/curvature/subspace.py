@@ -85,11 +85,10 @@ class Subspace:
         if m == self._kept.shape[1]:
             self._kept = torch.cat([self._kept, torch.empty_like(self._kept)], dim=1)
         basis, images = self._kept
-        new = _beside(basis[:m], vector / vector.norm())
-        if not new.norm() > 1e-13:  # nor where it is NaN, for a vector 0
-            new = _beside(basis[:m], random_direction(self._operator, self._generator))
-        basis[m] = new / new.norm()
-        images[m] = self._operator(basis[m])
+        new = basis[m].copy_(vector)
+        if not _beside(basis[:m], new) > 1e-13:  # nor where it is NaN, for a vector 0
+            _beside(basis[:m], new.copy_(random_direction(self._operator, self._generator)))
+        images[m] = self._operator(new)
         row = (basis[: m + 1] @ images[m]).cpu().numpy()
         self.finite &= bool(np.isfinite(row).all())
         self._matrix = np.pad(self._matrix, (0, 1))
@@ -101,13 +100,17 @@ class Subspace:
         values, coordinates = np.linalg.eigh(self._matrix)
         largest, scale = values[::-1][:most].copy(), float(np.abs(values).max())
         rows = torch.from_numpy(coordinates[:, ::-1][:, :most].T.copy()).to(self._kept)
-        vectors, images = rows @ self._kept[:, : self.dimension]
-        errors = images - torch.from_numpy(largest).to(vectors).unsqueeze(1) * vectors
+        basis, images = self._kept[:, : self.dimension]
+        vectors = rows @ basis
+        errors = (rows @ images).addcmul_(torch.from_numpy(largest).to(vectors).unsqueeze(1), vectors, value=-1)
         return RitzPairs(largest, vectors, errors, errors.norm(dim=1).double().cpu().numpy(), scale)
 
 
 def _beside(basis: Tensor, vector: Tensor) -> Tensor:
-    """Return the part of a vector that is orthogonal to a basis."""
+    """Make a vector orthogonal to a basis and its length 1, in place; return the share of its length that was left."""
+    vector /= vector.norm()
     for _ in range(2):  # twice is enough: Parlett, section 6.9
-        vector = vector - (basis @ vector) @ basis
-    return vector
+        vector.addmv_(basis.T, basis @ vector, alpha=-1)
+    left: Tensor = vector.norm()
+    vector /= left
+    return left

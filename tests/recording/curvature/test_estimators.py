@@ -1,4 +1,4 @@
-"""Trace and spectral density against dense matrices."""
+"""Trace and spectral density against dense matrices, and their spread against its exact value."""
 
 import numpy as np
 import pytest
@@ -8,15 +8,38 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.curvature import HessianOperator, MatrixOperator, estimate_trace, spectral_density
 
 
+class Noted(MatrixOperator):
+    """A matrix that notes with what it was multiplied."""
+
+    def __init__(self, matrix):
+        super().__init__(matrix)
+        self.asked = []
+
+    def __call__(self, vector):
+        self.asked.append(vector.clone())
+        return super().__call__(vector)
+
+
 def test_trace_of_a_network(case, dense):
-    operator = HessianOperator(case.mean_loss)
-    estimates = [estimate_trace(operator, 30, torch.Generator().manual_seed(seed)) for seed in range(6)]
-    values, errors = (np.array([getattr(e, name) for e in estimates]) for name in ("value", "standard_error"))
-    true = float(dense.trace())
-    assert estimates[0].products == 30
-    assert abs(values.mean() - true) < 4 * values.std() / np.sqrt(6)
-    assert 0.3 < np.sqrt((errors**2).mean()) / values.std() < 3
-    assert values.std() < 0.25 * true
+    """Given the sketch Q, the value has mean tr A and variance 2 Σ_{i≠j} B_ij²/m, with B = (1 − QQᵀ) A (1 − QQᵀ)."""
+    true, deviations, errors = float(dense.trace()), [], []
+    for seed in range(100):
+        operator = Noted(dense)
+        estimate = estimate_trace(operator, 30, torch.Generator().manual_seed(seed))
+        assert estimate.products == len(operator.asked) == 30
+        space = torch.linalg.qr(dense @ torch.stack(operator.asked[:10], dim=1))[0]
+        half = dense - space @ (space.T @ dense)
+        rest = half - (half @ space) @ space.T
+        spread = float((2 * (rest.square().sum() - rest.diagonal().square().sum()) / 10).sqrt())
+        deviations.append((estimate.value - true) / spread)
+        errors.append((estimate.standard_error / spread) ** 2)
+    assert abs(np.mean(deviations)) < 4 / np.sqrt(100)
+    # squares of 100 normal numbers, and variances of 10 of them: 4 standard deviations of their means
+    assert abs(np.mean(np.square(deviations)) - 1) < 4 * np.sqrt(2 / 100)
+    assert abs(np.mean(errors) - 1) < 4 * np.sqrt(2 / 9 / 100)
+    of_network = estimate_trace(HessianOperator(case.mean_loss), 30, torch.Generator().manual_seed(0))
+    same = estimate_trace(MatrixOperator(dense), 30, torch.Generator().manual_seed(0))
+    assert of_network.value == pytest.approx(same.value, rel=1e-8)
 
 
 def test_trace_is_exact_where_the_sketch_holds_everything():
@@ -27,15 +50,25 @@ def test_trace_is_exact_where_the_sketch_holds_everything():
 
 
 def test_density_of_a_network(case, dense):
-    density = spectral_density(HessianOperator(case.mean_loss), starts=10, steps=15)
-    eigenvalues = torch.linalg.eigvalsh(dense).numpy()
+    operator, n = Noted(dense), len(dense)
+    density = spectral_density(operator, starts=10, steps=15)
+    eigenvalues, vectors = torch.linalg.eigh(dense)
     assert density.weights.sum() == pytest.approx(1)
-    assert density.moment(1) == pytest.approx(eigenvalues.mean(), abs=0.2 * eigenvalues.std())
-    assert density.moment(2) == pytest.approx((eigenvalues**2).mean(), rel=0.3)
-    assert density.nodes.max() == pytest.approx(eigenvalues.max(), rel=1e-3)
-    at = np.linspace(eigenvalues.min() - 1, eigenvalues.max() + 1, 2000)
+    # the quadrature is exact for powers up to 29 of the matrix between the starts
+    shares = (torch.stack(operator.asked[::15]) @ vectors).square().mean(0)
+    for order in (1, 2, 5, 9):
+        assert density.moment(order) == pytest.approx(float(shares @ eigenvalues**order), rel=1e-8)
+    # and these are random: the variance of vᵀMv over unit vectors is 2 (tr M² − (tr M)²/n) / (n (n + 2))
+    for order in (1, 2):
+        powers = eigenvalues**order
+        variance = 2 * (powers.square().sum() - powers.sum() ** 2 / n) / (n * (n + 2))
+        assert abs(density.moment(order) - float(powers.mean())) < 4 * float((variance / 10).sqrt())
+    assert density.nodes.max() == pytest.approx(float(eigenvalues[-1]), rel=1e-3)
+    at = np.linspace(float(eigenvalues[0]) - 1, float(eigenvalues[-1]) + 1, 2000)
     assert np.trapezoid(density.smoothed(at, 0.05), at) == pytest.approx(1, rel=1e-3)
     # in between, 15 steps do not resolve the bulk near 0; the few large eigenvalues stand alone
-    large = eigenvalues.max() / 2
-    share = (eigenvalues > large).mean()
-    assert density.weights[density.nodes > large].sum() == pytest.approx(share, rel=0.6)
+    gap = int(eigenvalues[-6:].diff().argmax())
+    middle = float(eigenvalues[-6:][gap : gap + 2].mean())
+    assert density.weights[density.nodes > middle].sum() == pytest.approx(
+        float(shares[eigenvalues > middle].sum()), rel=1e-3
+    )
