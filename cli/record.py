@@ -6,7 +6,6 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable
 
 import click
 
@@ -51,10 +50,9 @@ def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.option("--loss", type=click.Choice(list(LOSSES)), help="What is minimised; the setup's own by default.")
 @click.option(
     "--probes",
-    default="standard",
-    show_default=True,
     metavar="NAMES",
-    help="light, standard, full and names of `slingshot probes`, such as standard,hessian:50 (every 50 updates).",
+    help="light, standard (the default), full and names of `slingshot probes`, such as standard,hessian:50 (every 50 "
+    "updates).",
 )
 @click.option(
     "--curvature-budget",
@@ -89,7 +87,7 @@ def record(
     dtype: str | None,
     loss_dtype: str | None,
     loss: str | None,
-    probes: str,
+    probes: str | None,
     curvature_budget: float | None,
     flight_recorder: bool | None,
     device: str,
@@ -112,7 +110,7 @@ def record(
     setup = override_all(setup, assignments)
     given = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype, "loss": loss}
     setup = dataclasses.replace(setup, **{key: value for key, value in given.items() if value is not None})
-    start = time.monotonic()
+    start, show = time.monotonic(), Progress(setup.steps)
     try:
         path = record_setup(
             setup,
@@ -121,40 +119,51 @@ def record(
             threads=threads,
             flush_denormal=flush_denormal,
             overwrite=overwrite,
-            probes=[name.strip() for name in probes.split(",")],
+            probes=None if probes is None else [name.strip() for name in probes.split(",")],
             curvature_budget=curvature_budget,
             flight_recorder=flight_recorder,
             checkpoint_every=checkpoint_every,
             resume=resume,
-            progress=progress_line(setup.steps),
+            progress=show,
         )
     except KeyboardInterrupt:
         how = " The same command with --resume goes on from the last checkpoint." if checkpoint_every else ""
         click.echo(f"\nStopped. The trace keeps what was recorded; `slingshot analyze` reads it.{how}", err=True)
         sys.exit(130)
-    click.echo(f"{path}: {setup.steps:,} updates in {time.monotonic() - start:.0f} s")
+    if show.made:
+        click.echo(f"{path}: {setup.steps:,} updates in {time.monotonic() - start:.0f} s")
+    else:
+        click.echo(f"{path}: was finished already")
 
 
-def progress_line(steps: int) -> Callable[[int, Recorder], None]:
-    """Return a callback that shows speed, time left and the last values: a line that changes, or a log."""
-    terminal = sys.stderr.isatty()
-    period = TERMINAL_SECONDS if terminal else LOG_SECONDS
-    start = shown = time.monotonic()
-    before: int | None = None
+class Progress:
+    """A callback that shows speed, time left and the last values: a line that changes, or a log.
 
-    def show(step: int, recorder: Recorder) -> None:
-        nonlocal shown, before
-        before = step - 1 if before is None else before
+    Parameters
+    ----------
+    steps : int, updates
+        Length of the run.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.made = 0
+        """Updates made, without those before a run was resumed."""
+        self._steps = steps
+        self._terminal = sys.stderr.isatty()
+        self._period = TERMINAL_SECONDS if self._terminal else LOG_SECONDS
+        self._start = self._shown = time.monotonic()
+
+    def __call__(self, step: int, recorder: Recorder) -> None:
+        """Count an update, and show a line if it is time to."""
+        self.made += 1
         now = time.monotonic()
-        if now - shown < period and not (terminal and step == steps):
+        last = step == self._steps
+        if now - self._shown < self._period and not (self._terminal and last):
             return
-        shown = now
-        rate = (step - before) / (now - start)
+        self._shown = now
+        rate = self.made / (now - self._start)
         latest = recorder.latest
         values = [text.format(latest[key]) for key, text in SHOWN.items() if math.isfinite(latest.get(key, math.nan))]
-        line = f"{step:>9,} of {steps:,} updates  {rate:,.0f}/s  {(steps - step) / rate:.0f} s left  " + "  ".join(
-            values
-        )
-        click.echo(f"\r\x1b[K{line}" if terminal else line, err=True, nl=not terminal or step == steps)
-
-    return show
+        left = (self._steps - step) / rate
+        line = f"{step:>9,} of {self._steps:,} updates  {rate:,.0f}/s  {left:.0f} s left  {'  '.join(values)}"
+        click.echo(f"\r\x1b[K{line}" if self._terminal else line, err=True, nl=not self._terminal or last)

@@ -22,8 +22,8 @@ from trainers.setups import SETUPS
 
 __all__ = ["default_name", "find_device", "record"]
 
-WITHOUT_CLASSES: dict[str, Any] = {"probes": (Objective(), "norms", "update_norm", "cosine_distance")}
-"""What is measured where nothing is classified."""
+WITHOUT_CLASSES = "norms", "update_norm", "cosine_distance"
+"""What is measured by default, beside the objective, where nothing is classified."""
 
 
 def record(
@@ -34,7 +34,7 @@ def record(
     threads: int = 1,
     flush_denormal: bool = True,
     overwrite: bool = False,
-    probes: str | Iterable[str | Probe] = "standard",
+    probes: str | Iterable[str | Probe] | None = None,
     curvature_budget: float | None = None,
     flight_recorder: bool | None = None,
     checkpoint_every: int | None = None,
@@ -60,7 +60,8 @@ def record(
     overwrite : bool, optional
         Replace an existing file.
     probes, curvature_budget, flight_recorder
-        What to record: as for `Recorder`.
+        What to record: as for `Recorder`. The objective of a setup without classes is always recorded, and by default
+        norms beside it.
     checkpoint_every : int, optional, updates
         Write a checkpoint beside the trace, at the start and each time so many updates are done; it is removed when
         the run has come to its end.
@@ -86,7 +87,12 @@ def record(
     path = out if out.suffix in (".h5", ".hdf5") else out / default_name(setup)
     if resume and path.exists() and open_trace(path).finished:
         return path
-    measured = {"probes": probes, "curvature_budget": curvature_budget, "flight_recorder": flight_recorder}
+    measured: dict[str, Any] = {"curvature_budget": curvature_budget, "flight_recorder": flight_recorder}
+    if setup.loss != "output":
+        measured["probes"] = "standard" if probes is None else probes
+    else:
+        named = WITHOUT_CLASSES if probes is None else [probes] if isinstance(probes, str) else probes
+        measured["probes"] = [Objective(), *named]
     with cpu_settings(threads, flush_denormal):
         _record(setup, path, find_device(device), overwrite, measured, checkpoint_every, resume, progress)
     return path
@@ -118,7 +124,7 @@ def _record(
         run.optimizer,
         train_data=(data.train_inputs, data.train_targets),
         val_data=(data.val_inputs, data.val_targets) if len(data.val_inputs) else None,
-        **(measured if data.classes else WITHOUT_CLASSES),
+        **measured,
         loss_function=setup.loss_function,
         setup=setup.name,
         config=resolved(setup),

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.curvature import (
     AdaptiveState,
     EigenvalueTracker,
@@ -57,6 +58,11 @@ class FlightRecorder:
     budget : Budget, optional
         Of the run's curvature, which pays for what is measured here.
 
+    Raises
+    ------
+    InputError
+        If the states take more than `MOST_BYTES`, or there are no training data.
+
     References
     ----------
     Thilak et al. 2022, Figures 3 and 16, arXiv 2206.04817; Cohen et al. 2022, arXiv 2207.14484.
@@ -64,6 +70,11 @@ class FlightRecorder:
 
     def __init__(self, subject: Subject, budget: Budget | None = None) -> None:
         assert subject.optimizer is not None
+        if _bytes(subject) > MOST_BYTES:
+            raise InputError(
+                f"the states of a flight recorder would take {_bytes(subject) / 2**20:,.0f} MiB, more than "
+                f"{MOST_BYTES / 2**20:,.0f}: leave out flight_recorder (command line: --flight-recorder)"
+            )
         self._optimizer, self._parameters = subject.optimizer, subject.parameters
         self._curvature = shared_curvature(subject, SAMPLES)
         self._weights = {name: _ring(p) for name, p in subject.parameters.items()}
@@ -91,9 +102,7 @@ class FlightRecorder:
     @staticmethod
     def fits(subject: Subject) -> bool:
         """Return whether training data are known, and the states can be kept in `MOST_BYTES`."""
-        state_bytes = 2 * sum(p.nbytes for p in subject.parameters.values())
-        known = subject.train_data is not None and subject.optimizer is not None
-        return known and (UPDATES + 1) * state_bytes <= MOST_BYTES
+        return subject.train_data is not None and subject.optimizer is not None and _bytes(subject) <= MOST_BYTES
 
     def keep(self, step: int) -> None:
         """Copy the state at `step`, before its update."""
@@ -187,6 +196,11 @@ class FlightRecorder:
         along = float(sharpness(hessian, update))
         residual = float(top.residuals[0])
         return float(hessian.loss), value, residual, stable, along, eigenvalue, ratio, effective
+
+
+def _bytes(subject: Subject) -> int:
+    """Return what weights and second moments of all states kept take."""
+    return 2 * (UPDATES + 1) * sum(p.nbytes for p in subject.parameters.values())
 
 
 def _ring(tensor: Tensor) -> Tensor:

@@ -45,13 +45,23 @@ class ForwardPass:
     def _as_chain(self) -> list[tuple[str, nn.Module]]:
         """Return the modules up to the last feature layer, if they are a chain of linear layers and activations."""
         children = dict(self.model.named_children())
-        plain = all(type(child) in (nn.Flatten, nn.Linear, *ACTIVATIONS) for child in children.values())
-        if type(self.model) is not nn.Sequential or not plain or not set(self._layers) <= set(children):
+        if (
+            type(self.model) is not nn.Sequential
+            or not all(map(_is_plain, children.values()))
+            or not set(self._layers) <= set(children)
+        ):
             return []
         chain = list(children.items())
         while chain and chain[-1][0] not in self._layers:
             chain.pop()
         return chain
+
+    def _runs_at_once(self, inputs: Tensor, states: Mapping[str, Tensor]) -> bool:
+        """Whether the model is such a chain of flat inputs, of which the states hold every weight: none is frozen."""
+        if not self._chain or not (inputs.ndim == 2 or isinstance(self._chain[0][1], nn.Flatten)):
+            return False
+        linear = [(name, module) for name, module in self._chain if isinstance(module, nn.Linear)]
+        return all(f"{name}.{part}" in states for name, module in linear for part in _tensors(module))
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -82,7 +92,7 @@ class ForwardPass:
         A chain of linear layers and activations runs in all states at once, any other model in one after another.
         """
         with self.undisturbed():
-            if self._chain and (inputs.ndim == 2 or isinstance(self._chain[0][1], nn.Flatten)):
+            if self._runs_at_once(inputs, states):
                 return self._run_chain(inputs, states)
             each = (dict(zip(states, tensors, strict=True)) for tensors in zip(*states.values(), strict=True))
             outputs = [self._run(inputs, state) for state in each]
@@ -127,6 +137,20 @@ class ForwardPass:
         if silent:
             raise InputError(f"feature_layers names {silent}, which the model's forward pass never calls")
         return [outputs[layer] for layer in self._layers]
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is one of PyTorch's own that does nothing else and maps each sample by itself."""
+    if module._forward_hooks or module._forward_pre_hooks:
+        return False
+    if type(module) is nn.Flatten:
+        return (module.start_dim, module.end_dim) == (1, -1)
+    return type(module) in (nn.Linear, *ACTIVATIONS)
+
+
+def _tensors(linear: nn.Linear) -> list[str]:
+    """Return the names of what a linear layer reads."""
+    return ["weight"] if linear.bias is None else ["weight", "bias"]
 
 
 @contextmanager

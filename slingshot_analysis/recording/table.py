@@ -35,6 +35,7 @@ class Table:
 
     def __init__(self, name: str, probes: Sequence[Probe], subject: Subject) -> None:
         self._schedule = schedule = probes[0].every
+        self._budget = schedule if isinstance(schedule, Budget) else None
         self._probes = probes
         device = next(iter(subject.parameters.values())).device
         self._on_gpu = device.type == "cuda"
@@ -69,13 +70,14 @@ class Table:
 
     def measure(self, moment: Moment) -> bool:
         """Measure a row; return whether it stays open, for what spans the update, until :meth:`complete`."""
-        row, start = self._rows, time.perf_counter()
+        row = self._rows
+        start = time.perf_counter() if self._budget else 0.0
         self._steps[row] = moment.step
         for probe, slots in self._instant:
             probe.measure(moment, slots[row])
-        if isinstance(self._schedule, Budget):
-            self._charge(moment.step, start)
         self.next_due = self._schedule.next(moment.step + 1)
+        if self._budget:
+            self._charge(self._budget, moment.step, start)
         if self._pairs is None:
             self._rows = row + 1
             return False
@@ -85,19 +87,18 @@ class Table:
     def complete(self) -> None:
         """Complete the open row with the state to which its update has led."""
         assert self._pairs is not None
-        start = time.perf_counter()
+        start = time.perf_counter() if self._budget else 0.0
         self._pairs.keep_after()
         self._rows += 1
         if len(self._pairs) == self._pairs.capacity:
             self._compare(self._pairs)
-        if isinstance(self._schedule, Budget):
-            self._charge(int(self._steps[self._rows - 1]), start)
+        if self._budget:
+            self._charge(self._budget, int(self._steps[self._rows - 1]), start)
 
-    def _charge(self, step: int, start: float) -> None:
-        assert isinstance(self._schedule, Budget)
+    def _charge(self, budget: Budget, step: int, start: float) -> None:
         now = time.perf_counter()
-        self._schedule.charge(step, now, now - start)
-        self.next_due = self._schedule.next(step + 1)
+        budget.charge(step, now, now - start)
+        self.next_due = budget.next(step + 1)
 
     def _compare(self, pairs: StatePairs) -> None:
         """Measure what spans updates, in the last rows: those of the pairs kept."""

@@ -157,6 +157,14 @@ def test_record_what_was_asked_for(tmp_path, monkeypatch):
     assert "update_norm" not in trace
 
 
+def test_resuming_a_finished_run_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["record", "--setup", "quadratic", "--steps", "20", "--out", "run.h5", "--resume"]
+    assert "20 updates in" in CliRunner().invoke(main, words).stdout
+    again = CliRunner().invoke(main, words)
+    assert (again.exit_code, "was finished already" in again.stdout) == (0, True)
+
+
 def test_probes_are_listed_with_unit_cost_and_source():
     text = CliRunner().invoke(main, ["probes"]).stdout
     assert "gradient_norm [nat]" in text

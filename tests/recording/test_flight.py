@@ -140,6 +140,8 @@ def test_by_default_it_is_on_where_curvature_is_recorded_and_the_states_fit(tmp_
     assert has_events("full", probes="full")
     monkeypatch.setattr(flight_module, "MOST_BYTES", 1000)
     assert not has_events("large", probes="full")
+    with pytest.raises(InputError, match="MiB"):
+        train(tmp_path / "asked.h5", updates=3)
 
 
 def test_without_training_data_it_says_what_is_missing(tmp_path):

@@ -124,3 +124,31 @@ def test_features_of_states_are_those_of_the_model_in_each_state(case):
     found = ForwardPass(model, layers).features_of_states(inputs, stacked)
     for of_layer, wanted in zip(found, zip(*expected, strict=True), strict=True):
         torch.testing.assert_close(of_layer, torch.stack(wanted))
+
+
+def tied():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    model[2].weight = model[0].weight
+    return model
+
+
+def frozen(part):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    (model[0] if part == "layer" else model[0].bias).requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize("make", [lambda: frozen("layer"), lambda: frozen("bias"), tied])
+def test_features_of_states_that_do_not_hold_every_weight_of_a_chain(make):
+    model, inputs = make(), torch.randn(5, 4)
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    states, expected = [], []
+    for _ in range(2):
+        with torch.no_grad():
+            for tensor in trainable.values():
+                tensor.add_(torch.randn_like(tensor))
+            expected.append(model[:2](inputs))
+        states.append({name: tensor.detach().clone() for name, tensor in trainable.items()})
+    stacked = {name: torch.stack([state[name] for state in states]) for name in trainable}
+    (found,) = ForwardPass(model, ["1"]).features_of_states(inputs, stacked)
+    torch.testing.assert_close(found, torch.stack(expected))

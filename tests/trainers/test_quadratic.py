@@ -126,6 +126,13 @@ def test_the_trace_holds_no_classification(tmp_path):
     assert abs(losses[-1]) < 1e-14
 
 
+def test_the_probes_asked_for_are_recorded_beside_the_objective(tmp_path):
+    trace = open_trace(record(with_norm(1.9, 1.0, steps=30), tmp_path / "run.h5", probes=["hessian:10"]))
+    np.testing.assert_allclose(trace["hessian_top_eigenvalues"].value, 1.9, rtol=1e-3)
+    assert len(trace["batch_loss"]) == 30
+    assert "update_norm" not in trace
+
+
 @pytest.mark.parametrize("wrong", ["model.dimension=0", "model.spectral_norm=0", "model.distance=-1"])
 def test_wrong_values_say_what_is_allowed(wrong):
     with pytest.raises(InputError, match="dimension of at least 1, a spectral norm above 0"):

@@ -5,7 +5,8 @@ Thilak et al. 2022 (arXiv 2206.04817), Figures 2-4, 22-24 and 50 (division) and 
 decoder-only Transformer of 2 layers, width 128 and 4 heads; cross-entropy; Adam with learning rate 1e-3,
 β (0.9, 0.98), ε 1e-8, without weight decay, warmed up linearly over 10 updates; 500,000 updates. Figure 25: SGD with
 momentum 0.9, learning rate 0.01 and batch size 512 for 1,500,000 updates, on division. Figures 44-46: AdamW with
-weight decay 0.1. Figures 47-49: features f and weights w of the last layer normalised, logits (w/‖w‖)·(f/‖f‖)/τ with
+weight decay 0, 0.1, 0.2, 0.4, 0.6, 0.8 and 1.0 on division, addition and multiplication; here 0.1 on division.
+Figures 47-49: features f and weights w of the last layer normalised, logits (w/‖w‖)·(f/‖f‖)/τ with
 τ 0.1, 0.25, 0.5, 0.75 and 1.0, on division and multiplication (half of the equations) and subtraction; here τ is
 0.5, the middle one, on division, and ``--set model.temperature=`` and ``--set data.operation=`` give the others.
 Figure 4 is made with AdamW (``--optimizer adamw``), and SGD is tried at learning rates 0.001 and 0.1 too.

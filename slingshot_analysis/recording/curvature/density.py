@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from slingshot_analysis.recording.curvature.lanczos import krylov_space, random_direction
+from slingshot_analysis.recording.curvature.lanczos import quadrature, random_direction
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
 __all__ = ["SpectralDensity", "spectral_density"]
@@ -73,8 +73,8 @@ def spectral_density(
     generator = generator or torch.Generator().manual_seed(0)
     nodes, weights = [], []
     for _ in range(starts):
-        space = krylov_space(operator, random_direction(operator, generator), steps, generator)
-        nodes.append(space.values)
-        weights.append(space.coordinates[0] ** 2 / starts)
+        found, weighed = quadrature(operator, random_direction(operator, generator), steps, generator)
+        nodes.append(found)
+        weights.append(weighed / starts)
     order = np.argsort(np.concatenate(nodes))
     return SpectralDensity(np.concatenate(nodes)[order], np.concatenate(weights)[order])

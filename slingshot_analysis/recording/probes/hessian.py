@@ -40,7 +40,7 @@ class Hessian(Probe):
 
     name = "hessian"
     default_schedule = Every(100)
-    cost = "about four products with the Hessian of the training loss in float64, each two to three gradients"
+    cost = "about three products with the Hessian of the training loss in float64, each two to three gradients"
     source = "arXiv 2206.04817, Figure 16; arXiv 2103.00065"
     waits = True
 
