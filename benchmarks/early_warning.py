@@ -26,6 +26,7 @@ from slingshot_analysis import Analysis, Trace, analyze, open_trace
 FloatArray = npt.NDArray[np.float64]
 MEAN_ROWS = 100
 CERTAIN = 0.5
+EVENT_UPDATES, BEFORE = 64, 10
 
 
 def share(name: str) -> Callable[[Trace], tuple[FloatArray, FloatArray]]:
@@ -138,6 +139,7 @@ def main(folder: Path) -> None:
                 f"{f'{low:,.0f} to {high:,.0f}':>18}"
             )
     _print_order(analyses)
+    _print_curvature(analyses)
 
 
 def _print_order(analyses: list[tuple[Trace, Analysis]]) -> None:
@@ -151,6 +153,36 @@ def _print_order(analyses: list[tuple[Trace, Analysis]]) -> None:
     for name, found in sorted(lags.items(), key=lambda item: np.median(item[1])):
         span = f"{min(found):+,} to {max(found):+,}"
         click.echo(f"{name:<30}{len(found):>6}{np.median(found):>+9,.0f}{span:>20}")
+
+
+def _print_curvature(analyses: list[tuple[Trace, Analysis]]) -> None:
+    """Print when quantiles of the effective step pass 2/L, and how far the sharpness along the update rises."""
+    passed: dict[str, list[float]] = {}
+    rises = []
+    for trace, analysis in analyses:
+        if "event_update_sharpness" not in trace:
+            continue
+        effective, stable = trace["event_effective_step"], trace["event_max_stable_step"]
+        sharpness = trace["event_update_sharpness"]
+        for event in analysis.slingshots:
+            lag = sharpness.step - event.transition
+            around = (lag >= -EVENT_UPDATES) & (lag < EVENT_UPDATES)
+            if around.sum() < EVENT_UPDATES:
+                continue
+            before = np.median(sharpness.value[around & (lag < -BEFORE)])
+            rises.append(float(sharpness.value[around].max() / before))
+            for i, label in enumerate(effective.axes[0].labels):
+                above = lag[around][effective.value[around][:, i] > stable.value[around]]
+                if len(above):
+                    passed.setdefault(label, []).append(float(above[0]))
+    if not rises:
+        return
+    click.echo(f"\nsharpness along the update, peak over the median before: {min(rises):.1e} to {max(rises):.1e}")
+    click.echo("quantile of the effective step above 2/L, from so many updates before the transition (-64: or earlier)")
+    for label, found in passed.items():
+        click.echo(
+            f"{label:<30}{len(found):>6}{np.median(found):>+9,.0f}{f'{min(found):+,.0f} to {max(found):+,.0f}':>20}"
+        )
 
 
 if __name__ == "__main__":

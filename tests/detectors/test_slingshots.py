@@ -201,7 +201,8 @@ def cycles(period=630, steps=20_000):
     """Full-batch losses and errors of a run with a spike in each period, and the same measured every 500 updates."""
     step = np.arange(steps)
     phase = np.where(step < period, 1, step % period)
-    loss = np.where(step < period, 3 * np.exp(-step / 30), 2 * np.exp(-phase / 20)) + 1e-8
+    tail = 1e-2 * np.exp(-phase / 42)  # seen every 500 updates, it seems to rise for a while and to fall suddenly
+    loss = np.where(step < period, 3 * np.exp(-step / 30), 2 * np.exp(-phase / 6) + tail) + 1e-8
     errors = np.where((step < 100) | ((phase < 10) & (step >= period)), 5, 0)
     norm = np.exp(0.1 * (step // period) + np.interp(step % period, [0, period - 60, period], [0, 0.01, 0.1]))
     rare = step % 500 == 0
