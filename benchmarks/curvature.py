@@ -194,11 +194,12 @@ def compare(name: str, points: int | None, seed: int | None) -> None:
     setup = dataclasses.replace(find_setup(name), steps=LONGEST[name])
     run = Run(setup if seed is None else dataclasses.replace(setup, seed=seed), torch.device("cpu"))
     data = fixed_samples([(run.data.train_inputs, run.data.train_targets)], SAMPLES[name])
-    mean_loss = MeanLoss(run.model, run.setup.loss_function, data)
+    mean_loss = MeanLoss(run.model, run.setup.loss_function, data, model_dtype=torch.float64)
     samples = sum(len(y) for _, y in data)
     print(f"\n{name}, seed {run.setup.seed}: {mean_loss.dimension} parameters, {samples} samples, float64")
     methods: dict[str, Callable[[State], Found] | None] = {
-        "this solver": tracked(mean_loss),
+        "this solver": tracked(MeanLoss(run.model, run.setup.loss_function, data)),
+        "same in float64": tracked(mean_loss),
         "power iteration": power(mean_loss),
         "PyHessian": pyhessian(run, mean_loss),
         "eigsh": scipy_eigsh(mean_loss, warm=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -56,7 +57,8 @@ class FlightRecorder:
     subject : Subject
         The run.
     budget : Budget, optional
-        Of the run's curvature, which pays for what is measured here.
+        Of the run's curvature, which pays for what is measured here: other curvature rests until an event is paid for,
+        and while more is owed than the last event took, transitions are passed over.
 
     Raises
     ------
@@ -85,6 +87,7 @@ class FlightRecorder:
         self._budget = budget
         self._oldest = self._newest = self._written = 0
         self._end: int | None = None
+        self._cost = math.inf
         unit = "loss per squared norm"
         axis = Axis("overall_quantile", [f"{q:g}" for q in QUANTILES])
         quantities = [
@@ -124,9 +127,14 @@ class FlightRecorder:
 
     def transition(self, writer: TraceWriter) -> None:
         """Measure the states kept, as a transition has begun; those that follow come when there are enough."""
-        if self._end is None:
+        if self._end is None and self._is_affordable():
+            self._cost = 0.0
             self._measure(writer)
             self._end = self._newest + UPDATES
+
+    def _is_affordable(self) -> bool:
+        """Whether the budget owes no more than the last event took."""
+        return self._budget is None or self._budget.debt(time.perf_counter()) <= self._cost
 
     def follow(self, writer: TraceWriter) -> None:
         """Measure what has followed a transition, once there is enough."""
@@ -172,8 +180,10 @@ class FlightRecorder:
         columns = {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
         writer.append(self.group.name, np.array(steps), **columns)
         self._written = self._newest
+        seconds = time.perf_counter() - start
+        self._cost += seconds
         if self._budget is not None:
-            self._budget.spend(time.perf_counter() - start)
+            self._budget.spend(seconds)
 
     def _row(self, step: int, now: Mapping[str, AdaptiveState] | None) -> tuple[Any, ...]:
         slot, after = step % (UPDATES + 1), (step + 1) % (UPDATES + 1)

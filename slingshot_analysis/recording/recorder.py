@@ -60,7 +60,7 @@ class Recorder:
         What to record: a bundle ("light", "standard", "full"), names of ``slingshot_analysis.recording.PROBES`` with or
         without a number of updates ("hessian:50"), or values such as ``Norms(every=Every(5))``.
     curvature_budget : float, optional
-        Share of the run's time that curvature without a cadence of its own may take; 0.25 in the full bundle.
+        Share of the run's time that curvature without a cadence of its own may take; 0.2 in the full bundle.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and measure the curvature at each update around a transition; by default
         where curvature is recorded and the states fit into 256 MiB.
@@ -167,8 +167,9 @@ class Recorder:
                 flight_recorder = FlightRecorder.fits(subject) and any(probe.waits for probe in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
             flight = FlightRecorder(subject, budget) if flight_recorder else None
-        if on_warning is not None:
-            _warn(self._tables, on_warning)
+        self._warning = EarlyWarning() if on_warning is not None else None
+        if self._warning is not None and on_warning is not None:
+            _warn(self._tables, self._warning, on_warning)
         watched = flight is not None or on_event is not None
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         dtype = next(iter(parameters.values())).dtype
@@ -189,6 +190,8 @@ class Recorder:
                 table.load_state_dict(resume["step"], states)
             if self._watch is not None:
                 self._watch.load_state_dict(resume["watch"])
+            if self._warning is not None:
+                self._warning.load_state_dict(resume["warning"])
         self._open: list[Table] = []
         self._flush_due = time.monotonic() + FLUSH_SECONDS
         self._closed = False
@@ -263,8 +266,12 @@ class Recorder:
         """
         self._complete_open_rows()
         self._flush()
-        watch = None if self._watch is None else self._watch.state_dict()
-        return {"step": self.step, "tables": [table.state_dict() for table in self._tables], "watch": watch}
+        return {
+            "step": self.step,
+            "tables": [table.state_dict() for table in self._tables],
+            "watch": None if self._watch is None else self._watch.state_dict(),
+            "warning": None if self._warning is None else self._warning.state_dict(),
+        }
 
     @property
     def latest(self) -> dict[str, float]:
@@ -308,12 +315,11 @@ class Recorder:
             self._writer.close(finished=finished)
 
 
-def _warn(tables: Sequence[Table], on_warning: Callable[[SlingshotWarning], None]) -> None:
+def _warn(tables: Sequence[Table], rule: EarlyWarning, on_warning: Callable[[SlingshotWarning], None]) -> None:
     """Have the warnings of a run called out."""
     table = next((t for t in tables if "softmax_collapse" in [q.name for q in t.group.quantities]), None)
     if table is None:
         raise InputError("on_warning needs the probe 'precision': add it to Recorder(probes=[...])")
-    rule = EarlyWarning()
 
     def read(steps: npt.NDArray[np.int64], values: Columns) -> None:
         for warning in rule.update(steps.tolist(), np.nan_to_num(values["softmax_collapse"], nan=1.0).tolist()):

@@ -131,7 +131,7 @@ class Budget(Schedule):
         Of the whole time of the run, measurements included.
     """
 
-    def __init__(self, share: float = 0.25) -> None:
+    def __init__(self, share: float = 0.2) -> None:
         if not 0 < share < 1:
             raise InputError(f"a budget is a share of the run's time between 0 and 1, got Budget({share})")
         self.share = share
@@ -156,6 +156,10 @@ class Budget(Schedule):
     def spend(self, seconds: float) -> None:
         """Take into account what else is paid out of the budget."""
         self._spent += seconds
+
+    def debt(self, now: float) -> float:
+        """Return by how many seconds, at the time `now`, more has been spent than the share allows."""
+        return 0.0 if self._began is None else self._spent - self.share * (now - self._began)
 
     @property
     def slug(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["MEASURED", "EarlyWarning", "SlingshotWarning"]
 
@@ -56,6 +57,15 @@ class EarlyWarning:
         self._last: deque[float] = deque(maxlen=ROWS)
         self._sum = 0.0
         self._warned = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the next warning depends on."""
+        return {"last": list(self._last), "warned": self._warned}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self._last.extend(state["last"])
+        self._sum, self._warned = sum(self._last), state["warned"]
 
     def update(self, steps: Iterable[int], collapse: Iterable[float]) -> list[SlingshotWarning]:
         """Take the next rows; return the warnings that begin in them."""

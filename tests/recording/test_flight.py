@@ -10,6 +10,7 @@ from torch.func import functional_call
 from slingshot_analysis import InputError, Recorder, open_trace
 from slingshot_analysis.recording import Transition
 from slingshot_analysis.recording import flight as flight_module
+from slingshot_analysis.recording.schedule import Budget
 
 UPDATES, SPIKE = 920, 800
 
@@ -150,3 +151,16 @@ def test_without_training_data_it_says_what_is_missing(tmp_path):
         Recorder(
             tmp_path / "run.h5", model, torch.optim.Adam(model.parameters()), probes=["norms"], flight_recorder=True
         )
+
+
+def test_transitions_are_passed_over_while_the_budget_owes_more_than_an_event(tmp_path, monkeypatch):
+    def events(name, debts):
+        owed = iter(debts)
+        monkeypatch.setattr(Budget, "debt", lambda budget, now: next(owed))
+        trace, _, _ = train(
+            tmp_path / name, updates=2400, spikes=(800, 1500, 2200), probes=["hessian"], curvature_budget=0.5
+        )
+        return {step for step in (800, 1500, 2200) if step in trace["event_loss"].step}
+
+    assert events("paid.h5", [1e6, 0.0, 0.0]) == {800, 1500, 2200}  # the first event is always measured
+    assert events("owed.h5", [0.0, 1e6, 0.0]) == {800, 2200}

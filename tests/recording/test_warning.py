@@ -57,3 +57,13 @@ def test_a_recorder_calls_out_warnings(tmp_path):
 def test_it_needs_the_probe(tmp_path):
     with pytest.raises(InputError, match="'precision'"):
         train(tmp_path / "run.h5", 1, 1.0, probes=["norms"], on_warning=print)
+
+
+def test_a_restart_changes_no_warning():
+    collapse = np.where((np.arange(1200) // 300) % 2, 1.0, 0.2)
+    for stop in (350, 385, 395, 700):
+        first, second = EarlyWarning(), EarlyWarning()
+        found = first.update(range(stop), collapse[:stop].tolist())
+        second.load_state_dict(first.state_dict())
+        found += second.update(range(stop, 1200), collapse[stop:].tolist())
+        assert [each.step for each in found] == warned(collapse) == [387, 987]

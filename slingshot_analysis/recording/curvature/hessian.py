@@ -99,17 +99,15 @@ class HessianOperator:
     def _product(self, vector: Tensor, members: Sequence[int]) -> Tensor:
         """Return the product of a block of H, that of the parameters at the places `members`, with a vector."""
         variables = [self._variables[i] for i in members]
-        directions = [
-            part.view(variable.shape)
-            for part, variable in zip(torch.split(vector, [v.numel() for v in variables]), variables, strict=True)
-        ]
+        parts = torch.split(vector.to(variables[0].dtype), [variable.numel() for variable in variables])
+        directions = [part.view(variable.shape) for part, variable in zip(parts, variables, strict=True)]
         total = torch.zeros_like(vector)
         for gradients in self._gradients():
             curved = [(g, d) for i, d in zip(members, directions, strict=True) if (g := gradients[i]).requires_grad]
             if curved:
                 slopes, along = zip(*curved, strict=True)
-                parts = torch.autograd.grad(slopes, variables, along, retain_graph=True, materialize_grads=True)
-                total += torch.cat([part.reshape(-1) for part in parts])
+                products = torch.autograd.grad(slopes, variables, along, retain_graph=True, materialize_grads=True)
+                total += torch.cat([product.reshape(-1) for product in products])
         return total
 
     def is_at(

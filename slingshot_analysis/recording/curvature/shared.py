@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
@@ -34,9 +36,18 @@ class Curvature:
     def __init__(self, subject: Subject, samples: int = LARGEST_SET) -> None:
         if subject.train_data is None:
             raise InputError("curvature needs train_data=, or leave its probes out of Recorder(probes=[...])")
-        data = fixed_samples(subject.train_data, samples)
-        self.mean_loss = MeanLoss(subject.model, subject.loss_function, data, list(subject.parameters))
+        self._subject, self._data = subject, fixed_samples(subject.train_data, samples)
+        self.mean_loss = self._mean_loss()
         self._last: HessianOperator | None = None
+
+    def _mean_loss(self, model_dtype: torch.dtype | None = None) -> MeanLoss:
+        subject = self._subject
+        return MeanLoss(subject.model, subject.loss_function, self._data, list(subject.parameters), model_dtype)
+
+    @cached_property
+    def precise_loss(self) -> MeanLoss:
+        """The same loss with the model in float64 too, for differences of gradients."""
+        return self._mean_loss(torch.float64)
 
     def hessian(
         self, parameters: Mapping[str, Tensor] | None = None, buffers: Mapping[str, Tensor] | None = None

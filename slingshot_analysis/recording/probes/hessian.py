@@ -19,8 +19,8 @@ from slingshot_analysis.trace import Quantity
 class Hessian(Probe):
     """`hessian_top_eigenvalues`: the algebraically largest eigenvalues λ of ∇²L at each state, L the training loss.
 
-    L is the mean over the whole training set or a fixed part of it, in evaluation mode and in float64, whatever the
-    dtype of the run. `max_stable_step` is 2/λ₁, the learning rate above which gradient descent diverges on a
+    L is the mean over the whole training set or a fixed part of it, in evaluation mode; the model computes in its own
+    dtype, its loss in float64. `max_stable_step` is 2/λ₁, the learning rate above which gradient descent diverges on a
     quadratic; infinite where λ₁ ≤ 0. `hessian_residual` is ‖H x − λ x‖ of each pair: the relative error of λ is
     about the square of residual/λ. `hessian_products` is what the search cost. NaN where H is not finite.
 
@@ -40,7 +40,7 @@ class Hessian(Probe):
 
     name = "hessian"
     default_schedule = Every(100)
-    cost = "about three products with the Hessian of the training loss in float64, each two to three gradients"
+    cost = "about three products with the Hessian of the training loss, each two to three gradients"
     source = "arXiv 2206.04817, Figure 16; arXiv 2103.00065"
     waits = True
 

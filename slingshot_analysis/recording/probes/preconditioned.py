@@ -28,7 +28,7 @@ class Preconditioned(Probe):
 
     For Adam P = (1 − β₁ᵗ)(√(v/(1 − β₂ᵗ)) + ε) after t updates. `preconditioned_ratio` is the eigenvalue over
     (2 + 2β₁)/((1 − β₁) η), above which Adam diverges on a quadratic with this P; for RMSprop P = √v + ε and the
-    threshold is 2/η. Found as that of P^(-1/2) H P^(-1/2), in float64. NaN before the first update.
+    threshold is 2/η. Found as that of P^(-1/2) H P^(-1/2). NaN before the first update.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ from slingshot_analysis.trace import Quantity
 class UpdateSharpness(Probe):
     """`update_sharpness`: uᵀ H u / ‖u‖² at w_t, with u = w_{t+1} − w_t the update as applied, weight decay included.
 
-    H is the Hessian of the training loss in evaluation mode, in float64. `secant_sharpness` replaces H u by
-    ∇L(w_{t+1}) − ∇L(w_t), which averages H over the update. NaN where the update is zero.
+    H is the Hessian of the training loss in evaluation mode. `secant_sharpness` replaces H u by
+    ∇L(w_{t+1}) − ∇L(w_t), in float64, which averages H over the update. NaN where the update is zero.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class UpdateSharpness(Probe):
 
     name = "update_sharpness"
     default_schedule = Every(100)
-    cost = "one product with the Hessian of the training loss in float64, and one gradient"
+    cost = "one product with the Hessian of the training loss, and two gradients in float64"
     source = "arXiv 2206.04817, Figure 3"
     spans_update = True
     waits = True
@@ -62,4 +62,4 @@ class UpdateSharpness(Probe):
             hessian = self._curvature.hessian(before, before)
             update = hessian.mean_loss.flatten(after) - hessian.point
             columns[0][row] = sharpness(hessian, update)
-            columns[1][row] = secant_sharpness(hessian, update, after)
+            columns[1][row] = secant_sharpness(self._curvature.precise_loss, before, after, before)

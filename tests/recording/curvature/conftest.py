@@ -47,7 +47,7 @@ class Case:
         self.inputs = INPUTS[name]()
         self.targets = torch.randint(0, 3, (30,))
         self.batches = list(zip(self.inputs.split([17, 3, 10]), self.targets.split([17, 3, 10]), strict=True))
-        self.mean_loss = MeanLoss(self.model, cross_entropy, self.batches)
+        self.mean_loss = MeanLoss(self.model, cross_entropy, self.batches, model_dtype=torch.float64)
         self.parameters = {name: p.detach() for name, p in self.model.named_parameters()}
         self.double = copy.deepcopy(self.model).double().eval()
         self.double_inputs = self.inputs.double() if self.inputs.is_floating_point() else self.inputs

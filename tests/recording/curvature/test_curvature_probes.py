@@ -61,7 +61,7 @@ def test_every_value(recorded):
         np.testing.assert_allclose(trace["max_stable_step"].value[row], 2 / expected[0], rtol=1e-3)
         assert (trace["hessian_residual"].value[row] <= 0.01 * expected.numpy()).all()
         assert 3 <= trace["hessian_products"].value[row] <= 40
-        np.testing.assert_allclose(trace["update_sharpness"].value[row], u @ matrix @ u / (u @ u), rtol=1e-9)
+        np.testing.assert_allclose(trace["update_sharpness"].value[row], u @ matrix @ u / (u @ u), rtol=1e-5)
         slopes = [torch.autograd.functional.jacobian(loss_of(training), point) for point in (w, w + u)]
         secant = (slopes[1] - slopes[0]) @ u / (u @ u)
         np.testing.assert_allclose(trace["secant_sharpness"].value[row], secant, rtol=1e-9)
@@ -109,12 +109,11 @@ def test_probes_at_one_state_share_the_graph(tmp_path, loop, monkeypatch):
     assert len(built) == 11  # at ten updates, and at the state after the last
 
 
-def test_the_copy_is_made_once_in_float64(loop):
+def test_the_loss_is_computed_in_float64(loop):
     training = loop()
     mean_loss = MeanLoss(training.model, cross_entropy, [training.data])
-    assert mean_loss.dtype == torch.float64
-    assert next(training.model.parameters()).dtype == torch.float32
-    assert mean_loss.flatten().dtype == torch.float64
+    assert mean_loss.model_dtype == torch.float32
+    assert mean_loss.flatten().dtype == mean_loss.gradient()[1].dtype == torch.float64
 
 
 def test_curvature_waits_and_is_not_recorded_by_default(tmp_path, loop):

@@ -1,16 +1,20 @@
 """Eigenvalues against dense matrices and scipy, and what a search does where it could go wrong."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.curvature import (
     AdaptiveState,
     EigenvalueTracker,
     HessianOperator,
     MatrixOperator,
+    MeanLoss,
     PreconditionedOperator,
     Solver,
     preconditioner,
@@ -34,6 +38,19 @@ def test_hessians_of_networks(case, dense, k):
     shape = (operator.dimension, operator.dimension)
     linear = LinearOperator(shape, lambda v: operator(torch.from_numpy(v.ravel())).numpy(), dtype=np.float64)
     np.testing.assert_allclose(top.values, eigsh(linear, k, which="LA", return_eigenvectors=False)[::-1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1, 30, 1000])
+def test_a_float32_model_keeps_the_digits_of_fitted_samples(case, scale):
+    model = copy.deepcopy(case.model).eval()
+    with torch.no_grad():
+        targets = model(case.inputs).argmax(-1)
+        for p in list(model.parameters())[-2:]:  # the last layer: the same predictions, with more confidence
+            p.mul_(scale)
+    batches = [(case.inputs, targets)]
+    precise = HessianOperator(MeanLoss(model, cross_entropy, batches, model_dtype=torch.float64))
+    top = Solver().solve(HessianOperator(MeanLoss(model, cross_entropy, batches)))
+    assert top.values.item() == pytest.approx(Solver(tolerance=1e-7).solve(precise).values.item(), rel=1e-3)
 
 
 def test_preconditioned_hessians_of_networks(case, dense):
