@@ -26,8 +26,9 @@ Chunk = tuple[Tensor, Tensor, float]
 class MeanLoss:
     """L(w), the mean loss over a fixed set, computed on a copy of the model.
 
-    The copy is made once and runs in evaluation mode: dropout is off, batch normalisation uses its running statistics. Attention runs in PyTorch's "math" backend, as its fused ones have no second derivative.
-    A model that draws random numbers even in evaluation mode draws the same ones each time.
+    The copy is made once and runs in evaluation mode: dropout is off, batch normalisation uses its running statistics.
+    Attention runs in PyTorch's "math" backend, as its fused ones have no second derivative. A model that draws random
+    numbers even in evaluation mode draws the same ones each time.
 
     The model computes in its own dtype, and the loss of its outputs in float64: in float32 it is the softmax of a
     fitted sample that loses its digits, not the model, and products take half the time (docs/curvature.md has the
