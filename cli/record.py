@@ -58,7 +58,7 @@ def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str)
     "--curvature-budget",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Share of the time for curvature; 0.2 with --probes full.",
+    help="Share of the time for curvature; 0.15 with --probes full.",
 )
 @click.option(
     "--flight-recorder/--no-flight-recorder",

@@ -9,7 +9,7 @@ from slingshot_analysis.recording.probe import Probe, Subject
 from slingshot_analysis.recording.probes import PROBES
 from slingshot_analysis.recording.schedule import Budget, Every
 
-__all__ = ["BUNDLES", "DEFAULT_BUDGET", "choose_probes"]
+__all__ = ["BUNDLES", "CURVATURE", "DEFAULT_BUDGET", "choose_probes"]
 
 LIGHT = ("batch", "norms:10", "evaluation:1000")
 STANDARD = ("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision")
@@ -29,7 +29,7 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 }
 """Probes by the name of their set; ``NAME:N`` measures every N updates."""
 
-DEFAULT_BUDGET = 0.2
+DEFAULT_BUDGET = 0.15
 """Share of a run's time that the curvature of the full bundle may take."""
 
 
@@ -46,7 +46,7 @@ def choose_probes(
     subject : Subject
         The run.
     curvature_budget : float, optional
-        Share of the run's time for probes of curvature that are named without an N; by default 0.2 for those of a
+        Share of the run's time for probes of curvature that are named without an N; by default 0.15 for those of a
         bundle, and each probe's own cadence for one named by itself.
 
     Raises

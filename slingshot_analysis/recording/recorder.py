@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.bundles import choose_probes
+from slingshot_analysis.recording.bundles import CURVATURE, choose_probes
 from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.flight import FlightRecorder
 from slingshot_analysis.recording.model import ForwardPass, find_feature_layers, find_last_layer, random_states_kept
@@ -60,7 +60,7 @@ class Recorder:
         What to record: a bundle ("light", "standard", "full"), names of ``slingshot_analysis.recording.PROBES`` with or
         without a number of updates ("hessian:50"), or values such as ``Norms(every=Every(5))``.
     curvature_budget : float, optional
-        Share of the run's time that curvature without a cadence of its own may take; 0.2 in the full bundle.
+        Share of the run's time that curvature without a cadence of its own may take; 0.15 in the full bundle.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and measure the curvature at each update around a transition; by default
         where curvature is recorded and the states fit into 256 MiB.
@@ -164,7 +164,7 @@ class Recorder:
             chosen = choose_probes(probes, subject, curvature_budget)
             self._tables = [Table(name, part, subject) for name, part in _by_group(chosen).items()]
             if flight_recorder is None:
-                flight_recorder = FlightRecorder.fits(subject) and any(probe.waits for probe in chosen)
+                flight_recorder = FlightRecorder.fits(subject) and any(probe.name in CURVATURE for probe in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
             flight = FlightRecorder(subject, budget) if flight_recorder else None
         self._warning = EarlyWarning() if on_warning is not None else None

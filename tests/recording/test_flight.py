@@ -164,3 +164,8 @@ def test_transitions_are_passed_over_while_the_budget_owes_more_than_an_event(tm
 
     assert events("paid.h5", [1e6, 0.0, 0.0]) == {800, 1500, 2200}  # the first event is always measured
     assert events("owed.h5", [0.0, 1e6, 0.0]) == {800, 2200}
+
+
+def test_a_probe_that_waits_but_is_no_curvature_keeps_no_states(tmp_path):
+    trace, _, _ = train(tmp_path / "run.h5", updates=3, flight_recorder=None, probes=["batch", "spectral_norm"])
+    assert "event_loss" not in trace

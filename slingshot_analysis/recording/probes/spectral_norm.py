@@ -18,9 +18,9 @@ class SpectralNorm(Probe):
     """`spectral_norm`: ‖W‖₂, and `stable_rank`: ‖W‖_F²/‖W‖₂², of each weight matrix W.
 
     Parameters of more than two dimensions count as matrices of one row for each of the first, such as a convolution's
-    output channels. The stable rank lies between 1 and the rank; it is NaN for a matrix of zeros. Both are
-    NaN where the matrix is not finite. On a GPU the singular
-    values are computed there, but PyTorch waits for them.
+    output channels. ‖W‖₂² is the largest eigenvalue of W Wᵀ or WᵀW, whichever is smaller, in float64. The stable rank
+    lies between 1 and the rank; it is NaN for a matrix of zeros. Both are NaN where the matrix is not finite. On a GPU
+    the eigenvalues are computed there, but PyTorch waits for them.
 
     References
     ----------
@@ -29,7 +29,7 @@ class SpectralNorm(Probe):
 
     name = "spectral_norm"
     default_schedule = Every(500)
-    cost = "the singular values of each weight matrix"
+    cost = "a product of each weight matrix with itself, and the eigenvalues of that"
     source = "arXiv math/0503442"
     waits = True
 
@@ -46,9 +46,10 @@ class SpectralNorm(Probe):
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         for i, matrix in enumerate(self._matrices):
-            flat = matrix.detach().flatten(1).to(self._dtype)
-            finite = flat.isfinite().all()
-            values = torch.linalg.svdvals(torch.where(finite, flat, 0))  # which refuses what is not finite
-            values = torch.where(finite, values, torch.nan)
-            slots[0][i] = values[0]
-            slots[1][i] = (values / values[0]).square().sum()
+            flat = matrix.detach().flatten(1).to(torch.float64)
+            gram = flat @ flat.T if flat.shape[0] <= flat.shape[1] else flat.T @ flat
+            finite = gram.isfinite().all()
+            values = torch.linalg.eigvalsh(torch.where(finite, gram, 0))  # which refuses what is not finite
+            squared = torch.where(finite, values[-1].clamp(min=0), torch.nan)
+            slots[0][i] = squared.sqrt()
+            slots[1][i] = gram.trace() / squared
