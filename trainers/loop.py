@@ -57,8 +57,8 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """Return all that the rest of the run depends on: model, optimizer, order of batches, random states."""
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": _copied(self.model.state_dict()),
+            "optimizer": _copied(self.optimizer.state_dict()),
             "batches": self.batches.state_dict(),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -71,6 +71,15 @@ class Run:
         self.batches.load_state_dict(state["batches"])
         torch.set_rng_state(state["random"])
         torch.cuda.set_rng_state_all(state["random_cuda"])
+
+
+def _copied(state: Any) -> Any:
+    """Return a nested state with tensors of its own: of a view, ``torch.save`` would store all that it is a part of."""
+    if isinstance(state, Mapping):
+        return {name: _copied(value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_copied(value) for value in state]
+    return state.clone() if isinstance(state, Tensor) else state
 
 
 class BatchOrder(Iterator[Tensor]):

@@ -12,6 +12,7 @@ import torch
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Probe, Recorder
+from slingshot_analysis.recording.bundles import BUNDLES
 from slingshot_analysis.trace import open_trace
 from trainers.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
 from trainers.loop import Run, cpu_settings, updates
@@ -20,10 +21,10 @@ from trainers.optimizers import as_kind
 from trainers.setup import Setup, flatten, resolved
 from trainers.setups import SETUPS
 
-__all__ = ["default_name", "find_device", "record"]
+__all__ = ["default_name", "find_device", "make_recorder", "record", "start"]
 
 WITHOUT_CLASSES = "norms", "update_norm", "cosine_distance"
-"""What is measured by default, beside the objective, where nothing is classified."""
+"""What is measured by default, and of a bundle, beside the objective, where nothing is classified."""
 
 
 def record(
@@ -87,58 +88,80 @@ def record(
     path = out if out.suffix in (".h5", ".hdf5") else out / default_name(setup)
     if resume and path.exists() and open_trace(path).finished:
         return path
-    measured: dict[str, Any] = {"curvature_budget": curvature_budget, "flight_recorder": flight_recorder}
-    if setup.loss != "output":
-        measured["probes"] = "standard" if probes is None else probes
-    else:
-        named = WITHOUT_CLASSES if probes is None else [probes] if isinstance(probes, str) else probes
-        measured["probes"] = [Objective(), *named]
+    measured = {"curvature_budget": curvature_budget, "flight_recorder": flight_recorder, "probes": probes}
     with cpu_settings(threads, flush_denormal):
-        _record(setup, path, find_device(device), overwrite, measured, checkpoint_every, resume, progress)
+        run, checkpoint = Run(setup, find_device(device)), checkpoint_path(path)
+        state = start(run, path, overwrite, checkpoint_every, resume)
+        with make_recorder(run, path, overwrite or resume, state, **measured) as recorder:
+            for step in updates(run, recorder, recorder.step):
+                if checkpoint_every and step % checkpoint_every == 0:
+                    save_checkpoint(checkpoint, run, recorder)
+                if progress:
+                    progress(step, recorder)
+        checkpoint.unlink(missing_ok=True)
     return path
 
 
-def _record(
-    setup: Setup,
-    path: Path,
-    device: torch.device,
-    overwrite: bool,
-    measured: dict[str, Any],
-    checkpoint_every: int | None,
-    resume: bool,
-    progress: Callable[[int, Recorder], None] | None,
-) -> None:
-    run, checkpoint = Run(setup, device), checkpoint_path(path)
-    data, state = run.data, None
+def start(run: Run, path: Path, overwrite: bool, checkpoint_every: int | None, resume: bool) -> dict[str, Any] | None:
+    """Bring a run to where it is to begin: to its checkpoint where it is resumed, else write the first one.
+
+    Returns
+    -------
+    dict or None
+        The state of its recorder; None where it is at step 0.
+    """
+    checkpoint = checkpoint_path(path)
     if resume and (path.exists() or checkpoint.exists()):
-        saved = load_checkpoint(checkpoint, setup)
+        saved = load_checkpoint(checkpoint, run.setup)
         run.load_state_dict(saved["run"])
-        state = saved["recorder"]
-    elif overwrite or not path.exists():
+        recorder: dict[str, Any] | None = saved["recorder"]
+        return recorder
+    if overwrite or not path.exists():
         checkpoint.unlink(missing_ok=True)
         if checkpoint_every:
             save_checkpoint(checkpoint, run)
-    with Recorder(
+    return None
+
+
+def make_recorder(
+    run: Run,
+    path: Path,
+    overwrite: bool,
+    state: dict[str, Any] | None,
+    *,
+    probes: str | Iterable[str | Probe] | None = None,
+    **options: Any,
+) -> Recorder:
+    """Make the recorder of a run, which measures what fits its loss where no `probes` are named."""
+    setup, data = run.setup, run.data
+    if setup.loss != "output":
+        probes = "standard" if probes is None else probes
+    else:
+        named = WITHOUT_CLASSES if probes is None else [probes] if isinstance(probes, str) else probes
+        probes = [Objective(), *(probe for one in named for probe in _without_classes(one))]
+    return Recorder(
         path,
         run.model,
         run.optimizer,
         train_data=(data.train_inputs, data.train_targets),
         val_data=(data.val_inputs, data.val_targets) if len(data.val_inputs) else None,
-        **measured,
+        probes=probes,
+        **options,
         loss_function=setup.loss_function,
         setup=setup.name,
         config=resolved(setup),
         seed=setup.seed,
         loss_dtype=setup.torch_loss_dtype,
-        overwrite=overwrite or resume,
+        overwrite=overwrite,
         resume=state,
-    ) as recorder:
-        for step in updates(run, recorder, recorder.step):
-            if checkpoint_every and step % checkpoint_every == 0:
-                save_checkpoint(checkpoint, run, recorder)
-            if progress:
-                progress(step, recorder)
-    checkpoint.unlink(missing_ok=True)
+    )
+
+
+def _without_classes(probe: str | Probe) -> list[str | Probe]:
+    """Return a probe as it is, and of a bundle those that need no classes."""
+    if isinstance(probe, Probe) or probe not in BUNDLES:
+        return [probe]
+    return [entry for entry in BUNDLES[probe] if entry.partition(":")[0] in WITHOUT_CLASSES]
 
 
 def find_device(name: str) -> torch.device:

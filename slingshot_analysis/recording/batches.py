@@ -45,17 +45,33 @@ class KeptBatches:
         fits: bool = logits.shape == self.shape
         if moment.step == self._step:
             return fits
-        if self._settled:
-            self._row, self._rows, self._settled = 0, [], False
+        self._begin_block()
         if fits:
-            if self._block is None:
-                self._block = _rows_of(loss), _rows_of(logits), _rows_of(targets)
-                self._slots = list(zip(*(part.unbind(0) for part in self._block), strict=True))
+            self._make_space(loss, logits, targets)
             torch._foreach_copy_(self._slots[self._row], [loss, logits, targets])
             self._rows.append(self._row)
         self._row += 1
         self._step = moment.step
         return fits
+
+    def keep_all(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Keep the batches of the next n rows, (n, ...) each and of the shape that is kept."""
+        self._begin_block()
+        self._make_space(losses[0], logits[0], targets[0])
+        rows = range(self._row, self._row + len(losses))
+        for part, given in zip(self.block, (losses, logits, targets), strict=True):
+            part[rows.start : rows.stop] = given
+        self._rows += rows
+        self._row = rows.stop
+
+    def _begin_block(self) -> None:
+        if self._settled:
+            self._row, self._rows, self._settled = 0, [], False
+
+    def _make_space(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        if self._block is None:
+            self._block = _rows_of(loss), _rows_of(logits), _rows_of(targets)
+            self._slots = list(zip(*(part.unbind(0) for part in self._block), strict=True))
 
     def settle(self, rows: int) -> list[int]:
         """Return which of the block's first `rows` rows are kept; the next batch begins a new block."""
@@ -81,6 +97,11 @@ class BatchProbe(Probe):
         """Prepare for a run; without `keep` every batch is used at once."""
         self._batches = subject.kept_batches.setdefault(self.every, KeptBatches()) if keep else KeptBatches()
         self._keep = keep
+
+    @property
+    def kept(self) -> KeptBatches | None:
+        """What keeps the batches, if they are known to be small enough for it."""
+        return self._batches if self._keep and self._batches.shape else None
 
     @abstractmethod
     def of_batches(self, losses: Tensor, logits: Tensor, targets: Tensor) -> Sequence[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -141,6 +142,7 @@ class Recorder:
         loss_dtype: torch.dtype | None = None,
         overwrite: bool = False,
         resume: Mapping[str, Any] | None = None,
+        flush_seconds: float | None = None,
     ) -> None:
         model = getattr(model, "_orig_mod", model)
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -193,11 +195,13 @@ class Recorder:
             if self._warning is not None:
                 self._warning.load_state_dict(resume["warning"])
         self._open: list[Table] = []
-        self._flush_due = time.monotonic() + FLUSH_SECONDS
+        self._flush_seconds = FLUSH_SECONDS if flush_seconds is None else flush_seconds
+        self._flush_due = time.monotonic() + self._flush_seconds
         self._closed = False
         self.path = Path(path)
         self.step: int = 0 if resume is None else resume["step"]
         """Updates seen so far."""
+        self._next = self.step
 
     def update(self, loss: Tensor | None = None, logits: Tensor | None = None, targets: Tensor | None = None) -> None:
         """Record the state before this update and the update itself.
@@ -216,7 +220,12 @@ class Recorder:
         InputError
             If a probe needs what was not given, or there is no gradient yet.
         """
-        step = self.step
+        self._update(self.step, loss, logits, targets, self._tables)
+        self.step += 1
+
+    def _update(
+        self, step: int, loss: Tensor | None, logits: Tensor | None, targets: Tensor | None, tables: Sequence[Table]
+    ) -> None:
         moment = Moment(step, loss, logits, targets)
         gradients_wanted = torch.is_grad_enabled()
         torch._C._set_grad_enabled(False)  # what torch.no_grad() does, without its objects
@@ -225,14 +234,60 @@ class Recorder:
                 self._complete_open_rows()
             if time.monotonic() > self._flush_due:
                 self._flush()
-            for table in self._tables:
+            for table in tables:
                 if table.next_due == step:
                     self._measure(table, moment)
             if self._watch is not None:
                 self._watch.update(step, loss, self._writer)
         finally:
             torch._C._set_grad_enabled(gradients_wanted)
-        self.step = step + 1
+        self._next = step + 1
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether batches may come later than states, to :meth:`updates` after :meth:`update_state`.
+
+        So it is after the first update, where the batch of every update is kept.
+        """
+        return any(table.kept_batches for table in self._tables)
+
+    @property
+    def next_state(self) -> float:
+        """The step of the next update that :meth:`update_state` is needed for; infinite where there is none."""
+        if self._open or self._watch is not None:
+            return self._next
+        due = [t.next_due for t in self._tables if t.next_due is not None and t.kept_batches is None]
+        return min(due, default=math.inf)
+
+    def update_state(self, step: int, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Record of the update from `step` what its state is needed for: :meth:`update` less the batch.
+
+        Parameters
+        ----------
+        step : int, updates
+            At least :attr:`step`.
+        loss, logits, targets
+            As for :meth:`update`.
+        """
+        self._update(step, loss, logits, targets, [table for table in self._tables if table.kept_batches is None])
+
+    @torch.no_grad()
+    def updates(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Record the batches of the next n updates at once; of their states, all that are due have been seen.
+
+        Parameters
+        ----------
+        losses : (n,) Tensor
+            The losses of the batches, as they were differentiated.
+        logits : (n, ..., classes) Tensor
+            What the model said of each batch.
+        targets : (n, ...) integer Tensor
+            Class of each sample.
+        """
+        for table in self._tables:
+            if table.kept_batches is not None:
+                table.take(self.step, losses, logits, targets, self._writer)
+        self.step += len(losses)
 
     def _measure(self, table: Table, moment: Moment) -> None:
         if table.measure(moment):
@@ -251,7 +306,7 @@ class Recorder:
         for table in self._tables:
             table.send(self._writer)
         self._writer.flush()
-        self._flush_due = time.monotonic() + FLUSH_SECONDS
+        self._flush_due = time.monotonic() + self._flush_seconds
 
     @torch.no_grad()
     def state_dict(self) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from slingshot_analysis.recording.batches import BatchProbe, KeptBatches
 from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject
-from slingshot_analysis.recording.schedule import Budget
+from slingshot_analysis.recording.schedule import Budget, Every
 from slingshot_analysis.recording.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 from slingshot_analysis.trace.schema import CHUNK_ROWS
@@ -59,6 +60,8 @@ class Table:
         capacity = 1 if any(probe.waits for probe, _ in self._spanning) else None
         self._pairs = StatePairs(subject, capacity) if self._spanning else None
         self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
+        self._of_every_batch = schedule == Every(1) and all(isinstance(probe, BatchProbe) for probe in probes)
+        self._kept: KeptBatches | None = None
         self.next_due = schedule.next(0)
         self.on_rows: Callable[[npt.NDArray[np.int64], Columns], None] | None = None
         """Called with the rows of each block when they have reached the host."""
@@ -83,6 +86,30 @@ class Table:
             return False
         self._pairs.keep_before()
         return True
+
+    @property
+    def kept_batches(self) -> KeptBatches | None:
+        """What keeps the batch of every update for all probes, where they need nothing else; see :meth:`take`."""
+        if self._kept is None and self._of_every_batch:
+            kept = {probe.kept for probe in self._probes if isinstance(probe, BatchProbe)}
+            self._kept = kept.pop() if len(kept) == 1 else None
+        return self._kept
+
+    def take(self, step: int, losses: Tensor, logits: Tensor, targets: Tensor, writer: TraceWriter) -> None:
+        """Take rows from batches, (n, ...) each, of the updates from `step` on; where there are `kept_batches`."""
+        assert self.kept_batches is not None
+        assert self.next_due is not None
+        taken, n = self.next_due - step, len(losses)
+        while taken < n:
+            rows = min(n - taken, self._room - self._rows)
+            part = slice(taken, taken + rows)
+            self.kept_batches.keep_all(losses[part], logits[part], targets[part])
+            self._steps[self._rows : self._rows + rows] = range(step + taken, step + taken + rows)
+            self._rows += rows
+            taken += rows
+            if self.is_full:
+                self.send(writer)
+        self.next_due = step + n
 
     def complete(self) -> None:
         """Complete the open row with the state to which its update has led."""

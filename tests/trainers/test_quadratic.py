@@ -137,3 +137,11 @@ def test_the_probes_asked_for_are_recorded_beside_the_objective(tmp_path):
 def test_wrong_values_say_what_is_allowed(wrong):
     with pytest.raises(InputError, match="dimension of at least 1, a spectral norm above 0"):
         override_all(SETUP, [wrong])
+
+
+@pytest.mark.parametrize("bundle", ["light", "standard", "full"])
+def test_a_bundle_means_what_needs_no_classes(tmp_path, bundle):
+    setup = dataclasses.replace(find_setup("quadratic"), steps=5)
+    trace = open_trace(record(setup, tmp_path, probes=bundle))
+    assert "total_norm" in trace
+    assert "batch_errors" not in trace

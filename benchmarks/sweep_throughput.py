@@ -1,0 +1,126 @@
+"""What training many runs in lockstep gains: a recorded sweep beside a plain loop that records nothing.
+
+Run it from the project's root::
+
+    OMP_NUM_THREADS=1 python benchmarks/sweep_throughput.py
+
+The sweep trains runs of parity_3_50 of 9 settings (3 learning rates, 3 epsilons) and many seeds with `record_batch`
+and the light bundle; closing of the files counts, making of runs and files, about 20 ms each, does not. The plain loop
+is the training loop of PyTorch's tutorials for one such run: nn.Sequential, torch.optim.Adam with its defaults, tensors
+indexed by the batch. The two take turns within one process, so that a machine that grows slower or faster for a while
+does so for both. Rates are updates of any run per second; `speedup` is the ratio of the two, with its quartiles over
+bootstrap samples of the turns. With ``--profile`` the time of an update is split up by PyTorch's profiler.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from torch import nn
+
+from trainers.batch import record_batch
+from trainers.loop import Run
+from trainers.setup import Setup
+from trainers.setups import find_setup
+
+SETTINGS = list(itertools.product((0.002, 0.003, 0.004), (1e-8, 1e-7, 1e-6)))
+TURN = 500
+"""Updates of the plain loop."""
+
+
+def sweep(runs: int, steps: int) -> list[Setup]:
+    setup = find_setup("parity_3_50")
+    return [
+        dataclasses.replace(
+            setup, seed=seed, steps=steps, optimizer=dataclasses.replace(setup.optimizer, lr=lr, eps=eps)
+        )
+        for seed, (lr, eps) in zip(range(runs), itertools.cycle(SETTINGS), strict=False)
+    ]
+
+
+def plain_loop() -> Iterator[None]:
+    data = Run(find_setup("parity_3_50"), torch.device("cpu")).data
+    x, y = data.train_inputs, data.train_targets
+    model = nn.Sequential(nn.Linear(50, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 2))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.004)
+    while True:
+        for batch in torch.randperm(len(x)).split(32)[: len(x) // 32]:
+            loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            yield
+
+
+def take_turns(runs: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return seconds per update of one run, of each turn of the sweep and of the plain loop."""
+    plain, swept, alone = plain_loop(), [], []
+    now, done = 0.0, 0
+
+    def progress(made: int, left: int) -> None:
+        nonlocal now, done
+        if now:
+            swept.append((time.perf_counter() - now, made - done))
+        start = time.perf_counter()
+        for _ in range(TURN):
+            next(plain)
+        now, done = time.perf_counter(), made
+        if swept:
+            alone.append((now - start) / TURN)
+
+    with tempfile.TemporaryDirectory() as folder:
+        record_batch(
+            sweep(runs, steps), [Path(folder) / f"{i}.h5" for i in range(runs)], probes="light", progress=progress
+        )
+        seconds, made = swept[-1]
+        swept[-1] = seconds + time.perf_counter() - now, made
+    return np.array(swept), np.array(alone)
+
+
+def profile(runs: int) -> None:
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as watch
+
+    with tempfile.TemporaryDirectory() as folder, watch(activities=[ProfilerActivity.CPU]) as found:
+        record_batch(sweep(runs, 1000), [Path(folder) / f"{i}.h5" for i in range(runs)], probes="light")
+    print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=40))
+
+
+@click.command()
+@click.option("--steps", default=6000, help="Updates of each run.")
+@click.option("--runs", multiple=True, type=int, default=[1, 4, 16, 32, 64], help="Runs of a sweep.")
+@click.option("--profile", "profiled", is_flag=True, help="Show where the time of the first of --runs goes.")
+def main(steps: int, runs: tuple[int, ...], profiled: bool) -> None:
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    if profiled:
+        profile(runs[0])
+        return
+    print(
+        f"parity_3_50, {steps} updates, light bundle, one thread, torch {torch.__version__}, "
+        f"{torch.backends.cpu.get_cpu_capability()}"
+    )
+    print(f"{'runs':>5}{'sweep/s':>10}{'plain/s':>10}{'us/update':>11}{'speedup':>9}{'quartiles':>14}")
+    for count in runs:
+        swept, alone = take_turns(count, steps)
+        picked = np.random.default_rng(0).integers(len(alone), size=(1000, len(alone)))
+        times = swept[picked].sum(1)
+        low, high = np.quantile(alone[picked].mean(1) * times[:, 1] / times[:, 0], [0.25, 0.75])
+        seconds, made = swept.sum(0)
+        print(
+            f"{count:>5}{made / seconds:>10.0f}{1 / alone.mean():>10.0f}{seconds / made * 1e6:>11.1f}"
+            f"{alone.mean() * made / seconds:>9.2f}{low:>8.2f}{high:>6.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""The parameters, gradients and optimizer states of several runs, stacked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers.loop import Run
+from trainers.optimizers import warm_up
+
+__all__ = ["Stack"]
+
+
+class Stack:
+    """Several runs of one shape: each parameter of all of them is one tensor.
+
+    Each run's own model and optimizer go on to work, on views: what the stack does to a row they see as done to
+    them. Parameters may be updated through the stack only.
+
+    Parameters
+    ----------
+    runs : sequence of R Run
+        Of one :func:`~trainers.batch.batch_key`, each between two updates of its own; those of the same optimizer and
+        step best side by side.
+    steps : sequence of R int, updates
+        That each has made.
+    """
+
+    def __init__(self, runs: Sequence[Run], steps: Sequence[int]) -> None:
+        self._runs = runs
+        self._longest_warmup = max(run.setup.optimizer.warmup for run in runs)
+        own = [dict(run.model.named_parameters()) for run in runs]
+        with torch.no_grad():
+            self.parameters = {name: torch.stack([parameters[name] for parameters in own]) for name in own[0]}
+            """Each parameter of all runs by name, (R, ...)."""
+        self.gradients = {name: torch.zeros_like(values) for name, values in self.parameters.items()}
+        """Their gradients."""
+        self.buffers = _stack_buffers([run.model for run in runs])
+        """Each buffer of all runs by name, (R, ...)."""
+        for row, parameters in enumerate(own):
+            for name, parameter in parameters.items():
+                parameter.grad = None
+                parameter.data = self.parameters[name][row]
+                parameter.grad = self.gradients[name][row]
+        self._merge_optimizers(steps)
+
+    def _merge_optimizers(self, steps: Sequence[int]) -> None:
+        """Make one optimizer of each kind, with a group for the runs of the same settings and step."""
+        kinds: dict[type, list[_Group]] = {}
+        keys = [(run.setup.optimizer, step) for run, step in zip(self._runs, steps, strict=True)]
+        for _, members in groupby(range(len(keys)), key=keys.__getitem__):
+            of_group = list(members)
+            rows = slice(of_group[0], of_group[-1] + 1)
+            parameters = [nn.Parameter(values[rows]) for values in self.parameters.values()]
+            for parameter, gradient in zip(parameters, self.gradients.values(), strict=True):
+                parameter.grad = gradient[rows]
+            group = _Group(parameters, self._runs[rows])
+            kinds.setdefault(type(group.runs[0].optimizer), []).append(group)
+        self._groups = [group for groups in kinds.values() for group in groups]
+        self._optimizers: list[tuple[torch.optim.Optimizer, list[_Group]]] = []
+        for groups in kinds.values():
+            settings = [group.runs[0].optimizer.param_groups[0] | {"params": group.parameters} for group in groups]
+            optimizer = groups[0].runs[0].setup.optimizer.build(settings)
+            for group, options in zip(groups, optimizer.param_groups, strict=True):
+                group.attach(optimizer, options)
+            self._optimizers.append((optimizer, groups))
+
+    def share(self) -> None:
+        """Bring the state that the runs' own optimizers show up to date."""
+        for group in self._groups:
+            group.share()
+
+    def warm_up(self, steps: Sequence[int]) -> None:
+        """Set the learning rates of the updates from the states `steps`."""
+        if min(steps) < self._longest_warmup:
+            for run, step in zip(self._runs, steps, strict=True):
+                warm_up(run.optimizer, run.setup.optimizer.lr, step, run.setup.optimizer.warmup)
+            for group in self._groups:
+                group.options["lr"] = group.runs[0].optimizer.param_groups[0]["lr"]
+
+    def update(self) -> None:
+        """Make the update of every run from the gradients at hand."""
+        for optimizer, groups in self._optimizers:
+            if type(optimizer) is torch.optim.Adam and groups[0].states[0]:
+                _update_by_adam(groups)
+            else:
+                optimizer.step()
+
+
+class _Group:
+    """Runs of the same optimizer and step: their parameters together, to which optimizers do what they do to one.
+
+    Parameters
+    ----------
+    parameters : sequence of Parameter
+        Each of all n runs, (n, ...).
+    runs : sequence of n Run
+        They.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], runs: Sequence[Run]) -> None:
+        self.parameters, self.runs = list(parameters), runs
+        self._own = [list(run.model.parameters()) for run in runs]
+        self._is_shared = False
+
+    def attach(self, optimizer: torch.optim.Optimizer, options: dict[str, Any]) -> None:
+        """Give the runs' states to the optimizer of the whole."""
+        self.options = options
+        self.states: list[dict[str, Any]] = [optimizer.state[parameter] for parameter in self.parameters]
+        for i, state in enumerate(self.states):
+            each = [run.optimizer.state.get(own[i], {}) for run, own in zip(self.runs, self._own, strict=True)]
+            for name, first in each[0].items():
+                if not isinstance(first, Tensor):
+                    state[name] = first
+                elif first.shape == self._own[0][i].shape:
+                    state[name] = torch.stack([one[name] for one in each])
+                else:
+                    state[name] = first.clone()
+        self.share()
+
+    def share(self) -> None:
+        """Show the runs' own optimizers their part of the state; once is enough where it is all tensors."""
+        if self._is_shared or not self.states[0]:
+            return
+        for run, own, row in zip(self.runs, self._own, range(len(self.runs)), strict=True):
+            for mine, state, parameter in zip(own, self.states, self.parameters, strict=True):
+                run.optimizer.state[mine] = {
+                    name: value[row] if isinstance(value, Tensor) and value.shape == parameter.shape else value
+                    for name, value in state.items()
+                }
+        self._is_shared = all(isinstance(value, Tensor) for state in self.states for value in state.values())
+
+    @cached_property
+    def of_adam(self) -> tuple[list[Tensor], ...]:
+        """Parameters, gradients, moments and steps as Adam's kernel takes them, with one step for all parameters."""
+        step = self.states[0]["step"]
+        for state in self.states:
+            state["step"] = step
+        self._is_shared = False
+        self.share()
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        first, second = ([state[name] for state in self.states] for name in ("exp_avg", "exp_avg_sq"))
+        return [*self.parameters], gradients, first, second, [], [step] * len(self.parameters)
+
+
+def _update_by_adam(groups: Sequence[_Group]) -> None:
+    """Do what ``torch.optim.Adam(fused=True).step()`` does less its bookkeeping, which takes as long as the update."""
+    torch._foreach_add_([group.of_adam[-1][0] for group in groups], 1)
+    for group in groups:
+        options = group.options
+        torch._fused_adam_(
+            *group.of_adam,
+            lr=options["lr"],
+            beta1=options["betas"][0],
+            beta2=options["betas"][1],
+            weight_decay=options["weight_decay"],
+            eps=options["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
+
+def _stack_buffers(models: Sequence[nn.Module]) -> dict[str, Tensor]:
+    own = [dict(model.named_buffers()) for model in models]
+    stacked = {name: torch.stack([buffers[name] for buffers in own]) for name in own[0]}
+    for row, buffers in enumerate(own):
+        for name, buffer in buffers.items():
+            buffer.data = stacked[name][row]
+    return stacked
