@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from cli.engines import engine_options, slurm_parameters
+from cli.kept import Keep
 from cli.logs import reading_options, runs_of
-from slingshot_analysis.analysis import analyze as analyze_trace
+from slingshot_analysis.across_runs import check_table_path, runs_table, write_table
+from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.detectors import Options
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.many import analyze_files
 from slingshot_analysis.report.document import to_json
 from slingshot_analysis.report.text import print_analyses
+from slingshot_analysis.signal import Signal
 
 PIPED_WIDTH = 160
 """Columns where the output goes into a file or another program."""
@@ -32,6 +39,21 @@ PIPED_WIDTH = 160
     help=f"Choose otherwise than the detectors do: {', '.join(field.name for field in fields(Options))}; repeatable.",
 )
 @click.option("--plot", metavar="DIR", type=click.Path(file_okay=False), help="Draw each run into this folder.")
+@click.option(
+    "--plot-across",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Draw what the runs show together: curves over seeds, slingshots against grokking, dose response, heatmap.",
+)
+@click.option(
+    "--against",
+    metavar="KEY[,KEY]",
+    multiple=True,
+    help="With --plot-across: the number of the configuration to draw against, such as optimizer.eps, or two for a "
+    "heatmap; repeatable. By default what varies.",
+)
+@click.option("--table", metavar="FILE", type=click.Path(), help="Write one row per run: FILE.csv or FILE.parquet.")
+@engine_options(1, "Processes at once.")
 def analyze(
     files: tuple[str, ...],
     mapping: tuple[str, ...],
@@ -40,31 +62,45 @@ def analyze(
     form: str,
     settings: tuple[str, ...],
     plot: str | None,
+    plot_across: str | None,
+    against: tuple[str, ...],
+    table: str | None,
+    jobs: int,
+    engine: str,
+    scheduler: str | None,
+    slurm: tuple[str, ...],
 ) -> None:
     """Find the slingshots in traces and in logs of other tools.
 
-    Prints a table per run and one across runs. What `slingshot label` has written beside a run is heeded. A file that
-    can't be read is reported and the others are analyzed all the same; the exit status is then 2.
+    Prints a table per run and one across runs; of more than 20 runs only the latter. What `slingshot label` has written
+    beside a run is heeded. A file that can't be read is reported and the others are analyzed all the same; the exit
+    status is then 2.
     """
-    options = Options().changed(settings)
-    analyses, problems, figures = [], [], []
-    for file in files:
-        try:
-            runs = runs_of(file, mapping, names, input_format)
-        except InputError as error:
-            problems.append(str(error))
-            continue
-        for run in runs:
-            try:
-                analysis = analyze_trace(run, options=options)
-            except InputError as error:
-                problems.append(str(error) if file in str(error) else f"{file}: {error}")
-                continue
+    if table is not None:
+        check_table_path(table)
+    if against and plot_across is None:
+        raise InputError(f"--against {against[0]}: is for the figures across runs; give --plot-across DIR too")
+    found = analyze_files(
+        files,
+        jobs=jobs,
+        engine=engine,
+        scheduler=scheduler,
+        slurm=slurm_parameters(slurm),
+        read=partial(runs_of, mapping=mapping, names=names, input_format=input_format),
+        keep=Keep(plot, plot_across is not None),
+        options=Options().changed(settings),
+    )
+    analyses: list[Analysis] = []
+    curves: list[Mapping[str, Signal]] = []
+    problems: list[str] = []
+    figures: list[Path] = []
+    for result in found:
+        problems += result.problems
+        for analysis, kept in zip(result.analyses, result.kept, strict=True):
             analyses.append(analysis)
+            curves.append(kept.curves)
             if plot is not None:
-                from slingshot_analysis.report.figure import draw
-
-                figures.append(draw(analysis, run, unused(Path(plot) / f"{safe(analysis.name)}.png", figures)))
+                figures.append(kept.picture.replace(unused(Path(plot) / f"{safe(analysis.name)}.png", figures)))
     if form == "json":
         if analyses:
             click.echo(to_json(analyses))
@@ -77,8 +113,31 @@ def analyze(
         click.echo(f"picture: {figure}", err=form == "json")
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
+    if analyses:
+        write_across(analyses, curves, table, plot_across, against, form)
     if problems:
         click.get_current_context().exit(2)
+
+
+def write_across(
+    analyses: Sequence[Analysis],
+    curves: Sequence[Mapping[str, Signal]],
+    table: str | None,
+    plot_across: str | None,
+    against: Sequence[str],
+    form: str,
+) -> None:
+    """Write table and figures of all runs, as far as they are asked for."""
+    if table is None and plot_across is None:
+        return
+    runs = runs_table(analyses)
+    if table is not None:
+        click.echo(f"table: {write_table(runs, table)}", err=form == "json")
+    if plot_across is not None:
+        from slingshot_analysis.report.across import draw_across_runs
+
+        for figure in draw_across_runs(runs, curves, plot_across, against):
+            click.echo(f"picture: {figure}", err=form == "json")
 
 
 def safe(name: str) -> str:

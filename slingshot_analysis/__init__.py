@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from slingshot_analysis.across_runs import runs_table
     from slingshot_analysis.analysis import Analysis, analyze
     from slingshot_analysis.association import association_test, event_triggered_average
     from slingshot_analysis.comparison import compare_runs
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from slingshot_analysis.evaluation import evaluate
     from slingshot_analysis.events import AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
     from slingshot_analysis.labels import Labels
+    from slingshot_analysis.many import analyze_files
     from slingshot_analysis.readers import Log, Names, read_log
     from slingshot_analysis.recording import Recorder
     from slingshot_analysis.signal import Axis, Signal
@@ -53,6 +55,7 @@ _HOMES = {
     "Trace": "trace",
     "TraceWriter": "trace",
     "analyze": "analysis",
+    "analyze_files": "many",
     "association_test": "association",
     "compare_runs": "comparison",
     "detect_accuracy_jumps": "detectors",
@@ -65,6 +68,7 @@ _HOMES = {
     "fit_log_growth": "detectors",
     "open_trace": "trace",
     "read_log": "readers",
+    "runs_table": "across_runs",
     "segment_norm": "detectors",
 }
 
@@ -90,6 +94,7 @@ __all__ = [
     "Trace",
     "TraceWriter",
     "analyze",
+    "analyze_files",
     "association_test",
     "compare_runs",
     "detect_accuracy_jumps",
@@ -102,6 +107,7 @@ __all__ = [
     "fit_log_growth",
     "open_trace",
     "read_log",
+    "runs_table",
     "segment_norm",
 ]
 

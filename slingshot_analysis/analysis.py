@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slingshot_analysis.association import Association, association_test, near_window
+from slingshot_analysis.configuration import Plain, configuration
 from slingshot_analysis.detectors import (
     EventOrder,
     detect_accuracy_jumps,
@@ -76,6 +77,8 @@ class Analysis:
         First and last step of all signals.
     signals : dict of str to str
         The signals used, by canonical name, with their names in the source.
+    config : dict of str to bool, int, float or str
+        The configuration by dotted names, as far as it was recorded: see `configuration`.
     verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
         "slingshots" with a full one, or a loss_only one where no norm was logged.
     terminal_phase_start : int or None, updates
@@ -88,6 +91,10 @@ class Analysis:
         Of the training loss.
     accuracy_jumps : tuple of AccuracyJump
         Of the validation accuracy.
+    best_val_accuracy_before, best_val_accuracy_after : float or None, fraction in [0, 1]
+        The best before the first transition, and from there on. A run without slingshots lies wholly before.
+    final_val_accuracy : float or None, fraction in [0, 1]
+        Of the last evaluation.
     feature_bursts, curvature_peaks : tuple of Peak
         Of the features of the last layer logged, of the top Hessian eigenvalue or the sharpness along the update.
     norm_growth : tuple of LogGrowth
@@ -110,12 +117,16 @@ class Analysis:
     name: str
     steps: tuple[int, int]
     signals: dict[str, str]
+    config: dict[str, Plain]
     verdict: Verdict
     terminal_phase_start: int | None
     grokking_step: int | None
     phases: tuple[Phase, ...]
     loss_spikes: tuple[LossSpike, ...]
     accuracy_jumps: tuple[AccuracyJump, ...]
+    best_val_accuracy_before: float | None
+    best_val_accuracy_after: float | None
+    final_val_accuracy: float | None
     feature_bursts: tuple[Peak, ...]
     curvature_peaks: tuple[Peak, ...]
     norm_growth: tuple[LogGrowth, ...]
@@ -218,6 +229,12 @@ def analyze(
     )
     skipped = [Skipped(what, why) for what, why in assembly.skipped]
 
+    config: dict[str, Plain] = {}
+    try:
+        config = configuration(trace) if isinstance(trace, Trace) else {}
+    except InputError as error:
+        skipped.append(Skipped("configuration", str(error)))
+
     loss = batch_loss if batch_loss is not None else used.get("train_loss")
     spikes = detect_loss_spikes(loss.step, loss.value) if loss is not None else []
     features, curvature = _last_label(used.get("feature_change")), _curvature(used)
@@ -245,17 +262,22 @@ def analyze(
     transitions = [s.transition for s in assembly.slingshots if span[0] <= s.transition <= span[1]]
     late_jumps = [jump for jump in jumps if span[0] < jump.step]
     window = near_window(stride, span)
+    before, after, final = _accuracies(accuracy, min((s.transition for s in assembly.slingshots), default=None))
     return Analysis(
         path=path,
         name=name,
         steps=(int(first), int(last)),
         signals={name: signal.name or name for name, signal in used.items()},
+        config=config,
         verdict=assembly.verdict,
         terminal_phase_start=assembly.terminal_phase,
         grokking_step=grokking,
         phases=tuple(segment_norm(norm.step, norm.value, options=options)) if norm is not None else (),
         loss_spikes=tuple(spikes),
         accuracy_jumps=tuple(jumps),
+        best_val_accuracy_before=before,
+        best_val_accuracy_after=after,
+        final_val_accuracy=final,
         feature_bursts=tuple(detect_feature_bursts(features.step, features.value)) if features is not None else (),
         curvature_peaks=tuple(detect_curvature_peaks(curvature.step, curvature.value)) if curvature is not None else (),
         norm_growth=tuple(fit_log_growth(norm.step, norm.value)) if norm is not None else (),
@@ -353,6 +375,20 @@ def _notes(
         yield from (f"{column.column}: {column.remark}" for column in trace.columns if column.signal and column.remark)
     if labels.added or labels.removed:
         yield f"labels by hand: added {list(labels.added)}, removed {list(labels.removed)}"
+
+
+def _accuracies(accuracy: Signal | None, transition: int | None) -> tuple[float | None, float | None, float | None]:
+    """Return the best accuracy before a transition and since, and the last one, leaving out NaN."""
+    if accuracy is None:
+        return None, None, None
+    step, value = accuracy.step.astype(np.float64), accuracy.value.astype(np.float64)
+    known = np.isfinite(value)
+    step, value = step[known], value[known]
+    early = np.ones(len(step), dtype=bool) if transition is None else step < transition
+    before, after, final = (
+        float(part.max()) if len(part) else None for part in (value[early], value[~early], value[-1:])
+    )
+    return before, after, final
 
 
 def _samples(used: Mapping[str, Signal]) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from slingshot_analysis.across_runs.table import runs_table
 from slingshot_analysis.analysis import Analysis, Skipped, finite
 from slingshot_analysis.association import (
     Association,
@@ -38,8 +39,7 @@ class Comparison:
     Parameters
     ----------
     runs : DataFrame
-        One row for each run: ``name``, ``verdict``, ``slingshots``, ``first_transition``, ``grokking_step``, ``jumps``,
-        ``jumps_near`` and ``p_value`` of its own association test. Steps are optimizer updates.
+        One row for each run, with its configuration: see `runs_table`.
     association : Association
         The association tests of all runs, pooled.
     shift : LogTimeShift
@@ -161,7 +161,7 @@ def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: i
     except InputError as error:
         skipped.insert(0, Skipped("swap of runs", str(error)))
     return Comparison(
-        _table(analyses),
+        runs_table(analyses),
         pool(analysis.association for analysis in analyses),
         pool_shifts(shifts),
         swap,
@@ -192,22 +192,3 @@ def _over_whole_runs(analyses: Sequence[Analysis], events: Sequence[RunEvents]) 
         RunEvents(run.jumps, run.transitions, (run.window[0], widest), analysis.steps)
         for analysis, run in zip(analyses, events, strict=True)
     ]
-
-
-def _table(analyses: Sequence[Analysis]) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = [
-        {
-            "name": analysis.name,
-            "verdict": analysis.verdict,
-            "slingshots": len(analysis.slingshots),
-            "first_transition": min((s.transition for s in analysis.slingshots), default=None),
-            "grokking_step": analysis.grokking_step,
-            "jumps": analysis.association.jumps,
-            "jumps_near": analysis.association.jumps_near_transitions,
-            "p_value": analysis.association.p_value,
-        }
-        for analysis in analyses
-    ]
-    return pd.DataFrame(rows).astype({"first_transition": "Int64", "grokking_step": "Int64", "p_value": float})

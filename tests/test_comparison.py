@@ -23,6 +23,11 @@ def analysis(name, transitions=(), jumps=(), *, verdict=None, grokking_step=None
     span = (terminal, last)
     return SimpleNamespace(
         name=name,
+        path=f"{name}.h5",
+        config={},
+        best_val_accuracy_before=0.5,
+        best_val_accuracy_after=0.6 if transitions else None,
+        final_val_accuracy=0.55,
         steps=(0, last),
         verdict=verdict or ("slingshots" if transitions else "none"),
         terminal_phase_start=terminal,

@@ -1,6 +1,6 @@
 """Association: events against events, as exact statistics."""
 
-from slingshot_analysis.association.contingency import Contingency, Proportion, contingency
+from slingshot_analysis.association.contingency import Contingency, Proportion, contingency, proportion
 from slingshot_analysis.association.lags import Estimate, LagSummary, lag_summary
 from slingshot_analysis.association.phase import (
     Association,
@@ -41,5 +41,6 @@ __all__ = [
     "pool",
     "pool_shifts",
     "pooled_triggered_average",
+    "proportion",
     "run_swap_test",
 ]

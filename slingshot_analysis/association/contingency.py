@@ -16,7 +16,7 @@ from slingshot_analysis.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Contingency", "Proportion", "contingency"]
+__all__ = ["Contingency", "Proportion", "contingency", "proportion"]
 
 MOST_RUNS = 500
 """Boschloo's test compares all pairs of tables; beyond so many runs it takes seconds and Fisher's says the same."""
@@ -185,8 +185,8 @@ def _cross(both: int, slingshot_only: int, grokked_only: int, neither: int) -> C
         *boschloo,
         odds,
         odds_interval,
-        _share(both, withs),
-        _share(grokked_only, withouts),
+        proportion(both, withs),
+        proportion(grokked_only, withouts),
         *smallest,
         tuple(notes),
     )
@@ -213,7 +213,25 @@ def _smallest_boschloo(withs: int, withouts: int) -> float:
     return float(share**withs * (1 - share) ** withouts)
 
 
-def _share(count: int, runs: int) -> Proportion:
+def proportion(count: int, runs: int) -> Proportion:
+    """Return a share of runs with its interval.
+
+    Parameters
+    ----------
+    count, runs : int
+        Runs that did, and all of them.
+
+    Returns
+    -------
+    Proportion
+        With Wilson's 95% interval; without value and interval if there is no run.
+
+    Examples
+    --------
+    >>> found = proportion(5, 10)
+    >>> found.value, [round(end, 3) for end in found.interval]
+    (0.5, [0.237, 0.763])
+    """
     if not runs:
         return Proportion(count, runs, None, None)
     interval = stats.binomtest(count, runs).proportion_ci(0.95, method="wilson")

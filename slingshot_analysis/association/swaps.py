@@ -8,12 +8,15 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from slingshot_analysis.association.steps import as_span, as_steps, hits_near
+from slingshot_analysis.association.steps import FloatArray, as_span, as_steps, hits_near
 from slingshot_analysis.errors import InputError
 
 __all__ = ["RunEvents", "RunSwap", "run_swap_test"]
+
+Counts = npt.NDArray[np.integer[Any]]
 
 ENUMERATED = 7
 """Up to so many runs, all of their permutations are looked at."""
@@ -119,20 +122,15 @@ def run_swap_test(runs: Sequence[RunEvents], *, resamples: int = 2000, seed: int
         raise InputError(f"resamples: got {resamples}; give at least 1")
     jump = [as_steps(run.jumps, "step", "jumps", *spans[0]) for run in runs]
     transition = [np.unique(as_steps(run.transitions, "transition", "transitions", *spans[0])) for run in runs]
-    hits = np.array([[int(hits_near(j, t, windows[0])) for j in jump] for t in transition])
+    hits = _hits(jump, transition, windows[0])
     exact = len(runs) <= ENUMERATED
-    if exact:
-        order = np.array(list(permutations(range(len(runs)))))
-    else:
-        every = np.tile(np.arange(len(runs)), (resamples, 1))
-        order = np.random.default_rng(seed).permuted(every, axis=1)
-    totals = hits[np.arange(len(runs)), order].sum(axis=1)
+    totals = _all_totals(hits) if exact else _drawn_totals(hits, resamples, seed)
     own = int(hits.trace())
     most = int(hits[linear_sum_assignment(hits, maximize=True)].sum())
     silent = not any(map(len, jump)) or not any(map(len, transition))
 
     def share(least: int) -> float:
-        return float(((totals >= least).sum() + (not exact)) / (len(order) + (not exact)))
+        return float(((totals >= least).sum() + (not exact)) / (len(totals) + (not exact)))
 
     return RunSwap(
         own,
@@ -140,6 +138,27 @@ def run_swap_test(runs: Sequence[RunEvents], *, resamples: int = 2000, seed: int
         None if silent else share(own),
         None if silent else share(most),
         len(runs),
-        len(order),
+        len(totals),
         exact,
     )
+
+
+def _hits(jump: list[FloatArray], transition: list[FloatArray], window: tuple[float, float]) -> Counts:
+    """Count the jumps of each run (columns) near the transitions of each run (rows)."""
+    every = np.concatenate(jump)
+    run = np.repeat(np.arange(len(jump)), [len(own) for own in jump])
+    hits = np.empty((len(transition), len(jump)), dtype=np.int32)
+    for row, own in zip(hits, transition, strict=True):
+        row[:] = np.bincount(run, hits_near(every[:, None], own, window), len(jump))
+    return hits
+
+
+def _all_totals(hits: Counts) -> Counts:
+    order = np.array(list(permutations(range(len(hits)))))
+    return np.asarray(hits[np.arange(len(hits)), order].sum(axis=1))
+
+
+def _drawn_totals(hits: Counts, resamples: int, seed: int) -> Counts:
+    """Return the hits under random permutations, drawn one after the other so that memory stays small."""
+    random, runs = np.random.default_rng(seed), np.arange(len(hits))
+    return np.array([hits[runs, random.permutation(runs)].sum() for _ in range(resamples)])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["FloatArray", "as_step", "bin_edges", "canonical"]
+__all__ = ["FloatArray", "as_step", "bin_edges", "bin_medians", "canonical"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -109,6 +109,31 @@ def bin_edges(n: int, bins: int) -> npt.NDArray[np.intp]:
     array([0, 3, 6, 9])
     """
     return np.arange(0, n, max(1, -(-n // bins)))
+
+
+def bin_medians(values: FloatArray, edges: npt.NDArray[np.intp]) -> FloatArray:
+    """Return the median of each bin.
+
+    Parameters
+    ----------
+    values : (n,) float array
+        One or more.
+    edges : (m,) int array
+        Of `bin_edges`: all bins but the last are equally long.
+
+    Returns
+    -------
+    (m,) float array
+
+    Examples
+    --------
+    >>> values = np.array([3.0, 1.0, 2.0, 8.0, 9.0])
+    >>> bin_medians(values, bin_edges(len(values), 2))
+    array([2. , 8.5])
+    """
+    last = int(edges[-1])
+    first = np.median(values[:last].reshape(len(edges) - 1, -1), axis=1) if last else np.empty(0)
+    return np.append(first, np.median(values[last:]))
 
 
 def _floats(given: Any, name: str) -> FloatArray:

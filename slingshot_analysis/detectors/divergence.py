@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.detectors.canonical import as_step, bin_edges, canonical
+from slingshot_analysis.detectors.canonical import as_step, bin_edges, bin_medians, canonical
 from slingshot_analysis.detectors.spikes import FLOAT32_FLOOR, binned_log_loss, excursions
 
 __all__ = ["detect_divergence", "detect_instability"]
@@ -68,7 +68,7 @@ def detect_divergence(step: Any, loss: Any) -> int | None:
     if len(values) < LASTING_BINS + 1:
         return None
     edges = bin_edges(len(values), min(BINS, max(len(values) // ROWS_PER_BIN, LEAST_BINS)))
-    level = np.array([np.median(part) for part in np.split(values, edges[1:])])
+    level = bin_medians(values, edges)
     best = np.maximum(np.minimum.accumulate(level), FLOAT32_FLOOR)
     limit = np.maximum(RISE * best, UNTRAINED_SHARE * values[0])
     back = np.flatnonzero(level < limit)

@@ -128,5 +128,6 @@ def _is_trace(path: Path, head: bytes) -> bool:
     """Tell our own traces from other HDF5 files."""
     if not head.startswith(b"\x89HDF\r\n\x1a\n"):
         return False
-    reader = readers()["hdf5"]
-    return not reader.recognizes(path, head)
+    from slingshot_analysis.readers.hdf5 import HDF5Reader
+
+    return not HDF5Reader().recognizes(path, head)

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from slingshot_analysis.across_runs import by_configuration, short_names, shown_value, varying_keys
 from slingshot_analysis.analysis import Analysis, summarize_runs
-from slingshot_analysis.comparison import compare_runs
+from slingshot_analysis.comparison import Comparison, compare_runs
 
 __all__ = ["print_analyses"]
 
 
+DESCRIBED = 20
+"""Up to so many runs, each is described."""
+LISTED = 200
+"""Up to so many runs or configurations, each has a row."""
+KEYS_SHOWN = 5
+"""Columns of the configuration in the table of runs."""
+
+
 def print_analyses(analyses: Sequence[Analysis], console: Console) -> None:
-    """Print a table for each run and, for more than one, a table across runs."""
-    for analysis in analyses:
-        console.print(describe(analysis))
-        console.print()
+    """Print a table for each of up to 20 runs and, for more than one, tables across runs."""
+    if len(analyses) <= DESCRIBED:
+        for analysis in analyses:
+            console.print(describe(analysis))
+            console.print()
     if len(analyses) > 1:
         console.print(across_runs(analyses))
 
@@ -97,15 +108,32 @@ def _association(analysis: Analysis) -> str:
 
 
 def across_runs(analyses: Sequence[Analysis]) -> RenderableType:
-    """Return one row per run and the counts over all."""
+    """Return one row per run, one per configuration where runs share any, and the counts over all."""
+    found = compare_runs(analyses)
+    counts = summarize_runs(analyses)
+    words = (
+        f"{counts['runs']} runs: {counts['with_slingshots']} with slingshots, {counts['grokked']} grokked, "
+        f"{counts['both']} both"
+    )
+    groups = by_configuration(found.runs)
+    shared = [Text(), _configuration_table(groups), Text()] if 1 < len(groups) < len(analyses) else []
+    return Group(_run_table(analyses, found.runs), *shared, Text(words), Text(_comparison(found)))
+
+
+def _run_table(analyses: Sequence[Analysis], runs: pd.DataFrame) -> RenderableType:
+    if len(analyses) > LISTED:
+        return Text(f"{len(analyses)} runs are too many to list; --table FILE.csv writes one row for each", style="dim")
+    keys = varying_keys(runs)
+    shown = short_names(keys[:KEYS_SHOWN])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("run", "verdict", "slingshots", "first", "jumps", "near", "p", "grokking"):
+    for heading in ("run", *shown.values(), "verdict", "slingshots", "first", "jumps", "near", "p", "grokking"):
         left = heading in ("run", "verdict")
         table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=heading != "run")
-    for analysis in analyses:
+    for analysis, values in zip(analyses, runs[list(shown)].astype(object).to_numpy().tolist(), strict=True):
         association = analysis.association
         table.add_row(
             analysis.name,
+            *map(shown_value, values),
             analysis.verdict,
             str(len(analysis.slingshots)),
             _step(analysis.slingshots[0].transition if analysis.slingshots else None),
@@ -114,17 +142,35 @@ def across_runs(analyses: Sequence[Analysis]) -> RenderableType:
             "-" if association.p_value is None else f"{association.p_value:.2g}",
             _step(analysis.grokking_step),
         )
-    counts = summarize_runs(analyses)
-    words = (
-        f"{counts['runs']} runs: {counts['with_slingshots']} with slingshots, {counts['grokked']} grokked, "
-        f"{counts['both']} both"
-    )
-    return Group(table, Text(words), Text(_comparison(analyses)))
+    hidden = keys[KEYS_SHOWN:]
+    left_out = [Text(f"runs differ also in {', '.join(hidden)}: see --table", style="dim")] if hidden else []
+    return Group(table, *left_out)
 
 
-def _comparison(analyses: Sequence[Analysis]) -> str:
+def _configuration_table(groups: pd.DataFrame) -> RenderableType:
+    """Return one row per configuration; steps and accuracies are medians over its runs."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("configuration", "runs", "with slingshots", "grokked", "both", "first", "accuracy before → after"):
+        left = heading == "configuration"
+        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
+    for _, row in groups.head(LISTED).iterrows():
+        interval = "" if pd.isna(row["share"]) else f" ({row['share_low']:.2f} to {row['share_high']:.2f})"
+        accuracies = [row["best_val_accuracy_before"], row["best_val_accuracy_after"]]
+        table.add_row(
+            row["configuration"],
+            str(row["runs"]),
+            f"{row['both'] + row['slingshot_only']}{interval}",
+            str(row["both"] + row["grokked_only"]),
+            str(row["both"]),
+            "-" if pd.isna(row["first_transition"]) else f"{row['first_transition']:,.0f}",
+            " → ".join("-" if pd.isna(accuracy) else f"{accuracy:.2f}" for accuracy in accuracies),
+        )
+    hidden = len(groups) - LISTED
+    return Group(table, *([Text(f"and {hidden} more configurations", style="dim")] if hidden > 0 else []))
+
+
+def _comparison(found: Comparison) -> str:
     """Say what the runs say together, every number with its n."""
-    found = compare_runs(analyses)
     together, cells = found.association, found.contingency
     lines = []
     if together.p_value is not None:

@@ -1,0 +1,67 @@
+"""The options that say where work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from slingshot_analysis.engines import ENGINES
+from slingshot_analysis.errors import InputError
+
+__all__ = ["engine_options", "slurm_parameters"]
+
+
+Command = Callable[..., Any]
+
+
+def engine_options(jobs: int | None, jobs_help: str) -> Callable[[Command], Command]:
+    """Return what adds ``--jobs``, with its default and help, ``--engine``, ``--scheduler`` and ``--slurm``."""
+    options = (
+        click.option(
+            "--slurm",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="For submitit, such as timeout_min=600 or slurm_partition=gpu; repeatable.",
+        ),
+        click.option("--scheduler", metavar="ADDRESS", help="Of the Dask scheduler, such as tcp://10.0.0.1:8786."),
+        click.option("--engine", type=click.Choice(ENGINES), default="processes", show_default=True, help="Who works."),
+        click.option(
+            "--jobs",
+            type=click.IntRange(min=1),
+            default=jobs,
+            show_default=jobs is not None,
+            metavar="N",
+            help=jobs_help,
+        ),
+    )
+
+    def add(command: Command) -> Command:
+        for option in options:
+            command = option(command)
+        return command
+
+    return add
+
+
+def slurm_parameters(given: Sequence[str]) -> dict[str, int | str]:
+    """Return what ``--slurm`` says.
+
+    Raises
+    ------
+    InputError
+        If one is not KEY=VALUE.
+
+    Examples
+    --------
+    >>> slurm_parameters(["timeout_min=600", "slurm_partition=cpu"])
+    {'timeout_min': 600, 'slurm_partition': 'cpu'}
+    """
+    parameters: dict[str, int | str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise InputError(f"--slurm {text}: write it as KEY=VALUE, such as timeout_min=600")
+        parameters[key] = int(value) if value.isdecimal() else value
+    return parameters

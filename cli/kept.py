@@ -1,0 +1,40 @@
+"""What ``slingshot analyze`` keeps of a run beside its analysis. Light, as every process that analyzes loads it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slingshot_analysis.across_runs import thin_curves
+from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.signal import Signal
+from slingshot_analysis.trace import Trace
+
+__all__ = ["Keep", "Kept"]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The picture of a run, under a passing name, and its thinned curves."""
+
+    picture: Path | None
+    curves: Mapping[str, Signal]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Draw a run into a folder, and thin its curves, where it was read."""
+
+    folder: str | None
+    curves: bool
+
+    def __call__(self, run: Trace, analysis: Analysis) -> Kept:
+        """Return the picture and the curves, as far as they are asked for."""
+        picture = None
+        if self.folder is not None:
+            from slingshot_analysis.report.figure import draw
+
+            picture = draw(analysis, run, Path(self.folder) / f".{uuid.uuid4().hex}.png")
+        return Kept(picture, thin_curves(run) if self.curves else {})

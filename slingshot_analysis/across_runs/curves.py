@@ -1,0 +1,143 @@
+"""Curves of many runs: thinned in each run, so that thousands fit into memory, and joined over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.signal import Signal
+
+__all__ = ["CURVES", "Band", "band", "thin", "thin_curves"]
+
+Array = npt.NDArray[np.float64]
+
+POINTS = 400
+
+CURVES = {
+    "norm": ("last_layer_norm", "representation_norm", "total_norm"),
+    "loss": ("batch_loss_float64", "batch_loss", "train_loss"),
+    "val_accuracy": ("val_accuracy",),
+}
+"""What is overlaid, and the signals it is taken from: the first that there is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """The curves of several runs as one.
+
+    Parameters
+    ----------
+    step : (n,) float array, updates
+        Evenly spaced over all runs.
+    median, low, high : (n,) float array
+        Median and quartiles over the runs that were measured there.
+    """
+
+    step: Array
+    median: Array
+    low: Array
+    high: Array
+
+
+def thin_curves(run: Mapping[str, Signal]) -> dict[str, Signal]:
+    """Return the curves of a run that are overlaid, each of at most 400 points.
+
+    Parameters
+    ----------
+    run : mapping of str to Signal
+        Signals by canonical name, such as a Trace.
+
+    Returns
+    -------
+    dict of str to Signal
+        ``norm``, ``loss`` and ``val_accuracy``, as far as they are there; each bears the name of its signal.
+    """
+    found = {}
+    for curve, names in CURVES.items():
+        signal = next((run[name] for name in names if name in run), None)
+        if signal is not None and signal.value.ndim == 1:
+            step, value = thin(signal.step, signal.value, highest=curve == "loss")
+            if len(step):
+                name = next(name for name in names if name in run)
+                found[curve] = Signal(step, value, name, signal.unit)
+    return found
+
+
+def thin(
+    step: npt.ArrayLike, value: npt.ArrayLike, points: int = POINTS, *, highest: bool = False
+) -> tuple[Array, Array]:
+    """Thin a curve to one point for each of equal parts of the run.
+
+    Parameters
+    ----------
+    step, value : (n,) array_like
+        The curve; values that are not finite are left out.
+    points : int, optional
+        Number of parts.
+    highest : bool, optional
+        Take the highest value of each part, so that no spike is lost, instead of the mean.
+
+    Returns
+    -------
+    step, value : (m,) float array
+        At most `points`, by increasing step, each at the first step of its part; all rows where there are no more.
+
+    Examples
+    --------
+    >>> step, value = thin(np.arange(1000), np.arange(1000) == 577, points=4, highest=True)
+    >>> step.tolist(), value.tolist()
+    ([0.0, 250.0, 500.0, 750.0], [0.0, 0.0, 1.0, 0.0])
+    """
+    x, y = np.asarray(step, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    known = np.isfinite(y)
+    order = np.argsort(x[known], kind="stable")
+    x, y = x[known][order], y[known][order]
+    if len(x) <= points:
+        return x, y
+    starts = np.unique(np.searchsorted(x, np.linspace(x[0], x[-1], points + 1)[:-1]))
+    if highest:
+        return x[starts], np.maximum.reduceat(y, starts)
+    return x[starts], np.add.reduceat(y, starts) / np.diff(np.append(starts, len(y)))
+
+
+def band(curves: Sequence[Signal], *, logarithmic: bool = False, points: int = POINTS) -> Band:
+    """Join the curves of several runs: median and quartiles over the runs at each step.
+
+    Parameters
+    ----------
+    curves : sequence of Signal
+        One for each run, of scalars.
+    logarithmic : bool, optional
+        Interpolate logarithms; what is not positive counts as not measured.
+    points : int, optional
+        Of the common step axis.
+
+    Returns
+    -------
+    Band
+        Without points if no curve has any.
+
+    Examples
+    --------
+    >>> joined = band([Signal([0, 10], [1.0, 3.0]), Signal([0, 10], [2.0, 2.0]), Signal([0, 5], [9.0, 9.0])], points=3)
+    >>> joined.step.tolist(), joined.median.tolist()
+    ([0.0, 5.0, 10.0], [2.0, 2.0, 2.5])
+    """
+    lines = []
+    for curve in curves:
+        x, y = curve.step.astype(np.float64), curve.value.astype(np.float64)
+        shown = y > 0 if logarithmic else np.isfinite(y)
+        if shown.any():
+            lines.append((x[shown], np.log(y[shown]) if logarithmic else y[shown]))
+    if not lines:
+        return Band(*(np.empty(0) for _ in range(4)))
+    grid = np.linspace(min(x[0] for x, _ in lines), max(x[-1] for x, _ in lines), points)
+    on_grid = np.stack([np.interp(grid, x, y, left=np.nan, right=np.nan) for x, y in lines])
+    measured = np.isfinite(on_grid).any(axis=0)
+    median, low, high = np.nanquantile(on_grid[:, measured], [0.5, 0.25, 0.75], axis=0)
+    if logarithmic:
+        median, low, high = np.exp(median), np.exp(low), np.exp(high)
+    return Band(grid[measured], median, low, high)

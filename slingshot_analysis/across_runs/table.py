@@ -1,0 +1,154 @@
+"""One row for each run: what was found in it, and its configuration."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RESULTS", "check_table_path", "runs_table", "write_table"]
+
+RESULTS: dict[str, Any] = {
+    "name": object,
+    "path": object,
+    "verdict": object,
+    "slingshots": "int64",
+    "first_transition": "Int64",
+    "grokking_step": "Int64",
+    "best_val_accuracy": float,
+    "best_val_accuracy_before": float,
+    "best_val_accuracy_after": float,
+    "final_val_accuracy": float,
+    "jumps": "int64",
+    "jumps_near": "int64",
+    "p_value": float,
+}
+"""The columns that are no configuration, and their types."""
+
+
+def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
+    """Return one row for each run, in the order given.
+
+    Parameters
+    ----------
+    analyses : sequence of Analysis
+        One for each run.
+
+    Returns
+    -------
+    DataFrame
+        ``name``, ``path``, ``verdict``; ``slingshots``, their number; ``first_transition`` and ``grokking_step`` in
+        updates; the best validation accuracy of the run, ``_before`` and ``_after`` the first transition (a run
+        without slingshots lies wholly before), and the final one; ``jumps``, ``jumps_near`` and ``p_value`` of its own
+        association test. Then one column for each entry of the configurations, by dotted name; ``config.`` stands
+        before a name that is taken. Missing where a run has no such entry.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from slingshot_analysis import Signal, analyze
+    >>> run = analyze({"val_accuracy": Signal(np.arange(0, 1000, 10), np.linspace(0, 0.7, 100))})
+    >>> table = runs_table([run])
+    >>> table["slingshots"].tolist(), table["best_val_accuracy_before"].tolist()
+    ([0], [0.7])
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "name": analysis.name,
+            "path": analysis.path,
+            "verdict": analysis.verdict,
+            "slingshots": len(analysis.slingshots),
+            "first_transition": min((s.transition for s in analysis.slingshots), default=None),
+            "grokking_step": analysis.grokking_step,
+            "best_val_accuracy": max(_bests(analysis), default=None),
+            "best_val_accuracy_before": analysis.best_val_accuracy_before,
+            "best_val_accuracy_after": analysis.best_val_accuracy_after,
+            "final_val_accuracy": analysis.final_val_accuracy,
+            "jumps": analysis.association.jumps,
+            "jumps_near": analysis.association.jumps_near_transitions,
+            "p_value": analysis.association.p_value,
+        }
+        for analysis in analyses
+    ]
+    results = pd.DataFrame(rows, columns=list(RESULTS)).astype(RESULTS)
+    keys = dict.fromkeys(key for analysis in analyses for key in analysis.config)
+    configurations = {
+        f"config.{key}" if key in RESULTS else key: _column([analysis.config.get(key) for analysis in analyses])
+        for key in keys
+    }
+    return pd.concat([results, pd.DataFrame(configurations, index=results.index)], axis=1)
+
+
+def check_table_path(path: str | Path) -> Path:
+    """Return the path of a table that `write_table` can write.
+
+    Raises
+    ------
+    InputError
+        If it ends in neither .csv nor .parquet, or pyarrow is missing for the latter.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise InputError(f"{path}: a table is written as CSV or Parquet; give a name that ends in .csv or .parquet")
+    if path.suffix.lower() == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise InputError(f'{path}: needs pyarrow: pip install "slingshot-analysis[parquet]", or give a .csv')
+    return path
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a table as CSV or Parquet, as the ending of its name says.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Such as that of `runs_table`; numbers are written in full.
+    path : path-like
+        Ends in .csv or .parquet; missing folders are made, an existing file is replaced.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        If the name has another ending, pyarrow is missing for Parquet, or the file can't be written.
+    """
+    path = check_table_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".csv":
+            table.to_csv(path, index=False)
+        else:
+            table.to_parquet(path, index=False, engine="pyarrow")
+    except OSError as error:
+        raise InputError(f"{path}: can't be written ({error.strerror or error})") from error
+    return path
+
+
+def _bests(analysis: Analysis) -> list[float]:
+    return [best for best in (analysis.best_val_accuracy_before, analysis.best_val_accuracy_after) if best is not None]
+
+
+def _column(values: list[object]) -> pd.Series:
+    """Return a column of the narrowest type that holds all values and tells missing ones."""
+    import pandas as pd
+
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pd.Series(values, dtype="boolean")
+    if kinds == {int}:
+        return pd.Series(values, dtype="Int64")
+    if kinds <= {int, float}:
+        return pd.Series(values, dtype=float)
+    return pd.Series([None if value is None else str(value) for value in values], dtype=object)

@@ -1,0 +1,91 @@
+"""The configuration of a run as flat names and plain values, so that runs can be told apart by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from slingshot_analysis.trace import Trace
+
+__all__ = ["SEEDS", "Plain", "configuration", "is_seed"]
+
+Plain = bool | int | float | str
+
+SEEDS = {"seed", "random_seed", "data_seed", "init_seed"}
+"""Last parts of the names of seeds: runs that differ in nothing else have the same configuration."""
+
+PROVENANCE = {
+    *("format", "version", "start_time", "finished", "creator", "device", "threads", "cpu_kernels", "flush_denormal"),
+    *("libraries", "git_revision", "command", "last_layer", "resumed", "thinned", "run_id", "experiment"),
+}
+"""Attributes that say where a file comes from, and not what was trained."""
+
+WORDS = {"kind", "name", "title", "figures"}
+"""Outermost entries that describe a configuration; ``setup`` names it."""
+
+
+def configuration(run: Trace) -> dict[str, Plain]:
+    """Return the configuration of a run by dotted names, such as ``optimizer.eps``.
+
+    It is the attribute ``config`` of a trace, and each other attribute that says what was trained, such as ``setup``
+    and the parameters of an MLflow run. A pair ``betas`` becomes ``beta1`` and ``beta2``, any other list JSON text,
+    text that is a number a number. What is None is left out.
+
+    Parameters
+    ----------
+    run : Trace
+        A trace, or a log of another tool.
+
+    Returns
+    -------
+    dict of str to bool, int, float or str
+        Empty where nothing was recorded.
+
+    Raises
+    ------
+    InputError
+        If ``config`` is no JSON object.
+    """
+    entries = dict(_flat({name: value for name, value in run.config.items() if name not in WORDS}))
+    attributes = {name: run.attributes[name] for name in run.attributes if name not in {*PROVENANCE, "config"}}
+    first = {"setup": attributes.pop("setup")} if "setup" in attributes else {}
+    return dict(_flat(first)) | entries | {k: v for k, v in _flat(attributes) if k not in entries}
+
+
+def is_seed(name: str) -> bool:
+    """Return whether a dotted name is that of a seed.
+
+    Examples
+    --------
+    >>> is_seed("data.seed"), is_seed("optimizer.eps")
+    (True, False)
+    """
+    return name.rpartition(".")[2].lower() in SEEDS
+
+
+def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Plain]]:
+    for name, value in entries.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        elif name == "betas" and isinstance(value, list | tuple) and len(value) == 2:
+            yield from _flat({"beta1": value[0], "beta2": value[1]}, prefix)
+        elif value is not None:
+            yield f"{prefix}{name}", _plain(value)
+
+
+def _plain(value: Any) -> Plain:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool | int | float):
+        return value
+    if not isinstance(value, str):
+        return json.dumps(value, default=str)
+    for number in (int, float):
+        try:
+            return number(value)
+        except ValueError:
+            continue
+    return value

@@ -1,0 +1,116 @@
+"""The figure of slingshots against grokking (Figure 4): the table of four cells, and a bar for each configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from slingshot_analysis.across_runs import by_configuration
+from slingshot_analysis.association import Contingency, Proportion, contingency
+from slingshot_analysis.report.across.style import save, wrapped
+
+__all__ = ["draw_contingency"]
+
+CELLS = {
+    "both": ("slingshots and grokking", "#5b8c5a"),
+    "slingshot_only": ("slingshots only", "#1f4e79"),
+    "grokked_only": ("grokking only", "#e0a030"),
+    "neither": ("neither", "#c44e52"),
+    "undecided": ("undecided", "#d0d0d0"),
+}
+"""Words and colours; green, blue and red are those of the paper's figure."""
+
+ON_BARS = {"slingshot_only": "white"}
+MOST_BARS = 60
+BAR_LABEL = 40
+"""Letters of a line."""
+
+
+def draw_contingency(runs: pd.DataFrame, path: Path) -> Path:
+    """Draw how many runs slingshot, grok, both or neither.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Of `runs_table`.
+    path : Path
+        File to write.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    References
+    ----------
+    .. [1] V. Thilak et al., 2022, Figure 4. arXiv:2206.04817
+    """
+    decided = runs[runs["verdict"] != "undecided"]
+    found = contingency((decided["verdict"] == "slingshots").tolist(), decided["grokking_step"].notna().tolist())
+    groups = by_configuration(runs)
+    shown = groups.iloc[:MOST_BARS]
+    lines = sum(max(2, wrapped(label, BAR_LABEL).count("\n") + 1.5) for label in shown["configuration"])
+    figure = Figure(figsize=(11, max(3.6, 1.2 + 0.17 * lines)), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
+    _draw_table(left, found, int(groups["undecided"].sum()))
+    _draw_bars(right, shown)
+    if len(shown) < len(groups):
+        right.set_title(f"{len(groups) - len(shown)} more configurations are left out", fontsize=9)
+    return save(figure, path)
+
+
+def _draw_table(axes: Axes, found: Contingency, undecided: int) -> None:
+    cells = [("both", "slingshot_only"), ("grokked_only", "neither")]
+    for row, names in enumerate(cells):
+        for column, name in enumerate(names):
+            axes.add_patch(_square(column, row, CELLS[name][1]))
+            axes.text(column + 0.5, row + 0.5, f"{getattr(found, name)}", ha="center", va="center", fontsize=18)
+    axes.set(xlim=(0, 2), ylim=(2, 0), xticks=[0.5, 1.5], yticks=[0.5, 1.5], aspect="equal")
+    axes.set_xticklabels(["grokked", "did not grok"])
+    axes.set_yticklabels(["slingshots", "none"], rotation=90, va="center")
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    words = [
+        f"grokked with slingshots: {_words(found.grokked_with_slingshot)}",
+        f"grokked without: {_words(found.grokked_without_slingshot)}",
+    ]
+    if found.fisher_greater is not None:
+        words.append(f"Fisher's exact test, one-sided: p = {found.fisher_greater:.2g}")
+    if found.boschloo_greater is not None:
+        words.append(f"Boschloo's exact test, one-sided: p = {found.boschloo_greater:.2g}")
+    if undecided:
+        words.append(f"{undecided} undecided left out")
+    axes.text(0, 2.1, "\n".join(words), va="top", fontsize=8.5)
+
+
+def _draw_bars(axes: Axes, groups: pd.DataFrame) -> None:
+    start = pd.Series(0, index=groups.index)
+    for name, (label, color) in CELLS.items():
+        counts = groups[name]
+        if counts.any():
+            bars = axes.barh(range(len(groups)), counts, left=start, color=color, label=label, height=0.72)
+            inside = [str(n) if n else "" for n in counts]
+            axes.bar_label(bars, inside, label_type="center", fontsize=8, color=ON_BARS.get(name, "black"))
+        start = start + counts
+    axes.set_yticks(range(len(groups)), [wrapped(label, BAR_LABEL) for label in groups["configuration"]], fontsize=8.5)
+    axes.invert_yaxis()
+    axes.set_xlabel("runs")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, fontsize=8, frameon=False)
+
+
+def _square(column: int, row: int, color: str) -> Rectangle:
+    return Rectangle((column + 0.02, row + 0.02), 0.96, 0.96, color=color, alpha=0.45, linewidth=0)
+
+
+def _words(share: Proportion) -> str:
+    if share.interval is None:
+        return "no such run"
+    low, high = share.interval
+    return f"{share.count} of {share.runs} (95%: {low:.2f} to {high:.2f})"

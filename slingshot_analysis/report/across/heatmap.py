@@ -1,0 +1,75 @@
+"""The figure of two numbers of the configuration, such as β₁ and β₂: slingshots and accuracy as colours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slingshot_analysis.across_runs import cells
+from slingshot_analysis.report.across.style import save
+
+__all__ = ["draw_heatmap"]
+
+PANELS = {
+    "slingshots": ("slingshots, mean", "YlGnBu", "{:.3g}"),
+    "best_val_accuracy": ("best validation accuracy, mean", "YlOrRd", "{:.2f}"),
+}
+
+
+def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
+    """Draw what runs do at each pair of values of two numbers; over whatever else differs they are taken together.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Of `runs_table`.
+    x, y : str
+        Columns of numbers in which runs differ.
+    path : Path
+        File to write.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        If one is no such column.
+    """
+    table = cells(runs, x, y)
+    tables = {name: table.pivot(index=y, columns=x, values=name).sort_index(ascending=False) for name in PANELS}
+    counts = table.pivot(index=y, columns=x, values="runs").sort_index(ascending=False)
+    rows, columns = counts.shape
+    size = (max(7.0, 2.4 + 1.6 * columns), max(3.2, 1.7 + 0.6 * rows))
+    figure = Figure(figsize=size, layout="constrained")
+    for axes, (name, (words, colors, form)) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
+        _draw(axes, tables[name], counts, colors, form)
+        axes.set_title(words, fontsize=10)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+    few, many = int(table["runs"].min()), int(table["runs"].max())
+    figure.suptitle(f"{len(runs)} runs, {few if few == many else f'{few} to {many}'} in a cell", fontsize=9)
+    return save(figure, path)
+
+
+def _draw(axes: Axes, table: pd.DataFrame, counts: pd.DataFrame, colors: str, form: str) -> None:
+    values = table.to_numpy(dtype=np.float64)
+    known, there = values[np.isfinite(values)], counts.notna().to_numpy()
+    top = 1.0 if form.endswith("2f}") else max(float(known.max(initial=0)), 1.0)
+    axes.imshow(np.ma.masked_invalid(values), cmap=colors, vmin=0, vmax=top, aspect="auto")
+    axes.set_xticks(range(len(table.columns)), [f"{value:g}" for value in table.columns])
+    axes.set_yticks(range(len(table.index)), [f"{value:g}" for value in table.index])
+    for row, column in np.ndindex(values.shape):
+        value = values[row, column]
+        words = form.format(value) if np.isfinite(value) else "-"
+        if there[row, column]:
+            dark = np.isfinite(value) and value > 0.6 * top
+            axes.text(column, row, words, ha="center", va="center", color="white" if dark else "black", fontsize=9)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,42 @@
+"""What the figures of many runs share."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["LINES", "number_axis", "save", "wrapped"]
+
+LINES = ("#1f4e79", "#c44e52", "#e0a030", "#5b8c5a", "#7b5ea7", "#7f7f7f")
+"""Colours of configurations, the first two those of the figure of a run."""
+
+WIDE_RANGE = 20
+"""From so large a ratio on an axis is logarithmic."""
+
+
+def wrapped(label: str, width: int = 34) -> str:
+    """Break a label into lines."""
+    return "\n".join(textwrap.wrap(label, width, break_on_hyphens=False))
+
+
+def number_axis(axes: Axes, values: Iterable[float], name: str) -> None:
+    """Name the horizontal axis, and make it logarithmic where values reach far; 0 keeps a place of its own."""
+    given = np.unique(np.fromiter(values, dtype=np.float64))
+    positive = given[given > 0]
+    if len(positive) > 1 and positive[-1] / positive[0] >= WIDE_RANGE and given[0] >= 0:
+        if given[0] == 0:
+            axes.set_xscale("symlog", linthresh=positive[0])
+        else:
+            axes.set_xscale("log")
+    axes.set_xlabel(name)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure and return its file."""
+    figure.savefig(path, dpi=130)
+    return path

@@ -1,0 +1,74 @@
+"""Many files: other processes give what this one gives, in order, and a bad file hinders no other."""
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from made_runs import write_staircase
+
+from cli.kept import Keep
+from slingshot_analysis import InputError
+from slingshot_analysis.many import analyze_files
+from slingshot_analysis.readers import read_log
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    transitions = [6000, 4000, None, 7000, 5000, 6500]
+    made = [write_staircase(folder / f"{i}.h5", at, attributes={"seed": i}) for i, at in enumerate(transitions)]
+    bad = folder / "bad.h5"
+    bad.write_text("not a trace")
+    return [*made[:3], bad, *made[3:], folder / "missing.h5"]
+
+
+def length(run, analysis):
+    return len(run["batch_loss"]), len(analysis.slingshots)
+
+
+def process(run, analysis):
+    return os.getpid()
+
+
+def die_of_one(path):
+    if Path(path).stem == "1":
+        os._exit(1)
+    return read_log(path)
+
+
+def test_other_processes_give_the_same_in_the_same_order_and_one_that_dies_takes_only_its_file_with_it(files):
+    here = list(analyze_files(files, keep=length))
+    assert [result.file for result in here] == list(map(str, files))
+    assert [len(result.analyses) for result in here] == [1, 1, 1, 0, 1, 1, 1, 0]
+    assert [result.kept for result in here][:4] == [((1000, 1),), ((1000, 1),), ((1000, 0),), ()]
+    assert [bool(result.problems) for result in here] == [False] * 3 + [True] + [False] * 3 + [True]
+    assert "bad.h5" in here[3].problems[0]
+    there = list(analyze_files(files, jobs=2, read=die_of_one, keep=length))
+    assert [there[0], *there[2:]] == [here[0], *here[2:]]
+    assert (there[1].file, there[1].analyses) == (here[1].file, ())
+    assert "died" in there[1].problems[0]
+
+
+def test_one_job_works_in_this_process(files):
+    assert {pid for result in analyze_files(files[:2], keep=process) for pid in result.kept} == {os.getpid()}
+
+
+def test_results_are_small(files):
+    (result,) = analyze_files(files[:1])
+    assert len(pickle.dumps(result)) < 10_000 < Path(files[0]).stat().st_size
+
+
+def test_an_engine_that_is_not_there(files):
+    with pytest.raises(InputError, match="unknown engine 'clouds'"):
+        list(analyze_files(files, engine="clouds", jobs=2))
+
+
+def test_a_dask_cluster_gives_the_same(files, dask_cluster):
+    address, _ = dask_cluster
+    keep = Keep(folder=None, curves=True)
+    here, there = (list(analyze_files(files[:4], keep=keep, **engine)) for engine in (
+        {}, {"engine": "dask", "scheduler": address}
+    ))  # fmt: skip
+    assert [(one.analyses, one.problems) for one in there] == [(one.analyses, one.problems) for one in here]
+    assert there[0].kept[0].curves["loss"].value.tolist() == here[0].kept[0].curves["loss"].value.tolist()
