@@ -14,6 +14,7 @@ __all__ = ["main"]
 
 VERBS = {
     "record": "Train a setup of the paper and write its trace.",
+    "sweep": "Train many runs: grids, lists, random draws.",
     "analyze": "Find the slingshots in traces and logs.",
     "inspect": "Show how the columns of logs were understood.",
     "label": "Correct what was found in a run.",

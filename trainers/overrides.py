@@ -36,8 +36,17 @@ def with_optimizer(setup: Setup, name: str) -> Setup:
     return dataclasses.replace(setup, optimizer=as_kind(setup.optimizer, OPTIMIZERS[name]))
 
 
-def override_all(setup: Setup, assignments: Iterable[str]) -> Setup:
+def override_all(setup: Setup, assignments: Iterable[str], option: str = "--set") -> Setup:
     """Return the setup with each ``key=value`` of `assignments` applied.
+
+    Parameters
+    ----------
+    setup : Setup
+        Is not changed.
+    assignments : iterable of str
+        Each names a field by its dotted name.
+    option : str, optional
+        Where the assignments stand, for the messages.
 
     Raises
     ------
@@ -53,14 +62,14 @@ def override_all(setup: Setup, assignments: Iterable[str]) -> Setup:
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator:
-            raise InputError(f"--set {assignment}: write it as key=value, such as optimizer.eps=1e-7")
+            raise InputError(f"{option} {assignment}: write it as key=value, such as optimizer.eps=1e-7")
         names = flatten(setup)
         if key not in names:
-            raise unknown_name("key", key, names, where=f"--set {assignment}")
+            raise unknown_name("key", key, names, where=f"{option} {assignment}")
         try:
             setup = override(setup, key.split("."), text)
         except ValueError as error:
-            raise InputError(f"--set {assignment}: {error}") from None
+            raise InputError(f"{option} {assignment}: {error}") from None
     return setup
 
 

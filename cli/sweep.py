@@ -1,0 +1,222 @@
+"""``slingshot sweep``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.engines import engine_options, slurm_parameters
+from cli.record import complete_setups
+from slingshot_analysis.errors import InputError
+from trainers.overrides import override_all
+from trainers.setup import Setup, flatten
+from trainers.setups import find_setup
+from trainers.sweep import Status, SweepConfig, parse_seeds, parse_values, plan_runs, read_config
+from trainers.sweep import sweep as run_sweep
+from trainers.sweep.plan import as_text
+
+SHOWN_RUNS = 12
+LOG_SECONDS = 5.0
+
+
+@click.command()
+@click.option("--setup", "name", shell_complete=complete_setups, help="See `slingshot setups`.")
+@click.option(
+    "--grid",
+    multiple=True,
+    metavar="KEY=A,B,…",
+    help="Every value, with every one of the other grids: optimizer.eps=1e-8,1e-7 or optimizer=adam,sgd. Values that "
+    "hold commas are separated by semicolons: optimizer.betas=0.9,0.999;0.9,0.99. Repeatable.",
+)
+@click.option(
+    "--draw",
+    multiple=True,
+    metavar="KEY=DISTRIBUTION",
+    help="Random values: uniform(a,b), loguniform(a,b), integers(a,b) or choice(a,b,…), such as "
+    "optimizer.lr=loguniform(1e-4,1e-2). Repeatable.",
+)
+@click.option("--draws", type=click.IntRange(min=1), metavar="N", help="How many random draws.")
+@click.option("--draw-seed", type=click.IntRange(min=0), metavar="N", help="Seed of the draws; 0 by default.")
+@click.option("--seeds", metavar="SEEDS", help="Such as 0-4 or 0,3,7-9; the setup's own by default.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of updates of each run; the setup's own by default.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="The same in every run; repeatable.")
+@click.option("--config", metavar="FILE", help="A TOML file with setup, steps, seeds, set, grid, draw, draws, runs.")
+@click.option("--probes", default="light", show_default=True, metavar="NAMES", help="As in `slingshot record`.")
+@click.option("--out", default="runs", show_default=True, metavar="DIR", help="Folder of traces and manifest.")
+@engine_options(
+    None, "Processes, one for each CPU by default; with dask and slurm, parts into which the runs are divided at least."
+)
+@click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Runs trained together.")
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=10_000,
+    show_default=True,
+    metavar="N",
+    help="Updates between two checkpoints: what a run that is stopped may lose.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read any.")
+def sweep(
+    name: str | None,
+    grid: tuple[str, ...],
+    draw: tuple[str, ...],
+    draws: int | None,
+    draw_seed: int | None,
+    seeds: str | None,
+    steps: int | None,
+    assignments: tuple[str, ...],
+    config: str | None,
+    probes: str,
+    out: str,
+    engine: str,
+    jobs: int | None,
+    scheduler: str | None,
+    slurm: tuple[str, ...],
+    batch: int,
+    checkpoint_every: int,
+    device: str,
+    data_dir: str | None,
+) -> None:
+    """Train many runs: every combination of values and seeds, random draws, or a list.
+
+    The same command goes on where it was stopped: a run that is finished is not run again.
+    """
+    file = SweepConfig() if config is None else read_config(config)
+    setup = _common(file, name, steps, assignments, data_dir)
+    asked = file.seeds if seeds is None else seeds
+    runs = plan_runs(
+        setup,
+        file.grid | dict(parse_values(setup, text) for text in grid),
+        draw=file.draw | dict(_pair("--draw", text) for text in draw),
+        draws=draws or file.draws or 1,
+        draw_seed=draw_seed if draw_seed is not None else file.draw_seed or 0,
+        runs=file.runs,
+        seeds=parse_seeds(as_text(asked)) if asked is not None else None,
+    )
+    with Progress() as show:
+        try:
+            table = run_sweep(
+                runs,
+                out,
+                engine=engine,
+                jobs=jobs,
+                scheduler=scheduler,
+                slurm=slurm_parameters(slurm),
+                batch=batch,
+                probes=[name.strip() for name in probes.split(",")],
+                checkpoint_every=checkpoint_every,
+                device=device,
+                progress=show,
+            )
+        except KeyboardInterrupt:
+            show.close()
+            click.echo(f"Stopped. The same command goes on where it was; {out}/manifest.json says how far.", err=True)
+            sys.exit(130)
+    failed = table[table["state"] == "failed"]
+    for file_name, error in failed["error"].items():
+        click.echo(f"Failed: {file_name}: {error}", err=True)
+    counts = ", ".join(f"{count} {state}" for state, count in table["state"].value_counts().items())
+    click.echo(f"{out}: {len(table)} runs: {counts}")
+    if len(failed):
+        sys.exit(1)
+
+
+def _common(
+    file: SweepConfig, name: str | None, steps: int | None, assignments: tuple[str, ...], data_dir: str | None
+) -> Setup:
+    """Return what is the same in every run; the command line comes before the file."""
+    name = name or file.setup
+    if name is None:
+        raise InputError("--setup is missing; see `slingshot setups`")
+    setup = find_setup(name)
+    if data_dir is not None:
+        if "data.folder" not in flatten(setup):
+            raise InputError(f"--data-dir: {name} reads no files; leave it out")
+        assignments += (f"data.folder={data_dir}",)
+    setup = override_all(setup, [f"{key}={as_text(value)}" for key, value in file.set.items()])
+    setup = override_all(setup, assignments)
+    steps = steps or file.steps
+    return setup if steps is None else dataclasses.replace(setup, steps=steps)
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not value:
+        raise InputError(f"{option} {text}: write it as KEY=VALUE")
+    return key, value
+
+
+class Progress:
+    """Shows a sweep on stderr: a live table in a terminal, otherwise a line every few seconds."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        self._next = 0.0
+        self._start = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the table away."""
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, status: Status) -> None:
+        """Show how far the sweep is."""
+        line = self._line(status)
+        if self._live:
+            self._live.update(Group(Text(line), *_running(status)))
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + LOG_SECONDS
+            click.echo(line, err=True)
+
+    def _line(self, status: Status) -> str:
+        counts = "  ".join(f"{count} {state}" for state, count in sorted(status.counts.items()))
+        left = f"  {_duration(status.left)} left" if math.isfinite(status.left) else ""
+        gone = _duration(time.monotonic() - self._start)
+        return f"{len(status.runs)} runs: {counts}  {status.rate:,.0f} updates/s  {gone}{left}"
+
+
+def _running(status: Status) -> list[Table]:
+    running = [(name, run) for name, run in status.runs.items() if run.state == "running"]
+    if not running:
+        return []
+    table = Table(box=None, pad_edge=False)
+    table.add_column("running", no_wrap=True)
+    table.add_column("updates", justify="right")
+    table.add_column("of", justify="right")
+    for name, run in running[:SHOWN_RUNS]:
+        table.add_row(name, f"{run.step:,}", f"{run.steps:,}")
+    if len(running) > SHOWN_RUNS:
+        table.add_row(f"and {len(running) - SHOWN_RUNS} more")
+    return [table]
+
+
+def _duration(seconds: float) -> str:
+    """Return a time for people.
+
+    Examples
+    --------
+    >>> _duration(59), _duration(3_720), _duration(200_000)
+    ('59 s', '1 h 02 min', '55 h 33 min')
+    """
+    minutes = round(seconds) // 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,320 @@
+"""Sweeps as a function: plans, the manifest, and what becomes of runs."""
+
+import json
+import os
+import signal
+import time
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from slingshot_analysis import InputError, open_trace
+from slingshot_analysis.engines import open_engine
+from trainers.overrides import override_all
+from trainers.record import default_name, record
+from trainers.setup import flatten
+from trainers.setups import find_setup
+from trainers.sweep import plan_runs, read_manifest, sweep
+from trainers.sweep.session import HIDDEN, is_current, open_session
+
+PARITY = find_setup("parity_3_50")
+SMALL = override_all(PARITY, ["data.train=64", "data.val=64", "model.width=8", "steps=20"])
+PATIENCE = 120
+
+
+class Here(Executor):
+    """Runs each task in this process, when it is submitted."""
+
+    jobs = 1
+
+    def submit(self, fn, /, *args, **kwargs):
+        task = Future()
+        try:
+            task.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            task.set_exception(error)
+        return task
+
+
+def contents(folder):
+    return {
+        path.name: {name: open_trace(path)[name].value for name in ("batch_loss", "total_norm", "val_accuracy")}
+        for path in folder.glob("*.h5")
+    }
+
+
+def identities(folder):
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.glob("*.h5")}
+
+
+@pytest.fixture(scope="module")
+def four():
+    return plan_runs(SMALL, {"optimizer.eps": [1e-8, 1e-7]}, seeds=[0, 1])
+
+
+def test_a_sweep_records_what_record_records_and_does_it_once(four, tmp_path):
+    table = sweep(four, tmp_path, engine=Here(), batch=1)
+    assert list(table.index) == [default_name(run) for run in four]
+    assert list(table["state"]) == ["finished"] * 4
+    assert list(table["optimizer.eps"]) == [1e-8, 1e-8, 1e-7, 1e-7]
+    assert list(table["step"]) == [20] * 4
+    alone = record(four[2], tmp_path / "alone.h5", probes="light")
+    np.testing.assert_array_equal(
+        open_trace(alone)["batch_loss"].value, open_trace(tmp_path / table.index[2])["batch_loss"].value
+    )
+    alone.unlink()
+    before = identities(tmp_path)
+    again = sweep(four, tmp_path, engine=Here(), batch=1)
+    assert identities(tmp_path) == before
+    assert again.equals(read_manifest(tmp_path))
+    assert list(again["seconds"]) == list(table["seconds"])
+    assert not list(tmp_path.glob("*.checkpoint"))
+
+
+def test_runs_that_are_trained_together_record_what_they_record_alone(four, tmp_path):
+    sweep(four, tmp_path / "alone", engine=Here(), batch=1)
+    table = sweep(four, tmp_path / "together", engine=Here())
+    assert len(set(table["seconds"])) == 1  # each has an equal share of one batch
+    alone, together = contents(tmp_path / "alone"), contents(tmp_path / "together")
+    assert alone.keys() == together.keys()
+    for name, values in alone.items():
+        for quantity, expected in values.items():
+            np.testing.assert_allclose(together[name][quantity], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_one_unusable_trace_of_a_batch_is_made_anew(four, tmp_path):
+    (tmp_path / default_name(four[1])).write_bytes(b"torn")
+    assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4
+
+
+def test_a_run_that_fails_is_reported_tried_again_and_keeps_no_other_from_its_end(tmp_path):
+    runs = plan_runs(SMALL, {"batch_size": [32, 1000]}, seeds=[0, 1])
+    table = sweep(runs, tmp_path, engine=Here())
+    assert list(table["state"]) == ["finished", "finished", "failed", "failed"]
+    assert "batch_size is 1000 but there are only 64 training samples" in table["error"].iloc[2]
+    assert sorted(path.name for path in tmp_path.glob("*.h5")) == sorted(table.index[:2])
+    reported = []
+    sweep(runs, tmp_path, engine=Here(), progress=lambda status: reported.append(dict(status.counts)))
+    assert reported[-1] == {"finished": 2, "failed": 2}
+
+
+def test_a_run_whose_loss_is_not_finite_has_diverged_and_is_not_run_again(tmp_path):
+    runs = plan_runs(override_all(SMALL, ["steps=60"]), {"optimizer": ["sgd"], "optimizer.lr": [1e20, 1e-3]})
+    assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
+    before = identities(tmp_path)
+    assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
+    assert identities(tmp_path) == before
+
+
+def test_a_sweep_can_grow_but_not_shrink(four, tmp_path):
+    sweep(four[:2], tmp_path, engine=Here())
+    before = identities(tmp_path)
+    assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4
+    assert before.items() <= identities(tmp_path).items()
+    with pytest.raises(
+        InputError, match=r"2 runs that this one leaves out, such as parity_3_50-s0.*choose another --out"
+    ):
+        sweep(four[2:], tmp_path, engine=Here())
+    with pytest.raises(InputError, match="recorded with --probes light, not standard"):
+        sweep(four, tmp_path, engine=Here(), probes="standard")
+
+
+def test_a_trace_of_other_settings_is_not_taken_for_the_run(four, tmp_path):
+    record(four[3], tmp_path / default_name(four[0]), probes="light")
+    with pytest.raises(InputError, match=r"other settings \(optimizer.eps, seed\)"):
+        sweep(four, tmp_path, engine=Here())
+
+
+def test_finished_traces_without_a_manifest_are_found(four, tmp_path):
+    sweep(four, tmp_path, engine=Here())
+    before = identities(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    sweep(four, tmp_path, engine=Here())
+    assert identities(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", ["empty", "torn", "no checkpoint", "torn checkpoint", "text"])
+def test_what_a_killed_writer_left_is_made_anew(damage, four, tmp_path):
+    setup, expected = four[0], record(four[0], tmp_path / "expected.h5", probes="light")
+    folder = tmp_path / "sweep"
+    path = folder / default_name(setup)
+
+    def kill(step, recorder):
+        if step == 15:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        record(setup, path, probes="light", checkpoint_every=10, progress=kill)
+    checkpoint = path.with_suffix(".checkpoint")
+    if damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "torn":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage == "no checkpoint":
+        checkpoint.unlink()
+    elif damage == "torn checkpoint":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    else:
+        path.write_text("not a trace")
+    for left in (
+        f".{path.name}.123.tmp",
+        f".{path.name}.resumed",
+        f"..{path.name}.resumed.4.tmp",
+        f".{path.stem}.checkpoint.tmp",
+    ):
+        (folder / left).write_text("")
+    assert list(sweep([setup], folder, engine=Here())["state"]) == ["finished"]
+    np.testing.assert_array_equal(open_trace(path)["batch_loss"].value, open_trace(expected)["batch_loss"].value)
+    assert sorted(p.name for p in folder.iterdir()) == [HIDDEN, "manifest.json", path.name]
+
+
+def test_what_was_recorded_is_kept_where_something_else_is_wrong(four, tmp_path):
+    def kill(step, recorder):
+        if step == 15:
+            raise RuntimeError
+
+    path = tmp_path / default_name(four[0])
+    with pytest.raises(RuntimeError):
+        record(four[0], path, probes="light", checkpoint_every=10, progress=kill)
+    before = path.read_bytes()
+    table = sweep(four[:2], tmp_path, engine=Here(), device="cuda:x")
+    assert list(table["state"]) == ["failed"] * 2
+    assert path.read_bytes() == before
+
+
+def test_of_a_batch_that_was_stopped_the_finished_runs_are_finished(tmp_path):
+    short, long = (override_all(SMALL, [f"steps={steps}"]) for steps in (20, 100000))
+
+    def interrupt(status):
+        with suppress(InputError):  # while there is no trace yet
+            if open_trace(tmp_path / default_name(short)).finished:
+                raise KeyboardInterrupt
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        sweep([short, long], tmp_path, engine=executor, jobs=1, progress=interrupt)
+    assert list(read_manifest(tmp_path)["state"]) == ["finished", "stopped"]
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+def test_a_stopped_sweep_goes_on_and_writes_the_same(batch, tmp_path):
+    runs = plan_runs(override_all(SMALL, ["steps=400"]), seeds=[0, 1])
+    expected = tmp_path / "expected"
+    sweep(runs, expected, engine=Here(), batch=batch)
+
+    def interrupt(status):
+        if any(run.step > 100 for run in status.runs.values()):
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "stopped"
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        sweep(runs, folder, engine=executor, jobs=1, batch=batch, checkpoint_every=50, progress=interrupt)
+    assert set(read_manifest(folder)["state"]) <= {"pending", "stopped", "finished"}
+    assert list(sweep(runs, folder, engine=Here(), batch=batch, checkpoint_every=50)["state"]) == ["finished"] * 2
+    np.testing.assert_equal(contents(folder), contents(expected))
+
+
+def test_a_worker_whose_sweep_has_been_replaced_stops(four, tmp_path):
+    from trainers.sweep.work import Chunk, train_chunk
+
+    with open_session(tmp_path) as session:
+        assert is_current(tmp_path, session)
+        with pytest.raises(InputError, match="a sweep is running here"), open_session(tmp_path):
+            pass
+        old = train_chunk(Chunk(tmp_path, "an earlier one", tuple(four[:1]), ("light",), 10, "cpu"))
+        assert [outcome.state for outcome in old.values()] == ["stopped"]
+    assert not is_current(tmp_path, session)
+    assert not list(tmp_path.glob("*.h5"))
+
+
+class Dying(Here):
+    """Loses its worker over the first task it is given, and over every one of a certain run."""
+
+    def __init__(self, victim):
+        self.victim, self.tasks = victim, 0
+
+    def submit(self, fn, /, chunk):
+        self.tasks += 1
+        if self.tasks > 1 and self.victim not in chunk.setups:
+            return super().submit(fn, chunk)
+        task = Future()
+        task.set_exception(BrokenPipeError("worker died"))
+        return task
+
+
+def test_a_run_whose_worker_dies_is_tried_once_more_alone(four, tmp_path):
+    table = sweep(four, tmp_path, engine=Dying(victim=four[3]))
+    assert list(table["state"]) == ["finished"] * 3 + ["failed"]
+    assert "worker died" in table["error"].iloc[3]
+
+
+def test_runs_that_an_engine_no_longer_takes_have_failed(four, tmp_path):
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    table = sweep(four, tmp_path, engine=executor)
+    assert list(table["state"]) == ["failed"] * 4
+    assert table["error"].str.contains("takes no more tasks").all()
+
+
+def test_an_error_of_the_callback_stops_the_workers(tmp_path):
+    def fail(status):
+        raise ZeroDivisionError
+
+    runs = plan_runs(override_all(SMALL, ["steps=100000"]), seeds=[0])
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ZeroDivisionError):
+        sweep(runs, tmp_path, engine=executor, progress=fail)
+    assert set(read_manifest(tmp_path)["state"]) <= {"pending", "stopped"}
+
+
+def test_a_manifest_that_cannot_be_used_is_explained(tmp_path):
+    with pytest.raises(InputError, match="give the folder of a sweep"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="can't be read as a manifest"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": "slingshot-sweep", "version": 9}))
+    with pytest.raises(InputError, match="another version"):
+        read_manifest(tmp_path)
+    with pytest.raises(InputError, match="no run to make"):
+        sweep([], tmp_path)
+    with pytest.raises(InputError, match="unknown probe 'lihgt'; did you mean 'light'"):
+        sweep([SMALL], tmp_path, probes="lihgt")
+
+
+def test_a_setup_without_classes_is_swept_too(tmp_path):
+    runs = plan_runs(override_all(find_setup("quadratic"), ["steps=30"]), seeds=[0, 1])
+    assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["finished"] * 2
+    assert "seed" in flatten(runs[0])
+
+
+# engines
+
+
+@pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.slow)])
+def test_dask_finishes_every_run_though_a_worker_is_killed(count, dask_cluster, tmp_path):
+    address, workers = dask_cluster
+    runs, killed = plan_runs(SMALL, seeds=range(count)), []
+
+    def kill(status):
+        if not killed and status.counts["finished"] >= count // 6:
+            os.kill(workers[0].pid, signal.SIGKILL)
+            killed.append(time.monotonic())
+            workers[0].wait()
+            assert status.counts["finished"] < count
+
+    folder = tmp_path / "sweep"
+    with open_engine("dask", scheduler=address) as engine:
+        table = sweep(runs, folder, engine=engine, jobs=max(2, count // 4), progress=kill)
+    assert killed
+    assert workers[1].poll() is None
+    assert list(table["state"]) == ["finished"] * count
+    assert all(open_trace(folder / name).finished for name in table.index)
+    assert len(table) == len(list(folder.glob("*.h5"))) == count
+
+
+@pytest.mark.slow
+def test_slurm_jobs_train_runs(four, tmp_path):
+    pytest.importorskip("submitit", reason="submitit is not installed")
+    table = sweep(four[:1], tmp_path, engine="slurm", slurm={"cluster": "local"})
+    assert list(table["state"]) == ["finished"]

@@ -1,0 +1,18 @@
+"""Many runs: grids, lists and random draws, on the processes of a machine or on a cluster."""
+
+from trainers.sweep.config import SweepConfig, read_config
+from trainers.sweep.manifest import RunState, read_manifest
+from trainers.sweep.plan import parse_seeds, parse_values, plan_runs
+from trainers.sweep.run import Status, sweep
+
+__all__ = [
+    "RunState",
+    "Status",
+    "SweepConfig",
+    "parse_seeds",
+    "parse_values",
+    "plan_runs",
+    "read_config",
+    "read_manifest",
+    "sweep",
+]

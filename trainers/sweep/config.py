@@ -1,0 +1,100 @@
+"""A plan in a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from slingshot_analysis.errors import InputError, unknown_name
+
+__all__ = ["SweepConfig", "read_config"]
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """What a file says of a sweep; all of it may be left out.
+
+    Parameters
+    ----------
+    setup : str
+        Name of the setup.
+    steps : int, updates
+        Length of each run.
+    seeds : str, int or list of int
+        Such as ``"0-4"``.
+    set, grid, draw : dict
+        Value, list of values, and distribution, by dotted name of a field.
+    draws, draw_seed : int
+        Number and seed of the draws.
+    runs : list of dict
+        Runs of a list.
+    """
+
+    setup: str | None = None
+    steps: int | None = None
+    seeds: str | int | list[int] | None = None
+    set: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, Any] = field(default_factory=dict)
+    draw: dict[str, Any] = field(default_factory=dict)
+    draws: int | None = None
+    draw_seed: int | None = None
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_config(path: str | Path) -> SweepConfig:
+    """Read a plan from a TOML file.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, is not TOML, holds an unknown key, or a value of another type.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--config {path}: can't be read ({error.strerror}); check the name") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"--config {path}: is not TOML: {error}") from None
+    names = [f.name for f in fields(SweepConfig)]
+    for key, value in content.items():
+        if key not in names:
+            raise unknown_name("key", key, names, where=f"--config {path}")
+        _check(path, key, value)
+    for key in ("set", "grid", "draw"):
+        content[key] = _dotted(content.get(key, {}))
+    for key, values in content["grid"].items():
+        if not isinstance(values, list) or not values:
+            raise InputError(f"--config {path}: grid: {key} is {values!r}; give a list of values")
+    content["runs"] = [_dotted(run) for run in content.get("runs", [])]
+    return SweepConfig(**content)
+
+
+ALLOWED: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "setup": (str, "the name of a setup"),
+    "steps": (int, "a number of updates"),
+    "seeds": ((str, int, list), 'seeds, such as "0-4" or [0, 1]'),
+    "set": (dict, "a table of values by key"),
+    "grid": (dict, "a table of lists by key"),
+    "draw": (dict, "a table of distributions by key"),
+    "draws": (int, "a number of draws"),
+    "draw_seed": (int, "a seed"),
+    "runs": (list, "tables, each under the heading [[runs]]"),
+}
+
+
+def _check(path: str | Path, key: str, value: Any) -> None:
+    kinds, what = ALLOWED[key]
+    listed = key == "runs" and not (isinstance(value, list) and all(isinstance(run, dict) for run in value))
+    if isinstance(value, bool) or not isinstance(value, kinds) or listed:
+        raise InputError(f"--config {path}: {key} is {value!r}; give {what}")
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a table by dotted name: TOML reads ``optimizer.eps`` as a table in a table."""
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        values |= _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return values

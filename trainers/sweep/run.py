@@ -1,0 +1,288 @@
+"""Train many runs: what ``slingshot sweep`` does, as a function."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from slingshot_analysis.engines import count_cpus, open_engine
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.recording.bundles import BUNDLES
+from slingshot_analysis.recording.probes import PROBES
+from slingshot_analysis.trace import TraceFile, open_trace
+from trainers.batch import batch_key
+from trainers.record import default_name
+from trainers.setup import Setup
+from trainers.sweep.manifest import DONE, Manifest, RunState, open_manifest
+from trainers.sweep.session import HIDDEN, end_session, open_session
+from trainers.sweep.work import DEFAULT_PROBES, Chunk, Outcome, train_chunk
+
+__all__ = ["Status", "sweep"]
+
+LARGEST_BATCH = 32
+CHECKPOINT_EVERY = 10_000
+POLL_SECONDS = 1.0
+POLL_SHARE = 0.02
+"""Of one CPU, for looking into the traces."""
+
+STOP_SECONDS = 10.0
+"""Within which workers write their last rows when a sweep is stopped."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a sweep is.
+
+    Parameters
+    ----------
+    runs : dict of str to RunState
+        Every run by the name of its trace.
+    rate : float, updates per second
+        Of all workers together, since the sweep was started.
+    left : float, seconds
+        Until the end at this rate; NaN before the first update.
+    """
+
+    runs: Mapping[str, RunState]
+    rate: float
+    left: float
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of runs in each state."""
+        return Counter(run.state for run in self.runs.values())
+
+
+def sweep(
+    setups: Iterable[Setup],
+    out: str | Path = "runs",
+    *,
+    engine: str | Executor = "processes",
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    slurm: Mapping[str, object] | None = None,
+    batch: int = LARGEST_BATCH,
+    probes: str | Iterable[str] = DEFAULT_PROBES,
+    checkpoint_every: int = CHECKPOINT_EVERY,
+    device: str = "auto",
+    progress: Callable[[Status], None] | None = None,
+) -> pd.DataFrame:
+    """Train each setup that is not finished yet, and record it.
+
+    The same call goes on where a sweep was stopped or killed: finished runs are left alone, those that had begun go on
+    from their checkpoint, and those that failed are tried again. A run that fails keeps no other from its end.
+
+    Parameters
+    ----------
+    setups : iterable of Setup
+        Such as `plan_runs` returns.
+    out : path-like, optional
+        Folder of the traces and of the manifest. All workers must see it under this path.
+    engine : {"processes", "dask", "slurm"} or Executor, optional
+        Who does the work: see `slingshot_analysis.engines.open_engine`, also for `scheduler` and `slurm`.
+    jobs : int, optional
+        Number of processes; with another engine, into how many tasks the runs are divided at least.
+    batch : int, optional
+        How many runs one worker may train together, where they fit (see :mod:`trainers.batch`); 1 for each by itself.
+    probes : str or iterable of str, optional
+        What to record: names as for `record`.
+    checkpoint_every : int, optional, updates
+        How much work a run that is stopped may lose.
+    device : str, optional
+        As for `record`.
+    progress : callable, optional
+        Called about once per second with a `Status`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The manifest, as `read_manifest` returns it. A run that failed has its error there.
+
+    Raises
+    ------
+    InputError
+        If there is no run, a sweep is running in the folder, or it holds other runs.
+    KeyboardInterrupt
+        After the workers have stopped.
+    """
+    planned = {default_name(setup): setup for setup in setups}
+    if not planned:
+        raise InputError("there is no run to make; give a grid, draws, a list or seeds")
+    if batch < 1 or checkpoint_every < 1:
+        raise InputError(f"batch and checkpoint_every must be at least 1, got {batch} and {checkpoint_every}")
+    folder = Path(out).absolute()
+    names = tuple([probes] if isinstance(probes, str) else probes)
+    if _some_wait(names):
+        batch = 1
+    with open_session(folder) as session:
+        manifest = open_manifest(folder, planned.values(), names)
+        manifest.save()
+        todo = [setup for name, setup in planned.items() if manifest.runs[name].state not in DONE]
+        if todo:
+            with _opened(engine, jobs, scheduler, folder / HIDDEN / "slurm", slurm) as executor:
+                template = Chunk(folder, session, (), names, checkpoint_every, device)
+                workers = jobs or getattr(executor, "jobs", None) or count_cpus()
+                size = min(batch, math.ceil(len(todo) / workers))
+                chunks = [replace(template, setups=part) for part in _divide(todo, size)]
+                _Running(executor, manifest, progress).run(chunks)
+    return manifest.to_dataframe()
+
+
+@contextmanager
+def _opened(
+    engine: str | Executor, jobs: int | None, scheduler: str | None, folder: Path, slurm: Mapping[str, object] | None
+) -> Iterator[Executor]:
+    if isinstance(engine, Executor):
+        yield engine
+    else:
+        with open_engine(engine, jobs=jobs, scheduler=scheduler, folder=folder, slurm=slurm) as executor:
+            yield executor
+
+
+def _some_wait(names: Iterable[str]) -> bool:
+    """Return whether some probe waits for the device, as those of curvature do: then nothing is gained by a batch."""
+    entries = [entry.partition(":")[0] for name in names for entry in BUNDLES.get(name, (name,))]
+    for entry in entries:
+        if entry not in PROBES:
+            raise unknown_name("probe", entry, [*PROBES, *BUNDLES])
+    return any(PROBES[entry].waits for entry in entries)
+
+
+def _divide(setups: Iterable[Setup], size: int) -> list[tuple[Setup, ...]]:
+    """Return the runs in parts of at most `size`, each of runs that can be trained together."""
+    groups: dict[Hashable, list[Setup]] = {}
+    for setup in setups:
+        key = batch_key(setup)
+        groups.setdefault(setup if key is None else key, []).append(setup)
+    return [tuple(group[i : i + size]) for group in groups.values() for i in range(0, len(group), size)]
+
+
+class _Running:
+    """The tasks of one session, and what is known of them."""
+
+    def __init__(self, executor: Executor, manifest: Manifest, progress: Callable[[Status], None] | None) -> None:
+        self._executor, self._manifest, self._progress = executor, manifest, progress
+        self._tasks: dict[Future[dict[str, Outcome]], tuple[Chunk, bool]] = {}
+        self._traces = {
+            name: _Growing(manifest.folder / name) for name, run in manifest.runs.items() if run.state not in DONE
+        }
+        self._start, self._before = time.monotonic(), self._steps()
+        self._next_poll = 0.0
+
+    def run(self, chunks: Iterable[Chunk]) -> None:
+        try:
+            for chunk in chunks:
+                self._submit(chunk, again=False)
+            while self._tasks:
+                self._settle(wait(self._tasks, POLL_SECONDS, FIRST_COMPLETED).done)
+                self._poll()
+                self._manifest.save()
+                self._report()
+        except BaseException:
+            end_session(self._manifest.folder)
+            self._settle(wait(self._tasks, STOP_SECONDS).done)
+            for task in self._tasks:
+                task.cancel()
+            for run in self._manifest.runs.values():
+                run.state = "stopped" if run.state == "running" else run.state
+            raise
+        finally:
+            self._manifest.save()
+
+    def _submit(self, chunk: Chunk, again: bool) -> None:
+        try:
+            self._tasks[self._executor.submit(train_chunk, chunk)] = chunk, again
+        except RuntimeError as error:
+            for setup in chunk.setups:
+                run = self._manifest.runs[default_name(setup)]
+                run.state, run.error = "failed", f"the engine takes no more tasks ({error})"
+
+    def _settle(self, done: Iterable[Future[dict[str, Outcome]]]) -> None:
+        for task in done:
+            chunk, again = self._tasks.pop(task)
+            problem: BaseException | None = None
+            try:
+                outcomes = task.result()
+            except Exception as error:
+                outcomes, problem = {}, error
+            for setup in chunk.setups:
+                name = default_name(setup)
+                run = self._manifest.runs[name]
+                if name in outcomes:
+                    outcome = outcomes[name]
+                    run.state, run.error = outcome.state, outcome.error
+                    run.seconds += outcome.seconds
+                    run.step = run.steps if run.state == "finished" else self._traces[name].last_step()
+                    if outcome.state == "stopped" and not self._traces[name].exists():
+                        run.state = "pending"
+                elif again:
+                    run.state, run.error = "failed", f"its worker died or was lost twice ({problem!r})"
+                else:
+                    self._submit(replace(chunk, setups=(setup,)), again=True)
+
+    def _poll(self) -> None:
+        if time.monotonic() < self._next_poll:
+            return
+        start = time.thread_time()
+        for name, trace in self._traces.items():
+            run = self._manifest.runs[name]
+            if run.state in ("pending", "running") and trace.has_grown():
+                run.state, run.step = "running", trace.last_step()
+        self._next_poll = time.monotonic() + max(POLL_SECONDS, (time.thread_time() - start) / POLL_SHARE)
+
+    def _steps(self) -> int:
+        return sum(run.step for run in self._manifest.runs.values())
+
+    def _report(self) -> None:
+        if self._progress is not None:
+            runs = self._manifest.runs
+            done = self._steps()
+            rate = max(0, done - self._before) / (time.monotonic() - self._start)
+            left = sum(run.steps - run.step for run in runs.values() if run.state in ("pending", "running"))
+            self._progress(Status(runs, rate, left / rate if rate > 0 else math.nan))
+
+
+class _Growing:
+    """A trace that some worker may be writing.
+
+    Parameters
+    ----------
+    path : Path
+        As it is before this session.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._changed()
+        self._file: TraceFile | None = None
+
+    def has_grown(self) -> bool:
+        """Return whether it was written to in this session."""
+        return self._changed() not in (None, self._seen)
+
+    def exists(self) -> bool:
+        """Return whether there is one."""
+        return self._changed() is not None
+
+    def last_step(self) -> int:
+        """Return the last step that can be read, updates."""
+        try:
+            self._file = self._file or open_trace(self._path)
+            steps = self._file.steps
+        except InputError:
+            return 0
+        return steps[1] if steps else 0
+
+    def _changed(self) -> int | None:
+        try:
+            return self._path.stat().st_mtime_ns
+        except OSError:
+            return None

@@ -1,0 +1,221 @@
+"""What a worker of a sweep does: train some runs, each from where it was left."""
+
+from __future__ import annotations
+
+import glob
+import math
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from slingshot_analysis.errors import InputError, SlingshotError
+from slingshot_analysis.trace import Trace, open_trace
+from trainers.batch import record_batch
+from trainers.checkpoint import checkpoint_path
+from trainers.record import default_name, record
+from trainers.setup import Setup
+from trainers.sweep.session import StoppedError, is_current, owned
+
+__all__ = ["DEFAULT_PROBES", "Chunk", "Outcome", "end_of", "train_chunk"]
+
+CHECK_SECONDS = 0.5
+
+DEFAULT_PROBES = ("light",)
+"""What is recorded by default."""
+
+TRAINING = threading.Lock()
+"""PyTorch's settings and random state belong to the process: its threads train one after another."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Runs that one worker trains, together where it can.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the traces go.
+    session : str
+        See :mod:`trainers.sweep.session`.
+    setups : tuple of Setup
+        The runs.
+    probes : tuple of str
+        What is recorded.
+    checkpoint_every : int, updates
+        Between two checkpoints.
+    device : str
+        Where to train.
+    """
+
+    folder: Path
+    session: str
+    setups: tuple[Setup, ...]
+    probes: tuple[str, ...]
+    checkpoint_every: int
+    device: str
+
+    def path(self, setup: Setup) -> Path:
+        """Return where the trace of a run stands."""
+        return self.folder / default_name(setup)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Parameters
+    ----------
+    state : {"finished", "diverged", "failed", "stopped"}
+        "diverged" if the run came to its end with a loss that is not finite.
+    error : str
+        Why it failed.
+    seconds : float, seconds
+        Of work on it; of a batch, its share.
+    """
+
+    state: str
+    error: str
+    seconds: float
+
+
+def train_chunk(chunk: Chunk) -> dict[str, Outcome]:
+    """Train runs and return what became of each, by the name of its trace.
+
+    A run that was stopped goes on from its checkpoint; one whose file can't be used any more starts anew, and one that
+    is finished is left alone.
+    """
+    check = Check(chunk)
+    with TRAINING:
+        if len(chunk.setups) > 1:
+            return _train_together(chunk, check)
+        setup = chunk.setups[0]
+        return {default_name(setup): _outcome(partial(_train_alone, chunk, setup, check), chunk.path(setup))}
+
+
+class Check:
+    """A callback of training that raises `StoppedError` soon after the session has ended.
+
+    Parameters
+    ----------
+    chunk : Chunk
+        What is trained.
+    """
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk, self._next = chunk, 0.0
+        self.calls = 0
+
+    def __call__(self, *_: Any) -> None:
+        """Count an update, and look whether to stop if it is time to."""
+        self.calls += 1
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + CHECK_SECONDS
+            if not is_current(self._chunk.folder, self._chunk.session):
+                raise StoppedError
+
+
+def _outcome(train: Callable[[], None], path: Path) -> Outcome:
+    start = time.monotonic()
+    try:
+        train()
+        state, error = end_of(open_trace(path)), ""
+    except StoppedError:
+        state, error = "stopped", ""
+    except SlingshotError as problem:
+        state, error = "failed", str(problem)
+    except Exception as problem:
+        state, error = "failed", f"{type(problem).__name__}: {problem}"
+    return Outcome(state, error, time.monotonic() - start)
+
+
+def end_of(trace: Trace) -> str:
+    """Return how a run that is finished ended: "finished" or "diverged"."""
+    losses = trace["batch_loss"].value[-1:] if "batch_loss" in trace.names else ()
+    return "finished" if all(math.isfinite(loss) for loss in losses) else "diverged"
+
+
+def _train_together(chunk: Chunk, check: Check) -> dict[str, Outcome]:
+    start, outcomes = time.monotonic(), {}
+    paths = [chunk.path(setup) for setup in chunk.setups]
+    with ExitStack() as locks:
+        try:
+            for path in paths:
+                locks.enter_context(owned(path, check))
+            used = [_prepare(path) for path in paths]
+            check()
+            states = record_batch(
+                chunk.setups,
+                paths,
+                device=chunk.device,
+                probes=chunk.probes,
+                checkpoint_every=chunk.checkpoint_every,
+                resume=True,
+                progress=check,
+            )
+        except StoppedError:
+            states, used = [_left_at(path) for path in paths], [False] * len(paths)
+    share = (time.monotonic() - start) / len(paths)
+    for setup, path, state, was_used in zip(chunk.setups, paths, states, used, strict=True):
+        kind, _, error = state.partition(": ")
+        outcomes[path.name] = (
+            _outcome(partial(_train_alone, chunk, setup, check), path)
+            if kind == "failed" and was_used
+            else Outcome(kind, error, share)
+        )
+    return outcomes
+
+
+def _left_at(path: Path) -> str:
+    """Return the state of a run whose batch was stopped: it may have come to its end before."""
+    with suppress(InputError):
+        trace = open_trace(path)
+        return end_of(trace) if trace.finished else "stopped"
+    return "stopped"
+
+
+def _prepare(path: Path) -> bool:
+    """Remove what a killed writer left half made, and return whether there is something to go on from."""
+    name, checkpoint = glob.escape(path.name), checkpoint_path(path)
+    for pattern in (f".{name}.*", f"..{name}.*", f".{glob.escape(checkpoint.name)}.*"):
+        for left in path.parent.glob(pattern):
+            left.unlink()
+    return path.exists() or checkpoint.exists()
+
+
+def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
+    path = chunk.path(setup)
+    with owned(path, check):
+        check()
+        used, before = _prepare(path), check.calls
+        try:
+            _record(chunk, setup, path, check)
+        except InputError as error:
+            if not used or check.calls > before or not _is_of_files(error, path):
+                raise
+            path.unlink(missing_ok=True)
+            checkpoint_path(path).unlink(missing_ok=True)
+            _record(chunk, setup, path, check)
+
+
+def _is_of_files(error: InputError, path: Path) -> bool:
+    """Return whether what is left of a run is to blame: its trace or checkpoint is named, and can be written."""
+    named = str(error).startswith((f"{path}:", f"{checkpoint_path(path)}:"))
+    return named and "can't be written" not in str(error)
+
+
+def _record(chunk: Chunk, setup: Setup, path: Path, check: Check) -> None:
+    record(
+        setup,
+        path,
+        device=chunk.device,
+        probes=chunk.probes,
+        checkpoint_every=chunk.checkpoint_every,
+        resume=True,
+        progress=check,
+    )
