@@ -2,9 +2,11 @@
 
 Run it from the project's root::
 
-    OMP_NUM_THREADS=1 python benchmarks/recording_overhead.py
+    OMP_NUM_THREADS=1 python benchmarks/recording_overhead.py                         # all, about ten minutes
+    OMP_NUM_THREADS=1 python benchmarks/recording_overhead.py full --steps 40000
 
-Each variant trains parity_3_50 from the start beside a bare loop; the two take turns of 100 updates, so that a machine
+Each variant trains parity_3_50 from the start beside a bare loop, over its whole length by default, in which the flight
+recorder of the full bundle measures three slingshots; the two take turns of 100 updates, so that a machine
 that grows slower or faster for a while does so for both. `ratio` is a variant's time for all of its updates, closing of
 the file included, to that of the bare loop, with its quartiles over bootstrap samples of the turns. `writer alone`
 trains bare and appends, after each turn, the rows that a full recording of the turn makes, already on the host, to a
@@ -101,8 +103,9 @@ def take_turns(loops: Sequence[Loop]) -> list[np.ndarray]:
 
 
 @click.command()
-@click.option("--steps", default=20_000, help="Updates of each variant; whole turns of 100.")
-def main(steps: int) -> None:
+@click.argument("variants", nargs=-1)
+@click.option("--steps", default=80_000, show_default=True, help="Updates of each variant; whole turns of 100.")
+def main(variants: tuple[str, ...], steps: int) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     print(
@@ -116,6 +119,8 @@ def main(steps: int) -> None:
         probes |= {f"  {probe}": (probe,) for probe in STANDARD}
         loops = {variant: recorded_loop(steps, folder / f"{variant}.h5", names) for variant, names in probes.items()}
         for variant, loop in (loops | {"writer alone": writing_loop(steps, folder)}).items():
+            if variants and variant.strip() not in variants:
+                continue
             next(loop)
             bare, turns = take_turns([bare_loop(steps), loop])
             samples = np.random.default_rng(0).integers(len(bare), size=(1000, len(bare)))
