@@ -14,6 +14,9 @@ __all__ = ["StatePairs"]
 KEPT_BYTES = 4 * 2**20
 """Pairs that fit into this are kept and compared together: a few operations for all cost hardly more than for one."""
 
+MOST_PAIRS = 64
+"""Of a tiny model: whatever is compared is computed for all pairs that there is room for."""
+
 
 class StatePairs:
     """The states w_t and w_{t+1} of one update or, where they are small, of several updates.
@@ -26,14 +29,14 @@ class StatePairs:
     subject : Subject
         The run; all trainable parameters and all buffers of its model are copied, on their device.
     capacity : int, optional
-        How many pairs to keep; by default as many as fit into `KEPT_BYTES`.
+        How many pairs to keep; by default as many as fit into `KEPT_BYTES`, but no more than `MOST_PAIRS`.
     """
 
     def __init__(self, subject: Subject, capacity: int | None = None) -> None:
         buffers = dict(subject.model.named_buffers())
         live = subject.parameters | buffers
         fitting = KEPT_BYTES // (2 * sum(tensor.nbytes for tensor in live.values()))
-        self.capacity = capacity or max(1, fitting)
+        self.capacity = capacity or max(1, min(fitting, MOST_PAIRS))
         self._trainable, parameters = _make_space(subject.parameters, self.capacity)
         _, others = _make_space(buffers, self.capacity)
         self._tensors = parameters | others

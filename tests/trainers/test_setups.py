@@ -83,7 +83,7 @@ PAPER |= {
 BIG = {
     "cifar10_vgg11_200": (3, ["data.val=8"]),
     "cifar10_vgg11_bn_200": (3, ["data.val=8"]),
-    "cifar10_vit_1000": (2, ["data.val=8", "data.train=128"]),
+    "cifar10_vit_1000": (2, ["data.val=8", "data.train=32", "batch_size=32"]),
     "cifar10_vit": (1, ["data.val=8", "data.train=32", "batch_size=32"]),
 }
 """Updates, and images, that fit into a test."""
