@@ -275,6 +275,8 @@ class Recorder:
     def updates(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Record the batches of the next n updates at once; of their states, all that are due have been seen.
 
+        Call it after the last of these updates was made.
+
         Parameters
         ----------
         losses : (n,) Tensor
@@ -288,6 +290,9 @@ class Recorder:
             if table.kept_batches is not None:
                 table.take(self.step, losses, logits, targets, self._writer)
         self.step += len(losses)
+        if time.monotonic() > self._flush_due:
+            self._complete_open_rows()
+            self._flush()
 
     def _measure(self, table: Table, moment: Moment) -> None:
         if table.measure(moment):

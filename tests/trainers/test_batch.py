@@ -1,7 +1,10 @@
 """Runs in lockstep against the same runs alone."""
 
 import dataclasses
+import gc
+import weakref
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from slingshot_analysis import InputError, open_trace
+from slingshot_analysis import InputError, Recorder, open_trace
+from slingshot_analysis.trace import TraceWriter
 from trainers.batch import batch_key, record_batch
 from trainers.batch.lockstep import Lockstep, Member
 from trainers.batch.passes import fast_products, products_can_be_fast
+from trainers.batch.stack import Stack
 from trainers.checkpoint import checkpoint_path
 from trainers.loop import Run
 from trainers.optimizers import SGD, Adam, AdamW, GenericAdaptive, RMSProp
@@ -107,6 +112,25 @@ def test_probes_see_what_they_see_alone(probes, tmp_path):
         assert_same_early(path, alone)
 
 
+@pytest.mark.parametrize("probes", [["batch"], ["batch", "norms:7", "update_norm:3"]])
+def test_rows_reach_the_file_in_time(probes, tmp_path, monkeypatch):
+    updates = Recorder.updates
+
+    def in_a_hurry(recorder, *batches):
+        recorder._flush_due = 0.0
+        updates(recorder, *batches)
+
+    monkeypatch.setattr(Recorder, "updates", in_a_hurry)
+    setups, read = varied(smaller("parity_3_50", "model.width=8"), runs=2), []
+
+    def watch(made, left):
+        read.append(len(open_trace(tmp_path / "0.h5")["batch_loss"].step) - made // 2)
+
+    _, paths = batch(tmp_path, setups, probes=probes, progress=watch)
+    assert set(read[1:]) == {0}
+    assert_same(paths[1], record(setups[1], tmp_path / "alone.h5", probes=probes, device="cpu"))
+
+
 def assert_same_early(path, other, rtol=1e-10, updates=50):
     a, b = open_trace(path), open_trace(other)
     for name in {"batch_loss", "parameter_norm"} & set(a.names):
@@ -118,6 +142,7 @@ def test_optimizers_share_a_batch(tmp_path):
     optimizers = [
         Adam(lr=0.004, warmup=5),
         Adam(lr=0.004, warmup=5),
+        Adam(lr=0.01, betas=(0.8, 0.95), eps=1e-4),
         AdamW(lr=0.003, weight_decay=0.1),
         RMSProp(lr=0.001, momentum=0.5),
         SGD(lr=0.1, momentum=0.9, weight_decay=0.01, warmup=20),
@@ -131,8 +156,8 @@ def test_optimizers_share_a_batch(tmp_path):
     _, paths = batch(tmp_path / "adaptive", [setups[i] for i in adaptive], probes=probes)
     for i, path in zip(adaptive, paths, strict=True):
         assert_same(path, record(setups[i], tmp_path / f"{i}.h5", probes=probes, device="cpu"))
-    _, paths = batch(tmp_path / "mixed", setups[3:])
-    for setup, path in zip(setups[4:6], paths[1:], strict=False):
+    _, paths = batch(tmp_path / "mixed", setups[4:])
+    for setup, path in zip(setups[5:7], paths[1:], strict=False):
         assert_same(path, record(setup, tmp_path / "alone.h5", device="cpu", overwrite=True))
 
 
@@ -153,6 +178,11 @@ def test_fast_products_are_asked_for_only_in_float32_and_of_known_shapes():
     assert not products_can_be_fast(set(), torch.float32)
 
 
+def test_an_older_pytorch_has_no_fast_products(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "matmul", object())
+    assert not products_can_be_fast(PRODUCTS, torch.float32)
+
+
 @pytest.mark.skipif(
     not products_can_be_fast(PRODUCTS, torch.float32), reason="PyTorch computes these products in one way only here"
 )
@@ -167,6 +197,22 @@ def test_fast_products_are_of_full_precision():
     assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 
+@pytest.mark.skipif(
+    not products_can_be_fast(PRODUCTS, torch.float32), reason="PyTorch computes these products in one way only here"
+)
+def test_what_is_recorded_is_not_computed_by_fast_products(tmp_path, monkeypatch):
+    settings, seen = torch.backends.mkldnn.matmul, []
+    before, update = settings.fp32_precision, Recorder.update
+
+    def watched(*args):
+        seen.append(settings.fp32_precision)
+        update(*args)
+
+    monkeypatch.setattr(Recorder, "update", watched)
+    batch(tmp_path, varied(smaller("parity_3_50", "steps=3", "dtype=float32")), probes=["norms"])
+    assert seen == [before] * 9
+
+
 def test_runs_leave_without_touching_the_others(tmp_path):
     one, two, three = varied(smaller("parity_3_50", "data.train=64", "model.width=8", "steps=700"))
     short = dataclasses.replace(two, steps=300)
@@ -179,6 +225,15 @@ def test_runs_leave_without_touching_the_others(tmp_path):
     diverged = open_trace(paths[2])
     assert diverged.finished
     assert len(diverged["batch_loss"].step) < 700
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), RMSProp(momentum=0.5), SGD(momentum=0.9), GenericAdaptive()])
+def test_runs_of_one_optimizer_go_on_when_one_has_left(optimizer, tmp_path):
+    setup = dataclasses.replace(smaller("parity_3_50", "model.width=8"), optimizer=optimizer)
+    setups = [dataclasses.replace(setup, seed=seed, steps=steps) for seed, steps in enumerate((50, 20, 50))]
+    _, paths = batch(tmp_path, setups)
+    for setup, path in zip(setups, paths, strict=True):
+        assert_same(path, record(setup, tmp_path / "alone.h5", device="cpu", overwrite=True))
 
 
 def test_stacks_take_turns(tmp_path, monkeypatch):
@@ -198,6 +253,70 @@ def test_an_error_of_one_run_stays_its_own(tmp_path):
     assert "1.h5" in states[1]
     assert paths[1].read_text() == "precious"
     assert open_trace(paths[2]).finished
+
+
+def test_a_full_disk_ends_one_run_only(tmp_path, monkeypatch):
+    append = TraceWriter.append
+
+    def write(writer, *args, **values):
+        if writer.path.name == "1.h5":
+            raise InputError("no space left")
+        append(writer, *args, **values)
+
+    setups = varied(smaller("parity_3_50", "steps=600", "data.train=64", "model.width=8"))
+    _, others = batch(tmp_path / "others", setups, probes="light")
+    monkeypatch.setattr(TraceWriter, "append", write)
+    states, paths = batch(tmp_path / "full", setups, probes="light")
+    assert states == ["finished", "failed: no space left", "finished"]
+    assert_same(paths[0], others[0], 1e-6)
+    assert_same(paths[2], others[2], 1e-6)
+
+
+def test_runs_that_have_left_take_no_memory(tmp_path, monkeypatch):
+    made, seen = [], []
+
+    class Watched(Run):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append(weakref.ref(self))
+
+    def count(updates, left):
+        gc.collect()
+        seen.append((left, sum(run() is not None for run in made)))
+
+    monkeypatch.setattr("trainers.batch.record.Run", Watched)
+    setup = smaller("parity_3_50", "model.width=8")
+    batch(tmp_path, [dataclasses.replace(setup, seed=i, steps=8 + 8 * i) for i in range(4)], progress=count)
+    # a run leaves after the call that no longer counts it
+    assert all(alive <= before for (before, _), (_, alive) in pairwise(seen))
+    assert seen[-1] == (0, 1)
+
+
+def test_updates_made_together_are_so_many_that_their_logits_fit(tmp_path, monkeypatch):
+    setups = varied(smaller("modular_addition"))
+    monkeypatch.setattr("trainers.batch.lockstep.LARGEST", 5 * 3 * 16 * 11)
+    members = []
+    for i, setup in enumerate(setups):
+        run, path = Run(setup, torch.device("cpu")), tmp_path / f"{i}.h5"
+        members.append(Member(i, run, make_recorder(run, path, False, None, probes="light"), path, 0))
+    lockstep = Lockstep(members)
+    assert max(lockstep.advance(100) for _ in range(6)) <= 5
+
+
+def test_what_holds_a_runs_state_sees_the_next_stack(tmp_path):
+    """The flight recorder holds the second moments for 64 updates, and partners may leave at any."""
+    runs = [Run(setup, torch.device("cpu")) for setup in varied(smaller("parity_3_50", "model.width=8"))]
+    stack = Stack(runs, [0, 0, 0])
+    stack.update()
+    stack.share()
+    weight = runs[2].model[0].weight
+    held, first = runs[2].optimizer.state[weight]["exp_avg_sq"], weight.detach().clone()
+    stack = Stack(runs[1:], [1, 1])
+    stack.gradients["0.weight"].fill_(1)
+    stack.update()
+    assert not torch.equal(weight, first)
+    assert (held > 0).all()
+    assert held is runs[2].optimizer.state[weight]["exp_avg_sq"]
 
 
 class KilledError(Exception):
@@ -230,6 +349,32 @@ def test_interrupted_runs_go_on_alone_and_in_batches(tmp_path):
     assert not any(checkpoint_path(path).exists() for path in paths)
     for path, other in zip(paths, whole, strict=True):
         assert_same(path, other, 1e-9)
+
+
+@pytest.mark.parametrize("begun", [0, 1])
+def test_runs_that_have_begun_and_others_share_a_batch(begun, tmp_path):
+    setups = varied(smaller("parity_3_50", "model.width=16", "data.train=64"), runs=2)
+    paths = [tmp_path / f"{i}.h5" for i in range(2)]
+    with pytest.raises(KilledError):
+        record_batch([setups[begun]], [paths[begun]], device="cpu", checkpoint_every=10, progress=killed_after(10))
+    assert record_batch(setups, paths, device="cpu", resume=True) == ["finished"] * 2
+    for setup, path in zip(setups, paths, strict=True):
+        assert_same(path, record(setup, tmp_path / "alone.h5", device="cpu", overwrite=True))
+
+
+def test_a_trace_that_cannot_be_closed_leaves_none_open(tmp_path, monkeypatch):
+    close = Recorder.close
+
+    def refuse(recorder, *, finished):
+        close(recorder, finished=finished)
+        if recorder.path.name == "0.h5":
+            raise InputError("no space left")
+
+    monkeypatch.setattr(Recorder, "close", refuse)
+    setups = varied(smaller("parity_3_50", "model.width=8"))
+    with pytest.raises(KilledError):
+        batch(tmp_path, setups, progress=killed_after(3 * 30))
+    assert all(len(open_trace(tmp_path / f"{i}.h5")["batch_loss"].step) >= 30 for i in range(3))
 
 
 def checkpoint_size(setup, folder):

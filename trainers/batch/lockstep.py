@@ -24,8 +24,8 @@ __all__ = ["Lockstep", "Member"]
 LONGEST = 512
 """Updates. Of so many the batches are drawn beforehand, and handed to the recorders together."""
 
-LARGEST = 2**21
-"""Samples of all those batches."""
+LARGEST = 2**22
+"""Logits of all those batches."""
 
 SECONDS = 2.0
 """After which the recorders get the batches in any case."""
@@ -87,7 +87,7 @@ class Lockstep:
         self._inputs, self._targets, self._offsets = _join_data([member.run for member in members])
         samples = len(members) * self._setup.batch_size
         self._batch = self._inputs.new_empty((samples, *self._inputs.shape[1:]))
-        self._longest = max(1, min(LONGEST, LARGEST // samples))
+        self._longest = max(1, min(LONGEST, LARGEST // (samples * max(1, first.data.classes))))
         self._length = 1
         self._kept: tuple[Tensor, ...] | None = None
         products = self._passes.products(self._setup.batch_size)
@@ -100,8 +100,7 @@ class Lockstep:
         """Make some updates of every run, no more than `most`, and record them; return how many."""
         start = time.monotonic()
         n = min(most, self._length)
-        with fast_products(self._fast):
-            self._make_updates(n)
+        self._make_updates(n)
         seconds = time.monotonic() - start
         self._length = max(1, min(self._longest, 2 * n, int(n * SECONDS / max(seconds, 1e-9))))
         return n
@@ -117,9 +116,10 @@ class Lockstep:
         due = [self._next_state(row, 0, lag) for row in range(len(lag))]
         for i, (which, expected) in enumerate(zip(samples.flatten(1), targets, strict=True)):
             torch.index_select(self._inputs, 0, which, out=self._batch)
-            logits = self._passes.forward(self._batch.view(shape))
-            losses, gradient = loss_and_gradient(setup.loss_function, setup.torch_loss_dtype, logits, expected)
-            self._passes.backward(gradient)
+            with fast_products(self._fast):
+                logits = self._passes.forward(self._batch.view(shape))
+                losses, gradient = loss_and_gradient(setup.loss_function, setup.torch_loss_dtype, logits, expected)
+                self._passes.backward(gradient)
             if setup.orthogonal_gradient:
                 for member in self.members:
                     orthogonalize_gradients(member.run.model.parameters())

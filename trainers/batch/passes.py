@@ -192,7 +192,8 @@ def products_can_be_fast(shapes: Iterable[Shape], dtype: torch.dtype) -> bool:
     dtype : torch.dtype
         Of the matrices.
     """
-    available = torch.backends.mkldnn.is_available() and hasattr(torch.backends.mkldnn, "matmul")
+    settings = getattr(torch.backends.mkldnn, "matmul", None)  # PyTorch has them since 2.9
+    available = torch.backends.mkldnn.is_available() and hasattr(settings, "fp32_precision")
     if dtype != torch.float32 or not shapes or not available:
         return False
     generator = torch.Generator().manual_seed(0)

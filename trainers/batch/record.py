@@ -58,7 +58,7 @@ def record_batch(
     device, threads, flush_denormal, overwrite, probes, checkpoint_every, resume
         As for :func:`~trainers.record.record`; the checkpoints are the same, so that a run can be resumed alone or in
         another batch, whatever the steps of its partners. Probes that wait for the device, such as those of curvature,
-        are measured for one run after another.
+        are measured for one run after another, and a budget of curvature is that of each run: record such runs alone.
     progress : callable, optional
         Called every few hundred updates, or 2 s, with the updates made by all runs together, and how many runs still
         train. What it raises ends all runs.
@@ -101,7 +101,8 @@ def record_batch(
             _train(members, states, checkpoint_every, progress)
         finally:
             for member in members:
-                member.recorder.close(finished=False)
+                with member.failing():
+                    member.recorder.close(finished=False)
     return states
 
 
@@ -111,8 +112,8 @@ def _train(
     checkpoint_every: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Train until every run has left, and note in `states` how."""
-    members, made = _without(members, [m for m in members if m.step == m.run.setup.steps], states), 0
+    """Train until every run has left `members`, and note in `states` how."""
+    members[:], made = _without(members, [m for m in members if m.step == m.run.setup.steps], states), 0
     while members:
         # runs of the same optimizer side by side make one update
         members.sort(key=lambda member: (repr(member.run.setup.optimizer), member.step))
@@ -127,7 +128,7 @@ def _train(
                 leaving += _at_border(block, states, checkpoint_every)
                 if progress:
                     progress(made, len(members) - len(leaving))
-        members = _without(members, leaving, states)
+        members[:] = _without(members, leaving, states)
 
 
 def _at_border(block: Lockstep, states: list[str], checkpoint_every: int | None) -> list[Member]:

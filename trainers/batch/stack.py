@@ -86,7 +86,7 @@ class Stack:
     def update(self) -> None:
         """Make the update of every run from the gradients at hand."""
         for optimizer, groups in self._optimizers:
-            if type(optimizer) is torch.optim.Adam and groups[0].states[0]:
+            if type(optimizer) is torch.optim.Adam and all(group.states[0] for group in groups):
                 _update_by_adam(groups)
             else:
                 optimizer.step()
@@ -129,10 +129,13 @@ class _Group:
             return
         for run, own, row in zip(self.runs, self._own, range(len(self.runs)), strict=True):
             for mine, state, parameter in zip(own, self.states, self.parameters, strict=True):
-                run.optimizer.state[mine] = {
-                    name: value[row] if isinstance(value, Tensor) and value.shape == parameter.shape else value
-                    for name, value in state.items()
-                }
+                shown = run.optimizer.state[mine]
+                for name, value in state.items():
+                    of_run = isinstance(value, Tensor) and value.shape == parameter.shape
+                    if of_run and isinstance(shown.get(name), Tensor):
+                        shown[name].data = value[row]  # the tensor that a recorder may hold
+                    else:
+                        shown[name] = value[row] if of_run else value
         self._is_shared = all(isinstance(value, Tensor) for state in self.states for value in state.values())
 
     @cached_property

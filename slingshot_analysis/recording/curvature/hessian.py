@@ -106,7 +106,8 @@ class HessianOperator:
             curved = [(g, d) for i, d in zip(members, directions, strict=True) if (g := gradients[i]).requires_grad]
             if curved:
                 slopes, along = zip(*curved, strict=True)
-                products = torch.autograd.grad(slopes, variables, along, retain_graph=True, materialize_grads=True)
+                with self.mean_loss.without_autocast():
+                    products = torch.autograd.grad(slopes, variables, along, retain_graph=True, materialize_grads=True)
                 total += torch.cat([product.reshape(-1) for product in products])
         return total
 

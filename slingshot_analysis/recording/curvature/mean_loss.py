@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor, nn
@@ -27,8 +27,8 @@ class MeanLoss:
     """L(w), the mean loss over a fixed set, computed on a copy of the model.
 
     The copy is made once and runs in evaluation mode: dropout is off, batch normalisation uses its running statistics.
-    Attention runs in PyTorch's "math" backend, as its fused ones have no second derivative. A model that draws random
-    numbers even in evaluation mode draws the same ones each time.
+    Attention runs in PyTorch's "math" backend, as its fused ones have no second derivative, and training's autocast is
+    off. A model that draws random numbers even in evaluation mode draws the same ones each time.
 
     The model computes in its own dtype, and the loss of its outputs in float64: in float32 it is the softmax of a
     fitted sample that loses its digits, not the model, and products take half the time (docs/curvature.md has the
@@ -74,7 +74,7 @@ class MeanLoss:
         """Elements of each parameter, in the order of `names`."""
         self.dtype = torch.float64
         """Of points, gradients and products."""
-        self.model_dtype = model_dtype or torch.promote_types(self._live[0].dtype, torch.float32)
+        self.model_dtype = model_dtype or reduce(torch.promote_types, [p.dtype for p in self._live], torch.float32)
         self.device = self._live[0].device
         self._shadow = copy.deepcopy(model).to(self.model_dtype).eval().requires_grad_(False)
         self._forward = ForwardPass(self._shadow)
@@ -122,9 +122,13 @@ class MeanLoss:
 
     @contextmanager
     def graph(self) -> Iterator[None]:
-        """Build graphs that have a second derivative, and leave random states alone."""
-        with self._forward.undisturbed(), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        """Build graphs that have a second derivative, in the dtype of the copy, and leave random states alone."""
+        with self._forward.undisturbed(), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), self.without_autocast():
             yield
+
+    def without_autocast(self) -> torch.autocast:
+        """Return a context in which the copy computes in its own dtype, even where training computes in another."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def outputs(self, variables: Sequence[Tensor], buffers: Mapping[str, Tensor], chunk: Chunk) -> Tensor:
         """Return what the model makes of a chunk, in float64; call it within :meth:`graph`."""

@@ -142,3 +142,12 @@ def test_weights_that_are_not_finite(small):
     operator = HessianOperator(small.mean_loss, broken)
     assert operator.loss.isnan()
     assert operator(directions(operator.dimension, 1)[0]).isnan().any()
+
+
+def test_autocast_of_training_changes_nothing(small):
+    mean_loss = MeanLoss(small.model, cross_entropy, small.batches)
+    v = directions(mean_loss.dimension, 1)[0]
+    expected = [operator(mean_loss)(v) for operator in (HessianOperator, GaussNewtonOperator)]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = [operator(mean_loss)(v) for operator in (HessianOperator, GaussNewtonOperator)]
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
