@@ -143,8 +143,8 @@ def _common(
             raise InputError(f"--data-dir: {name} reads no files; leave it out")
         assignments += (f"data.folder={data_dir}",)
     setup = override_all(setup, [f"{key}={as_text(value)}" for key, value in file.set.items()])
+    setup = setup if file.steps is None else dataclasses.replace(setup, steps=file.steps)
     setup = override_all(setup, assignments)
-    steps = steps or file.steps
     return setup if steps is None else dataclasses.replace(setup, steps=steps)
 
 

@@ -177,6 +177,9 @@ def test_the_command_line_comes_before_the_file(tmp_path, monkeypatch):
     options = ["--setup", "parity_3_50", "--seeds", "0-1", "--grid", "optimizer.eps=1e-6", "--slurm", "timeout_min=9"]
     done = CliRunner().invoke(main, ["sweep", "--config", str(file), *options, "--set", "loss_dtype=float32"])
     assert done.exit_code == 130
+    CliRunner().invoke(main, ["sweep", "--config", str(file), "--set", "steps=7"])
+    assert {run.steps for run in asked["runs"]} == {7}
+    CliRunner().invoke(main, ["sweep", "--config", str(file), *options, "--set", "loss_dtype=float32"])
     runs = asked["runs"]
     assert [(run.name, run.seed, run.optimizer.eps) for run in runs] == [("parity_3_50", s, 1e-6) for s in (0, 1)] * 3
     assert {(run.steps, run.dtype, run.loss_dtype) for run in runs} == {(30, "float64", "float32")}

@@ -68,6 +68,12 @@ def read_config(path: str | Path) -> SweepConfig:
     for key, values in content["grid"].items():
         if not isinstance(values, list) or not values:
             raise InputError(f"--config {path}: grid: {key} is {values!r}; give a list of values")
+    for key, text in content["draw"].items():
+        if not isinstance(text, str):
+            raise InputError(f'--config {path}: draw: {key} is {text!r}; give a distribution, such as "uniform(0, 1)"')
+    for key, least in (("draws", 1), ("draw_seed", 0)):
+        if content.get(key, least) < least:
+            raise InputError(f"--config {path}: {key} is {content[key]}; give at least {least}")
     content["runs"] = [_dotted(run) for run in content.get("runs", [])]
     return SweepConfig(**content)
 
