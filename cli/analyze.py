@@ -14,7 +14,7 @@ from rich.console import Console
 from cli.engines import engine_options, slurm_parameters
 from cli.kept import Keep
 from cli.logs import reading_options, runs_of
-from slingshot_analysis.across_runs import check_table_path, runs_table, write_table
+from slingshot_analysis.across_runs import check_table_path, runs_table, split_against, write_table
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.detectors import Options
 from slingshot_analysis.errors import InputError
@@ -80,6 +80,8 @@ def analyze(
         check_table_path(table)
     if against and plot_across is None:
         raise InputError(f"--against {against[0]}: is for the figures across runs; give --plot-across DIR too")
+    for words in against:
+        split_against(words)
     found = analyze_files(
         files,
         jobs=jobs,

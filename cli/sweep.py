@@ -93,10 +93,13 @@ def sweep(
     file = SweepConfig() if config is None else read_config(config)
     setup = _common(file, name, steps, assignments, data_dir)
     asked = file.seeds if seeds is None else seeds
+    drawn = file.draw | dict(_pair("--draw", text) for text in draw)
+    if not drawn and (draws or draw_seed is not None):
+        raise InputError("--draws and --draw-seed need a --draw KEY=DISTRIBUTION")
     runs = plan_runs(
         setup,
         file.grid | dict(parse_values(setup, text) for text in grid),
-        draw=file.draw | dict(_pair("--draw", text) for text in draw),
+        draw=drawn,
         draws=draws or file.draws or 1,
         draw_seed=draw_seed if draw_seed is not None else file.draw_seed or 0,
         runs=file.runs,
@@ -125,7 +128,7 @@ def sweep(
     for file_name, error in failed["error"].items():
         click.echo(f"Failed: {file_name}: {error}", err=True)
     counts = ", ".join(f"{count} {state}" for state, count in table["state"].value_counts().items())
-    click.echo(f"{out}: {len(table)} runs: {counts}")
+    click.echo(f"{out}: {_runs(len(table))}: {counts}")
     if len(failed):
         sys.exit(1)
 
@@ -190,7 +193,7 @@ class Progress:
         counts = "  ".join(f"{count} {state}" for state, count in sorted(status.counts.items()))
         left = f"  {_duration(status.left)} left" if math.isfinite(status.left) else ""
         gone = _duration(time.monotonic() - self._start)
-        return f"{len(status.runs)} runs: {counts}  {status.rate:,.0f} updates/s  {gone}{left}"
+        return f"{_runs(len(status.runs))}: {counts}  {status.rate:,.0f} updates/s  {gone}{left}"
 
 
 def _running(status: Status) -> list[Table]:
@@ -206,6 +209,10 @@ def _running(status: Status) -> list[Table]:
     if len(running) > SHOWN_RUNS:
         table.add_row(f"and {len(running) - SHOWN_RUNS} more")
     return [table]
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _duration(seconds: float) -> str:

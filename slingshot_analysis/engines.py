@@ -251,7 +251,7 @@ class SlurmJobs(Executor):
     def _watch(self) -> None:
         while self._waiting or not self._closed.is_set():
             with self._lock:
-                ended = [(future, job) for future, job in self._waiting.items() if future.cancelled() or job.done()]
+                ended = [(future, job) for future, job in self._waiting.items() if _has_ended(future, job)]
             for future, job in ended:
                 _settle(future, job)
                 with self._lock:
@@ -274,6 +274,13 @@ class Requeued:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, *args, **kwargs)
+
+
+def _has_ended(future: Future[Any], job: Any) -> bool:
+    try:
+        return future.cancelled() or bool(job.done())
+    except Exception:
+        return True  # its result will say what is wrong
 
 
 def _settle(future: Future[Any], job: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -125,18 +125,16 @@ def _in_order(executor: Executor, task: Task, names: Sequence[str]) -> Iterator[
 def _collect(
     executor: Executor, task: Task, future: Future[list[FileResult]], names: Sequence[str]
 ) -> Iterator[FileResult]:
-    """Return the results of a task; if its process died, try each file by itself."""
+    """Return the results of a task; if its worker was lost, try each file by itself."""
     try:
         yield from future.result()
-    except BrokenExecutor:
+    except Exception as error:  # each engine has its own
         if len(names) > 1:
             for name in names:
                 yield from _collect(executor, task, executor.submit(task, [name]), [name])
         else:
-            yield FileResult(
-                names[0],
-                problems=(f"{names[0]}: the process that analyzed it died, perhaps out of memory; try fewer --jobs",),
-            )
+            problem = f"{names[0]}: its worker died or was lost, perhaps out of memory; try fewer --jobs ({error!r})"
+            yield FileResult(names[0], problems=(problem,))
 
 
 def _analyze(names: Sequence[str], read: Read, keep: Keep | None, options: Options) -> list[FileResult]:

@@ -64,6 +64,11 @@ def override_all(setup: Setup, assignments: Iterable[str], option: str = "--set"
         if not separator:
             raise InputError(f"{option} {assignment}: write it as key=value, such as optimizer.eps=1e-7")
         names = flatten(setup)
+        if key == "optimizer":
+            raise InputError(
+                f"{option} {assignment}: the kind of optimizer is chosen by `slingshot record --optimizer {text}` or "
+                f"`slingshot sweep --grid optimizer={text}`"
+            )
         if key not in names:
             raise unknown_name("key", key, names, where=f"{option} {assignment}")
         try:

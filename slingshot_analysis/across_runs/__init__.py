@@ -1,7 +1,7 @@
 """Many runs as tables: one row for each run, for each configuration, for each dose; and their curves over seeds."""
 
 from slingshot_analysis.across_runs.curves import Band, band, thin_curves
-from slingshot_analysis.across_runs.dose import cells, dose_response, fills_a_grid
+from slingshot_analysis.across_runs.dose import cells, dose_response, fills_a_grid, split_against
 from slingshot_analysis.across_runs.groups import (
     by_configuration,
     configuration_keys,
@@ -28,6 +28,7 @@ __all__ = [
     "runs_table",
     "short_names",
     "shown_value",
+    "split_against",
     "thin_curves",
     "varying_keys",
     "write_table",

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from slingshot_analysis.across_runs.groups import labels_of, numeric_keys
 from slingshot_analysis.association import proportion
-from slingshot_analysis.errors import unknown_name
+from slingshot_analysis.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MEASURED", "cells", "check_key", "dose_response", "fills_a_grid"]
+__all__ = ["MEASURED", "cells", "check_key", "dose_response", "fills_a_grid", "split_against"]
 
 MEASURED = ("slingshots", "best_val_accuracy")
 """Whose means over runs are given."""
@@ -110,6 +110,25 @@ def fills_a_grid(runs: pd.DataFrame, x: str, y: str) -> bool:
     pairs = runs[[x, y]].dropna().drop_duplicates()
     rows, columns = pairs[x].nunique(), pairs[y].nunique()
     return len(pairs) >= rows * columns / 2 and len(pairs) > rows + columns - 1
+
+
+def split_against(words: str) -> tuple[str, ...]:
+    """Return the one or two keys of ``--against KEY[,KEY]``.
+
+    Raises
+    ------
+    InputError
+        If there are more, or one stands twice.
+
+    Examples
+    --------
+    >>> split_against("optimizer.beta1,optimizer.beta2")
+    ('optimizer.beta1', 'optimizer.beta2')
+    """
+    keys = tuple(words.split(","))
+    if len(keys) > 2 or len(set(keys)) < len(keys) or not all(keys):
+        raise InputError(f"--against {words}: give one KEY for a dose response, or KEY,KEY for a heatmap")
+    return keys
 
 
 def check_key(runs: pd.DataFrame, key: str) -> None:

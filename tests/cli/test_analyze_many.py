@@ -83,6 +83,7 @@ def test_figures_across_runs(sweep, tmp_path):
     [
         (["--table", "runs.xlsx"], "ends in .csv or .parquet"),
         (["--against", "optimizer.eps"], "give --plot-across"),
+        (["--plot-across", "x", "--against", "a,b,c"], "--against a,b,c: give one KEY"),
         (["--plot-across", "x", "--against", "optimizer.lr"], "differs between these runs"),
         (["--engine", "dask"], "--scheduler"),
         (["--engine", "slurm", "--slurm", "timeout_min"], "KEY=VALUE"),

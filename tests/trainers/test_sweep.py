@@ -18,6 +18,7 @@ from trainers.setup import flatten
 from trainers.setups import find_setup
 from trainers.sweep import plan_runs, read_manifest, sweep
 from trainers.sweep.session import HIDDEN, is_current, open_session
+from trainers.sweep.work import HDF5_BEGIN
 
 PARITY = find_setup("parity_3_50")
 SMALL = override_all(PARITY, ["data.train=64", "data.val=64", "model.width=8", "steps=20"])
@@ -85,8 +86,28 @@ def test_runs_that_are_trained_together_record_what_they_record_alone(four, tmp_
 
 
 def test_one_unusable_trace_of_a_batch_is_made_anew(four, tmp_path):
-    (tmp_path / default_name(four[1])).write_bytes(b"torn")
+    (tmp_path / default_name(four[1])).write_bytes(HDF5_BEGIN + b"torn")
     assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4
+
+
+def test_a_file_of_somebody_else_is_kept(four, tmp_path):
+    path = tmp_path / default_name(four[1])
+    path.write_text("notes")
+    table = sweep(four, tmp_path, engine=Here())
+    assert list(table["state"]) == ["finished", "failed", "finished", "finished"]
+    assert str(path) in table["error"].iloc[1]
+    assert path.read_text() == "notes"
+
+
+def test_a_session_that_cannot_be_read_for_a_moment_goes_on(tmp_path):
+    with open_session(tmp_path) as session:
+        assert is_current(tmp_path, session)
+        file = tmp_path / HIDDEN / "session"
+        file.unlink()
+        assert not is_current(tmp_path, session)
+        file.mkdir()
+        assert is_current(tmp_path, session)
+        file.rmdir()
 
 
 def test_a_run_that_fails_is_reported_tried_again_and_keeps_no_other_from_its_end(tmp_path):
@@ -157,7 +178,7 @@ def test_what_a_killed_writer_left_is_made_anew(damage, four, tmp_path):
     elif damage == "torn checkpoint":
         checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     else:
-        path.write_text("not a trace")
+        path.write_bytes(HDF5_BEGIN + b"not a trace")
     for left in (
         f".{path.name}.123.tmp",
         f".{path.name}.resumed",

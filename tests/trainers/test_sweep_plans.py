@@ -60,6 +60,8 @@ def test_draws_lie_in_their_range_and_more_of_them_begin_alike():
         ({"draw": {"optimizer.lr": "uniform(1)"}}, "needs two numbers"),
         ({"draw": {"optimizer.lr": "0.1"}}, "write a distribution"),
         ({"draw": {"optimizer.lr": "uniform(0,1)"}, "draws": 0}, "at least 1 draw"),
+        ({"draw": {"batch_size": "integers(0.5,3)"}}, "two whole numbers"),
+        ({"grid": {"seed": [1, 2]}, "seeds": [0]}, "--seeds: the seed is in the grid"),
         ({"runs": [{"optimizer.lr": "fast"}]}, "runs optimizer.lr=fast: not a valid float"),
     ],
 )

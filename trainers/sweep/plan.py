@@ -61,7 +61,7 @@ def plan_runs(
     Raises
     ------
     InputError
-        If a key is unknown, or a value does not fit its field.
+        If a key is unknown or given twice, or a value does not fit its field.
 
     Examples
     --------
@@ -70,6 +70,8 @@ def plan_runs(
     >>> len(runs), default_name(runs[-1])
     (10, 'parity_3_50-s4-optimizer.eps=1e-07.h5')
     """
+    if seeds is not None and "seed" in {**(grid or {}), **(draw or {})}:
+        raise InputError("--seeds: the seed is in the grid or drawn too; leave one of them out")
     seeds = list(seeds) if seeds is not None else [setup.seed]
     points: list[tuple[str, Assignments]] = []
     listed = [("runs", {key: as_text(value) for key, value in run.items()}) for run in runs]
@@ -150,6 +152,8 @@ def draw_values(text: str, draws: int, seed: int = 0, key: str = "") -> list[str
         positive = " and above 0" if name == "loguniform" else ""
         raise InputError(f"{where}: the first number must be below the second{positive}, and both finite")
     shares = random.random(draws)
+    if name == "integers" and not (low.is_integer() and high.is_integer()):
+        raise InputError(f"{where}: integers needs two whole numbers, as in integers(1, 10)")
     if name == "integers":
         return [str(int(low) + int(share * (int(high) - int(low) + 1))) for share in shares]
     values = low * (high / low) ** shares if name == "loguniform" else low + (high - low) * shares

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -65,10 +65,13 @@ def end_session(folder: Path) -> None:
 
 
 def is_current(folder: Path, session: str) -> bool:
-    """Return whether a session goes on."""
-    with suppress(OSError):
+    """Return whether a session goes on; where that can't be read for a moment, it does."""
+    try:
         return (folder / HIDDEN / "session").read_text() == session
-    return False
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from trainers.sweep.session import StoppedError, is_current, owned
 __all__ = ["DEFAULT_PROBES", "Chunk", "Outcome", "end_of", "train_chunk"]
 
 CHECK_SECONDS = 0.5
+HDF5_BEGIN = b"\x89HDF\r\n\x1a\n"
 
 DEFAULT_PROBES = ("light",)
 """What is recorded by default."""
@@ -204,9 +205,20 @@ def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
 
 
 def _is_of_files(error: InputError, path: Path) -> bool:
-    """Return whether what is left of a run is to blame: its trace or checkpoint is named, and can be written."""
+    """Return whether what is left of a run is to blame: its trace or checkpoint is named, and can be written.
+
+    A file that never was a trace is not: it is somebody else's.
+    """
     named = str(error).startswith((f"{path}:", f"{checkpoint_path(path)}:"))
-    return named and "can't be written" not in str(error)
+    return named and "can't be written" not in str(error) and _may_be_torn(path)
+
+
+def _may_be_torn(path: Path) -> bool:
+    if not path.exists():
+        return True
+    with path.open("rb") as file:
+        begin = file.read(len(HDF5_BEGIN))
+    return begin in (b"", HDF5_BEGIN)
 
 
 def _record(chunk: Chunk, setup: Setup, path: Path, check: Check) -> None:

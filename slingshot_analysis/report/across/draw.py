@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from slingshot_analysis.across_runs import fills_a_grid, numeric_keys
+from slingshot_analysis.across_runs import fills_a_grid, numeric_keys, split_against
 from slingshot_analysis.across_runs.dose import check_key
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.report.across.contingency import draw_contingency
@@ -53,19 +53,22 @@ def draw_across_runs(
     Raises
     ------
     InputError
-        If `against` names what is no number that varies.
+        If `against` names what is no number that varies, or the folder can't be written.
     """
     chosen = [check_against(runs, words) for words in against] or choose_against(runs)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = draw_overlay(runs, curves, folder / "overlay.png")
-    written.append(draw_contingency(runs, folder / "contingency.png"))
-    for keys in chosen:
-        name = "-".join(re.sub(r"[^\w.]+", "_", key) for key in keys)
-        if len(keys) == 2:
-            written.append(draw_heatmap(runs, keys[0], keys[1], folder / f"heatmap-{name}.png"))
-        else:
-            written.append(draw_dose_response(runs, keys[0], folder / f"dose-{name}.png"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = draw_overlay(runs, curves, folder / "overlay.png")
+        written.append(draw_contingency(runs, folder / "contingency.png"))
+        for keys in chosen:
+            name = "-".join(re.sub(r"[^\w.]+", "_", key) for key in keys)
+            if len(keys) == 2:
+                written.append(draw_heatmap(runs, keys[0], keys[1], folder / f"heatmap-{name}.png"))
+            else:
+                written.append(draw_dose_response(runs, keys[0], folder / f"dose-{name}.png"))
+    except OSError as error:
+        raise InputError(f"{folder}: pictures can't be written ({error.strerror}); choose another folder") from error
     return written
 
 
@@ -77,9 +80,7 @@ def check_against(runs: pd.DataFrame, words: str) -> tuple[str, ...]:
     InputError
         If there are more, or one is no number in which these runs differ.
     """
-    keys = tuple(words.split(","))
-    if len(keys) > 2 or len(set(keys)) < len(keys):
-        raise InputError(f"--against {words}: give one KEY for a dose response, or KEY,KEY for a heatmap")
+    keys = split_against(words)
     for key in keys:
         check_key(runs, key)
     return keys
