@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from slingshot_analysis.across_runs import band, by_configuration, labels_of
 from slingshot_analysis.report.across.style import save, wrapped
@@ -92,6 +93,9 @@ def _draw(axes: Axes, name: str, curves: Sequence[Signal]) -> None:
     _, color, logarithmic = PANELS[name]
     if logarithmic:
         axes.set_yscale("log")
+        if name == "norm":  # seldom more than a decade or two: 6, and not 6 x 10^0
+            axes.yaxis.set_major_formatter(LogFormatter())
+            axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     else:
         axes.set_ylim(-0.02, 1.04)
     if len(curves) <= MOST_LINES:
