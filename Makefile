@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/slingshot analyze runs/parity_3_50-s3.h5 --plot figures
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

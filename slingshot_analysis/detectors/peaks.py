@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.detectors.canonical import FloatArray, as_step, bin_edges, canonical
-from slingshot_analysis.detectors.spikes import excursions, local_noise
+from slingshot_analysis.detectors.spikes import MOST_DECADES, excursions, local_noise
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import Peak
 
@@ -110,6 +110,6 @@ def _peaks(step: Any, value: Any, name: str, min_ratio: float) -> list[Peak]:
         level = 10 ** ((height[peak] + height[trough]) / 2)
         below = np.flatnonzero(values[edges[trough] : top] < level)
         start = edges[trough] + (below[-1] + 1 if len(below) else 0)
-        ratio = float(10 ** (height[peak] - height[trough]))
+        ratio = float(10 ** min(height[peak] - height[trough], MOST_DECADES))
         found.append(Peak(as_step(steps[start]), as_step(steps[top]), as_step(steps[edges[back]]), ratio))
     return found

@@ -49,3 +49,8 @@ def test_exponential_growth_is_told_from_logarithmic():
     assert fit.exponential_residual < 0.01 < fit.log_residual
     expected = (norm[5999] - norm[4999]) / (0.5 * np.log(6000 / 5000))
     assert fit.excess == pytest.approx(expected, rel=0.1)
+
+
+def test_a_rise_beyond_what_a_float_holds_is_the_largest_one():
+    (peak,) = detect_curvature_peaks(range(5), [1e-38, 2e270, 1.0, 1.0, 1.0])
+    assert peak.ratio == 1e300
