@@ -26,12 +26,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.batch import record_batch
+from trainers.batch import lockstep, record_batch
+from trainers.batch.passes import Mapped
+from trainers.batch.stack import Stack
 from trainers.loop import Run
 from trainers.setup import Setup
 from trainers.setups import find_setup
 
 SETTINGS = list(itertools.product((0.002, 0.003, 0.004), (1e-8, 1e-7, 1e-6)))
+
+
+class Compiled(Mapped):
+    """`Mapped`, compiled."""
+
+    def __init__(self, model: nn.Module, stack: Stack) -> None:
+        super().__init__(model, stack)
+        self._call = torch.compile(self._call)
+
+
+WAYS = {"chosen": lockstep.find_passes, "vmap": Mapped, "compiled": Compiled}
+
 TURN = 500
 """Updates of the plain loop."""
 
@@ -97,8 +111,10 @@ def profile(runs: int) -> None:
 @click.command()
 @click.option("--steps", default=6000, help="Updates of each run.")
 @click.option("--runs", multiple=True, type=int, default=[1, 4, 16, 32, 64], help="Runs of a sweep.")
+@click.option("--way", type=click.Choice(list(WAYS)), default="chosen", help="Of the forward and backward pass.")
 @click.option("--profile", "profiled", is_flag=True, help="Show where the time of the first of --runs goes.")
-def main(steps: int, runs: tuple[int, ...], profiled: bool) -> None:
+def main(steps: int, runs: tuple[int, ...], way: str, profiled: bool) -> None:
+    lockstep.find_passes = WAYS[way]
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if profiled:

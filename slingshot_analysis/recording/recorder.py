@@ -91,6 +91,8 @@ class Recorder:
     resume : mapping, optional
         What :meth:`state_dict` returned at the state in which model and optimizer are: the trace at `path`, of a run
         that was killed, is cut there and goes on.
+    flush_seconds : float, optional, seconds
+        Between two moments at which rows are written that fill no block yet; 2 by default.
 
     Raises
     ------
