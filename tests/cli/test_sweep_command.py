@@ -149,6 +149,8 @@ def test_failed_runs_are_listed_and_give_a_status(tmp_path, monkeypatch):
             "--grid optimizer.epsilon=1: unknown key",
         ),
         (["sweep", "--setup", "parity_3_50", "--draw", "optimizer.lr"], "--draw optimizer.lr: write it as KEY=VALUE"),
+        (["sweep", "--setup", "parity_3_50", "--draws", "4"], "need a --draw"),
+        (["sweep", "--setup", "parity_3_50", "--set", "optimizer=sgd"], "--grid optimizer=sgd"),
         (["sweep", "--setup", "parity_3_50", "--engine", "dask"], "needs --scheduler"),
         (["sweep", "--setup", "parity_3_50", "--data-dir", "x"], "reads no files"),
         (["sweep", "--config", "none.toml"], "none.toml: can't be read"),
