@@ -6,17 +6,34 @@ Targets below 0 (such as -100, the index that PyTorch's cross-entropy ignores) d
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
-__all__ = ["count_errors", "cross_entropy", "float64_loss", "precise_cross_entropy"]
+from slingshot_analysis.errors import InputError
+
+__all__ = ["LossFunction", "count_errors", "cross_entropy", "float64_loss", "precise_cross_entropy", "recognised"]
+
+LossFunction = Callable[[Tensor, Tensor], Tensor]
+"""``loss_function(logits, targets)``, the mean loss of a batch as a scalar tensor."""
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross-entropy of logits (..., classes) and targets (...), in nat."""
     return functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
+
+
+def recognised(loss_function: LossFunction) -> LossFunction:
+    """Return :func:`cross_entropy` for PyTorch's own function and module of the same meaning, else what is given."""
+    if loss_function is functional.cross_entropy:
+        return cross_entropy
+    if type(loss_function) is nn.CrossEntropyLoss and loss_function.weight is None:
+        plain = loss_function.reduction == "mean" and not loss_function.label_smoothing
+        return cross_entropy if plain and loss_function.ignore_index < 0 else loss_function
+    return loss_function
 
 
 def precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -51,11 +68,36 @@ def precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return (losses * counted).view(len(targets), -1).sum(1) / counted.view(len(targets), -1).sum(1)
 
 
-def float64_loss(loss_function: Callable[[Tensor, Tensor], Tensor], logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean loss of one batch in float64: precise for cross-entropy, else `loss_function` of cast logits."""
+def float64_loss(loss_function: LossFunction, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean loss of one batch in float64: precise for cross-entropy, else `loss_function` of cast tensors.
+
+    Cast are the logits, targets that are no integers, and what a loss that is a module keeps, such as class weights.
+
+    Raises
+    ------
+    InputError
+        If a loss that is no module insists on another dtype.
+    """
     if loss_function is cross_entropy:
         return precise_cross_entropy(logits.unsqueeze(0), targets.unsqueeze(0))[0]
-    return loss_function(logits.to(torch.float64), targets)
+    logits, targets = logits.to(torch.float64), _cast(targets)
+    if isinstance(loss_function, nn.Module):
+        own = chain(loss_function.named_parameters(), loss_function.named_buffers())
+        loss: Tensor = functional_call(loss_function, {name: _cast(part) for name, part in own}, (logits, targets))
+        return loss
+    try:
+        return loss_function(logits, targets)
+    except RuntimeError as error:
+        if "Double" not in str(error):
+            raise
+        raise InputError(
+            f"loss_function fails with float64 logits ({error}): cast its tensors, as in weight.to(logits.dtype), or "
+            "give a module that holds them, such as nn.CrossEntropyLoss(weight=...)"
+        ) from error
+
+
+def _cast(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.float64) if tensor.is_floating_point() else tensor
 
 
 def count_errors(logits: Tensor, targets: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from slingshot_analysis.recording.classification import LossFunction
 from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.recording.targets import Targets
 from slingshot_analysis.trace import Quantity
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class Subject:
         The whole sets, in batches.
     optimizer : torch.optim.Optimizer or None
         What makes the updates; its state and hyperparameters are only read.
+    targets : Targets
+        What the targets are, and so how errors are counted.
     loss_dtype : torch.dtype or None
         Dtype in which training computes the loss; None for that of the logits.
     kept_batches : dict of Schedule to KeptBatches
@@ -60,11 +64,12 @@ class Subject:
     parameters: dict[str, Tensor]
     last_layer: str
     feature_layers: Sequence[str]
-    loss_function: Callable[[Tensor, Tensor], Tensor]
+    loss_function: LossFunction
     probe_inputs: Tensor | None
     train_data: Batches | None
     val_data: Batches | None
     optimizer: torch.optim.Optimizer | None = None
+    targets: Targets = Targets()  # noqa: RUF009
     loss_dtype: torch.dtype | None = None
     kept_batches: dict[Schedule, KeptBatches] = field(default_factory=dict)
     curvatures: dict[int, Curvature] = field(default_factory=dict)

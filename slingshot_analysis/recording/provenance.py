@@ -9,10 +9,11 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
-__all__ = ["provenance"]
+__all__ = ["describe_optimizer", "provenance"]
 
 
 def provenance(device: torch.device) -> dict[str, str | int | bool]:
@@ -39,6 +40,15 @@ def provenance(device: torch.device) -> dict[str, str | int | bool]:
     }
     revision = _git_revision()
     return attributes | ({"git_revision": revision} if revision else {})
+
+
+def describe_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return class and hyperparameters of an optimizer, those of its first parameter group."""
+    group = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
+    plain = {
+        name: v if isinstance(v, bool | int | float | str | tuple | type(None)) else str(v) for name, v in group.items()
+    }
+    return {"class": type(optimizer).__name__, **plain}
 
 
 def flushes_denormals() -> bool:

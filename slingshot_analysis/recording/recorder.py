@@ -5,26 +5,26 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.bundles import CURVATURE, choose_probes
-from slingshot_analysis.recording.classification import cross_entropy
+from slingshot_analysis.recording.classification import LossFunction, cross_entropy, recognised
+from slingshot_analysis.recording.data import Data, whole_set
 from slingshot_analysis.recording.flight import FlightRecorder
 from slingshot_analysis.recording.model import ForwardPass, find_feature_layers, find_last_layer, random_states_kept
-from slingshot_analysis.recording.probe import Batches, Columns, Moment, Probe, Subject, dtype_name
-from slingshot_analysis.recording.provenance import provenance
-from slingshot_analysis.recording.schedule import Budget, Schedule
-from slingshot_analysis.recording.table import Table
-from slingshot_analysis.recording.warning import EarlyWarning, SlingshotWarning
+from slingshot_analysis.recording.probe import Batches, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.provenance import describe_optimizer, provenance
+from slingshot_analysis.recording.schedule import Budget
+from slingshot_analysis.recording.table import Table, make_tables
+from slingshot_analysis.recording.targets import Targets, understand_targets
+from slingshot_analysis.recording.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.watch import Transition, Watch
 from slingshot_analysis.trace import TraceWriter, continue_trace
 
@@ -32,9 +32,6 @@ __all__ = ["Recorder"]
 
 FLUSH_SECONDS = 2.0
 PROBE_SAMPLES = 32
-EVALUATION_SAMPLES = 500
-
-Data = tuple[Tensor, Tensor] | Batches
 
 
 class Recorder:
@@ -77,7 +74,8 @@ class Recorder:
         Modules whose outputs are features; by default the blocks, or else the activations, and the input of the
         last layer.
     loss_function : callable, optional
-        ``loss_function(logits, targets)``, the mean loss over a batch; by default cross-entropy.
+        ``loss_function(logits, targets)``, the mean loss over a batch; by default cross-entropy. It is called with
+        float64 logits too: what it keeps, such as class weights, belongs into a module that holds it.
     setup : str, optional
         Name of the experiment.
     config : mapping, optional
@@ -137,7 +135,7 @@ class Recorder:
         on_warning: Callable[[SlingshotWarning], None] | None = None,
         last_layer: str | None = None,
         feature_layers: Sequence[str] | None = None,
-        loss_function: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+        loss_function: LossFunction = cross_entropy,
         setup: str = "",
         config: Mapping[str, Any] | None = None,
         seed: int | None = None,
@@ -154,7 +152,7 @@ class Recorder:
         if len(devices) > 1:
             raise InputError(f"the parameters are on several devices ({devices}); the recorder needs them on one")
         device = devices.pop()
-        train, val = _batches(train_data, device), _batches(val_data, device)
+        train, val = whole_set(train_data, device), whole_set(val_data, device)
         with random_states_kept(), ForwardPass(model).undisturbed():
             if probe_inputs is None and train is not None:
                 probe_inputs = next(iter(train))[0][:PROBE_SAMPLES]
@@ -162,23 +160,24 @@ class Recorder:
                 probe_inputs = probe_inputs.to(device)
             last = find_last_layer(model, probe_inputs, last_layer)
             layers = find_feature_layers(model, last, probe_inputs, feature_layers) if probe_inputs is not None else []
+            loss_function, targets = _understand(model, train or val, device, loss_function)
             subject = Subject(
-                model, parameters, last, layers, loss_function, probe_inputs, train, val, optimizer, loss_dtype
+                model, parameters, last, layers, loss_function, probe_inputs, train, val, optimizer, targets, loss_dtype
             )
             chosen = choose_probes(probes, subject, curvature_budget)
-            self._tables = [Table(name, part, subject) for name, part in _by_group(chosen).items()]
+            self._tables = make_tables(chosen, subject)
             if flight_recorder is None:
                 flight_recorder = FlightRecorder.fits(subject) and any(probe.name in CURVATURE for probe in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
             flight = FlightRecorder(subject, budget) if flight_recorder else None
         self._warning = EarlyWarning() if on_warning is not None else None
         if self._warning is not None and on_warning is not None:
-            _warn(self._tables, self._warning, on_warning)
+            warn_from(self._tables, self._warning, on_warning)
         watched = flight is not None or on_event is not None
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         dtype = next(iter(parameters.values())).dtype
         attributes = provenance(device) | {
-            "config": json.dumps({"optimizer": _describe(optimizer), **(config or {})}),
+            "config": json.dumps({"optimizer": describe_optimizer(optimizer), **(config or {})}),
             "dtype": dtype_name(dtype),
             "loss_dtype": dtype_name(loss_dtype or dtype),
             "last_layer": last,
@@ -377,57 +376,14 @@ class Recorder:
             self._writer.close(finished=finished)
 
 
-def _warn(tables: Sequence[Table], rule: EarlyWarning, on_warning: Callable[[SlingshotWarning], None]) -> None:
-    """Have the warnings of a run called out."""
-    table = next((t for t in tables if "softmax_collapse" in [q.name for q in t.group.quantities]), None)
-    if table is None:
-        raise InputError("on_warning needs the probe 'precision': add it to Recorder(probes=[...])")
-
-    def read(steps: npt.NDArray[np.int64], values: Columns) -> None:
-        for warning in rule.update(steps.tolist(), np.nan_to_num(values["softmax_collapse"], nan=1.0).tolist()):
-            on_warning(warning)
-
-    table.on_rows = read
-
-
-def _by_group(probes: Iterable[Probe]) -> dict[str, list[Probe]]:
-    """Return the probes of each group: those of one schedule.
-
-    Where some of them measure states and others updates, the states have a group of their own, as there is one more of
-    them. A budget is spent on all of its probes together, and so on one group.
-    """
-    schedules: dict[Schedule, list[Probe]] = {}
-    for probe in probes:
-        schedules.setdefault(probe.every, []).append(probe)
-    groups = {}
-    for schedule, members in schedules.items():
-        of_states = [probe for probe in members if not (probe.needs_batch or probe.spans_update)]
-        if 0 < len(of_states) < len(members) and not isinstance(schedule, Budget):
-            groups[f"{schedule.slug}_states"] = of_states
-            groups[schedule.slug] = [probe for probe in members if probe not in of_states]
-        else:
-            groups[schedule.slug] = members
-    return groups
-
-
-def _batches(data: Data | None, device: torch.device) -> Batches | None:
-    """Return `data` as something that can be iterated over again and again."""
-    if data is None:
-        return None
-    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor) and isinstance(data[1], Tensor):
-        inputs, targets = (part.to(device) for part in data)
-        if len(inputs) != len(targets) or not len(inputs):
-            raise InputError(f"data of {len(inputs)} inputs and {len(targets)} targets: give as many, and at least one")
-        return list(zip(torch.split(inputs, EVALUATION_SAMPLES), torch.split(targets, EVALUATION_SAMPLES), strict=True))
-    if isinstance(data, Iterator):
-        raise InputError("train_data and val_data are read many times: give a pair of tensors or a DataLoader")
-    return data
-
-
-def _describe(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return class and hyperparameters of an optimizer, those of its first parameter group."""
-    group = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
-    plain = {
-        name: v if isinstance(v, bool | int | float | str | tuple | type(None)) else str(v) for name, v in group.items()
-    }
-    return {"class": type(optimizer).__name__, **plain}
+def _understand(
+    model: nn.Module, data: Batches | None, device: torch.device, loss_function: LossFunction
+) -> tuple[LossFunction, Targets]:
+    """Return the loss, as `cross_entropy` where it is that, and what the targets of the data are; classes if none."""
+    if data is None or loss_function is cross_entropy:
+        return recognised(loss_function), Targets()
+    inputs, targets = next(iter(data))
+    outputs = model(inputs[:PROBE_SAMPLES].to(device))
+    kind = understand_targets(outputs, targets[:PROBE_SAMPLES].to(device), loss_function)
+    one_class_each = kind == Targets() and outputs.ndim == 2
+    return (recognised(loss_function) if one_class_each else loss_function), kind

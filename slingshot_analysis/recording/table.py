@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from torch import Tensor
 
 from slingshot_analysis.recording.batches import BatchProbe, KeptBatches
 from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject
-from slingshot_analysis.recording.schedule import Budget, Every
+from slingshot_analysis.recording.schedule import Budget, Every, Schedule
 from slingshot_analysis.recording.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 from slingshot_analysis.trace.schema import CHUNK_ROWS
 
-__all__ = ["Table"]
+__all__ = ["Table", "make_tables"]
 
 
 class Table:
@@ -189,6 +189,25 @@ class Table:
         if self.on_rows is not None:
             self.on_rows(steps, values)
         self.latest = {name: float(column[-1]) for name, column in values.items() if column.ndim == 1}
+
+
+def make_tables(probes: Iterable[Probe], subject: Subject) -> list[Table]:
+    """Return a table for the probes of each schedule.
+
+    Where some of them measure states and others updates, the states have one of their own, as there is one more of
+    them. A budget is spent on all of its probes together, and so on one table.
+    """
+    schedules: dict[Schedule, list[Probe]] = {}
+    for probe in probes:
+        schedules.setdefault(probe.every, []).append(probe)
+    tables = []
+    for schedule, members in schedules.items():
+        of_states = [probe for probe in members if not (probe.needs_batch or probe.spans_update)]
+        if 0 < len(of_states) < len(members) and not isinstance(schedule, Budget):
+            tables.append(Table(f"{schedule.slug}_states", of_states, subject))
+            members = [probe for probe in members if probe not in of_states]
+        tables.append(Table(schedule.slug, members, subject))
+    return tables
 
 
 def _rows(buffer: Buffer, device: torch.device) -> Tensor:

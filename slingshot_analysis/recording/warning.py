@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MEASURED", "EarlyWarning", "SlingshotWarning"]
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.probe import Columns
+from slingshot_analysis.recording.table import Table
+
+__all__ = ["MEASURED", "EarlyWarning", "SlingshotWarning", "warn_from"]
 
 ROWS = 100
 THRESHOLD = 0.5
@@ -82,3 +89,22 @@ class EarlyWarning:
             elif mean < THRESHOLD / 2:
                 self._warned = False
         return found
+
+
+def warn_from(tables: Sequence[Table], rule: EarlyWarning, on_warning: Callable[[SlingshotWarning], None]) -> None:
+    """Have `on_warning` called with the warnings of a run, as its rows of `softmax_collapse` reach the host.
+
+    Raises
+    ------
+    InputError
+        If no table measures it.
+    """
+    table = next((t for t in tables if "softmax_collapse" in [q.name for q in t.group.quantities]), None)
+    if table is None:
+        raise InputError("on_warning needs the probe 'precision': add it to Recorder(probes=[...])")
+
+    def read(steps: npt.NDArray[np.int64], values: Columns) -> None:
+        for warning in rule.update(steps.tolist(), np.nan_to_num(values["softmax_collapse"], nan=1.0).tolist()):
+            on_warning(warning)
+
+    table.on_rows = read

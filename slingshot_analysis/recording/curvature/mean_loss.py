@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, reduce
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.classification import cross_entropy
+from slingshot_analysis.recording.classification import LossFunction, cross_entropy, float64_loss
 from slingshot_analysis.recording.model import ForwardPass
 
 __all__ = ["MeanLoss"]
@@ -60,7 +60,7 @@ class MeanLoss:
     def __init__(
         self,
         model: nn.Module,
-        loss_function: Callable[[Tensor, Tensor], Tensor],
+        loss_function: LossFunction,
         data: Sequence[tuple[Tensor, Tensor]],
         names: Sequence[str] | None = None,
         model_dtype: torch.dtype | None = None,
@@ -78,7 +78,7 @@ class MeanLoss:
         self.device = self._live[0].device
         self._shadow = copy.deepcopy(model).to(self.model_dtype).eval().requires_grad_(False)
         self._forward = ForwardPass(self._shadow)
-        self._loss_function = _precise_cross_entropy if loss_function is cross_entropy else loss_function
+        self._loss_function = loss_function
         counts = [_count(targets) for _, targets in data]
         if not sum(counts):
             raise InputError("the data hold no target that counts")
@@ -142,7 +142,9 @@ class MeanLoss:
 
     def loss(self, outputs: Tensor, chunk: Chunk) -> Tensor:
         """Return the chunk's share of the mean loss."""
-        return self._loss_function(outputs, chunk[1]) * chunk[2]
+        if self._loss_function is cross_entropy:
+            return _precise_cross_entropy(outputs, chunk[1]) * chunk[2]
+        return float64_loss(self._loss_function, outputs, chunk[1]) * chunk[2]
 
     @cached_property
     def graph_bytes(self) -> int:

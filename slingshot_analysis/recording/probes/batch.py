@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.batches import BatchProbe
-from slingshot_analysis.recording.classification import count_errors, cross_entropy, precise_cross_entropy
+from slingshot_analysis.recording.classification import count_errors, cross_entropy, float64_loss, precise_cross_entropy
 from slingshot_analysis.recording.probe import Buffer, Subject
 from slingshot_analysis.trace import Quantity
 
@@ -21,7 +21,7 @@ class Batch(BatchProbe):
     rounding noise.
     `batch_errors` counts the samples of the batch that the state before the update misclassifies: after the terminal
     phase began, any marks a slingshot's sharp transition. Targets below 0 (such as -100, the index that
-    cross-entropy ignores) do not count.
+    cross-entropy ignores) do not count. Targets that are numbers to regress on have no errors.
 
     References
     ----------
@@ -34,19 +34,24 @@ class Batch(BatchProbe):
     source = "arXiv 2206.04817, section 2; arXiv 2301.05217"
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._loss_function = subject.loss_function
+        self._loss_function, self._targets = subject.loss_function, subject.targets
         self.attach_batches(subject, keep=subject.loss_function is cross_entropy)
+        unit = "nat" if subject.targets.have_errors else ""
         quantities = [
-            Quantity("batch_loss", "nat", "loss of the update's batch as training computed it"),
-            Quantity("batch_loss_float64", "nat", "loss of the update's batch from the same logits cast to float64"),
-            Quantity("batch_errors", "samples", "misclassified samples of the update's batch", dtype="int64"),
+            Quantity("batch_loss", unit, "loss of the update's batch as training computed it"),
+            Quantity("batch_loss_float64", unit, "loss of the update's batch from the same logits cast to float64"),
         ]
-        dtypes = torch.float64, torch.float64, torch.int64
-        return [Buffer(q.name, (), dtype) for q, dtype in zip(quantities, dtypes, strict=True)], quantities
+        buffers = [Buffer(quantity.name) for quantity in quantities]
+        if subject.targets.have_errors:
+            words = "misclassified samples of the update's batch"
+            quantities.append(Quantity("batch_errors", "samples", words, dtype="int64"))
+            buffers.append(Buffer("batch_errors", (), torch.int64))
+        return buffers, quantities
 
     def of_batches(self, losses: Tensor, logits: Tensor, targets: Tensor) -> Sequence[Tensor]:
         if self._loss_function is cross_entropy:
-            precise = precise_cross_entropy(logits, targets)
-        else:
-            precise = self._loss_function(logits[0].to(torch.float64), targets[0]).unsqueeze(0)
-        return losses, precise, count_errors(logits, targets)
+            return losses, precise_cross_entropy(logits, targets), count_errors(logits, targets)
+        precise = float64_loss(self._loss_function, logits[0], targets[0])
+        if not self._targets.have_errors:
+            return losses, precise.unsqueeze(0)
+        return losses, precise.unsqueeze(0), self._targets.errors(logits[0], targets[0]).unsqueeze(0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.classification import count_errors, float64_loss
+from slingshot_analysis.recording.classification import float64_loss
 from slingshot_analysis.recording.model import ForwardPass, random_states_kept
 from slingshot_analysis.recording.probe import Batches, Buffer, Moment, Probe, Subject
 from slingshot_analysis.recording.schedule import Every
@@ -22,7 +22,7 @@ class Evaluation(Probe):
     """`train_*` and `val_*`: mean loss, accuracy and misclassified samples, each over a whole set.
 
     The model runs in evaluation mode, in its own dtype; cross-entropy is computed from
-    the logits in float64 and without cancellation.
+    the logits in float64 and without cancellation. Targets that are numbers to regress on have a loss only.
 
     References
     ----------
@@ -44,32 +44,36 @@ class Evaluation(Probe):
         if not self._sets:
             raise InputError("evaluation needs train_data= or val_data=, or leave it out of Recorder(probes=[...])")
         self._forward = ForwardPass(subject.model)
-        self._loss_function = subject.loss_function
+        self._loss_function, self._targets = subject.loss_function, subject.targets
         words = {"train": "training", "val": "validation"}
-        quantities = [
-            quantity
-            for name in self._sets
-            for quantity in (
-                Quantity(f"{name}_loss", "nat", f"mean loss of the whole {words[name]} set, in float64"),
-                Quantity(f"{name}_errors", "samples", f"misclassified samples of the {words[name]} set", dtype="int64"),
-                Quantity(f"{name}_accuracy", "", f"share of the {words[name]} set that is classified correctly"),
-            )
-        ]
+        quantities = []
+        for name in self._sets:
+            unit = "nat" if self._targets.have_errors else ""
+            quantities += [Quantity(f"{name}_loss", unit, f"mean loss of the whole {words[name]} set, in float64")]
+            if self._targets.have_errors:
+                errors, accuracy = "misclassified samples of the", "share classified correctly of the"
+                quantities += [
+                    Quantity(f"{name}_errors", "samples", f"{errors} {words[name]} set", dtype="int64"),
+                    Quantity(f"{name}_accuracy", "", f"{accuracy} {words[name]} set"),
+                ]
         dtypes = {"float64": torch.float64, "int64": torch.int64}
         return [Buffer(quantity.name, (), dtypes[quantity.dtype]) for quantity in quantities], quantities
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         with self._forward.undisturbed(), random_states_kept():
+            each = len(slots) // len(self._sets)
             for i, batches in enumerate(self._sets.values()):
-                loss, errors, accuracy = (slot.zero_() for slot in slots[3 * i : 3 * i + 3])
-                samples = torch.zeros_like(errors)
+                loss, *of_errors = (slot.zero_() for slot in slots[each * i : each * (i + 1)])
+                samples = torch.zeros_like(loss)
                 for logits, targets in self._outputs(batches, loss.device):
-                    counted = (targets >= 0).sum()
+                    counted = self._targets.count(targets)
                     loss.add_(float64_loss(self._loss_function, logits, targets) * counted)
-                    errors.add_(count_errors(logits, targets).sum())
+                    if of_errors:
+                        of_errors[0].add_(self._targets.errors(logits, targets))
                     samples.add_(counted)
                 loss.div_(samples)
-                torch.sub(1, errors / samples, out=accuracy)
+                if of_errors:
+                    torch.sub(1, of_errors[0] / samples, out=of_errors[1])
 
     def _outputs(self, batches: Batches, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield logits and targets, those of several batches at once where they are small."""

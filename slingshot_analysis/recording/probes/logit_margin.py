@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.batches import BatchProbe
 from slingshot_analysis.recording.probe import Buffer, Subject
+from slingshot_analysis.recording.targets import Kind
 from slingshot_analysis.trace import Quantity
 
 
@@ -27,7 +29,16 @@ class LogitMargin(BatchProbe):
     cost = "two passes per block of updates over the logits that `batch` keeps"
     source = "arXiv 2606.18465"
 
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return subject.targets.kind is Kind.CLASS
+
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        if not self.fits(subject):
+            raise InputError(
+                "logit_margin is defined for targets that are a class as an integer; these are "
+                f"{subject.targets.kind.value}: leave it out of Recorder(probes=[...])"
+            )
         self.attach_batches(subject)
         quantities = [
             Quantity("logit_margin", "logit", "mean lead of the correct class over the next, of the update's batch"),

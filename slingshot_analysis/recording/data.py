@@ -1,0 +1,37 @@
+"""The training and validation sets, as something that can be read again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.probe import Batches
+
+__all__ = ["Data", "whole_set"]
+
+BATCH_SAMPLES = 500
+
+Data = tuple[Tensor, Tensor] | Batches
+
+
+def whole_set(data: Data | None, device: torch.device) -> Batches | None:
+    """Return a set in batches: a pair of tensors in parts of 500 samples on the device, anything else as it is.
+
+    Raises
+    ------
+    InputError
+        If inputs and targets differ in number, are none, or could be read only once.
+    """
+    if data is None:
+        return None
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor) and isinstance(data[1], Tensor):
+        inputs, targets = (part.to(device) for part in data)
+        if len(inputs) != len(targets) or not len(inputs):
+            raise InputError(f"data of {len(inputs)} inputs and {len(targets)} targets: give as many, and at least one")
+        return list(zip(torch.split(inputs, BATCH_SAMPLES), torch.split(targets, BATCH_SAMPLES), strict=True))
+    if isinstance(data, Iterator):
+        raise InputError("train_data and val_data are read many times: give a pair of tensors or a DataLoader")
+    return data
