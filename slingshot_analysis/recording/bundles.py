@@ -9,17 +9,12 @@ from slingshot_analysis.recording.probe import Probe, Subject
 from slingshot_analysis.recording.probes import PROBES
 from slingshot_analysis.recording.schedule import Budget, Every
 
-__all__ = ["BUNDLES", "CURVATURE", "DEFAULT_BUDGET", "choose_probes"]
+__all__ = ["BUNDLES", "DEFAULT_BUDGET", "choose_probes"]
 
 LIGHT = ("batch", "norms:10", "evaluation:1000")
 STANDARD = ("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision")
-OPTIMIZER = (
-    "effective_step",
-    "effective_step_quantiles:500",
-    "below_epsilon_fraction:500",
-    "gradient_weight_cosine:500",
-)
-LAYERS = ("logit_margin:100", "mean_shares:500", "spectral_norm:1000")
+OPTIMIZER = ("effective_step", "effective_step_quantiles", "below_epsilon_fraction", "gradient_weight_cosine")
+LAYERS = ("logit_margin", "mean_shares", "spectral_norm")
 CURVATURE = ("hessian", "preconditioned", "update_sharpness")
 
 BUNDLES: dict[str, tuple[str, ...]] = {
@@ -70,7 +65,7 @@ def choose_probes(
                 continue
             if every:
                 chosen[name] = kind(every=Every(_whole_number(every, entry)))
-            elif kind.waits and (bundle or curvature_budget is not None):
+            elif kind.of_curvature and (bundle or curvature_budget is not None):
                 chosen[name] = kind(every=budget)
             else:
                 chosen[name] = kind()

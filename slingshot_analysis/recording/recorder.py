@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.bundles import CURVATURE, choose_probes
+from slingshot_analysis.recording.bundles import choose_probes
 from slingshot_analysis.recording.classification import LossFunction, cross_entropy, recognised
 from slingshot_analysis.recording.data import Data, whole_set
 from slingshot_analysis.recording.flight import FlightRecorder
@@ -167,7 +167,7 @@ class Recorder:
             chosen = choose_probes(probes, subject, curvature_budget)
             self._tables = make_tables(chosen, subject)
             if flight_recorder is None:
-                flight_recorder = FlightRecorder.fits(subject) and any(probe.name in CURVATURE for probe in chosen)
+                flight_recorder = FlightRecorder.fits(subject) and any(probe.of_curvature for probe in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
             flight = FlightRecorder(subject, budget) if flight_recorder else None
         self._warning = EarlyWarning() if on_warning is not None else None

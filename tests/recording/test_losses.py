@@ -158,7 +158,7 @@ def test_regression_has_losses_and_no_errors(tmp_path: Path) -> None:
 
 
 def test_margins_of_targets_that_are_no_classes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="logit_margin is defined for .* a number to regress on"):
+    with pytest.raises(InputError, match=r"logit_margin is defined for .* a number to regress on"):
         record(tmp_path / "run.h5", nn.MSELoss(), numbers(1), 1, ["logit_margin"])
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
-from slingshot_analysis.recording import LogitMargin, Precision
+from slingshot_analysis.recording import Every, LogitMargin, Precision
 
-PROBES = ["batch", "precision", "logit_margin"]
+PROBES = ["batch", "precision", "logit_margin:1"]
 NAMES = ["softmax_collapse", "zero_loss_fraction", "zero_gradient_fraction", "zero_sum_violation"]
 
 
@@ -91,11 +91,11 @@ def test_one_sided_gradients_violate_the_zero_sum(tmp_path):
 def test_samples_with_many_positions(tmp_path):
     flat = list(batches(4, sizes=(12,)))
     shaped = [(logits.view(3, 4, 4).transpose(0, 1), targets.view(3, 4).T) for logits, targets in flat]
-    a = record(tmp_path / "a.h5", flat, ["precision", "logit_margin"])
+    a = record(tmp_path / "a.h5", flat, ["precision", "logit_margin:1"])
 
     model = nn.Linear(1, 2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    with Recorder(tmp_path / "b.h5", model, optimizer, probes=["precision", "logit_margin"]) as recorder:
+    with Recorder(tmp_path / "b.h5", model, optimizer, probes=["precision", "logit_margin:1"]) as recorder:
         for logits, targets in shaped:
             recorder.update(torch.tensor(0.0), logits, targets)
     b = open_trace(tmp_path / "b.h5")
@@ -165,5 +165,5 @@ def test_another_loss_has_no_precision(tmp_path):
 
     with pytest.raises(InputError, match="precision is defined for cross-entropy"):
         record(tmp_path / "run.h5", [], [Precision()], loss_function=other)
-    trace = record(tmp_path / "run.h5", batches(3), [LogitMargin(), "batch"], loss_function=other)
+    trace = record(tmp_path / "run.h5", batches(3), [LogitMargin(Every(1)), "batch"], loss_function=other)
     assert len(trace["logit_margin"]) == len(trace["batch_loss_float64"]) == 40

@@ -120,7 +120,7 @@ def sweep(
         raise InputError(f"batch and checkpoint_every must be at least 1, got {batch} and {checkpoint_every}")
     folder = Path(out).absolute()
     names = tuple([probes] if isinstance(probes, str) else probes)
-    if _some_wait(names):
+    if _has_curvature(names):
         batch = 1
     with open_session(folder) as session:
         manifest = open_manifest(folder, planned.values(), names)
@@ -147,13 +147,13 @@ def _opened(
             yield executor
 
 
-def _some_wait(names: Iterable[str]) -> bool:
-    """Return whether some probe waits for the device, as those of curvature do: then nothing is gained by a batch."""
+def _has_curvature(names: Iterable[str]) -> bool:
+    """Return whether some probe measures curvature, which is measured run by run: nothing is gained by a batch."""
     entries = [entry.partition(":")[0] for name in names for entry in BUNDLES.get(name, (name,))]
     for entry in entries:
         if entry not in PROBES:
             raise unknown_name("probe", entry, [*PROBES, *BUNDLES])
-    return any(PROBES[entry].waits for entry in entries)
+    return any(PROBES[entry].of_curvature for entry in entries)
 
 
 def _divide(setups: Iterable[Setup], size: int) -> list[tuple[Setup, ...]]:

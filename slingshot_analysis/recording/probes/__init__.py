@@ -2,15 +2,19 @@
 
 from slingshot_analysis.recording.probe import Probe
 from slingshot_analysis.recording.probes.batch import Batch
-from slingshot_analysis.recording.probes.below_epsilon import BelowEpsilon
+from slingshot_analysis.recording.probes.below_epsilon_fraction import BelowEpsilon
 from slingshot_analysis.recording.probes.cosine_distance import CosineDistance
 from slingshot_analysis.recording.probes.effective_step import EffectiveStep
 from slingshot_analysis.recording.probes.effective_step_quantiles import EffectiveStepQuantiles
 from slingshot_analysis.recording.probes.evaluation import Evaluation
 from slingshot_analysis.recording.probes.feature_change import FeatureChange
 from slingshot_analysis.recording.probes.features import Features
+from slingshot_analysis.recording.probes.gauss_newton import GaussNewton
 from slingshot_analysis.recording.probes.gradient_weight_cosine import GradientWeightCosine
 from slingshot_analysis.recording.probes.hessian import Hessian
+from slingshot_analysis.recording.probes.hessian_blocks import HessianBlocks
+from slingshot_analysis.recording.probes.hessian_density import HessianDensity
+from slingshot_analysis.recording.probes.hessian_trace import HessianTrace
 from slingshot_analysis.recording.probes.logit_margin import LogitMargin
 from slingshot_analysis.recording.probes.mean_shares import MeanShares
 from slingshot_analysis.recording.probes.norms import Norms
@@ -30,8 +34,12 @@ __all__ = [
     "Evaluation",
     "FeatureChange",
     "Features",
+    "GaussNewton",
     "GradientWeightCosine",
     "Hessian",
+    "HessianBlocks",
+    "HessianDensity",
+    "HessianTrace",
     "LogitMargin",
     "MeanShares",
     "Norms",
@@ -63,6 +71,10 @@ PROBES: dict[str, type[Probe]] = {
         Hessian,
         Preconditioned,
         UpdateSharpness,
+        GaussNewton,
+        HessianTrace,
+        HessianBlocks,
+        HessianDensity,
     )
 }
 """Every probe by the name that ``Recorder(probes=[...])`` takes."""

@@ -35,7 +35,7 @@ class EffectiveStepQuantiles(Probe):
     """
 
     name = "effective_step_quantiles"
-    default_schedule = Every(100)
+    default_schedule = Every(500)
     cost = "one pass over the second moments, and three selections from at most 16,384 elements of each"
     source = "arXiv 2206.04817, Figure 16"
 

@@ -26,7 +26,7 @@ class GradientWeightCosine(Probe):
     """
 
     name = "gradient_weight_cosine"
-    default_schedule = Every(20)
+    default_schedule = Every(500)
     cost = "three passes over the parameters and the gradients in float64"
     source = "arXiv 2501.04697, section 4"
     needs_batch = True

@@ -43,6 +43,7 @@ class Hessian(Probe):
     cost = "about three products with the Hessian of the training loss, each two to three gradients"
     source = "arXiv 2206.04817, Figure 16; arXiv 2103.00065"
     waits = True
+    of_curvature = True
 
     def __init__(self, every: Schedule | None = None, k: int = 1, samples: int = LARGEST_SET) -> None:
         super().__init__(every)

@@ -10,6 +10,7 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.batches import BatchProbe
 from slingshot_analysis.recording.probe import Buffer, Subject
+from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.recording.targets import Kind
 from slingshot_analysis.trace import Quantity
 
@@ -26,6 +27,7 @@ class LogitMargin(BatchProbe):
     """
 
     name = "logit_margin"
+    default_schedule = Every(100)
     cost = "two passes per block of updates over the logits that `batch` keeps"
     source = "arXiv 2606.18465"
 

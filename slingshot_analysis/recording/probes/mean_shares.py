@@ -27,7 +27,7 @@ class MeanShares(Probe):
     """
 
     name = "mean_shares"
-    default_schedule = Every(100)
+    default_schedule = Every(500)
     cost = "a pass over the last layer's weight, and one forward pass of the probe batch"
     source = "arXiv 2605.06152"
 

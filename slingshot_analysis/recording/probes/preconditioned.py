@@ -47,6 +47,7 @@ class Preconditioned(Probe):
     cost = "three to six products with the Hessian of the training loss; its graph is shared with other probes"
     source = "arXiv 2207.14484"
     waits = True
+    of_curvature = True
 
     def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
         super().__init__(every)

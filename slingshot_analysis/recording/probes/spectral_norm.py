@@ -28,7 +28,7 @@ class SpectralNorm(Probe):
     """
 
     name = "spectral_norm"
-    default_schedule = Every(500)
+    default_schedule = Every(1000)
     cost = "a product of each weight matrix with itself, and the eigenvalues of that"
     source = "arXiv math/0503442"
     waits = True

@@ -38,6 +38,7 @@ class UpdateSharpness(Probe):
     source = "arXiv 2206.04817, Figure 3"
     spans_update = True
     waits = True
+    of_curvature = True
 
     def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
         super().__init__(every)

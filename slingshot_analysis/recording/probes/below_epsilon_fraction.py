@@ -26,7 +26,7 @@ class BelowEpsilon(Probe):
     """
 
     name = "below_epsilon_fraction"
-    default_schedule = Every(100)
+    default_schedule = Every(500)
     cost = "one pass over the second moments"
     source = "arXiv 2309.14322"
 

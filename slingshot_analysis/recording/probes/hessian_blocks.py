@@ -1,0 +1,75 @@
+"""The largest eigenvalue of each layer's block of the Hessian of the training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from slingshot_analysis.recording.curvature import LARGEST_SET, EigenvalueTracker
+from slingshot_analysis.recording.curvature.shared import shared_curvature
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.signal import Axis
+from slingshot_analysis.trace import Quantity
+
+
+class HessianBlocks(Probe):
+    """`hessian_block_top_eigenvalue`: the largest eigenvalue of each layer's block of ∇²L, L the training loss.
+
+    A layer is a module with parameters of its own, such as a weight and its bias; its block is the Hessian in these
+    while all others stay, a diagonal block of the whole. None is above the largest eigenvalue of that.
+
+    Parameters
+    ----------
+    every : Schedule, optional
+        When to measure.
+    samples : int, optional
+        Of a larger training set so many fixed samples stand for it.
+
+    References
+    ----------
+    Zhang et al. 2024, "Why Transformers Need Adam: A Hessian Perspective", arXiv 2402.16788 (spectra of blocks).
+    """
+
+    name = "hessian_blocks"
+    default_schedule = Every(1000)
+    cost = "about three products with each layer's block; the graph is shared with other probes"
+    source = "arXiv 2402.16788"
+    waits = True
+    of_curvature = True
+
+    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
+        super().__init__(every)
+        self._samples = samples
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return subject.train_data is not None
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        self._curvature = shared_curvature(subject, self._samples)
+        self._blocks: dict[str, list[str]] = {}
+        for name in subject.parameters:
+            self._blocks.setdefault(name.rpartition(".")[0] or name, []).append(name)
+        self._trackers = [EigenvalueTracker() for _ in self._blocks]
+        quantity = Quantity(
+            "hessian_block_top_eigenvalue",
+            "loss per squared norm",
+            "largest eigenvalue of each layer's block of the training loss's Hessian",
+            (Axis("block", list(self._blocks)),),
+        )
+        return [Buffer(quantity.name, (len(self._blocks),))], [quantity]
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        hessian = self._curvature.hessian()
+        for i, (tracker, names) in enumerate(zip(self._trackers, self._blocks.values(), strict=True)):
+            slots[0][i] = tracker.follow(hessian.block(names)).values[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"trackers": [tracker.state_dict() for tracker in self._trackers]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for tracker, of_tracker in zip(self._trackers, state["trackers"], strict=True):
+            tracker.load_state_dict(of_tracker)

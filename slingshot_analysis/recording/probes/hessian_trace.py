@@ -1,0 +1,63 @@
+"""The trace of the Hessian of the training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from slingshot_analysis.recording.curvature import LARGEST_SET, estimate_trace
+from slingshot_analysis.recording.curvature.shared import shared_curvature
+from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.trace import Quantity
+
+
+class HessianTrace(Probe):
+    """`hessian_trace`: tr ∇²L at each state, L the training loss, the sum of all eigenvalues, by Hutch++.
+
+    `hessian_trace_error` is the standard deviation of the estimate. The random signs are the same at every state, so
+    that what changes along a run is the trace and not the draw.
+
+    Parameters
+    ----------
+    every : Schedule, optional
+        When to measure.
+    products : int, optional
+        With the Hessian at each state; at least 6.
+    samples : int, optional
+        Of a larger training set so many fixed samples stand for it.
+
+    References
+    ----------
+    Meyer, Musco, Musco and Woodruff 2021, arXiv 2010.09649.
+    """
+
+    name = "hessian_trace"
+    default_schedule = Every(1000)
+    cost = "30 products with the Hessian of the training loss; its graph is shared with other probes"
+    source = "arXiv 2010.09649"
+    waits = True
+    of_curvature = True
+
+    def __init__(self, every: Schedule | None = None, products: int = 30, samples: int = LARGEST_SET) -> None:
+        super().__init__(every)
+        self._products, self._samples = products, samples
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        return subject.train_data is not None
+
+    def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
+        self._curvature = shared_curvature(subject, self._samples)
+        unit = "loss per squared norm"
+        quantities = [
+            Quantity("hessian_trace", unit, "trace of the training loss's Hessian"),
+            Quantity("hessian_trace_error", unit, "standard deviation of that estimate"),
+        ]
+        return [Buffer(quantity.name) for quantity in quantities], quantities
+
+    def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
+        estimate = estimate_trace(self._curvature.hessian(), self._products)
+        slots[0].fill_(estimate.value)
+        slots[1].fill_(estimate.standard_error)
