@@ -119,13 +119,14 @@ class BatchProbe(Probe):
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         """Keep the batch for :meth:`settle`, or use it at once if it does not fit."""
-        if moment.loss is None or moment.logits is None or moment.targets is None:
+        loss, logits, targets = moment.loss, moment.logits, moment.targets
+        if not (isinstance(loss, Tensor) and isinstance(logits, Tensor) and isinstance(targets, Tensor)):
             raise InputError(
-                f"the probe {self.name!r} needs recorder.update(loss, logits, targets); where there are none, "
-                "leave it out of Recorder(probes=[...])"
+                f"the probe {self.name!r} needs recorder.update(loss, logits, targets), three tensors; where there are "
+                "none, leave it out of Recorder(probes=[...])"
             )
         if not (self._keep and self._batches.keep(moment)):
-            batch = moment.loss.reshape(1), moment.logits.unsqueeze(0), moment.targets.unsqueeze(0)
+            batch = loss.reshape(1), logits.unsqueeze(0), targets.unsqueeze(0)
             for slot, value in zip(slots, self.of_batches(*batch), strict=True):
                 slot.copy_(value[0])
 

@@ -23,7 +23,7 @@ def whole_set(data: Data | None, device: torch.device) -> Batches | None:
     Raises
     ------
     InputError
-        If inputs and targets differ in number, are none, or could be read only once.
+        If inputs and targets differ in number, are none, or could be read only once; if batches are no such pairs.
     """
     if data is None:
         return None
@@ -34,4 +34,27 @@ def whole_set(data: Data | None, device: torch.device) -> Batches | None:
         return list(zip(torch.split(inputs, BATCH_SAMPLES), torch.split(targets, BATCH_SAMPLES), strict=True))
     if isinstance(data, Iterator):
         raise InputError("train_data and val_data are read many times: give a pair of tensors or a DataLoader")
+    generator = getattr(data, "generator", None)
+    if isinstance(generator, torch.Generator):
+        data = _Undisturbed(data, generator)
+    first = next(iter(data))
+    if not (isinstance(first, tuple | list) and len(first) == 2 and all(isinstance(part, Tensor) for part in first)):
+        raise InputError(
+            f"train_data and val_data must give (inputs, targets) as a pair of tensors, not {type(first).__name__}: "
+            "wrap them in a class whose __iter__ yields such pairs"
+        )
     return data
+
+
+class _Undisturbed:
+    """Batches of a loader that draws from a random generator, which is left as it was: training may draw from it."""
+
+    def __init__(self, batches: Batches, generator: torch.Generator) -> None:
+        self._batches, self._generator = batches, generator
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        state = self._generator.get_state()
+        try:
+            yield from self._batches
+        finally:
+            self._generator.set_state(state)

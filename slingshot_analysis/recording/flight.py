@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.adaptive import AdaptiveState, adaptive_states, has_threshold
 from slingshot_analysis.recording.curvature import (
-    AdaptiveState,
     EigenvalueTracker,
     HessianOperator,
     PreconditionedOperator,
-    adaptive_states,
     preconditioner,
     sharpness,
     stability_threshold,
@@ -26,12 +25,13 @@ from slingshot_analysis.recording.curvature import (
 from slingshot_analysis.recording.curvature.shared import shared_curvature
 from slingshot_analysis.recording.probe import Subject
 from slingshot_analysis.recording.schedule import Budget
-from slingshot_analysis.recording.second_moment import NAMES
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 
 __all__ = ["FlightRecorder"]
 
+MEAN = ":mean"
+"""Suffix of a parameter's name that stands for the mean of its gradient, which centered RMSprop keeps."""
 UPDATES = 64
 """States kept before a transition, and measured after it."""
 MOST_BYTES = 256 * 2**20
@@ -81,8 +81,9 @@ class FlightRecorder:
         self._curvature = shared_curvature(subject, SAMPLES)
         self._weights = {name: _ring(p) for name, p in subject.parameters.items()}
         self._moments: dict[str, Tensor] = {}
+        self._rates: list[list[float | Tensor]] = [[] for _ in range(UPDATES + 1)]
         self._slots = _slots(list(self._weights.values()))
-        self._live = list(self._parameters.values())
+        self._find_live_tensors()
         self._top, self._preconditioned = EigenvalueTracker(), EigenvalueTracker()
         self._budget = budget
         self._oldest = self._newest = self._written = 0
@@ -113,17 +114,21 @@ class FlightRecorder:
         if slot == 0 or not self._moments:
             self._find_live_tensors()
         torch._foreach_copy_(self._slots[slot], self._live)
+        self._rates[slot] = [_copy(group["lr"]) for group in self._optimizer.param_groups]
         self._oldest, self._newest = max(self._oldest, step - UPDATES), step
 
     def _find_live_tensors(self) -> None:
         """Find the tensors to be copied; the optimizer makes its own at the first update, and may replace them."""
-        states = [(name, self._optimizer.state.get(p, {})) for name, p in self._parameters.items()]
-        kept = {name: next((state[key] for key in NAMES if key in state), None) for name, state in states}
-        moments = {name: moment for name, moment in kept.items() if moment is not None}
-        if moments and not self._moments:
-            self._moments = {name: _ring(moment) for name, moment in moments.items()}
+        live: dict[str, Tensor] = {}
+        for name, state in adaptive_states(self._optimizer, self._parameters).items():
+            if state is not None:
+                live[name] = state.second_moment
+                live |= {} if state.mean_gradient is None else {f"{name}{MEAN}": state.mean_gradient}
+        if live.keys() != self._moments.keys():
+            kept = self._moments
+            self._moments = {n: kept[n] if n in kept else _ring(moment).fill_(NAN) for n, moment in live.items()}
             self._slots = _slots([*self._weights.values(), *self._moments.values()])
-        self._live = [*self._parameters.values(), *moments.values()]
+        self._live = [*self._parameters.values(), *live.values()]
 
     def transition(self, writer: TraceWriter) -> None:
         """Measure the states kept, as a transition has begun; those that follow come when there are enough."""
@@ -152,6 +157,7 @@ class FlightRecorder:
         return {
             "weights": self._weights,
             "moments": self._moments,
+            "rates": self._rates,
             "numbers": [self._oldest, self._newest, self._written, self._end],
             "trackers": [self._top.state_dict(), self._preconditioned.state_dict()],
         }
@@ -161,6 +167,7 @@ class FlightRecorder:
         device = next(iter(self._weights.values())).device
         self._weights = {name: kept.to(device) for name, kept in state["weights"].items()}
         self._moments = {name: kept.to(device) for name, kept in state["moments"].items()}
+        self._rates = list(state["rates"])
         self._slots = _slots([*self._weights.values(), *self._moments.values()])
         self._find_live_tensors()
         self._oldest, self._newest, self._written, self._end = state["numbers"]
@@ -175,6 +182,8 @@ class FlightRecorder:
             return
         start = time.perf_counter()
         now = adaptive_states(self._optimizer, self._parameters)
+        groups = {id(p): i for i, group in enumerate(self._optimizer.param_groups) for p in group["params"]}
+        self._group = {name: groups.get(id(p), 0) for name, p in self._parameters.items()}
         rows = [self._row(step, now) for step in steps]
         names = [quantity.name for quantity in self.group.quantities]
         columns = {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
@@ -185,7 +194,21 @@ class FlightRecorder:
         if self._budget is not None:
             self._budget.spend(seconds)
 
-    def _row(self, step: int, now: Mapping[str, AdaptiveState] | None) -> tuple[Any, ...]:
+    def _states_at(self, step: int, now: Mapping[str, AdaptiveState | None]) -> list[AdaptiveState | None]:
+        """Return the optimizer's state at a step that is kept."""
+        slot, states = step % (UPDATES + 1), list[AdaptiveState | None]()
+        for name, state in now.items():
+            updates = 0 if state is None else int(state.step) - (self._newest - step)
+            if state is None or name not in self._moments or (state.bias_correction and updates < 1):
+                states.append(None)
+                continue
+            mean = None if state.mean_gradient is None else self._moments[f"{name}{MEAN}"][slot]
+            rate = self._rates[slot][self._group[name]]
+            moment = self._moments[name][slot]
+            states.append(replace(state, second_moment=moment, mean_gradient=mean, step=updates, lr=rate))
+        return states
+
+    def _row(self, step: int, now: Mapping[str, AdaptiveState | None]) -> tuple[Any, ...]:
         slot, after = step % (UPDATES + 1), (step + 1) % (UPDATES + 1)
         hessian: HessianOperator = self._curvature.hessian({name: kept[slot] for name, kept in self._weights.items()})
         top = self._top.follow(hessian)
@@ -193,15 +216,13 @@ class FlightRecorder:
         update = hessian.mean_loss.flatten({name: kept[after] for name, kept in self._weights.items()}) - hessian.point
         eigenvalue = ratio = NAN
         effective = [NAN] * len(QUANTILES)
-        if now is not None and self._moments and step > 0:
-            states = [
-                replace(state, second_moment=self._moments[name][slot], step=state.step - (self._newest - step))
-                for name, state in now.items()
-            ]
-            operator = PreconditionedOperator(hessian, preconditioner(states))
-            eigenvalue = float(self._preconditioned.follow(operator).values[0])
-            ratio = eigenvalue / stability_threshold(states[0])
+        states = self._states_at(step, now)
+        if any(state is not None for state in states):
             effective = _effective_steps(states)
+            if has_threshold(self._optimizer):
+                operator = PreconditionedOperator(hessian, preconditioner(states, hessian.mean_loss.sizes))
+                eigenvalue = float(self._preconditioned.follow(operator).values[0])
+                ratio = eigenvalue / stability_threshold(states)
         stable = 2 / value if value > 0 else float("inf")
         along = float(sharpness(hessian, update))
         residual = float(top.residuals[0])
@@ -221,13 +242,17 @@ def _slots(rings: Sequence[Tensor]) -> list[list[Tensor]]:
     return [list(slot) for slot in zip(*(ring.unbind(0) for ring in rings), strict=True)]
 
 
-def _effective_steps(states: list[AdaptiveState]) -> list[float]:
-    """Return quantiles of η/(√v̂ + ε) over all parameters."""
-    parts = []
-    for state in states:
-        correction = 1 - state.betas[1] ** state.step if state.betas is not None and state.bias_correction else 1.0
-        root = (state.second_moment.to(torch.float64) / correction).sqrt().flatten()
-        parts.append(state.lr / (root + state.eps))
-    values = torch.cat(parts).sort().values
+def _copy(rate: float | Tensor) -> float | Tensor:
+    """Return a learning rate as it is now; one on the device stays there, as a tensor of its own."""
+    return rate.clone() if isinstance(rate, Tensor) else rate
+
+
+def _effective_steps(states: Sequence[AdaptiveState | None]) -> list[float]:
+    """Return quantiles of η/(√v̂ + ε) over all parameters that are updated."""
+    parts = [state.at().effective_step.flatten() for state in states if state is not None]
+    values = torch.cat(parts)
+    values = values[~values.isnan()].sort().values
+    if not len(values):
+        return [NAN] * len(QUANTILES)
     at = [round(q * (len(values) - 1)) for q in QUANTILES]
     return [float(values[i]) for i in at]

@@ -72,7 +72,7 @@ class ForwardPass:
         cpu_state = torch.get_rng_state()
         cuda_states = {device: torch.cuda.get_rng_state(device) for device in self._cuda}
         try:
-            with torch.no_grad():
+            with torch.no_grad(), random_states_kept():
                 yield
         finally:
             torch.set_rng_state(cpu_state)
@@ -165,7 +165,7 @@ def random_states_kept() -> Iterator[None]:
 
 
 def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None = None) -> str:
-    """Return the name of the module that makes the logits.
+    """Return the name of the module, or of the bare parameter, that makes the logits.
 
     Parameters
     ----------
@@ -175,12 +175,12 @@ def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None =
         A batch. With it, the last layer is the one that a forward pass calls last; without it, the last in the
         order of registration.
     given : str or None
-        The name the user gave, which is then only checked.
+        The name the user gave, which is then only checked: of a module or of a parameter.
 
     Returns
     -------
     str
-        Name of a module that has a trainable ``weight`` of two or more dimensions.
+        Name of a module that has a trainable ``weight`` of two or more dimensions, or the parameter given.
 
     Raises
     ------
@@ -194,12 +194,16 @@ def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None =
         and weight.ndim >= 2
         and weight.requires_grad
     }
+    matrices = [name for name, p in model.named_parameters() if p.ndim >= 2 and p.requires_grad]
     if given is not None:
-        if given not in candidates:
-            raise unknown_name("last_layer", given, candidates)
+        if given not in candidates and given not in matrices:
+            raise unknown_name("last_layer", given, [*candidates, *matrices])
         return given
     if not candidates:
-        raise InputError("no module of the model has a trainable weight matrix: name one with last_layer=")
+        raise InputError(
+            "no module of the model has a trainable weight matrix of its own: name the parameter that makes the logits "
+            f"with last_layer=, one of {matrices}"
+        )
     if inputs is None:
         return list(candidates)[-1]
     names = _called(model, list(candidates), inputs) or list(candidates)
@@ -212,14 +216,15 @@ def find_feature_layers(
     """Return the layers whose outputs are features.
 
     Those are the blocks where the model has a stack of them (Transformer, ViT), else its activations (MLP, CNN);
-    the last entry is always the input of the last layer, under its own name where it is one of them.
+    the last entry is always the input of the last layer, under its own name where it is one of them, unless the last
+    layer is a bare parameter.
 
     Parameters
     ----------
     model : nn.Module
         The model.
     last_layer : str
-        Name of the module that makes the logits.
+        Name of the module, or of the bare parameter, that makes the logits.
     inputs : Tensor
         A batch.
     given : sequence of str or None
@@ -237,8 +242,10 @@ def find_feature_layers(
                 raise unknown_name("feature layer", layer, modules)
         return list(given)
     layers = _blocks(model) or [name for name, module in modules.items() if isinstance(module, ACTIVATIONS)]
-    last_input = f"{last_layer}{INPUT}"
     called = _called(model, layers, inputs)
+    if last_layer not in modules:
+        return called
+    last_input = f"{last_layer}{INPUT}"
     *features, final = ForwardPass(model, [*called, last_input]).features(inputs)
     if features and features[-1].shape == final.shape and torch.equal(features[-1], final):
         return called

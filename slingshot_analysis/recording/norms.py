@@ -45,10 +45,12 @@ class ParameterNorms:
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self._parameters = list(parameters)
         self.dtype = norm_dtype(self._parameters)
-        in_place = all(p.device.type == "cpu" and p.dtype == self.dtype and p.numel() for p in self._parameters)
-        self._in_place = in_place
+        self._in_place = all(
+            p.device.type == "cpu" and p.dtype == self.dtype and p.is_contiguous() for p in self._parameters
+        )
         self._are_small = max(p.numel() for p in self._parameters) <= SMALL
         self._addresses: list[int] = []
+        self._is_sparse: bool | None = None
 
     def measure(self, slot: Tensor) -> bool:
         """Write n norms of parameters, then n norms of gradients, 0 where there is none, into the (2n,) `slot`.
@@ -61,9 +63,13 @@ class ParameterNorms:
         parameters = self._parameters
         gradients = [g for p in parameters if (g := p.grad) is not None]
         present = bool(gradients)
+        if self._is_sparse is None and present:
+            self._is_sparse = any(g.is_sparse for g in gradients)
         if len(gradients) < len(parameters):
             zero = torch.zeros(1, dtype=parameters[0].dtype, device=parameters[0].device)
             gradients = [zero if p.grad is None else p.grad for p in parameters]
+        if self._is_sparse:
+            gradients = [g.to_dense() for g in gradients]
         if self._in_place:
             addresses = list(map(ADDRESS, parameters))
             if addresses != self._addresses:

@@ -39,7 +39,7 @@ class Subject:
     parameters : dict of str to Tensor
         The trainable parameters by name.
     last_layer : str
-        Name of the module that makes the logits.
+        Name of the module, or of the weight, that makes the logits.
     feature_layers : sequence of str
         Names of the modules whose outputs are features.
     loss_function : callable
@@ -75,11 +75,19 @@ class Subject:
     curvatures: dict[int, Curvature] = field(default_factory=dict)
 
     @property
+    def has_last_module(self) -> bool:
+        """Whether the last layer is a module, and no bare parameter of the model."""
+        return self.last_layer not in self.parameters
+
+    @property
     def last_layer_parameters(self) -> list[str]:
         """Names of the parameters of the last layer: its weight first, then its bias if it has one."""
-        prefix = f"{self.last_layer}." if self.last_layer else ""
-        names = [name for name in self.parameters if name.startswith(prefix)]
-        return sorted(names, key=lambda name: name != f"{prefix}weight")
+        if not self.has_last_module:
+            return [self.last_layer]
+        layer = self.model.get_submodule(self.last_layer)
+        members = {id(parameter) for parameter in layer.parameters()}
+        names = [name for name, parameter in self.parameters.items() if id(parameter) in members]
+        return sorted(names, key=lambda name: self.parameters[name] is not layer.weight)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,8 +38,10 @@ PROBE_SAMPLES = 32
 class Recorder:
     """Record a training run into a trace file while it trains.
 
-    Call :meth:`update` once per update, between ``loss.backward()`` and ``optimizer.step()``. Recording never
-    changes training: modes, gradients and random states are left as they were, and the weights stay bit-identical.
+    Call :meth:`update` once per update, between ``loss.backward()`` and ``optimizer.step()``; with a gradient scaler
+    after ``scaler.unscale_(optimizer)``. Recording never changes training: modes, gradients and the random states of
+    Python, NumPy and PyTorch are left as they were, and the weights stay bit-identical, unless the model changes
+    something else in evaluation mode, such as a counter or a random generator of its own.
     Values are measured on the device of the parameters and reach the host once per block of 512 rows or 2 s.
 
     Parameters
@@ -69,7 +72,7 @@ class Recorder:
         the probe ``precision``.
     last_layer : str, optional
         Name of the module that makes the logits, where the guess (the last called of those with a trainable weight
-        matrix) is wrong. The trace says which it was.
+        matrix) is wrong, or of a parameter that no module of its own holds. The trace says which it was.
     feature_layers : sequence of str, optional
         Modules whose outputs are features; by default the blocks, or else the activations, and the input of the
         last layer.
@@ -145,15 +148,18 @@ class Recorder:
         flush_seconds: float | None = None,
     ) -> None:
         model = getattr(model, "_orig_mod", model)
-        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad and p.numel()}
         if not parameters:
             raise InputError("the model has no trainable parameter to record")
+        complex_ones = [name for name, p in parameters.items() if p.is_complex()]
+        if complex_ones:
+            raise InputError(f"the parameters {complex_ones} are complex; the recorder measures real ones")
         devices = {p.device for p in parameters.values()}
         if len(devices) > 1:
             raise InputError(f"the parameters are on several devices ({devices}); the recorder needs them on one")
         device = devices.pop()
-        train, val = whole_set(train_data, device), whole_set(val_data, device)
         with random_states_kept(), ForwardPass(model).undisturbed():
+            train, val = whole_set(train_data, device), whole_set(val_data, device)
             if probe_inputs is None and train is not None:
                 probe_inputs = next(iter(train))[0][:PROBE_SAMPLES]
             if probe_inputs is not None:
@@ -191,9 +197,9 @@ class Recorder:
             self._writer = continue_trace(path, groups, resume["step"], attributes)
             for table, states in zip(self._tables, resume["tables"], strict=True):
                 table.load_state_dict(resume["step"], states)
-            if self._watch is not None:
+            if self._watch is not None and resume["watch"] is not None:
                 self._watch.load_state_dict(resume["watch"])
-            if self._warning is not None:
+            if self._warning is not None and resume["warning"] is not None:
                 self._warning.load_state_dict(resume["warning"])
         self._open: list[Table] = []
         self._flush_seconds = FLUSH_SECONDS if flush_seconds is None else flush_seconds
@@ -227,6 +233,8 @@ class Recorder:
     def _update(
         self, step: int, loss: Tensor | None, logits: Tensor | None, targets: Tensor | None, tables: Sequence[Table]
     ) -> None:
+        if self._closed:
+            raise InputError(f"{self.path}: this recorder is closed; give a further run a recorder of its own")
         moment = Moment(step, loss, logits, targets)
         gradients_wanted = torch.is_grad_enabled()
         torch._C._set_grad_enabled(False)  # what torch.no_grad() does, without its objects
@@ -360,20 +368,18 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
-        try:
+        with ExitStack() as stack:  # whatever fails, all that was measured is written
+            stack.push(lambda kind, *_: self._writer.close(finished=finished and kind is None))
+            for table in reversed(self._tables):
+                stack.callback(table.receive, self._writer)
+                stack.callback(table.send, self._writer)
             if finished:
-                moment = Moment(self.step)
                 self._complete_open_rows()
+                if self._watch is not None:
+                    stack.callback(self._watch.close, self._writer)
                 for table in self._tables:
                     if table.is_of_states and self.step:
-                        self._measure(table, moment)
-            for table in self._tables:
-                table.send(self._writer)
-                table.receive(self._writer)
-            if self._watch is not None and finished:
-                self._watch.close(self._writer)
-        finally:
-            self._writer.close(finished=finished)
+                        self._measure(table, Moment(self.step))
 
 
 def _understand(

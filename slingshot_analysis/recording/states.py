@@ -33,14 +33,14 @@ class StatePairs:
     """
 
     def __init__(self, subject: Subject, capacity: int | None = None) -> None:
-        buffers = dict(subject.model.named_buffers())
-        live = subject.parameters | buffers
-        fitting = KEPT_BYTES // (2 * sum(tensor.nbytes for tensor in live.values()))
+        self._model, live = subject.model, dict(subject.model.named_buffers())
+        fitting = KEPT_BYTES // (2 * sum(tensor.nbytes for tensor in [*subject.parameters.values(), *live.values()]))
         self.capacity = capacity or max(1, min(fitting, MOST_PAIRS))
         self._trainable, parameters = _make_space(subject.parameters, self.capacity)
-        _, others = _make_space(buffers, self.capacity)
-        self._tensors = parameters | others
-        self._live = [live[name] for name in self._tensors]
+        _, buffers = _make_space(live, self.capacity)
+        self._tensors = parameters | buffers
+        self._parameters = [subject.parameters[name] for name in parameters]
+        self._buffers = list(buffers)
         columns = [tensor.unbind(0) for tensor in self._tensors.values()]
         self._slots = [
             [list(states) for states in zip(*(pair.unbind(0) for pair in row), strict=True)]
@@ -50,11 +50,13 @@ class StatePairs:
 
     def keep_before(self) -> None:
         """Copy the state that an update starts from."""
-        torch._foreach_copy_(self._slots[self._rows][0], self._live)
+        buffers = [self._model.get_buffer(name) for name in self._buffers]
+        torch._foreach_copy_(self._slots[self._rows][0], [*self._parameters, *buffers])
 
     def keep_after(self) -> None:
-        """Copy the state to which that update has led."""
-        torch._foreach_copy_(self._slots[self._rows][1], self._live)
+        """Copy the parameters to which that update has led; buffers, which it does not change, are those before it."""
+        before, after = self._slots[self._rows]
+        torch._foreach_copy_(after, [*self._parameters, *before[len(self._parameters) :]])
         self._rows += 1
 
     def clear(self) -> None:

@@ -94,6 +94,8 @@ class LaggedLoss:
     def read(self, step: int, loss: Tensor) -> list[tuple[int, float]]:
         """Take the loss of update `step`; return step and loss of those that have arrived since the last call."""
         loss = loss.detach()
+        if loss.dtype == torch.bfloat16:
+            loss = loss.float()  # NumPy has no such dtype
         if loss.device.type != "cuda":
             return [(step, float(loss.numpy()))] if loss.device.type == "cpu" else []
         copy = torch.empty((), dtype=loss.dtype, pin_memory=True)

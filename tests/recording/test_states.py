@@ -8,7 +8,7 @@ from slingshot_analysis.recording.probe import Subject
 from slingshot_analysis.recording.states import StatePairs
 
 
-def test_pairs_hold_parameters_and_buffers_of_every_dtype():
+def test_pairs_hold_parameters_after_the_update_and_the_buffers_before_it():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2).double(), nn.BatchNorm2d(4))
     model[2].bias.requires_grad_(False)
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -27,7 +27,8 @@ def test_pairs_hold_parameters_and_buffers_of_every_dtype():
     assert set(pairs.states) == set(wanted)
     assert {len(states) for states in pairs.states.values()} == {2 * pairs.capacity}
     for name, states in pairs.states.items():
-        assert torch.equal(states[:6], torch.stack(kept[name]))
+        after_as_before = [kept[name][i - i % 2] if name not in trainable else kept[name][i] for i in range(6)]
+        assert torch.equal(states[:6], torch.stack(after_as_before))
     assert norm_dtype(list(trainable.values())) == torch.float32
     for row in range(3):
         found = sum(float((flat[row, 1].double() - flat[row, 0].double()).square().sum()) for flat in pairs.trainable)

@@ -7,9 +7,7 @@ from slingshot_analysis.recording.curvature.hessian import HessianBlock, Hessian
 from slingshot_analysis.recording.curvature.mean_loss import MeanLoss
 from slingshot_analysis.recording.curvature.operator import MatrixOperator, SymmetricOperator
 from slingshot_analysis.recording.curvature.preconditioner import (
-    AdaptiveState,
     PreconditionedOperator,
-    adaptive_states,
     preconditioner,
     stability_threshold,
 )
@@ -19,7 +17,6 @@ from slingshot_analysis.recording.curvature.trace import TraceEstimate, estimate
 
 __all__ = [
     "LARGEST_SET",
-    "AdaptiveState",
     "EigenvalueTracker",
     "Eigenvalues",
     "GaussNewtonOperator",
@@ -32,7 +29,6 @@ __all__ = [
     "SpectralDensity",
     "SymmetricOperator",
     "TraceEstimate",
-    "adaptive_states",
     "estimate_trace",
     "fixed_samples",
     "preconditioner",

@@ -52,6 +52,7 @@ class GaussNewtonOperator:
     ) -> None:
         self._mean_loss = mean_loss
         self.dimension, self.dtype, self.device = mean_loss.dimension, mean_loss.dtype, mean_loss.device
+        mean_loss.follow_frozen()
         self._variables = mean_loss.variables(mean_loss.flatten(parameters))
         self._buffers = mean_loss.buffers(buffers)
 

@@ -63,6 +63,7 @@ class HessianOperator:
     ) -> None:
         self.mean_loss = mean_loss
         self.dimension, self.dtype, self.device = mean_loss.dimension, mean_loss.dtype, mean_loss.device
+        mean_loss.follow_frozen()
         self.point = mean_loss.flatten(parameters)
         self.buffers = mean_loss.buffers(buffers)
         self._variables = mean_loss.variables(self.point)
@@ -115,9 +116,10 @@ class HessianOperator:
         self, parameters: Mapping[str, Tensor] | None = None, buffers: Mapping[str, Tensor] | None = None
     ) -> bool:
         """Return whether this is the Hessian at a point, bit for bit; by default that of the model as it is now."""
+        if self.mean_loss.follow_frozen() or not torch.equal(self.mean_loss.flatten(parameters), self.point):
+            return False
         others = self.mean_loss.buffers(buffers)
-        same = torch.equal(self.mean_loss.flatten(parameters), self.point)
-        return same and all(torch.equal(buffer, others[name]) for name, buffer in self.buffers.items())
+        return all(torch.equal(buffer, others[name]) for name, buffer in self.buffers.items())
 
     def block(self, names: Sequence[str]) -> HessianBlock:
         """Return the diagonal block of some of the parameters, which shares the graph."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property, reduce
 
 import torch
@@ -68,7 +68,7 @@ class MeanLoss:
         live = dict(model.named_parameters())
         self.names = [name for name, p in live.items() if p.requires_grad] if names is None else list(names)
         self._live = [live[name] for name in self.names]
-        self._live_buffers = dict(model.named_buffers())
+        self._model = model
         self._shapes = [p.shape for p in self._live]
         self.sizes = [p.numel() for p in self._live]
         """Elements of each parameter, in the order of `names`."""
@@ -76,7 +76,9 @@ class MeanLoss:
         """Of points, gradients and products."""
         self.model_dtype = model_dtype or reduce(torch.promote_types, [p.dtype for p in self._live], torch.float32)
         self.device = self._live[0].device
-        self._shadow = copy.deepcopy(model).to(self.model_dtype).eval().requires_grad_(False)
+        self._shadow = _copy(model).to(self.model_dtype).eval().requires_grad_(False)
+        self._frozen = [(name, p) for name, p in self._shadow.named_parameters() if name not in self.names]
+        self._is_compiled = any(hasattr(module, "_orig_mod") for module in model.modules())
         self._forward = ForwardPass(self._shadow)
         self._loss_function = loss_function
         counts = [_count(targets) for _, targets in data]
@@ -117,13 +119,30 @@ class MeanLoss:
 
     def buffers(self, buffers: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Return copies of buffers, by default the model's own, in the dtype of the copy."""
-        live = self._live_buffers if buffers is None else buffers
-        return {name: self._cast(live[name]).detach().clone() for name in self._live_buffers}
+        live = dict(self._model.named_buffers())
+        given = live if buffers is None else buffers
+        return {name: self._cast(given[name]).detach().clone() for name in live}
+
+    def follow_frozen(self) -> bool:
+        """Give the copy's other parameters, no variables, the model's values; return whether they had changed."""
+        changed = False
+        for name, kept in self._frozen:
+            live = self._model.get_parameter(name).detach().to(self.model_dtype)
+            if not torch.equal(kept, live):  # what is not written leaves the graphs of it whole
+                kept.copy_(live)
+                changed = True
+        return changed
 
     @contextmanager
     def graph(self) -> Iterator[None]:
         """Build graphs that have a second derivative, in the dtype of the copy, and leave random states alone."""
-        with self._forward.undisturbed(), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), self.without_autocast():
+        with ExitStack() as stack:
+            stack.enter_context(self._forward.undisturbed())
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.enter_context(self.without_autocast())
+            if self._is_compiled:  # compiled modules have no second derivative
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield
 
     def without_autocast(self) -> torch.autocast:
@@ -165,6 +184,7 @@ class MeanLoss:
         self, parameters: Mapping[str, Tensor] | None = None, buffers: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return loss () and gradient (dimension,) at `parameters`, by default at the model's own."""
+        self.follow_frozen()
         variables, kept = self.variables(self.flatten(parameters)), self.buffers(buffers)
         loss = torch.zeros((), dtype=self.dtype, device=self.device)
         gradient = torch.zeros(self.dimension, dtype=self.dtype, device=self.device)
@@ -175,6 +195,16 @@ class MeanLoss:
             loss += part.detach()
             gradient += torch.cat([slope.reshape(-1) for slope in slopes])
         return loss, gradient
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """Return a copy of a model, also of one that keeps results of its forward pass, whose gradients are all dense."""
+    kept = [part for module in model.modules() for part in vars(module).values() if isinstance(part, Tensor)]
+    copied = copy.deepcopy(model, {id(part): part.detach().clone() for part in kept if not part.is_leaf})
+    for module in copied.modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            module.sparse = False
+    return copied
 
 
 def _count(targets: Tensor) -> int:

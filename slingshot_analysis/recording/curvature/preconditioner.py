@@ -2,89 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from slingshot_analysis.recording.adaptive import AdaptiveState
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
-from slingshot_analysis.recording.second_moment import NAMES
 
-__all__ = ["AdaptiveState", "PreconditionedOperator", "adaptive_states", "preconditioner", "stability_threshold"]
-
-
-@dataclass(frozen=True)
-class AdaptiveState:
-    """What an adaptive optimizer knows of one parameter after t updates.
-
-    Parameters
-    ----------
-    second_moment : Tensor
-        v, in the parameter's shape.
-    step : int
-        t.
-    lr, eps : float
-        η and ε.
-    betas : (float, float) or None
-        β₁ and β₂ of Adam and its relatives; None for RMSprop, whose first moment is not an average.
-    momentum : float
-        Heavy-ball momentum of RMSprop.
-    bias_correction : bool
-        Whether the averages are divided by 1 − βᵗ.
-    """
-
-    second_moment: Tensor
-    step: int
-    lr: float
-    eps: float
-    betas: tuple[float, float] | None = None
-    momentum: float = 0.0
-    bias_correction: bool = True
+__all__ = ["PreconditionedOperator", "preconditioner", "stability_threshold"]
 
 
-def adaptive_states(
-    optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]
-) -> dict[str, AdaptiveState] | None:
-    """Read the state of each parameter; None where one has none yet, such as before the first update.
-
-    The second moment is the largest so far with AMSGrad, and the variance with centered RMSprop.
-    """
-    groups: dict[int, dict[str, Any]] = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    states = {}
-    for name, parameter in parameters.items():
-        state = optimizer.state.get(parameter, {})
-        kept = next((key for key in NAMES if key in state), None)
-        if kept is None or id(parameter) not in groups:
-            return None
-        group = groups[id(parameter)]
-        moment = state[kept]
-        if "grad_avg" in state:
-            moment = moment - state["grad_avg"].square()
-        states[name] = AdaptiveState(
-            moment,
-            int(state["step"]),
-            float(group["lr"]),
-            group["eps"],
-            group.get("betas"),
-            group.get("momentum", 0.0),
-            "betas" in group and group.get("bias_correction", True),
-        )
-    return states
-
-
-def preconditioner(states: Sequence[AdaptiveState]) -> Tensor:
+def preconditioner(states: Sequence[AdaptiveState | None], sizes: Sequence[int]) -> Tensor:
     """Return the diagonal of P as one flat float64 vector: the optimizer's update is about −η P⁻¹ times the gradient.
 
     For Adam, P = (1 − β₁ᵗ) (√(v/(1 − β₂ᵗ)) + ε): the first factor undoes the bias correction of the first moment. For
-    RMSprop, and without bias correction, P = √v + ε. Where learning rates differ between parameters, that of the
-    first counts as η and the entries of the others are scaled to it.
+    RMSprop, and without bias correction, P = √v + ε. Where learning rates differ between parameters, the largest counts
+    as η and the entries of the others are scaled to it; they are infinite where nothing is updated.
 
     Parameters
     ----------
-    states : sequence of AdaptiveState
-        Of each parameter, in the order of the operator.
+    states : sequence of AdaptiveState or None
+        Of each parameter, in the order of the operator; None for one that the optimizer has not updated.
+    sizes : sequence of int
+        Elements of each parameter.
 
     Returns
     -------
@@ -97,25 +39,29 @@ def preconditioner(states: Sequence[AdaptiveState]) -> Tensor:
     Examples
     --------
     >>> state = AdaptiveState(torch.tensor([0.04]), step=1, lr=0.1, eps=0.0, betas=(0.9, 0.96))
-    >>> round(preconditioner([state]).item(), 6)
-    0.1
+    >>> [round(entry, 6) for entry in preconditioner([state, None], [1, 1]).tolist()]
+    [0.1, inf]
     """
+    largest = _largest_rate(states)
+    device = next(state.second_moment.device for state in states if state is not None)
     parts = []
-    for state in states:
-        moment = state.second_moment.detach().reshape(-1).to(torch.float64)
-        corrected, scale = moment, states[0].lr / state.lr
+    for state, size in zip(states, sizes, strict=True):
+        rate = largest if state is None else float(state.lr)
+        if state is None or (rate == 0 and largest > 0):
+            parts.append(torch.full((size,), torch.inf, dtype=torch.float64, device=device))
+            continue
+        scale = largest / rate if rate else 1.0
         if state.betas is not None and state.bias_correction:
-            corrected = moment / (1 - state.betas[1] ** state.step)
-            scale *= 1 - state.betas[0] ** state.step
-        parts.append(scale * (corrected.sqrt() + state.eps))
+            scale *= 1 - state.betas[0] ** float(state.step)
+        parts.append(scale * (state.at().root.detach().reshape(-1) + state.eps))
     return torch.cat(parts)
 
 
-def stability_threshold(state: AdaptiveState) -> float:
+def stability_threshold(states: Sequence[AdaptiveState | None]) -> float:
     """Return the curvature of the preconditioned loss above which the optimizer diverges on a quadratic.
 
-    (2 + 2β₁)/((1 − β₁) η) for Adam and its relatives, 38/η at β₁ = 0.9; (2 + 2μ)/η for RMSprop with momentum μ. It is
-    exact for a constant P and full batches.
+    (2 + 2β₁)/((1 − β₁) η) for Adam, 38/η at β₁ = 0.9; (2 + 2μ)/η for RMSprop with momentum μ; η is the largest learning
+    rate. It is exact for a constant P and full batches, and does not hold for Nesterov's momentum (NAdam).
 
     References
     ----------
@@ -123,12 +69,19 @@ def stability_threshold(state: AdaptiveState) -> float:
 
     Examples
     --------
-    >>> round(stability_threshold(AdaptiveState(torch.ones(1), 1, lr=0.1, eps=1e-8, betas=(0.9, 0.999))), 6)
+    >>> round(stability_threshold([AdaptiveState(torch.ones(1), 1, lr=0.1, eps=1e-8, betas=(0.9, 0.999))]), 6)
     380.0
     """
+    rate, state = _largest_rate(states), next(state for state in states if state is not None)
+    if rate == 0:
+        return math.inf
     if state.betas is not None:
-        return (2 + 2 * state.betas[0]) / ((1 - state.betas[0]) * state.lr)
-    return (2 + 2 * state.momentum) / state.lr
+        return (2 + 2 * state.betas[0]) / ((1 - state.betas[0]) * rate)
+    return (2 + 2 * state.momentum) / rate
+
+
+def _largest_rate(states: Sequence[AdaptiveState | None]) -> float:
+    return max(float(state.lr) for state in states if state is not None)
 
 
 class PreconditionedOperator:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import torch
 from torch import Tensor
 
@@ -28,7 +30,7 @@ def fixed_samples(batches: Batches, largest: int = LARGEST_SET, chunk: int = CHU
     largest : int, optional, samples
         Of a larger set this many are drawn, all with the same probability and from a seed of their own.
     chunk : int, optional, samples
-        Size of each chunk but the last.
+        Most in a chunk; all samples of a chunk have one shape.
 
     Returns
     -------
@@ -57,5 +59,8 @@ def fixed_samples(batches: Batches, largest: int = LARGEST_SET, chunk: int = CHU
             if len(index):
                 kept.append((inputs[index.to(inputs.device)], targets[index.to(targets.device)]))
             start += size
-    inputs, targets = (torch.cat(parts) for parts in zip(*kept, strict=True))
-    return list(zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True))
+    chunks: list[tuple[Tensor, Tensor]] = []
+    for _, alike in groupby(kept, key=lambda pair: (pair[0].shape[1:], pair[1].shape[1:])):
+        inputs, targets = (torch.cat(parts) for parts in zip(*alike, strict=True))
+        chunks += zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True)
+    return chunks

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from slingshot_analysis.recording.adaptive import adaptive_states, keeps_second_moment, require_second_moment
 from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
 from slingshot_analysis.recording.schedule import Every
-from slingshot_analysis.recording.second_moment import SecondMoments, keeps_second_moment
 from slingshot_analysis.trace import Quantity
 
 
@@ -35,14 +35,14 @@ class BelowEpsilon(Probe):
         return keeps_second_moment(subject.optimizer)
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._moments = SecondMoments(subject, self.name)
+        self._optimizer, self._parameters = require_second_moment(subject, self.name), subject.parameters
         quantity = Quantity("below_epsilon_fraction", "", "share of the parameters with sqrt(v) < eps")
         return [Buffer(quantity.name)], [quantity]
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        roots = [root for root in self._moments.roots() if root is not None]
-        if roots:
-            below = torch.stack([(root.value < root.epsilon).sum() for root in roots]).sum()
-            slots[0].copy_(below).div_(sum(root.value.numel() for root in roots))
+        states = [state for state in adaptive_states(self._optimizer, self._parameters).values() if state is not None]
+        if states:
+            below = torch.stack([(state.root < state.eps).sum() for state in states]).sum()
+            slots[0].copy_(below).div_(sum(state.second_moment.numel() for state in states))
         else:
             slots[0].fill_(torch.nan)

@@ -7,9 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from slingshot_analysis.recording.adaptive import (
+    adaptive_states,
+    keeps_second_moment,
+    require_second_moment,
+    sample_positions,
+)
 from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
 from slingshot_analysis.recording.schedule import Every
-from slingshot_analysis.recording.second_moment import SecondMoments, keeps_second_moment, sample_positions
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
@@ -39,7 +44,7 @@ class EffectiveStep(Probe):
         return keeps_second_moment(subject.optimizer)
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._moments = SecondMoments(subject, self.name)
+        self._optimizer, self._parameters = require_second_moment(subject, self.name), subject.parameters
         sampled = dict(zip(subject.parameters, sample_positions(subject, SAMPLED), strict=True))
         labels = [f"{name}[{position}]" for name, positions in sampled.items() for position in positions]
         device = next(iter(subject.parameters.values())).device
@@ -49,9 +54,11 @@ class EffectiveStep(Probe):
         return [Buffer(quantity.name, (len(labels),))], [quantity]
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        roots = self._moments.roots(self._positions)
+        states = adaptive_states(self._optimizer, self._parameters).values()
         parts = [
-            positions.new_full(positions.shape, torch.nan, dtype=torch.float64) if root is None else root.effective_step
-            for root, positions in zip(roots, self._positions, strict=True)
+            torch.full_like(positions, torch.nan, dtype=torch.float64)
+            if state is None
+            else state.at(positions).effective_step
+            for state, positions in zip(states, self._positions, strict=True)
         ]
         torch.cat(parts, out=slots[0])

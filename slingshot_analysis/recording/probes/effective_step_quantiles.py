@@ -8,10 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from slingshot_analysis.recording.adaptive import (
+    adaptive_states,
+    keeps_second_moment,
+    require_second_moment,
+    sample_positions,
+)
 from slingshot_analysis.recording.norms import norm_dtype
 from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
 from slingshot_analysis.recording.schedule import Every
-from slingshot_analysis.recording.second_moment import SecondMoments, keeps_second_moment, sample_positions
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
@@ -44,7 +49,7 @@ class EffectiveStepQuantiles(Probe):
         return keeps_second_moment(subject.optimizer)
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._moments = SecondMoments(subject, self.name)
+        self._optimizer, self._parameters = require_second_moment(subject, self.name), subject.parameters
         parameters = list(subject.parameters.values())
         self._positions = [torch.from_numpy(p).to(parameters[0].device) for p in sample_positions(subject, SAMPLED)]
         axes = Axis("parameter", list(subject.parameters)), Axis("quantile", ["0", *map(str, QUARTILES), "1"])
@@ -55,11 +60,12 @@ class EffectiveStepQuantiles(Probe):
         return [Buffer(quantity.name, tuple(len(axis.labels) for axis in axes), dtype)], [quantity]
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        for slot, root, positions in zip(slots[0], self._moments.roots(), self._positions, strict=True):
-            if root is None:
+        states = adaptive_states(self._optimizer, self._parameters).values()
+        for slot, state, positions in zip(slots[0], states, self._positions, strict=True):
+            if state is None:
                 slot.fill_(torch.nan)
                 continue
-            steps = root.effective_step
+            steps = state.effective_step
             sample = torch.take(steps, positions)
             ranks = [max(1, math.ceil(quartile * len(sample))) for quartile in QUARTILES]
             quartiles = [torch.kthvalue(sample, rank).values for rank in ranks]

@@ -81,6 +81,11 @@ class Evaluation(Probe):
         size = 0
         for inputs, targets in batches:
             logits, targets = self._forward.model(inputs.to(device)), targets.to(device)
+            if not isinstance(logits, Tensor):
+                raise InputError(
+                    f"the model returns {type(logits).__name__}, and evaluation needs logits as a tensor: give the "
+                    "recorder a module whose forward pass returns them, or leave 'evaluation' out of probes="
+                )
             if kept and (size + logits.nbytes > KEPT_BYTES or logits.shape[1:] != kept[0][0].shape[1:]):
                 yield _joined(kept)
                 kept, size = [], 0

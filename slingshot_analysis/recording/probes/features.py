@@ -37,12 +37,13 @@ class Features(Probe):
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:
-        return subject.probe_inputs is not None
+        return subject.probe_inputs is not None and subject.has_last_module
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        if subject.probe_inputs is None:
+        if subject.probe_inputs is None or not subject.has_last_module:
             raise InputError(
-                "features needs inputs: pass train_data= or probe_inputs=, or leave it out of Recorder(probes=[...])"
+                "features needs inputs and a module that reads them: pass train_data= or probe_inputs=, and a "
+                "last_layer= that is no bare parameter, or leave it out of Recorder(probes=[...])"
             )
         self._inputs = subject.probe_inputs
         self._forward = ForwardPass(subject.model, [f"{subject.last_layer}{INPUT}"])

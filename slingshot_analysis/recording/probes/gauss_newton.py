@@ -44,8 +44,7 @@ class GaussNewton(Probe):
 
     def __init__(self, every: Schedule | None = None, k: int = 1, samples: int = LARGEST_SET) -> None:
         super().__init__(every)
-        self._tracker = EigenvalueTracker(Solver(k))
-        self._samples = samples
+        self._solver, self._samples = Solver(k), samples
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:
@@ -53,7 +52,7 @@ class GaussNewton(Probe):
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._mean_loss = shared_curvature(subject, self._samples).mean_loss
-        k = self._tracker.solver.k
+        self._tracker, k = EigenvalueTracker(self._solver), self._solver.k
         quantity = Quantity(
             "gauss_newton_top_eigenvalues",
             "loss per squared norm",

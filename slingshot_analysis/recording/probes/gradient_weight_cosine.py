@@ -39,7 +39,7 @@ class GradientWeightCosine(Probe):
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         pairs = [
-            (p.detach().flatten().to(torch.float64), p.grad.flatten().to(torch.float64))
+            (p.detach().flatten().to(torch.float64), p.grad.to_dense().flatten().to(torch.float64))
             for p in self._parameters
             if p.grad is not None
         ]

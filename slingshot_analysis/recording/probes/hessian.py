@@ -47,8 +47,7 @@ class Hessian(Probe):
 
     def __init__(self, every: Schedule | None = None, k: int = 1, samples: int = LARGEST_SET) -> None:
         super().__init__(every)
-        self._tracker = EigenvalueTracker(Solver(k))
-        self._samples = samples
+        self._solver, self._samples = Solver(k), samples
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:
@@ -56,7 +55,7 @@ class Hessian(Probe):
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._curvature = shared_curvature(subject, self._samples)
-        k = self._tracker.solver.k
+        self._tracker, k = EigenvalueTracker(self._solver), self._solver.k
         axis, unit = Axis("rank", [str(rank) for rank in range(1, k + 1)]), "loss per squared norm"
         quantities = [
             Quantity("hessian_top_eigenvalues", unit, "largest eigenvalues of the training loss's Hessian", (axis,)),

@@ -19,7 +19,7 @@ class MeanShares(Probe):
     W_c is the row of class c of C in the last layer's weight, h_i the last layer's input for sample i of the fixed
     probe batch, or for each of the sample's positions where the last layer is linear and has many. Both grow when
     gradients of the logits no longer sum to zero over the classes: numerical feature inflation. Computed in float64;
-    the feature share needs probe inputs, and the model runs in evaluation mode.
+    the feature share needs probe inputs and a last layer that is a module, and the model runs in evaluation mode.
 
     References
     ----------
@@ -33,7 +33,7 @@ class MeanShares(Probe):
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._weight = subject.parameters[subject.last_layer_parameters[0]]
-        self._inputs = subject.probe_inputs
+        self._inputs = subject.probe_inputs if subject.has_last_module else None
         quantities = [
             Quantity("classifier_mean_share", "", "share of the last layer's weight that all classes have in common")
         ]

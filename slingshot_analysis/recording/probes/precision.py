@@ -60,7 +60,7 @@ class Precision(BatchProbe):
         return [Buffer(quantity.name) for quantity in quantities], quantities
 
     def of_batches(self, losses: Tensor, logits: Tensor, targets: Tensor) -> Sequence[Tensor]:
-        logits = logits.to(self._dtype or logits.dtype)
+        logits = logits.to(self._dtype or losses.dtype)
         index, counted = targets.clamp(min=0).unsqueeze(-1), targets >= 0
         samples = _sum(counted, torch.int64)
         collapsed = (logits - logits.amax(-1, keepdim=True)).exp_().sum(-1) == 1

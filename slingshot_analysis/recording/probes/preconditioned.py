@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.adaptive import adaptive_states, has_threshold, require_second_moment
 from slingshot_analysis.recording.curvature import (
     LARGEST_SET,
     EigenvalueTracker,
     PreconditionedOperator,
-    adaptive_states,
     preconditioner,
     stability_threshold,
 )
 from slingshot_analysis.recording.curvature.shared import shared_curvature
 from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
 from slingshot_analysis.recording.schedule import Every, Schedule
-from slingshot_analysis.recording.second_moment import keeps_second_moment
 from slingshot_analysis.trace import Quantity
 
 
@@ -51,21 +51,21 @@ class Preconditioned(Probe):
 
     def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
         super().__init__(every)
-        self._tracker = EigenvalueTracker()
         self._samples = samples
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:
-        return subject.train_data is not None and keeps_second_moment(subject.optimizer)
+        return subject.train_data is not None and has_threshold(subject.optimizer)
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        if subject.optimizer is None or not keeps_second_moment(subject.optimizer):
+        self._optimizer, self._parameters = require_second_moment(subject, self.name), subject.parameters
+        if not has_threshold(self._optimizer):
             raise InputError(
-                "preconditioned needs an optimizer that divides by a second moment, such as Adam or RMSprop, not "
-                f"{type(subject.optimizer).__name__}: leave 'preconditioned' out of Recorder(probes=[...])"
+                f"preconditioned has no stability threshold for {type(self._optimizer).__name__}: leave "
+                "'preconditioned' out of Recorder(probes=[...])"
             )
+        self._tracker = EigenvalueTracker()
         self._curvature = shared_curvature(subject, self._samples)
-        self._optimizer, self._parameters = subject.optimizer, subject.parameters
         quantities = [
             Quantity(
                 "preconditioned_top_eigenvalue",
@@ -79,16 +79,15 @@ class Preconditioned(Probe):
         return [Buffer(quantity.name) for quantity in quantities], quantities
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        known = adaptive_states(self._optimizer, self._parameters)
-        if known is None:
+        states = list(adaptive_states(self._optimizer, self._parameters).values())
+        if all(state is None for state in states):
             for slot in slots:
-                slot.fill_(float("nan"))
+                slot.fill_(torch.nan)
             return
-        states = list(known.values())
-        operator = PreconditionedOperator(self._curvature.hessian(), preconditioner(states))
-        value = self._tracker.follow(operator).values[0]
+        diagonal = preconditioner(states, self._curvature.mean_loss.sizes)
+        value = self._tracker.follow(PreconditionedOperator(self._curvature.hessian(), diagonal)).values[0]
         slots[0].copy_(value)
-        slots[1].copy_(value / stability_threshold(states[0]))
+        slots[1].copy_(value / stability_threshold(states))
 
     def state_dict(self) -> dict[str, Any]:
         return self._tracker.state_dict()

@@ -8,9 +8,9 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.adaptive import AdaptiveState
 from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.curvature import (
-    AdaptiveState,
     EigenvalueTracker,
     HessianOperator,
     MatrixOperator,
@@ -59,7 +59,7 @@ def test_preconditioned_hessians_of_networks(case, dense):
     states = [AdaptiveState(v, 7, 0.01, 1e-8, (0.9, 0.999)) for v in moments]
     flat = torch.cat([v.flatten() for v in moments]).double()
     p = (1 - 0.9**7) * ((flat / (1 - 0.999**7)).sqrt() + 1e-8)
-    diagonal = preconditioner(states)
+    diagonal = preconditioner(states, [v.numel() for v in moments])
     torch.testing.assert_close(diagonal, p, rtol=1e-12, atol=0)
     expected = np.linalg.eigvals((dense / p[:, None]).numpy()).real.max()
     top = Solver().solve(PreconditionedOperator(HessianOperator(case.mean_loss), diagonal))
