@@ -170,9 +170,9 @@ def signals_of(
         norm, batch_loss, train_loss = (_rounded(values) for values in (norm, batch_loss, train_loss))
     made = [
         Signal(step, norm, "last_layer_norm"),
-        Signal(step, batch_loss, "batch_loss", "nats"),
+        Signal(step, batch_loss, "batch_loss", "nat"),
         Signal(step, errors, "batch_errors", "samples"),
-        Signal(at, train_loss, "train_loss", "nats"),
+        Signal(at, train_loss, "train_loss", "nat"),
         Signal(at, 1 - np.round(_wrong_share(train_loss) * VALIDATION) / VALIDATION, "train_accuracy"),
         Signal(at, val_accuracy, "val_accuracy"),
     ]

@@ -1,5 +1,8 @@
 """Which probes a recorder chooses."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -101,3 +104,16 @@ def test_the_catalogue_holds_every_probe_with_its_quantities():
     assert all(entry.cost and entry.source and entry.quantities for entry in entries.values())
     written = [quantity.name for entry in entries.values() for quantity in entry.quantities]
     assert len(written) == len(set(written))
+
+
+def test_the_format_lists_every_quantity_with_its_axes_and_unit():
+    page = (Path(__file__).parents[2] / "docs/trace-format.md").read_text(encoding="utf-8")
+    table = page.split("## Names of quantities")[1]
+    listed = {
+        name: (axes, unit.split(";")[0])
+        for names, axes, unit in re.findall(r"^\| (.*`.*) \| (.*?) ?\| (.*?) ?\|$", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    for entry in catalogue():
+        for quantity in entry.quantities:
+            assert listed[quantity.name] == (", ".join(axis.name for axis in quantity.axes), quantity.unit)

@@ -43,7 +43,7 @@ class Norms(Probe):
             Quantity("last_layer_norm", "", f"norm of {last[0]}"),
             Quantity("representation_norm", "", "norm of all trainable parameters outside the last layer"),
             Quantity("total_norm", "", "norm of all trainable parameters"),
-            Quantity("gradient_norm", "nat", "norm of the update's gradient over all trainable parameters"),
+            Quantity("gradient_norm", "loss per norm", "norm of the update's gradient over all trainable parameters"),
         ]
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
