@@ -1,6 +1,8 @@
 """The recorded runs in examples/data: small, whole, and with the slingshots that docs/experiments.md tells of."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +59,10 @@ def test_the_detector_against_misclassified_samples():
     traces = [open_trace(path) for path in sorted(FOLDER.glob("*.h5"))]
     score = evaluate(traces, "misclassification", margin=400).pooled
     assert score.f1 > 0.97
+
+
+def test_the_loop_of_ones_own_runs(tmp_path):
+    script = FOLDER.parent / "record_own_loop.py"
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(open_trace(tmp_path / "my_run.h5")["batch_loss"]) == 2000

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from slingshot_analysis import Recorder
 from slingshot_analysis.recording import PROBES, Every
+from slingshot_analysis.recording.classification import cross_entropy
 
 READS = ("aten._local_scalar_dense", "aten.nonzero", "aten.is_nonzero", "aten.equal", "aten.masked_select", "aten.item")
 
@@ -57,12 +58,12 @@ def no_flush_in_between(monkeypatch):
     monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", 1e9)
 
 
-def update_all(path, device, updates, probes=None):
+def update_all(path, device, updates, probes=None, targets=None, loss_function=cross_entropy):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)).to(device)
     optimizer = AdamOnDevice(model.parameters(), device)
     inputs = torch.randn(40, 6, device=device)
-    targets = torch.zeros(40, dtype=torch.long, device=device)
+    targets = torch.zeros(40, dtype=torch.long, device=device) if targets is None else targets
     recorder = Recorder(
         path,
         model,
@@ -71,12 +72,13 @@ def update_all(path, device, updates, probes=None):
         val_data=(inputs, targets),
         last_layer="2",
         feature_layers=["1"],
+        loss_function=loss_function,
         probes=probes or [probe(every=Every(2)) for probe in PROBES.values() if not probe.waits],
     )
     watch = Watch()
     for _ in range(updates):
         logits = model(inputs)
-        loss = nn.functional.cross_entropy(logits, targets)
+        loss = loss_function(logits, targets)
         optimizer.zero_grad()
         loss.backward()
         with watch:
@@ -91,6 +93,22 @@ def test_an_update_never_waits_for_the_device(tmp_path, device):
     assert watch.operations > 40 * 10
     assert watch.reads == []
     assert watch.copies == []
+
+
+@pytest.mark.parametrize(
+    ("targets", "loss_function"),
+    [
+        (torch.eye(3)[torch.zeros(40, dtype=torch.long)], nn.MSELoss()),
+        (torch.ones(40, 3), nn.BCEWithLogitsLoss()),
+        (torch.full((40, 3), 0.7), nn.MSELoss()),
+        (torch.zeros(40, dtype=torch.long), nn.CrossEntropyLoss(weight=torch.ones(3))),
+    ],
+    ids=["one-hot", "binary", "numbers", "weights"],
+)
+def test_nor_with_other_targets_and_losses(tmp_path, targets, loss_function):
+    probes = [PROBES[name](every=Every(2)) for name in ("batch", "evaluation", "norms")]
+    watch = update_all(tmp_path / "run.h5", "cpu", 10, probes, targets, loss_function)
+    assert watch.reads == []
 
 
 def test_the_watch_sees_a_probe_that_waits(tmp_path):

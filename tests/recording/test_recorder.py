@@ -85,7 +85,7 @@ def test_the_moment_of_a_flush_makes_no_difference(tmp_path, loop, monkeypatch):
 
     once = frames("once.h5")
     monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", -1.0)
-    pd.testing.assert_frame_equal(frames("always.h5"), once, rtol=1e-5, check_exact=False)
+    pd.testing.assert_frame_equal(frames("always.h5"), once, check_exact=True)
 
 
 def test_schedules_are_values(tmp_path, loop):

@@ -13,7 +13,7 @@ from slingshot_analysis.recording.curvature.preconditioner import (
 )
 from slingshot_analysis.recording.curvature.samples import LARGEST_SET, fixed_samples
 from slingshot_analysis.recording.curvature.sharpness import secant_sharpness, sharpness
-from slingshot_analysis.recording.curvature.trace import TraceEstimate, estimate_trace
+from slingshot_analysis.recording.curvature.trace_estimate import TraceEstimate, estimate_trace
 
 __all__ = [
     "LARGEST_SET",
