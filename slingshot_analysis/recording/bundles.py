@@ -44,6 +44,11 @@ def choose_probes(
         Share of the run's time for probes of curvature that are named without an N; by default 0.15 for those of a
         bundle, and each probe's own cadence for one named by itself.
 
+    Returns
+    -------
+    list of Probe
+        Each with its schedule; one for each name.
+
     Raises
     ------
     InputError

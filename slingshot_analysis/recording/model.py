@@ -230,6 +230,11 @@ def find_feature_layers(
     given : sequence of str or None
         The names the user gave, which are then only checked.
 
+    Returns
+    -------
+    list of str
+        Names of modules, in the order in which a forward pass calls them; "NAME:input" stands for what NAME reads.
+
     Raises
     ------
     InputError

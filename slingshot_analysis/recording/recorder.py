@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.bundles import choose_probes
-from slingshot_analysis.recording.classification import LossFunction, cross_entropy, recognised
-from slingshot_analysis.recording.data import Data, whole_set
+from slingshot_analysis.recording.classification import LossFunction, cross_entropy
+from slingshot_analysis.recording.data import Data
 from slingshot_analysis.recording.flight import FlightRecorder
-from slingshot_analysis.recording.model import ForwardPass, find_feature_layers, find_last_layer, random_states_kept
-from slingshot_analysis.recording.probe import Batches, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.model import ForwardPass, random_states_kept
+from slingshot_analysis.recording.probe import Moment, Probe, dtype_name
 from slingshot_analysis.recording.provenance import describe_optimizer, provenance
 from slingshot_analysis.recording.schedule import Budget
+from slingshot_analysis.recording.subject import make_subject
 from slingshot_analysis.recording.table import Table, make_tables
-from slingshot_analysis.recording.targets import Targets, understand_targets
 from slingshot_analysis.recording.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.watch import Transition, Watch
 from slingshot_analysis.trace import TraceWriter, continue_trace
@@ -32,7 +32,6 @@ from slingshot_analysis.trace import TraceWriter, continue_trace
 __all__ = ["Recorder"]
 
 FLUSH_SECONDS = 2.0
-PROBE_SAMPLES = 32
 
 
 class Recorder:
@@ -148,27 +147,17 @@ class Recorder:
         flush_seconds: float | None = None,
     ) -> None:
         model = getattr(model, "_orig_mod", model)
-        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad and p.numel()}
-        if not parameters:
-            raise InputError("the model has no trainable parameter to record")
-        complex_ones = [name for name, p in parameters.items() if p.is_complex()]
-        if complex_ones:
-            raise InputError(f"the parameters {complex_ones} are complex; the recorder measures real ones")
-        devices = {p.device for p in parameters.values()}
-        if len(devices) > 1:
-            raise InputError(f"the parameters are on several devices ({devices}); the recorder needs them on one")
-        device = devices.pop()
         with random_states_kept(), ForwardPass(model).undisturbed():
-            train, val = whole_set(train_data, device), whole_set(val_data, device)
-            if probe_inputs is None and train is not None:
-                probe_inputs = next(iter(train))[0][:PROBE_SAMPLES]
-            if probe_inputs is not None:
-                probe_inputs = probe_inputs.to(device)
-            last = find_last_layer(model, probe_inputs, last_layer)
-            layers = find_feature_layers(model, last, probe_inputs, feature_layers) if probe_inputs is not None else []
-            loss_function, targets = _understand(model, train or val, device, loss_function)
-            subject = Subject(
-                model, parameters, last, layers, loss_function, probe_inputs, train, val, optimizer, targets, loss_dtype
+            subject = make_subject(
+                model,
+                optimizer,
+                train_data,
+                val_data,
+                probe_inputs,
+                last_layer,
+                feature_layers,
+                loss_function,
+                loss_dtype,
             )
             chosen = choose_probes(probes, subject, curvature_budget)
             self._tables = make_tables(chosen, subject)
@@ -181,12 +170,12 @@ class Recorder:
             warn_from(self._tables, self._warning, on_warning)
         watched = flight is not None or on_event is not None
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
-        dtype = next(iter(parameters.values())).dtype
-        attributes = provenance(device) | {
+        first = next(iter(subject.parameters.values()))
+        attributes = provenance(first.device) | {
             "config": json.dumps({"optimizer": describe_optimizer(optimizer), **(config or {})}),
-            "dtype": dtype_name(dtype),
-            "loss_dtype": dtype_name(loss_dtype or dtype),
-            "last_layer": last,
+            "dtype": dtype_name(first.dtype),
+            "loss_dtype": dtype_name(loss_dtype or first.dtype),
+            "last_layer": subject.last_layer,
         }
         attributes |= {"setup": setup} if setup else {}
         attributes |= {"seed": seed} if seed is not None else {}
@@ -380,16 +369,3 @@ class Recorder:
                 for table in self._tables:
                     if table.is_of_states and self.step:
                         self._measure(table, Moment(self.step))
-
-
-def _understand(
-    model: nn.Module, data: Batches | None, device: torch.device, loss_function: LossFunction
-) -> tuple[LossFunction, Targets]:
-    """Return the loss, as `cross_entropy` where it is that, and what the targets of the data are; classes if none."""
-    if data is None or loss_function is cross_entropy:
-        return recognised(loss_function), Targets()
-    inputs, targets = next(iter(data))
-    outputs = model(inputs[:PROBE_SAMPLES].to(device))
-    kind = understand_targets(outputs, targets[:PROBE_SAMPLES].to(device), loss_function)
-    one_class_each = kind == Targets() and outputs.ndim == 2
-    return (recognised(loss_function) if one_class_each else loss_function), kind

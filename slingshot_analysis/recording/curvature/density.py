@@ -58,6 +58,11 @@ def spectral_density(
     generator : torch.Generator, optional
         Of random numbers, on the CPU; by default one with seed 0. The global random state is never used.
 
+    Returns
+    -------
+    SpectralDensity
+        NaN nodes where a product was not finite.
+
     References
     ----------
     Ubaru, Chen and Saad 2017, doi:10.1137/16M1104974; Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159.

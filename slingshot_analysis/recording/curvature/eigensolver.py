@@ -108,6 +108,10 @@ class Solver:
         generator : torch.Generator, optional
             Of random numbers, on the CPU; by default one with seed 0. The global random state is never used.
 
+        Returns
+        -------
+        Eigenvalues
+
         Raises
         ------
         InputError
