@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, unknown_name
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Axis", "Signal"]
+__all__ = ["Axis", "Signal", "as_array"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Signal:
     Raises
     ------
     InputError
-        If `step` and `value` differ in length, or `axes` do not fit the shape of `value`.
+        If `step` or `value` can't be made arrays, they differ in length, or `axes` do not fit the shape of `value`.
 
     Examples
     --------
@@ -75,8 +72,8 @@ class Signal:
     axes: Sequence[Axis] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "step", np.asarray(self.step))
-        object.__setattr__(self, "value", np.asarray(self.value))
+        object.__setattr__(self, "step", as_array(self.step, f"signal {self.name!r}: step"))
+        object.__setattr__(self, "value", as_array(self.value, f"signal {self.name!r}: value"))
         object.__setattr__(self, "axes", tuple(self.axes))
         if self.step.ndim != 1 or self.value.shape[:1] != self.step.shape:
             raise InputError(
@@ -129,12 +126,38 @@ class Signal:
         chosen = ", ".join(labels.values())
         return Signal(self.step, value, f"{self.name}[{chosen}]", self.unit, self.description, axes)
 
-    def to_series(self) -> pd.Series:
-        """Return a scalar signal as a pandas Series indexed by step."""
-        import pandas as pd
 
-        if self.value.ndim != 1:
-            raise InputError(
-                f"signal {self.name!r} has axes {[axis.name for axis in self.axes]}: select() labels first"
-            )
-        return pd.Series(self.value, index=pd.Index(self.step, name="step"), name=self.name)
+def as_array(given: Any, name: str) -> npt.NDArray[Any]:
+    """Return numbers as an array: tensors without their graph, what is masked as NaN.
+
+    Parameters
+    ----------
+    given : array_like
+        Also a tensor, or a list of them.
+    name : str
+        What to call it in an error.
+
+    Returns
+    -------
+    array
+        Of the type of what was given.
+
+    Raises
+    ------
+    InputError
+        If NumPy can't make an array of it.
+    """
+    if isinstance(given, list | tuple):
+        given = [_detached(item) for item in given]
+    try:
+        if np.ma.is_masked(given) and given.dtype.kind in "biuf":
+            return np.asarray(given.astype(np.float64).filled(np.nan))
+        return np.asarray(_detached(given))
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"{name}: could not be read as an array of numbers ({error}); give a type that NumPy has"
+        ) from error
+
+
+def _detached(given: Any) -> Any:
+    return given.detach().cpu() if hasattr(given, "detach") else given

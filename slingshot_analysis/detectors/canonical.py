@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.signal import as_array
 
 __all__ = ["FloatArray", "as_step", "bin_edges", "bin_medians", "canonical"]
 
@@ -138,7 +139,7 @@ def bin_medians(values: FloatArray, edges: npt.NDArray[np.intp]) -> FloatArray:
 
 def _floats(given: Any, name: str) -> FloatArray:
     try:
-        array = np.asarray(given)
+        array = as_array(given, name)
         if array.dtype.kind == "c":
             raise InputError(f"{name}: got complex numbers; give real ones")
         if array.dtype.kind in "mMSU":
