@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,10 @@ PERCENT = 1.5
 """An accuracy that exceeds this is in percent."""
 AVERAGED = ("epoch", "avg", "average", "mean", "smooth", "ema", "running")
 """Words in a column's name that tell of values averaged over a window."""
+OUT_OF_ORDER = "rows were out of order: sorted by step"
 UNITS = {"loss": "nat"}
+LATE = 3
+"""Rows that come late do so by ones and twos: on average at most this many each time that steps go back."""
 UNNAMED = re.compile(r"column_\d+$")
 """What readers call the columns of a file without a header."""
 
@@ -66,6 +69,7 @@ def understand(path: Path, raw: RawRun, names: Names, chosen: Mapping[str, str])
     axis = chosen.get("step") or names.step_of(name for name, column in raw.columns.items() if column.step is None)
     base = path.stem if path.is_file() else path.resolve().name
     label = f"{base}, {raw.name}" if raw.name else base
+    raw = _in_order(raw, axis)
     parts = _attempts(raw, axis)
     logs = []
     for number, (part, notes) in enumerate(parts, start=1):
@@ -137,6 +141,9 @@ def _values(column: Column, step: Numbers) -> _Values:
     remarks = [f"{lost} values without a step left out"] if lost else []
     if np.all(np.diff(steps) > 0):
         return _Values(steps, values, tuple(remarks))
+    if column.step is not None and _is_mixed(steps):
+        order = np.argsort(steps)
+        return _Values(steps[order], values[order], (*remarks, OUT_OF_ORDER))
     least_later = np.minimum.accumulate(steps[::-1])[::-1]
     valid = np.append(steps[:-1] < least_later[1:], True)
     dropped = len(steps) - int(valid.sum())
@@ -204,6 +211,25 @@ def _parameter_norm(raw: RawRun, norms: Mapping[str, str | None], step: Numbers)
     return {"parameter_norm": Signal(first, value, "parameter_norm", axes=[axis])}
 
 
+def _in_order(raw: RawRun, axis: str | None) -> RawRun:
+    """Sort the rows of a table whose steps are mixed up."""
+    step = raw.columns[axis].values if axis is not None else np.empty(0)
+    if not _is_mixed(step[np.isfinite(step)]):
+        return raw
+    order = np.argsort(step, kind="stable")
+    columns = {
+        name: Column(column.values[order]) if column.step is None else column for name, column in raw.columns.items()
+    }
+    return replace(raw, columns=columns, notes=[*raw.notes, OUT_OF_ORDER])
+
+
+def _is_mixed(steps: Numbers) -> bool:
+    """Tell rows out of order, no two of one step, from a restart, which goes over many rows again."""
+    behind = int((steps < np.maximum.accumulate(steps)).sum())
+    back = int((np.diff(steps) < 0).sum())
+    return 0 < behind <= LATE * back and len(np.unique(steps)) == len(steps)
+
+
 def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
     """Split a table whose steps start afresh; runs appended twice are one run."""
     if axis is None:
@@ -223,7 +249,7 @@ def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
         }
         for begin, end in zip(starts, [*starts[1:], len(step)], strict=True)
     ]
-    different = [part for k, part in enumerate(parts) if not any(_same(part, other) for other in parts[:k])]
+    different = list({_content(part): part for part in parts}.values())
     notes = []
     if len(different) < len(parts):
         notes.append(f"the file holds the same rows {len(parts) // len(different)} times over: they are read once")
@@ -232,8 +258,8 @@ def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
     return [(RawRun(raw.name, part, raw.attributes, raw.notes), notes) for part in different]
 
 
-def _same(part: Mapping[str, Column], other: Mapping[str, Column]) -> bool:
-    return all(np.array_equal(column.values, other[name].values, equal_nan=True) for name, column in part.items())
+def _content(part: Mapping[str, Column]) -> tuple[bytes, ...]:
+    return tuple(column.values.tobytes() for column in part.values() if column.step is None)
 
 
 def _count(column: Column) -> int:

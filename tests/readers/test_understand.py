@@ -116,6 +116,34 @@ def test_a_restart_takes_over_the_rows_that_it_repeats(tmp_path):
     assert "go back 1 times: 2 rows" in remark(run, "loss")
 
 
+ORDERS = {
+    "newest first": np.arange(60)[::-1],
+    "neighbours swapped": np.arange(60) ^ 1,
+    "shuffled": np.random.default_rng(0).permutation(60),
+    "one late": np.r_[0:20, 21:24, 20, 24:60],
+    "as they end": np.argsort(np.arange(60) + np.random.default_rng(1).uniform(0, 2.5, 60)),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_rows_out_of_order_are_sorted(tmp_path, order):
+    step, loss = 10.0 * order, 1 / (1.0 + order)
+    val = np.where(order % 5 == 0, loss, NAN)
+    run = log(tmp_path, {"step": step, "loss": loss, "val_loss": val, "batch_loss": Column(loss, step)})
+    for signal, every in (("train_loss", 1), ("val_loss", 5), ("batch_loss", 1)):
+        assert run[signal].step.tolist() == list(range(0, 600, 10 * every))
+        assert run[signal].value.tolist() == [1 / (1 + row) for row in range(0, 60, every)]
+    assert run.notes == ("rows were out of order: sorted by step",)
+    assert remark(run, "batch_loss") == run.notes[0]
+    assert remark(run, "loss") == ""
+
+
+def test_a_restart_between_the_logged_steps_is_not_mixed_with_what_went_before(tmp_path):
+    step = [*range(0, 100, 10), *range(45, 200, 10)]
+    run = log(tmp_path, {"step": step, "loss": range(len(step))})
+    assert run["train_loss"].step.tolist() == [0, 10, 20, 30, 40, *range(45, 200, 10)]
+
+
 def test_rows_appended_twice_are_read_once(tmp_path):
     run = log(tmp_path, {"step": [0, 10, 0, 10], "loss": [5, 4, 5, 4]})
     assert run["train_loss"].value.tolist() == [5, 4]
