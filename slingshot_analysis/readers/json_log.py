@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.parts.histories import runs_of_json
+from slingshot_analysis.readers.parts.histories import CONFIGURATION, runs_of_json
 from slingshot_analysis.readers.parts.text_file import head_text, plain_suffix, read_text
 from slingshot_analysis.readers.raw import RawRun, Reader
 
 __all__ = ["JsonLinesReader", "JsonReader", "parsed"]
 
-CONFIGURATION = ("_meta", "meta", "metadata", "_config", "config", "hparams", "hyperparameters", "args", "params")
 SUMMARY = ("_summary", "summary", "_final", "final", "result")
-"""Keys of lines that hold no row but one dict."""
+"""Keys of lines that hold no row but what the run came to."""
 
 
 class JsonReader(Reader):

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from slingshot_analysis.configuration import configuration
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers import read_log
 from slingshot_analysis.readers.json_log import JsonLinesReader, JsonReader
 from slingshot_analysis.readers.raw import RawRun, Reader
 
@@ -112,7 +114,22 @@ def test_what_pandas_wrote(tmp_path: Path) -> None:
 
 def test_records_beside_a_configuration(tmp_path: Path) -> None:
     (run,) = read(tmp_path, {"config": {"seed": 1}, "log": [{"step": 0, "loss": 1}, {"step": 1, "loss": 2}]})
-    assert (plain(run), run.attributes) == ({"step": [0, 1], "loss": [1, 2]}, {"config.seed": 1})
+    assert (plain(run), run.attributes) == ({"step": [0, 1], "loss": [1, 2]}, {"seed": 1})
+
+
+@pytest.mark.parametrize("key", ["config", "args", "hparams"])
+def test_lists_of_a_configuration_tell_runs_apart(tmp_path: Path, key: str) -> None:
+    history = {"step": [0, 1, 2], "loss": [3, 2, 1]}
+    settings = {"betas": [0.9, 0.99], "lr": 0.1, "model": {"widths": [8, 4]}}
+    (tmp_path / "log.json").write_text(json.dumps({key: settings, "history": history}))
+    (run,) = read_log(tmp_path / "log.json")
+    assert configuration(run) == {"beta1": 0.9, "beta2": 0.99, "lr": 0.1, "model.widths": "[8, 4]"}
+    assert list(run) == ["train_loss"]
+
+
+def test_histories_under_the_name_of_a_configuration_are_histories(tmp_path: Path) -> None:
+    (run,) = read(tmp_path, {"step": list(range(100)), "params": {"norm": list(range(100))}})
+    assert plain(run) == {"step": list(range(100)), "norm": list(range(100))}
 
 
 def test_names_are_dotted_only_where_needed(tmp_path: Path) -> None:

@@ -17,13 +17,19 @@ from slingshot_analysis.readers.parts.long_tables import SPLITS
 from slingshot_analysis.readers.parts.tables import runs_of_table
 from slingshot_analysis.readers.raw import RawRun
 
-__all__ = ["flat", "runs_of_json"]
+__all__ = ["CONFIGURATION", "flat", "runs_of_json"]
 
 RUN = re.compile(r"(?P<word>seed|run|trial|repeat|replicate|rep|fold|experiment|exp|model)?[ _-]?(?P<number>\d+)", re.I)
 """Keys under each of which stands one run."""
 
 RUNS = ("runs", "seeds", "trials", "experiments", "results", "histories")
 """Keys under which stand all runs."""
+
+CONFIGURATION = ("_meta", "meta", "metadata", "_config", "config", "hparams", "hyperparameters", "args", "params")
+"""Keys under which a dict stands that is the configuration of all runs beside it."""
+
+LONGEST_SETTING = 64
+"""A longer list of numbers is a measurement, whatever stands above it."""
 
 LABELS = ("seed", "run", "run_id", "run_name", "trial", "name", "id")
 """Keys of a run that tell it from the others, the best first."""
@@ -64,6 +70,8 @@ def runs_of_json(
             )
         return _several({_label(item, index): item for index, item in enumerate(value)}, path, known, notes)
     if isinstance(value, dict):
+        settings, value = _settings(value)
+        known |= settings
         runs, rest = _members(value)
         if runs:
             return _several(runs, path, known | _scalars(rest), notes)
@@ -91,6 +99,22 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in record.items():
         found |= flat(value, f"{prefix}{key}/") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return found
+
+
+def _settings(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configuration in a dict, and what stands beside it."""
+    settings: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict) and key.lower() in CONFIGURATION and _is_short(item):
+            settings |= item
+        else:
+            rest[key] = item
+    return settings, rest
+
+
+def _is_short(item: dict[str, Any]) -> bool:
+    return all(len(array.values) <= LONGEST_SETTING for array in _arrays(item, ())[0])
 
 
 def _several(
