@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,14 +15,17 @@ __all__ = ["SEEDS", "Plain", "configuration", "is_seed"]
 
 Plain = bool | int | float | str
 
-SEEDS = {"seed", "random_seed", "data_seed", "init_seed"}
+SEEDS = {"seed", "seeds", "random_seed", "data_seed", "init_seed"}
 """Last parts of the names of seeds: runs that differ in nothing else have the same configuration."""
 
 PROVENANCE = {
     *("format", "version", "start_time", "finished", "creator", "device", "threads", "cpu_kernels", "flush_denormal"),
-    *("libraries", "git_revision", "command", "last_layer", "resumed", "thinned", "run_id", "experiment"),
+    *("libraries", "git_revision", "command", "last_layer", "resumed", "thinned", "run_id", "experiment", "results"),
 }
-"""Attributes that say where a file comes from, and not what was trained."""
+"""Attributes that say where a file comes from or what came of it, and not what was trained."""
+
+RESULTS = re.compile(r"final_(?!.*(lr|rate|factor)$).*|.*_per_seed|total_flos|global_step", re.IGNORECASE)
+"""Last parts of the names of what came of a run."""
 
 WORDS = {"kind", "name", "title", "figures"}
 """Outermost entries that describe a configuration; ``setup`` names it."""
@@ -32,7 +36,7 @@ def configuration(run: Trace) -> dict[str, Plain]:
 
     It is the attribute ``config`` of a trace, and each other attribute that says what was trained, such as ``setup``
     and the parameters of an MLflow run. A pair ``betas`` becomes ``beta1`` and ``beta2``, any other list JSON text,
-    text that is a number a number. What is None is left out.
+    text that is a number a number. What is None is left out, and so are results, such as ``final_loss``.
 
     Parameters
     ----------
@@ -50,7 +54,8 @@ def configuration(run: Trace) -> dict[str, Plain]:
         If ``config`` is no JSON object.
     """
     entries = dict(_flat({name: value for name, value in run.config.items() if name not in WORDS}))
-    attributes = {name: run.attributes[name] for name in run.attributes if name not in {*PROVENANCE, "config"}}
+    others = [name for name in run.attributes if name not in PROVENANCE and name != "config"]
+    attributes = {name: run.attributes[name] for name in others if not RESULTS.fullmatch(name.rpartition(".")[2])}
     first = {"setup": attributes.pop("setup")} if "setup" in attributes else {}
     return dict(_flat(first)) | entries | {k: v for k, v in _flat(attributes) if k not in entries}
 
@@ -78,7 +83,7 @@ def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, P
 
 def _plain(value: Any) -> Plain:
     if isinstance(value, np.generic):
-        value = value.item()
+        value = float(str(value)) if isinstance(value, np.floating) else value.item()
     if isinstance(value, bool | int | float):
         return value
     if not isinstance(value, str):

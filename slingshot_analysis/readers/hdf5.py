@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers.parts.points import listed
-from slingshot_analysis.readers.raw import Column, RawRun, Reader
+from slingshot_analysis.readers.raw import Column, RawRun, Reader, plain
 from slingshot_analysis.trace.schema import FORMAT
 
 __all__ = ["HDF5Reader"]
@@ -103,7 +103,7 @@ def _add_attributes(attributes: dict[str, Any], group: h5py.Group, prefix: str) 
 def _plain(value: Any) -> Any:
     """Return a scalar as a plain Python value."""
     if isinstance(value, np.generic):
-        value = value.item()
+        value = plain(value)
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers.parts.arrays import Array, runs_of_arrays
 from slingshot_analysis.readers.parts.text_file import in_one_line, read_bytes
-from slingshot_analysis.readers.raw import Column, RawRun, Reader
+from slingshot_analysis.readers.raw import Column, RawRun, Reader, plain
 
 __all__ = ["NumPyReader"]
 
@@ -92,7 +92,7 @@ def _one_array(path: Path, array: npt.NDArray[Any]) -> RawRun:
 
 
 def _many_arrays(path: Path, found: dict[str, npt.NDArray[Any]]) -> list[RawRun]:
-    attributes = {name: values.item() for name, values in found.items() if values.ndim == 0}
+    attributes = {name: plain(values[()]) for name, values in found.items() if values.ndim == 0}
     arrays = [
         Array((name,), values.astype(np.float64))
         for name, values in found.items()

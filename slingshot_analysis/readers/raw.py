@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Column", "RawRun", "Reader"]
+__all__ = ["Column", "RawRun", "Reader", "plain"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -62,6 +62,17 @@ class RawRun:
     columns: Mapping[str, Column]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+
+def plain(value: Any) -> Any:
+    """Return a NumPy scalar as a Python value, a float of low precision with the digits that it was given.
+
+    Examples
+    --------
+    >>> plain(np.float32(0.001)), plain(np.int64(3))
+    (0.001, 3)
+    """
+    return float(str(value)) if isinstance(value, np.floating) else value.item()
 
 
 class Reader(ABC):

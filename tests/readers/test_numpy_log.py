@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slingshot_analysis.configuration import configuration, is_seed
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers import read_log
 from slingshot_analysis.readers.numpy_log import NumPyReader
 from slingshot_analysis.readers.raw import RawRun
 
@@ -42,8 +44,9 @@ def test_a_real_archive_of_sixteen_seeds() -> None:
             for name in metrics:
                 np.testing.assert_array_equal(run.columns[name].values, archive[name][seed])
             assert all(column.step is None for column in run.columns.values())
-            assert run.attributes["T_grok_per_seed"] == archive["T_grok_per_seed"][seed]
+            assert run.attributes["results"]["T_grok_per_seed"] == archive["T_grok_per_seed"][seed]
             assert (run.attributes["n"], run.attributes["arm"]) == (30, "free")
+            assert run.attributes["lr"] == 0.001
 
 
 def test_columns_and_scalars(tmp_path: Path) -> None:
@@ -73,6 +76,22 @@ def test_seeds_on_either_axis(tmp_path: Path, turned: bool) -> None:
     assert [run.name for run in runs] == ["seed 40", "seed 41"]
     for index, run in enumerate(runs):
         assert values(run) == {"steps": list(range(6)), "loss": loss[index].tolist(), "acc": acc[index].tolist()}
+
+
+def test_what_each_run_came_to_is_no_configuration_of_it(tmp_path: Path) -> None:
+    came = {"T_grok": [30, 50], "norm_per_seed": [1.5, 2.5], "final_loss": 0.25}
+    chosen = {"seeds": [40, 41], "peak_lr": [0.1, 0.2], "heads": [4, 4], "eps": np.float32(1e-3)}
+    runs = saved(tmp_path, steps=np.arange(6), loss=np.ones((2, 6)), **came, **chosen)
+    assert [run.attributes["results"] for run in runs] == [
+        {"T_grok": 30, "norm_per_seed": 1.5},
+        {"T_grok": 50, "norm_per_seed": 2.5},
+    ]
+    found = [configuration(log) for log in read_log(tmp_path / "log.npz")]
+    assert found == [
+        {"eps": 0.001, "seeds": 40, "peak_lr": 0.1, "heads": 4},
+        {"eps": 0.001, "seeds": 41, "peak_lr": 0.2, "heads": 4},
+    ]
+    assert is_seed("seeds")
 
 
 def test_a_table_beside_columns_is_no_table_of_seeds(tmp_path: Path) -> None:

@@ -28,6 +28,12 @@ STEPS = re.compile(
 EVERYTHING = ("global", "train_global", "trainer_global", "optimizer", "num")
 """What such names begin with if the steps are those of everything."""
 
+VARIED = re.compile(
+    r"(?!.*per_)(.*_)?(seed|lr|learning_rate|wd|weight_decay|eps|epsilon|beta_?\d|momentum|batch_size|width|depth|fraction)s?",
+    re.IGNORECASE,
+)
+"""Names of what is chosen for each run of a file; whatever else differs between them came out of the training."""
+
 MOST_RUNS = 64
 """The second axis of an array counts runs or parts of the model only if it is no longer than this."""
 
@@ -70,7 +76,8 @@ def runs_of_arrays(
     Returns
     -------
     list of RawRun
-        Several if the arrays are tables of which one axis counts runs, named ``seed 0`` and so on.
+        Several if the arrays are tables of which one axis counts runs, named ``seed 0`` and so on. What each of them
+        came to stands in its attribute ``results``.
 
     Raises
     ------
@@ -93,12 +100,16 @@ def runs_of_arrays(
     alike = [array for array in lines if len(array.values) == count and count not in steps]
     lines = [array for array in lines if array not in alike]
     seeds = next((array.values for array in alike if array.path[-1].lower() in ("seed", "seeds")), np.arange(count))
+    results = [array for array in alike if _is_result(array)]
+    chosen = [array for array in alike if not _is_result(array)]
     runs = []
     for index in range(count):
-        known = {array.path[-1]: _plain(array.values[index]) for array in alike}
+        known = {**attributes, **_entries(chosen, index)}
+        if results:
+            known["results"] = _entries(results, index)
         rows = [replace(array, values=array.values[index]) for array in tables]
         name = f"seed {seeds[index]:g}" if count > 1 else ""
-        runs.append(_run(name, [*lines, *rows], path, {**attributes, **known}, [*notes, *noted]))
+        runs.append(_run(name, [*lines, *rows], path, known, [*notes, *noted]))
     return runs
 
 
@@ -147,6 +158,15 @@ def _run(name: str, arrays: list[Array], path: Path, attributes: Mapping[str, An
     noted += [f"steps of {', '.join(map(repr, named))} are those in {axis!r}" for axis, named in placed.items()]
     noted += [f"left out, as no array of their length holds steps: {', '.join(lost)}"] if lost else []
     return RawRun(name, columns, known, noted)
+
+
+def _entries(arrays: Sequence[Array], index: int) -> dict[str, int | float]:
+    return {array.path[-1]: _plain(array.values[index]) for array in arrays}
+
+
+def _is_result(array: Array) -> bool:
+    different = len(np.unique(array.values, equal_nan=True)) > 1
+    return different and VARIED.fullmatch(array.path[-1]) is None
 
 
 def _axis_for(array: Array, axes: list[Array]) -> Array | None:
