@@ -27,6 +27,8 @@ MOSTLY = 0.5
 """A column is one of numbers if at least this share of its cells are; the others are missing values then."""
 
 WORDS = {"true": 1.0, "false": 0.0}
+DECIMAL = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?%?", re.IGNORECASE)
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
 MISSING = ("", "-", "--", "nan", "-nan", "none", "null", "na", "n/a")
 
 
@@ -132,6 +134,8 @@ def _cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             continue
         words = series.reset_index(drop=True).dropna().astype(str).str.strip()
         words = words[~words.str.lower().isin(MISSING)]
+        words, spelling = _without_commas(str(name), words)
+        notes += spelling
         numbers = words.map({word: _number(word) for word in words.unique()}).astype(np.float64)
         odd = words[numbers.isna()]
         if len(odd) <= MOSTLY * len(words):
@@ -141,6 +145,23 @@ def _cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         else:
             columns[str(name)] = words.reindex(range(len(series))).astype(object)
     return pd.DataFrame(columns), notes
+
+
+def _without_commas(name: str, words: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
+    """Return the words of a column without thousands separators and with decimal points, if all its commas are either.
+
+    Where they may be both, they are the former in a column of steps and the latter in any other.
+    """
+    commas = words[words.str.contains(",", regex=False)]
+    if commas.empty:
+        return words, []
+    decimal = bool(commas.str.fullmatch(DECIMAL).all()) and not bool(words.str.contains(".", regex=False).any())
+    thousands = bool(commas.str.fullmatch(THOUSANDS).all())
+    if thousands and (not decimal or built_in_names().step_of([name]) is not None):
+        return words.str.replace(",", "", regex=False), [f"{name!r}: commas separate thousands"]
+    if decimal:
+        return words.str.replace(",", ".", regex=False), [f"{name!r}: commas are decimal points"]
+    return words, []
 
 
 def _number(word: str) -> float:
