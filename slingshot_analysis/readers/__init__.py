@@ -20,8 +20,8 @@ from slingshot_analysis.trace import Trace, open_trace
 
 __all__ = ["Column", "Log", "Names", "RawRun", "Reader", "Understood", "built_in_names", "read_log", "readers"]
 
-HEAD = 2**16
-"""Bytes of a file from which its format is told."""
+HEAD, LONGEST_HEAD = 2**16, 2**21
+"""Bytes of a file from which its format is told; more, up to the second number, where they hold no three lines."""
 
 READERS = (
     "hdf5.HDF5Reader",
@@ -119,7 +119,10 @@ def _head(path: Path) -> bytes:
         return b""
     try:
         with path.open("rb") as file:
-            return file.read(HEAD)
+            head = file.read(HEAD)
+            while head.count(b"\n") < 3 and len(head) < LONGEST_HEAD and (more := file.read(HEAD)):
+                head += more
+            return head
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from error
 

@@ -19,6 +19,9 @@ __all__ = ["DelimitedReader"]
 
 BLANKS = " "
 SEPARATORS = (";", "\t", ",", BLANKS)
+TABLES = (".csv", ".tsv")
+"""Ends of names of nothing but tables."""
+
 SAMPLE = 200
 """Lines from which the layout is told."""
 
@@ -46,11 +49,13 @@ class DelimitedReader(Reader):
     suffixes = (".csv", ".tsv", ".txt", ".dat", ".log")
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by whether the lines hold equally many fields, and numbers among them."""
+        """Tell by whether the lines hold equally many fields, and numbers among them; `read` refuses other tables."""
         if plain_suffix(path) not in (*self.suffixes, ""):
             return False
         text = head_text(head)
-        return not text.lstrip().startswith(("{", "[")) and _layout(text.split("\n")) is not None
+        if not text or text.lstrip().startswith(("{", "[")):
+            return False
+        return plain_suffix(path) in TABLES or text.isspace() or _layout(text.split("\n")) is not None
 
     def read(self, path: Path) -> list[RawRun]:
         """Read all runs of a table."""

@@ -89,7 +89,10 @@ class Reader(ABC):
 
     @abstractmethod
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell from the name and the first 64 KiB whether a file is of this format; `head` is empty for a folder."""
+        """Tell from the name and the beginning whether a file is of this format.
+
+        `head` is 64 KiB, or more where lines are long; empty for a folder.
+        """
 
     @abstractmethod
     def read(self, path: Path) -> list[RawRun]:

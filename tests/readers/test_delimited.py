@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers import read_log
 from slingshot_analysis.readers.delimited import DelimitedReader
 from slingshot_analysis.readers.raw import RawRun
 
@@ -102,6 +104,26 @@ def test_each_separator(tmp_path: Path, separator: str) -> None:
 
 def test_decimal_commas(tmp_path: Path) -> None:
     assert plain(only(write(tmp_path, "step;loss\n0;4,5\n1;0,25\n"))) == {"step": [0, 1], "loss": [4.5, 0.25]}
+
+
+@pytest.mark.parametrize(("separator", "quote"), [("\t", ""), (",", '"')])
+def test_decimal_commas_beside_other_separators(tmp_path: Path, separator: str, quote: str) -> None:
+    rows = [("0", "1,5", "3"), ("5", "0,25", "1,125"), ("9", "-1,5e-3", "0,001")]
+    lines = [separator.join(f"{quote}{cell}{quote}" for cell in row) for row in (("step", "loss", "norm"), *rows)]
+    run = only(write(tmp_path, "\n".join(lines)))
+    assert plain(run) == {"step": [0, 5, 9], "loss": [1.5, 0.25, -0.0015], "norm": [3, 1.125, 0.001]}
+    assert list(run.notes) == ["'loss': commas are decimal points", "'norm': commas are decimal points"]
+
+
+def test_commas_between_thousands(tmp_path: Path) -> None:
+    rows = ['"900","1,250","1,000.5",0.5,"1,2"', '"1,000","2,500","2,000.5",0.25,"1,2,3"']
+    run = only(write(tmp_path, "\n".join(["step,norm,tokens,loss,shape", *rows])))
+    assert plain(run) == {"step": [900, 1000], "norm": [1.25, 2.5], "tokens": [1000.5, 2000.5], "loss": [0.5, 0.25]}
+    assert list(run.notes)[:3] == [
+        "'step': commas separate thousands",
+        "'norm': commas are decimal points",
+        "'tokens': commas separate thousands",
+    ]
 
 
 def test_what_pandas_wrote_comes_back_to_the_last_bit(tmp_path: Path) -> None:
@@ -248,6 +270,27 @@ def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path, content: bytes,
         DelimitedReader().read(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("step,loss\n", "has one line and no table"),
+        ("\n\n\n", "the file is empty"),
+        ("so it\nwent on\n", "holds no table"),
+    ],
+)
+def test_a_table_that_holds_nothing_is_refused_for_that(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_log(write(tmp_path, content))
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_header_longer_than_the_head_of_a_file(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    header = ",".join(["step", "train_loss", *(f"an activation of unit {unit}" for unit in range(4000))])
+    rows = [",".join([str(row), str(1 / (1 + row)), *["0.125"] * 4000]) for row in range(4)]
+    (run,) = read_log(write(tmp_path, compress("\n".join([header, *rows]).encode()), "log.csv"))
+    assert run["train_loss"].value.tolist() == [1 / (1 + row) for row in range(4)]
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:

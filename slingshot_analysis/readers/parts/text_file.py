@@ -11,8 +11,8 @@ from slingshot_analysis.errors import InputError
 __all__ = ["head_text", "in_one_line", "plain_suffix", "read_bytes", "read_text"]
 
 GZIP = b"\x1f\x8b"
-HEAD = 1 << 16
-"""Bytes from which a format is told; what is that long may end within a line."""
+HEAD, LONGEST_HEAD = 1 << 16, 1 << 21
+"""Bytes from which a format is told, at least and at most; what is that long may end within a line."""
 MARKUP = ("<!doctype", "<html", "<?xml", "<svg", "<head", "<body")
 
 
@@ -72,7 +72,7 @@ def head_text(head: bytes) -> str:
     """Return the text at the start of a file, up to its last whole line; empty if it is not text."""
     if head.startswith(GZIP):
         try:
-            head = zlib.decompressobj(wbits=31).decompress(head, HEAD)
+            head = zlib.decompressobj(wbits=31).decompress(head, LONGEST_HEAD)
         except zlib.error:
             return ""
     text = _decode(head) or ""
