@@ -65,7 +65,8 @@ def read_log(
     Raises
     ------
     InputError
-        If there is no such file, its format is not known, it is damaged, or it holds no run.
+        If there is no such file, its format is not known, it is damaged, or it holds no run; if `map` names an unknown
+        signal or column, or the file is a trace.
 
     Examples
     --------
@@ -82,6 +83,8 @@ def read_log(
         raise InputError(f"{path}: no such file")
     head = _head(path)
     if format == "trace" or (format is None and _is_trace(path, head)):
+        if map:
+            raise InputError(f"{path}: is a trace, whose signals bear their names already; leave --map out")
         return [open_trace(path)]
     known = readers()
     if format is not None and format not in known:

@@ -61,9 +61,11 @@ def understand(path: Path, raw: RawRun, names: Names, chosen: Mapping[str, str])
     Raises
     ------
     InputError
-        If a chosen column is not there.
+        If there is no such signal, or a chosen column is not there.
     """
     for signal, column in chosen.items():
+        if signal not in (*names.signals, "step"):
+            raise unknown_name("signal", signal, [*names.signals, "step"], str(path))
         if column not in raw.columns:
             raise unknown_name(f"column for {signal}", column, raw.columns, str(path))
     axis = chosen.get("step") or names.step_of(name for name, column in raw.columns.items() if column.step is None)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_runs import write_staircase
 
 from slingshot_analysis import InputError
 from slingshot_analysis.readers import Column, Names, RawRun, built_in_names, read_log
@@ -192,6 +193,8 @@ def test_what_the_user_chooses_wins_and_must_be_there(tmp_path):
     assert run["train_loss"].step.tolist() == [5, 9]
     with pytest.raises(InputError, match="did you mean 'other'"):
         log(tmp_path, columns, chosen={"train_loss": "othr"})
+    with pytest.raises(InputError, match="unknown signal 'train_los'; did you mean 'train_loss'"):
+        log(tmp_path, columns, chosen={"train_los": "other"})
 
 
 def test_a_file_without_a_header_is_guessed_and_says_so(tmp_path):
@@ -220,3 +223,10 @@ def test_an_unknown_format_names_the_known_ones(tmp_path):
     file.write_text("step,loss\n0,1\n")
     with pytest.raises(InputError, match="did you mean 'csv'"):
         read_log(file, format="cvs")
+
+
+def test_a_trace_needs_no_map(tmp_path):
+    file = write_staircase(tmp_path / "run.h5")
+    assert "last_layer_norm" in read_log(file)[0]
+    with pytest.raises(InputError, match=r"run\.h5: is a trace.*leave --map out"):
+        read_log(file, map={"train_loss": "batch_loss"})
