@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "SlingshotError", "unknown_name"]
+__all__ = ["InputError", "NoRunError", "SlingshotError", "unknown_name"]
 
 
 class SlingshotError(Exception):
@@ -14,6 +14,10 @@ class SlingshotError(Exception):
 
 class InputError(SlingshotError, ValueError):
     """Something the user gave can't be used; the message says what, where, and what to do next."""
+
+
+class NoRunError(InputError):
+    """A file of ours that stands beside runs and holds none; who reads whole folders leaves it out."""
 
 
 def unknown_name(what: str, given: str, allowed: Iterable[str], where: str = "") -> InputError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from slingshot_analysis.analysis import Analysis, analyze
 from slingshot_analysis.detectors import Options
 from slingshot_analysis.detectors.options import DEFAULT
 from slingshot_analysis.engines import open_engine
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.readers import read_log
 from slingshot_analysis.trace import Trace
 
@@ -46,12 +46,15 @@ class FileResult:
         What was kept of each of them.
     problems : tuple of str
         Why the file, or a run of it, could not be analyzed.
+    notes : tuple of str
+        What was left out, being no run or given twice.
     """
 
     file: str
     analyses: tuple[Analysis, ...] = ()
     kept: tuple[Any, ...] = ()
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def analyze_files(
@@ -86,7 +89,8 @@ def analyze_files(
     Yields
     ------
     FileResult
-        One for each file, in their order. A file that can't be read is one with problems.
+        One for each file, in their order; a file that can't be read is one with problems. A file is analyzed once: if
+        some are given again, one more result at the end notes that.
 
     Raises
     ------
@@ -98,14 +102,30 @@ def analyze_files(
     >>> [found.problems for found in analyze_files(["missing.h5"])]
     [('missing.h5: no such file',)]
     """
-    names = [str(file) for file in files]
+    names, repeated = _once([str(file) for file in files])
     task = partial(_analyze, read=read, keep=keep, options=options)
     if engine == "processes" and jobs == 1:
         for name in names:
             yield from task([name])
-        return
-    with open_engine(engine, jobs=jobs, scheduler=scheduler, slurm=slurm) as executor:
-        yield from _in_order(executor, task, names)
+    else:
+        with open_engine(engine, jobs=jobs, scheduler=scheduler, slurm=slurm) as executor:
+            yield from _in_order(executor, task, names)
+    if repeated:
+        note = f"files given more than once are analyzed once: {len(repeated)}, the first {repeated[0]}"
+        yield FileResult(repeated[0], notes=(note,))
+
+
+def _once(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of different files, and the names that stand for one of them again."""
+    files: dict[Path, str] = {}
+    repeated = []
+    for name in names:
+        file = Path(name).resolve()
+        if file in files:
+            repeated.append(name)
+        else:
+            files[file] = name
+    return list(files.values()), repeated
 
 
 def _in_order(executor: Executor, task: Task, names: Sequence[str]) -> Iterator[FileResult]:
@@ -133,8 +153,9 @@ def _collect(
             for name in names:
                 yield from _collect(executor, task, executor.submit(task, [name]), [name])
         else:
-            problem = f"{names[0]}: its worker died or was lost, perhaps out of memory; try fewer --jobs ({error!r})"
-            yield FileResult(names[0], problems=(problem,))
+            lost = "its worker died or was lost, perhaps out of memory; try fewer --jobs: "
+            why = lost if isinstance(error, BrokenExecutor) else ""
+            yield FileResult(names[0], problems=(f"{names[0]}: {why}{_in_words(error)}",))
 
 
 def _analyze(names: Sequence[str], read: Read, keep: Keep | None, options: Options) -> list[FileResult]:
@@ -144,15 +165,27 @@ def _analyze(names: Sequence[str], read: Read, keep: Keep | None, options: Optio
 def _analyze_file(name: str, read: Read, keep: Keep | None, options: Options) -> FileResult:
     try:
         runs = read(name)
-    except InputError as error:
-        return FileResult(name, problems=(str(error),))
+    except NoRunError as error:
+        return FileResult(name, notes=(f"left out: {error}",))
+    except Exception as error:  # of any reader; the other files are read all the same
+        return FileResult(name, problems=(_problem(name, error),))
     analyses, kept, problems = [], [], []
     for run in runs:
         try:
             analysis = analyze(run, options=options)
-        except InputError as error:
-            problems.append(str(error) if name in str(error) else f"{name}: {error}")
+            result = keep(run, analysis) if keep else None
+        except Exception as error:  # of one run, which hinders no other
+            problems.append(_problem(name, error))
             continue
         analyses.append(analysis)
-        kept.append(keep(run, analysis) if keep else None)
-    return FileResult(name, tuple(analyses), tuple(kept), tuple(problems))
+        kept.append(result)
+    return FileResult(name, tuple(analyses), tuple(kept), tuple(dict.fromkeys(problems)))
+
+
+def _problem(name: str, error: Exception) -> str:
+    words = _in_words(error)
+    return words if name in words else f"{name}: {words}"
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else " ".join(f"{type(error).__name__}: {error}".split())

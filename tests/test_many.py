@@ -1,5 +1,6 @@
 """Many files: other processes give what this one gives, in order, and a bad file hinders no other."""
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -27,6 +28,25 @@ def length(run, analysis):
     return len(run["batch_loss"]), len(analysis.slingshots)
 
 
+def fail_of_one(path):
+    if Path(path).stem == "1":
+        raise ZeroDivisionError("of this\nreader")
+    return read_log(path)
+
+
+def refuse_to_keep(run, analysis):
+    raise PermissionError("no place")
+
+
+class Unpicklable:
+    def __reduce__(self):
+        raise RuntimeError("stays here")
+
+
+def keep_unpicklable(run, analysis):
+    return Unpicklable()
+
+
 def process(run, analysis):
     return os.getpid()
 
@@ -48,6 +68,54 @@ def test_other_processes_give_the_same_in_the_same_order_and_one_that_dies_takes
     assert [there[0], *there[2:]] == [here[0], *here[2:]]
     assert (there[1].file, there[1].analyses) == (here[1].file, ())
     assert "died" in there[1].problems[0]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_any_error_is_the_problem_of_its_file_alone(files, jobs):
+    found = list(analyze_files(files[:3], jobs=jobs, read=fail_of_one))
+    assert [result.problems for result in found] == [(), (f"{files[1]}: ZeroDivisionError: of this reader",), ()]
+    assert [len(result.analyses) for result in found] == [1, 0, 1]
+    (only,) = analyze_files(files[:1], jobs=jobs, keep=refuse_to_keep)
+    assert (only.analyses, only.problems) == ((), (f"{files[0]}: PermissionError: no place",))
+
+
+def test_what_does_not_come_back_is_not_taken_for_a_dead_worker(files):
+    (only,) = analyze_files(files[:1], jobs=2, keep=keep_unpicklable)
+    assert "stays here" in only.problems[0]
+    assert "died" not in only.problems[0]
+
+
+def test_files_given_again_are_analyzed_once(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(files[0].parent)
+    (tmp_path / "link.h5").symlink_to(files[0])
+    *found, last = analyze_files([files[0], "0.h5", "./0.h5", tmp_path / "link.h5", files[2]])
+    assert [result.file for result in found] == [str(files[0]), str(files[2])]
+    assert last.notes == ("files given more than once are analyzed once: 3, the first 0.h5",)
+    assert (last.analyses, last.problems) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("0.h5.labels.json", {"format": "slingshot-labels", "version": 1, "runs": {}}, "the labels of a run"),
+        ("manifest.json", {"format": "slingshot-sweep", "version": 1, "probes": []}, "the manifest of a sweep"),
+        ("found.json", {"format": "slingshot-analysis", "version": 1}, "an analysis"),
+    ],
+)
+def test_what_we_write_beside_runs_is_left_out(files, tmp_path, name, text, what):
+    path = tmp_path / name
+    path.write_text(json.dumps(text, indent=1))
+    skipped, run = analyze_files([path, files[0]])
+    assert (skipped.problems, len(run.analyses)) == ((), 1)
+    assert skipped.notes == (f"left out: {path}: holds {what}, and no run; give the run itself",)
+
+
+def test_a_problem_of_all_runs_of_a_file_is_told_once(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("seed,step,note,other\n" + "".join(f"{s},{t},{t},1\n" for s in range(3) for t in range(5)))
+    (found,) = analyze_files([path])
+    assert len(read_log(path)) == 3
+    assert len(found.problems) == 1
 
 
 def test_one_job_works_in_this_process(files):

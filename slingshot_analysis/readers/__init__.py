@@ -6,12 +6,13 @@ From outside, a package adds one by an entry point of the group ``slingshot_anal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.errors import InputError, NoRunError, unknown_name
 from slingshot_analysis.readers.log import Log, Understood
 from slingshot_analysis.readers.names import Names, built_in_names
 from slingshot_analysis.readers.raw import Column, RawRun, Reader
@@ -22,6 +23,13 @@ __all__ = ["Column", "Log", "Names", "RawRun", "Reader", "Understood", "built_in
 
 HEAD, LONGEST_HEAD = 2**16, 2**21
 """Bytes of a file from which its format is told; more, up to the second number, where they hold no three lines."""
+
+OURS = {
+    "slingshot-labels": "the labels of a run",
+    "slingshot-sweep": "the manifest of a sweep",
+    "slingshot-analysis": "an analysis",
+}
+"""Formats of what we write beside runs."""
 
 READERS = (
     "hdf5.HDF5Reader",
@@ -67,6 +75,8 @@ def read_log(
     InputError
         If there is no such file, its format is not known, it is damaged, or it holds no run; if `map` names an unknown
         signal or column, or the file is a trace.
+    NoRunError
+        If it is a file of ours, such as labels or the manifest of a sweep.
 
     Examples
     --------
@@ -86,6 +96,10 @@ def read_log(
         if map:
             raise InputError(f"{path}: is a trace, whose signals bear their names already; leave --map out")
         return [open_trace(path)]
+    if found := re.match(rb'\s*\{\s*"format":\s*"([\w-]+)"', head):
+        ours = OURS.get(found[1].decode())
+        if ours:
+            raise NoRunError(f"{path}: holds {ours}, and no run; give the run itself")
     known = readers()
     if format is not None and format not in known:
         raise unknown_name("format", format, [*known, "trace"])

@@ -1,6 +1,7 @@
 """``slingshot analyze`` on many files: other processes, tables, figures across runs, and what is printed."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -63,10 +64,11 @@ def test_text_shows_what_varies_and_each_configuration(sweep):
 
 
 def test_of_many_runs_only_the_tables_are_printed(sweep):
-    shown = slingshot(*sweep * 6).stdout
+    copies = [shutil.copy(file, f"{number}-{file}") for number in range(5) for file in sweep]
+    shown = slingshot(*sweep, *copies).stdout
     assert "verdict: " not in shown
     assert "24 runs: 12 with slingshots" in shown
-    assert sum(line.startswith("s1-1e-06 ") for line in shown.splitlines()) == 6
+    assert sum(line.split()[:1] == [f"{number}-s1-1e-06"] for line in shown.splitlines() for number in range(5)) == 5
 
 
 def test_figures_across_runs(sweep, tmp_path):
