@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.logs import reading_options, runs_of
+from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.readers import Log
 from slingshot_analysis.trace import Trace
 
@@ -28,12 +29,29 @@ def inspect(
     """Show the runs of logs and how each column was understood.
 
     Where that is wrong, --map SIGNAL=COLUMN says better, for this verb and for `analyze`; --names takes a table for
-    all logs of a lab.
+    all logs of a lab. A file that can't be read is reported and the others are shown all the same; the exit status is
+    then 2.
     """
-    runs = [run for file in files for run in runs_of(file, mapping, names, input_format)]
+    runs: list[Trace] = []
+    problems: list[str] = []
+    for file in files:
+        try:
+            runs += runs_of(file, mapping, names, input_format)
+        except NoRunError as error:
+            click.echo(f"left out: {error}", err=True)
+        except InputError as error:
+            problems.append(str(error))
     if form == "json":
         click.echo(json.dumps([_plain(run) for run in runs], indent=2))
-        return
+    else:
+        _print(runs)
+    for problem in dict.fromkeys(problems):
+        click.echo(f"Error: {problem}", err=True)
+    if problems:
+        click.get_current_context().exit(2)
+
+
+def _print(runs: list[Trace]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH

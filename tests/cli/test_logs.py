@@ -42,6 +42,20 @@ def test_inspect_shows_how_columns_were_understood(folder):
     }
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_inspect_shows_the_good_files_and_tells_of_the_others(folder, form):
+    (folder / "bad.csv").write_text("step,loss\n")
+    (folder / "run.csv.labels.json").write_text('{"format": "slingshot-labels", "version": 1, "runs": {}}')
+    files = ["bad.csv", "run.csv.labels.json", "run.csv", "none.csv"]
+    done = CliRunner().invoke(main, ["inspect", *files, "--format", form], catch_exceptions=False)
+    assert done.exit_code == 2
+    assert "Loss/train" in done.stdout
+    lines = done.stderr.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["left out", "Error", "Error"]
+    assert all(file in line for file, line in zip([files[1], files[0], files[3]], lines, strict=True))
+    slingshot("inspect", *files[1:3])
+
+
 def test_analyze_reads_it_and_says_what_it_did(folder):
     shown = slingshot("analyze", "run.csv")
     assert "9,000" in shown
