@@ -1,5 +1,7 @@
 """What must hold for every reader: nothing but an InputError, whatever the file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,12 @@ def test_a_folder_without_a_log_is_refused(tmp_path, name):
     assert not READERS[name].recognizes(tmp_path / "empty", b"")
     with pytest.raises(InputError):
         READERS[name].read(tmp_path / "empty")
+
+
+def test_the_logs_beside_the_tests_name_no_scratch_folder():
+    files = [path for path in (Path(__file__).parents[1] / "readers" / "data").rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [str(path) for path in files if b"/tmp/" in path.read_bytes()] == []
 
 
 def test_a_reader_from_another_package_is_used(tmp_path, monkeypatch):

@@ -72,6 +72,8 @@ def shrink(source: Path, target: Path, keep: tuple[str, ...]) -> None:
                         connection.execute(f'DROP {kind} "{name}"')
         if "runs" in keep:
             connection.execute("UPDATE runs SET user_id = 'user', source_name = '', artifact_uri = ''")
+        if "experiments" in keep:
+            connection.execute("UPDATE experiments SET artifact_location = ''")
         connection.execute("PRAGMA page_size = 1024")
         connection.execute("VACUUM")
     shutil.copy(source, target)
