@@ -58,7 +58,13 @@ class DelimitedReader(Reader):
         return plain_suffix(path) in TABLES or text.isspace() or _layout(text.split("\n")) is not None
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read all runs of a table."""
+        """Read all runs of a table.
+
+        Raises
+        ------
+        InputError
+            If the file can't be read or is no text, holds no table of numbers, or a row has too many fields.
+        """
         text = read_text(path)
         lines = text.split("\n")
         layout = _layout(lines)

@@ -47,7 +47,13 @@ class HDF5Reader(Reader):
             return FORMAT.encode() not in head
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read the one run, or one for each of the groups that hold the same names."""
+        """Read the one run, or one for each of the groups that hold the same names.
+
+        Raises
+        ------
+        InputError
+            If the file can't be opened or is damaged, or holds no one-dimensional dataset of numbers.
+        """
         columns, attributes, left_out = _read_file(path)
         notes = [f"datasets that are no one-dimensional numbers were left out: {listed(left_out)}"] if left_out else []
         if not columns:

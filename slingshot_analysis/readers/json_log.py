@@ -28,7 +28,13 @@ class JsonReader(Reader):
         return plain_suffix(path) in (*self.suffixes, ".txt", ".log", "") and head_text(head).lstrip()[:1] in ("{", "[")
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read all runs of a file."""
+        """Read all runs of a file.
+
+        Raises
+        ------
+        InputError
+            If the file can't be read or is not JSON, or holds no list of numbers or of records.
+        """
         return runs_of_json(parsed(path), path)
 
 
@@ -50,7 +56,13 @@ class JsonLinesReader(Reader):
         return plain_suffix(path) in self.suffixes or (len(lines) > 1 and lines[1].startswith("{"))
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read all runs of a file."""
+        """Read all runs of a file.
+
+        Raises
+        ------
+        InputError
+            If the file can't be read, a line before the last is no JSON object, or none is a row.
+        """
         records, notes = _records(path)
         attributes: dict[str, Any] = {}
         rows, summaries, configurations = [], 0, 0

@@ -44,7 +44,13 @@ class MLflowReader(Reader):
         return any(True for _ in _find(path)) if path.is_dir() else has_tables(path, head, WANTED)
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read all runs that hold metrics."""
+        """Read all runs that hold metrics.
+
+        Raises
+        ------
+        InputError
+            If there is no run with metrics, or a line, a row or the database is damaged.
+        """
         runs, notes = _read_store(path) if path.is_dir() else _read_database(path)
         runs = [run for run in runs if run.points]
         if not runs:

@@ -34,7 +34,13 @@ class NumPyReader(Reader):
         return head.startswith(NPY) or (head.startswith(ZIP) and b".npy" in head[30:300])
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read all runs of a file."""
+        """Read all runs of a file.
+
+        Raises
+        ------
+        InputError
+            If NumPy did not save the file, it is damaged, or it holds Python objects or no columns of numbers.
+        """
         data = read_bytes(path)
         if data.startswith(NPY):
             return [_one_array(path, _load(path, io.BytesIO(data)))]

@@ -28,7 +28,13 @@ class ParquetReader(Reader):
         return head.startswith(MAGIC)
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read all runs of a table."""
+        """Read all runs of a table.
+
+        Raises
+        ------
+        InputError
+            If the file is not Parquet or is damaged, pyarrow is not installed, or there is no table of numbers.
+        """
         data = read_bytes(path)
         if not data.startswith(MAGIC):
             raise InputError(f"{path}: is not Parquet; give the right file, or name its format")

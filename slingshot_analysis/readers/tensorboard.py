@@ -40,7 +40,13 @@ class TensorBoardReader(Reader):
         return MARK in path.name or FIRST_RECORD in head[:64]
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read the run of one file, or all runs of a folder, named by their folders in it."""
+        """Read the run of one file, or all runs of a folder, named by their folders in it.
+
+        Raises
+        ------
+        InputError
+            If there is no event file, one is damaged, or none holds a scalar.
+        """
         folders: dict[Path, list[Path]] = {}
         for file in sorted(_find(path), key=_natural) if path.is_dir() else [path]:
             folders.setdefault(file.parent, []).append(file)

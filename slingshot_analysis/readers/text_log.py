@@ -33,7 +33,13 @@ class TextLogReader(Reader):
         return any(_matched(line) for line in head_text(head).split("\n"))
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read the one run of a file, in its order: after a restart steps go back."""
+        """Read the one run of a file, in its order: after a restart steps go back.
+
+        Raises
+        ------
+        InputError
+            If the file can't be read, or no line is of either form.
+        """
         found: dict[str, tuple[list[float], list[float]]] = {}
         attributes = {}
         others, odd = 0, []

@@ -28,7 +28,13 @@ class TrackioReader(Reader):
         return has_tables(path, head, WANTED)
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read all runs, in the order in which they began."""
+        """Read all runs, in the order in which they began.
+
+        Raises
+        ------
+        InputError
+            If the database is damaged or locked, a row is no JSON object or has no step, or there are no numbers.
+        """
         notes: list[str] = []
         with opened(path, notes) as connection:
             found = tables(connection)

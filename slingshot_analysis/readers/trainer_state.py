@@ -31,7 +31,13 @@ class TrainerStateReader(Reader):
         return text.lstrip().startswith("{") and f'"{LOG}"' in text
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read the one run of a file."""
+        """Read the one run of a file.
+
+        Raises
+        ------
+        InputError
+            If the file is not JSON, its log is no list of records with steps, or it holds no numbers.
+        """
         state = parsed(path)
         records = state.get(LOG) if isinstance(state, dict) else None
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):

@@ -42,7 +42,13 @@ class WandbReader(Reader):
         return head.startswith(IDENT) or path.suffix == ".wandb"
 
     def read(self, path: Path) -> list[RawRun]:
-        """Read a file, a run's folder, or the folder ``wandb`` with the folders of many."""
+        """Read a file, a run's folder, or the folder ``wandb`` with the folders of many.
+
+        Raises
+        ------
+        InputError
+            If there is no such file, it is damaged or of another version, or it holds no logged numbers.
+        """
         files = sorted(_find(path)) if path.is_dir() else [path]
         if not files:
             raise InputError(f"{path}: no .wandb file in this folder; give a folder offline-run-* or the file in it")
