@@ -1,23 +1,20 @@
 """Logs that others wrote, against labels: which verdict, and which spikes must be found."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from outside import outside
 
 from slingshot_analysis.detectors import assemble, grokking_step
 
-LOGS = Path(__file__).parents[2].parent / "shared" / "data" / "logs"
 COLUMNS = {"train_loss": "train_loss", "train_acc": "train_accuracy", "wn_hidden": "norm", "weight_norm": "norm"}
 
 
 def signals(name):
     """Return the signals of a log as (step, value) pairs."""
-    path = LOGS / name
-    if not path.exists():
-        pytest.skip(f"the labelled log {name} is not on this machine")
+    path = outside(f"logs/{name}")
     if path.suffix == ".jsonl":
         table = pd.DataFrame([row for row in map(json.loads, path.read_text().splitlines()) if "step" in row])
     elif path.suffix == ".json":
@@ -50,7 +47,7 @@ def test_verdict_and_spikes(name, verdict):
     if verdict != "slingshots":
         assert found == []
         return
-    label = json.loads((LOGS / "LABELS.json").read_text())[name]
+    label = json.loads(outside("logs/LABELS.json").read_text())[name]
     assert len(found) == len(label["must_find_spikes"])
     for event, spike in zip(found, label["must_find_spikes"], strict=True):
         assert abs(event.transition - spike["step"]) <= spike["tol"]
@@ -59,9 +56,7 @@ def test_verdict_and_spikes(name, verdict):
 
 
 def test_accuracies_alone():
-    path = LOGS / "LeoDreamer2004__Modular-Addition" / "accuracy-adam-0.5-2.txt"
-    if not path.exists():
-        pytest.skip("the labelled log of accuracies is not on this machine")
+    path = outside("logs/LeoDreamer2004__Modular-Addition/accuracy-adam-0.5-2.txt")
     step, train, validation = np.loadtxt(path).T
     result = assemble(train_accuracy=(step, train))
     assert result.verdict == "undecided"

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from outside import outside
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers import read_log
 from slingshot_analysis.readers.delimited import DelimitedReader
 from slingshot_analysis.readers.raw import RawRun
 
-LOGS = Path(__file__).resolve().parents[3] / "shared/data/logs"
 WIDE = [
     "tnediserp__MIML-grokking/2Adam__Adam_20pct.metrics.csv",
     "tnediserp__MIML-grokking/2Adam__Adam_60pct.metrics.csv",
@@ -27,13 +27,6 @@ WIDE = [
     "porth-bot__grokking-transformer/p97_frac0.30_wd0_seed0.csv",
     "maozy-leo__Reproducing-Grokking-phenomena/Adam_No_WD__alpha_0.6_seed_0.csv",
 ]
-
-
-def real(name: str) -> Path:
-    path = LOGS / name
-    if not path.exists():
-        pytest.skip(f"the public logs are not beside the project: no {name}")
-    return path
 
 
 def write(folder: Path, text: str | bytes, name: str = "log.csv") -> Path:
@@ -64,7 +57,7 @@ def stepped(run: RawRun) -> dict[str, list[tuple[float, float]]]:
 
 @pytest.mark.parametrize("name", WIDE)
 def test_a_real_wide_table_is_read_as_the_csv_module_reads_it(name: str) -> None:
-    path = real(name)
+    path = outside(f"logs/{name}")
     with path.open(newline="") as file:
         header, *rows = list(csv.reader(file))
     run = only(path)
@@ -74,7 +67,7 @@ def test_a_real_wide_table_is_read_as_the_csv_module_reads_it(name: str) -> None
 
 
 def test_a_real_table_without_header_or_commas() -> None:
-    path = real("LeoDreamer2004__Modular-Addition/accuracy-adam-0.5-2.txt")
+    path = outside("logs/LeoDreamer2004__Modular-Addition/accuracy-adam-0.5-2.txt")
     expected = np.array([[float(word) for word in line.split()] for line in path.read_text().splitlines()])
     run = only(path)
     assert list(run.columns) == ["column_0", "column_1", "column_2"]
@@ -82,7 +75,7 @@ def test_a_real_table_without_header_or_commas() -> None:
 
 
 def test_a_real_long_table_gives_a_column_for_each_split_metric_and_layer() -> None:
-    path = real("SantyJ__grokking_under_dp/bs512_clipping.metrics.csv")
+    path = outside("logs/SantyJ__grokking_under_dp/bs512_clipping.metrics.csv")
     expected: dict[str, list[tuple[float, float]]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from outside import outside
 
 from slingshot_analysis.configuration import configuration
 from slingshot_analysis.errors import InputError
@@ -16,15 +17,7 @@ from slingshot_analysis.readers import read_log
 from slingshot_analysis.readers.json_log import JsonLinesReader, JsonReader
 from slingshot_analysis.readers.raw import RawRun, Reader
 
-LOGS = Path(__file__).resolve().parents[3] / "shared/data/logs"
 LINES = ["mech__adamw_sc1.0_wd0.0_s0", "mech__sgdm_sc1.0_wd0.0_s0", "s5_mech__adamw_sc1.0_wd0.01_s0"]
-
-
-def real(name: str) -> Path:
-    path = LOGS / name
-    if not path.exists():
-        pytest.skip(f"the public logs are not beside the project: no {name}")
-    return path
 
 
 def read(folder: Path, text: Any, name: str = "log.json", reader: Reader | None = None) -> list[RawRun]:
@@ -53,7 +46,7 @@ def stepped(run: RawRun) -> dict[str, list[tuple[float, float]]]:
 
 
 def test_a_real_history_has_the_steps_of_each_length() -> None:
-    path = real("atgugu__grokking_experiments/p113_wd1.0_s42_lr0.01.metrics.json")
+    path = outside("logs/atgugu__grokking_experiments/p113_wd1.0_s42_lr0.01.metrics.json")
     value = json.loads(path.read_text())
     history = value["history"]
     assert JsonReader().recognizes(path, path.read_bytes()[: 2**16])
@@ -68,7 +61,7 @@ def test_a_real_history_has_the_steps_of_each_length() -> None:
 
 @pytest.mark.parametrize("name", LINES)
 def test_real_lines_with_their_configuration(name: str) -> None:
-    path = real(f"PeterPonyu__muon-norm-cap-grokking/{name}.jsonl")
+    path = outside(f"logs/PeterPonyu__muon-norm-cap-grokking/{name}.jsonl")
     first, *rows, summary = [json.loads(line) for line in path.read_text().splitlines()]
     assert "_summary" in summary
     assert JsonLinesReader().recognizes(path, path.read_bytes()[: 2**16])

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from outside import outside
 
 from slingshot_analysis.configuration import configuration, is_seed
 from slingshot_analysis.errors import InputError
@@ -12,10 +13,7 @@ from slingshot_analysis.readers import read_log
 from slingshot_analysis.readers.numpy_log import NumPyReader
 from slingshot_analysis.readers.raw import RawRun
 
-REAL = (
-    Path(__file__).resolve().parents[3] / "shared/data/logs/ClevixLab__critical-norm-grokking"
-    "/parity__adamw_n30_k3_m1500_H512_wd1e00_lr1e-03__free.npz"
-)
+REAL = "logs/ClevixLab__critical-norm-grokking/parity__adamw_n30_k3_m1500_H512_wd1e00_lr1e-03__free.npz"
 
 
 def saved(folder: Path, **arrays: Any) -> list[RawRun]:
@@ -30,12 +28,11 @@ def values(run: RawRun) -> dict[str, list[float]]:
 
 
 def test_a_real_archive_of_sixteen_seeds() -> None:
-    if not REAL.exists():
-        pytest.skip("the public logs are not beside the project: no archive of NumPy")
-    assert NumPyReader().recognizes(REAL, REAL.read_bytes()[: 2**16])
-    runs = NumPyReader().read(REAL)
+    path = outside(REAL)
+    assert NumPyReader().recognizes(path, path.read_bytes()[: 2**16])
+    runs = NumPyReader().read(path)
     assert [run.name for run in runs] == [f"seed {seed}" for seed in range(16)]
-    with np.load(REAL, allow_pickle=False) as archive:
+    with np.load(path, allow_pickle=False) as archive:
         metrics = [name for name in archive.files if archive[name].ndim == 2]
         assert len(metrics) == 8
         for seed, run in enumerate(runs):

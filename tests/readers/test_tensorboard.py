@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from outside import outside
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers.tensorboard import TensorBoardReader
 
 DATA = Path(__file__).parent / "data" / "tensorboard"
-LOGS = Path(__file__).resolve().parents[3] / "shared/data/logs"
 OLD = DATA / "old" / "seed_0" / "events.out.tfevents.1700000001.host"
 STEPS = np.arange(40.0)
 LOSS = 1 / (1 + STEPS)
@@ -62,10 +62,7 @@ def test_files_of_a_folder_are_joined_by_number(tmp_path):
 
 
 def test_a_log_of_keras():
-    path = LOGS / "wandb__wandb/events.out.tfevents.1585769947.cvp"
-    if not path.exists():
-        pytest.skip("the shared logs are not here")
-    (run,) = read(path)
+    (run,) = read(outside("logs/wandb__wandb/events.out.tfevents.1585769947.cvp"))
     assert sum(len(column.values) for column in run.columns.values()) == 102
     assert set(run.columns) == {"batch_acc", "batch_loss", "epoch_acc", "epoch_loss", "epoch_val_acc", "epoch_val_loss"}
     assert run.columns["batch_loss"].values[0] == pytest.approx(3.9135757)

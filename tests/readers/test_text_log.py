@@ -4,12 +4,12 @@ import gzip
 from pathlib import Path
 
 import pytest
+from outside import outside
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers.raw import RawRun
 from slingshot_analysis.readers.text_log import TextLogReader
 
-REAL = Path(__file__).resolve().parents[3] / "shared/data/logs/KellerJordan__modded-nanogpt/main.log"
 MEGATRON = """\
 using world size: 8
  iteration      100/  500000 | consumed samples:        51200 | elapsed time per iteration (ms): 4021.5 | \
@@ -41,17 +41,16 @@ def points(run: RawRun) -> dict[str, list[tuple[float, float]]]:
 
 
 def test_a_real_log_of_llm_c() -> None:
-    if not REAL.exists():
-        pytest.skip("the public logs are not beside the project: no main.log")
+    path = outside("logs/KellerJordan__modded-nanogpt/main.log")
     expected: dict[str, list[tuple[float, float]]] = {"val_loss": [], "train_loss": [], "lr": [], "grad_norm": []}
-    for line in REAL.read_text().splitlines():
+    for line in path.read_text().splitlines():
         words = dict(word.split(":") for word in line.split())
         step = float(words.pop("s"))
         for short, value in words.items():
             name = {"trl": "train_loss", "tel": "val_loss", "norm": "grad_norm", "lr": "lr"}[short]
             expected[name].append((step, float(value)))
-    assert TextLogReader().recognizes(REAL, REAL.read_bytes()[: 2**16])
-    (run,) = TextLogReader().read(REAL)
+    assert TextLogReader().recognizes(path, path.read_bytes()[: 2**16])
+    (run,) = TextLogReader().read(path)
     assert points(run) == expected
     assert (len(expected["train_loss"]), len(expected["val_loss"])) == (19560, 80)
     assert list(run.notes) == []

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from outside import outside
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers.trainer_state import TrainerStateReader
-
-REAL = Path(__file__).resolve().parents[3] / "shared/data/logs/aigoncharov__trainer_state_viz/trainer_state.json"
 
 
 def write(folder: Path, value: Any) -> Path:
@@ -21,11 +20,10 @@ def write(folder: Path, value: Any) -> Path:
 
 
 def test_a_real_state() -> None:
-    if not REAL.exists():
-        pytest.skip("the public logs are not beside the project: no trainer_state.json")
-    state = json.loads(REAL.read_text())
-    assert TrainerStateReader().recognizes(REAL, REAL.read_bytes()[: 2**16])
-    (run,) = TrainerStateReader().read(REAL)
+    path = outside("logs/aigoncharov__trainer_state_viz/trainer_state.json")
+    state = json.loads(path.read_text())
+    assert TrainerStateReader().recognizes(path, path.read_bytes()[: 2**16])
+    (run,) = TrainerStateReader().read(path)
     keys = {key for record in state["log_history"] for key in record} - {"step"}
     assert set(run.columns) == keys
     for key in keys:

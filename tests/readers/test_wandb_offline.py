@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from outside import outside
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers.wandb_offline import WandbReader
 
 DATA = Path(__file__).parent / "data" / "wandb"
-LOGS = Path(__file__).resolve().parents[3] / "shared/data/logs"
 FOLDER = DATA / "offline-run-20261122_000001-parity1"
 FILE = FOLDER / "run-parity1.wandb"
 
@@ -56,9 +56,7 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path):
 
 
 def test_a_run_of_2021_without_history():
-    path = LOGS / "wandb__wandb/run-g9dvvkua.wandb"
-    if not path.exists():
-        pytest.skip("the shared logs are not here")
+    path = outside("logs/wandb__wandb/run-g9dvvkua.wandb")
     with pytest.raises(InputError, match="holds no logged numbers"):
         read(path)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from outside import outside
 
 from slingshot_analysis import InputError, open_trace
 from trainers.checkpoint import checkpoint_path
@@ -23,7 +24,6 @@ from trainers.setups import find_setup
 
 RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')", "record"]
 PATIENCE = 120
-IMAGES = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10"
 SMALL = ["data.val=4", "data.train=16", "batch_size=8"]
 
 FAMILIES = {
@@ -80,9 +80,7 @@ def resumed_at(trace):
 def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
     steps, every, optimizer, settings = FAMILIES[name]
     if name.startswith("cifar10"):
-        if not IMAGES.exists():
-            pytest.skip("the images of CIFAR-10 are not on this machine")
-        settings = [*settings, f"data.folder={IMAGES}"]
+        settings = [*settings, f"data.folder={outside('cifar10')}"]
     setup = find_setup(name) if optimizer is None else with_optimizer(find_setup(name), optimizer)
     setup = override_all(setup, [f"steps={steps}", *settings])
     whole, killed = tmp_path / "whole.h5", tmp_path / "killed.h5"

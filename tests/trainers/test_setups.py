@@ -1,11 +1,11 @@
 """The setups against the paper, value by value, and the loop against a loop written out by hand."""
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from outside import outside
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
@@ -103,10 +103,7 @@ def test_a_setup_says_what_the_paper_says(name):
 @pytest.mark.parametrize("name", SETUPS)
 def test_every_setup_trains_and_writes_a_trace(name, tmp_path, monkeypatch):
     if name.startswith("cifar10"):
-        images = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10"
-        if not images.exists():
-            pytest.skip("the images of CIFAR-10 are not on this machine")
-        monkeypatch.setenv("SLINGSHOT_DATA", str(images))
+        monkeypatch.setenv("SLINGSHOT_DATA", str(outside("cifar10")))
     steps, changes = BIG.get(name, (20, []))
     trace = open_trace(record(override_all(short(name, steps=steps), changes), tmp_path))
     assert trace.finished
