@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,13 @@ from cli.main import main
 from slingshot_analysis import Group, Quantity, TraceWriter, open_trace
 
 RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')"]
+
+
+@pytest.fixture
+def again(staircase, tmp_path):
+    """Copy the run, under the same name, into another folder."""
+    (tmp_path / "again").mkdir()
+    return shutil.copy(staircase, tmp_path / "again")
 
 
 @pytest.fixture
@@ -61,8 +69,8 @@ def test_record_then_analyze(slingshot, tmp_path):
     assert "verdict: none" in text
 
 
-def test_analyze_prints_a_table(slingshot, staircase):
-    text = slingshot("analyze", staircase.name, staircase.name).stdout
+def test_analyze_prints_a_table(slingshot, staircase, again):
+    text = slingshot("analyze", staircase.name, str(again)).stdout
     assert "verdict: slingshots" in text
     assert "6,000" in text
     assert "2 runs: 2 with slingshots" in text
@@ -94,8 +102,8 @@ def test_analyze_writes_the_document(slingshot, staircase):
     assert document["across_runs"] == {"runs": 1, "with_slingshots": 1, "grokked": 0, "both": 0}
 
 
-def test_analyze_draws(slingshot, staircase, tmp_path):
-    pictures = slingshot("analyze", staircase.name, staircase.name, "--plot", "figures").stdout
+def test_analyze_draws(slingshot, staircase, again, tmp_path):
+    pictures = slingshot("analyze", staircase.name, str(again), "--plot", "figures").stdout
     assert "picture: figures/staircase.png" in pictures
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"staircase.png", "staircase-2.png"}
 
