@@ -14,7 +14,7 @@ from slingshot_analysis.analysis import Analysis, analyze
 from slingshot_analysis.detectors import Options
 from slingshot_analysis.detectors.options import DEFAULT
 from slingshot_analysis.engines import open_engine
-from slingshot_analysis.errors import InputError, NoRunError
+from slingshot_analysis.errors import NoRunError, SlingshotError
 from slingshot_analysis.readers import read_log
 from slingshot_analysis.trace import Trace
 
@@ -188,4 +188,4 @@ def _problem(name: str, error: Exception) -> str:
 
 
 def _in_words(error: Exception) -> str:
-    return str(error) if isinstance(error, InputError) else " ".join(f"{type(error).__name__}: {error}".split())
+    return str(error) if isinstance(error, SlingshotError) else " ".join(f"{type(error).__name__}: {error}".split())
