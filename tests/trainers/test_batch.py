@@ -5,11 +5,11 @@ import gc
 import weakref
 from contextlib import nullcontext
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from outside import outside
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from slingshot_analysis import InputError, Recorder, open_trace
@@ -25,7 +25,6 @@ from trainers.overrides import override_all
 from trainers.record import make_recorder, record
 from trainers.setups import SETUPS, find_setup
 
-IMAGES = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10"
 NOISE = "zero_sum_violation"
 """Is itself made of rounding errors."""
 
@@ -51,9 +50,7 @@ IN_FULL = "modular_division", "modular_division_sgd", "modular_division_normaliz
 def smaller(name, *settings):
     steps, own = next(SMALLER[prefix] for prefix in SMALLER if name.startswith(prefix))
     if name.startswith("cifar10"):
-        if not IMAGES.exists():
-            pytest.skip("the images of CIFAR-10 are not on this machine")
-        own = [*own, f"data.folder={IMAGES}"]
+        own = [*own, f"data.folder={outside('cifar10')}"]
     return override_all(find_setup(name), [f"steps={steps}", "dtype=float64", *own, *settings])
 
 

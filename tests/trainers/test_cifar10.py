@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from outside import outside
 
 from slingshot_analysis import InputError, open_trace
 from trainers.data import cifar10
@@ -18,10 +19,8 @@ from trainers.overrides import override_all
 from trainers.record import record
 from trainers.setups import cifar10_mlp, find_setup
 
-SUBSET = Path(__file__).resolve().parents[3] / "shared/data/cifar10"
 SETUPS = {setup.name: setup for setup in cifar10_mlp.SETUPS}
 NAMES = [*cifar10.TRAIN_FILES, cifar10.VAL_FILE]
-needs_subset = pytest.mark.skipif(not SUBSET.exists(), reason="no CIFAR-10 files beside the project")
 
 
 def file_bytes(records, seed=0):
@@ -59,23 +58,23 @@ def no_network(monkeypatch, tmp_path):
     monkeypatch.delenv("SLINGSHOT_DATA", raising=False)
 
 
-@needs_subset
 def test_reader_against_numpy():
+    folder = outside("cifar10")
     for name, records in [("data_batch_1.bin", 2000), ("test_batch.bin", 1000)]:
-        images, targets = read_records(SUBSET / name)
-        raw = np.frombuffer((SUBSET / name).read_bytes(), np.dtype([("label", "u1"), ("pixels", "u1", (3, 32, 32))]))
+        images, targets = read_records(folder / name)
+        raw = np.frombuffer((folder / name).read_bytes(), np.dtype([("label", "u1"), ("pixels", "u1", (3, 32, 32))]))
         assert images.shape == (records, 3, 32, 32)
         assert (images.dtype, targets.dtype) == (torch.uint8, torch.int64)
         np.testing.assert_array_equal(images, raw["pixels"])
         np.testing.assert_array_equal(targets, raw["label"])
 
 
-@needs_subset
 def test_the_first_images_are_a_frog_and_a_cat():
-    images, targets = read_records(SUBSET / "data_batch_1.bin")
+    folder = outside("cifar10")
+    images, targets = read_records(folder / "data_batch_1.bin")
     assert targets[:5].tolist() == [6, 9, 9, 4, 1]
     assert images[0, :, 0, 0].tolist() == [59, 62, 63]
-    assert read_records(SUBSET / "test_batch.bin")[1][:4].tolist() == [3, 8, 8, 0]
+    assert read_records(folder / "test_batch.bin")[1][:4].tolist() == [3, 8, 8, 0]
 
 
 def test_subset_is_drawn_from_all_training_files(folder):
@@ -203,10 +202,9 @@ def test_only_a_deep_linear_network_is_affine(folder, layers, linear):
     assert (deviation < 1e-12) == linear
 
 
-@needs_subset
 @pytest.mark.parametrize("name", SETUPS)
 def test_each_setup_trains_and_writes_a_trace(name, tmp_path):
-    setup = override_all(SETUPS[name], [f"data.folder={SUBSET}", "steps=3"])
+    setup = override_all(SETUPS[name], [f"data.folder={outside('cifar10')}", "steps=3"])
     trace = open_trace(record(setup, tmp_path / "run.h5"))
     assert trace.finished
     assert trace.attributes["setup"] == name

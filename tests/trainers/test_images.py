@@ -3,7 +3,6 @@
 import dataclasses
 import types
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +23,6 @@ from trainers.overrides import override_all
 from trainers.setups import find_setup
 
 CPU = torch.device("cpu")
-SUBSET = Path(__file__).resolve().parents[3] / "shared/data/cifar10"
 LAYOUT = [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]
 SMALL_VIT = ViT(layers=3, width=24, heads=4, patch=8, mlp_ratio=2)
 
