@@ -14,7 +14,7 @@ from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
 __all__ = ["RitzPairs", "Subspace"]
 
-ROOM = 4
+ROOM = 8
 """Vectors for which there is room at first."""
 
 
@@ -75,15 +75,16 @@ class Subspace:
         self.finite = True
         """Whether all products were."""
         self._operator, self._generator = operator, generator
-        shape = (2, min(ROOM, operator.dimension), operator.dimension)
-        self._kept = torch.empty(shape, dtype=operator.dtype, device=operator.device)
-        self._matrix = np.zeros((0, 0))
+        room = min(ROOM, operator.dimension)
+        self._kept = torch.empty((2, room, operator.dimension), dtype=operator.dtype, device=operator.device)
+        self._matrix = np.zeros((room, room))
 
     def add(self, vector: Tensor) -> None:
         """Widen the space by a vector; one product."""
         m = self.dimension
         if m == self._kept.shape[1]:
             self._kept = torch.cat([self._kept, torch.empty_like(self._kept)], dim=1)
+            self._matrix = np.pad(self._matrix, (0, m))
         basis, images = self._kept
         new = basis[m].copy_(vector)
         if not _beside(basis[:m], new) > 1e-13:  # nor where it is NaN, for a vector 0
@@ -91,13 +92,12 @@ class Subspace:
         images[m] = self._operator(new)
         row = (basis[: m + 1] @ images[m]).cpu().numpy()
         self.finite &= bool(np.isfinite(row).all())
-        self._matrix = np.pad(self._matrix, (0, 1))
-        self._matrix[m] = row  # what is above the diagonal is never read
+        self._matrix[m, : m + 1] = row  # what is above the diagonal is never read
         self.dimension += 1
 
     def pairs(self, most: int) -> RitzPairs:
         """Return the `most` largest Ritz pairs, or as many as there are."""
-        values, coordinates = np.linalg.eigh(self._matrix)
+        values, coordinates = np.linalg.eigh(self._matrix[: self.dimension, : self.dimension])
         largest, scale = values[::-1][:most].copy(), float(np.abs(values).max())
         rows = torch.from_numpy(coordinates[:, ::-1][:, :most].T.copy()).to(self._kept)
         basis, images = self._kept[:, : self.dimension]
