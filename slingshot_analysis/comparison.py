@@ -29,7 +29,7 @@ from slingshot_analysis.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison", "compare_runs"]
+__all__ = ["Comparison", "compare_runs", "summarize_runs"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +170,18 @@ def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: i
         len(analyses) - len(decided),
         tuple(skipped),
     )
+
+
+def summarize_runs(analyses: Sequence[Analysis]) -> dict[str, int]:
+    """Count runs, runs with slingshots, runs that grokked, and runs with both."""
+    slingshots = [analysis.verdict == "slingshots" for analysis in analyses]
+    grokked = [analysis.grokking_step is not None for analysis in analyses]
+    return {
+        "runs": len(analyses),
+        "with_slingshots": sum(slingshots),
+        "grokked": sum(grokked),
+        "both": sum(a and b for a, b in zip(slingshots, grokked, strict=True)),
+    }
 
 
 def _events(analysis: Analysis) -> RunEvents:

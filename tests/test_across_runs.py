@@ -6,7 +6,7 @@ import pytest
 from made_runs import found, write_staircase
 from scipy import stats
 
-from slingshot_analysis import InputError, Signal, analyze
+from slingshot_analysis import Axis, InputError, Signal, analyze
 from slingshot_analysis.across_runs import (
     RESULTS,
     band,
@@ -222,6 +222,14 @@ def test_thinned_curves_are_short_and_keep_spikes():
     assert curves["loss"].value.max() == 3.0
     assert curves["norm"].value[:2] == pytest.approx([249 / 4, 250 / 2 + 249 / 4], abs=0.5)
     assert curves["val_accuracy"].step.tolist() == [0, 5]
+
+
+def test_of_the_norms_of_parameters_that_of_the_last_weight_is_thinned():
+    norms = Signal(
+        [0, 1], [[1.0, 5.0, 9.0], [2.0, 6.0, 9.0]], axes=[Axis("parameter", ["0.weight", "2.weight", "2.bias"])]
+    )
+    curve = thin_curves({"parameter_norm": norms})["norm"]
+    assert (curve.name, curve.value.tolist()) == ("parameter_norm", [5, 6])
 
 
 def test_thinning_by_means_agrees_with_pandas():

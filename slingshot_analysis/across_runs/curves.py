@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from slingshot_analysis.analysis.signals import LOSSES, NORMS, Run, chosen_norm, first_of
 from slingshot_analysis.signal import Signal
 
-__all__ = ["CURVES", "Band", "band", "thin", "thin_curves"]
+__all__ = ["Band", "band", "thin", "thin_curves"]
 
 Array = npt.NDArray[np.float64]
 
 POINTS = 400
-
-CURVES = {
-    "norm": ("last_layer_norm", "representation_norm", "total_norm"),
-    "loss": ("batch_loss_float64", "batch_loss", "train_loss"),
-    "val_accuracy": ("val_accuracy",),
-}
-"""What is overlaid, and the signals it is taken from: the first that there is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,26 +36,30 @@ class Band:
     high: Array
 
 
-def thin_curves(run: Mapping[str, Signal]) -> dict[str, Signal]:
+def thin_curves(run: Run) -> dict[str, Signal]:
     """Return the curves of a run that are overlaid, each of at most 400 points.
 
     Parameters
     ----------
-    run : mapping of str to Signal
-        Signals by canonical name, such as a Trace.
+    run : Trace or mapping of str to Signal
+        Signals by canonical name.
 
     Returns
     -------
     dict of str to Signal
         ``norm``, ``loss`` and ``val_accuracy``, as far as they are there; each bears the name of its signal.
     """
+    loss, accuracy = first_of(LOSSES, run), first_of(["val_accuracy"], run)
+    signals = {
+        "norm": (first_of(NORMS, run), chosen_norm(run)),
+        "loss": (loss, run[loss] if loss else None),
+        "val_accuracy": (accuracy, run[accuracy] if accuracy else None),
+    }
     found = {}
-    for curve, names in CURVES.items():
-        signal = next((run[name] for name in names if name in run), None)
-        if signal is not None and signal.value.ndim == 1:
+    for curve, (name, signal) in signals.items():
+        if name is not None and signal is not None and signal.value.ndim == 1:
             step, value = thin(signal.step, signal.value, highest=curve == "loss")
             if len(step):
-                name = next(name for name in names if name in run)
                 found[curve] = Signal(step, value, name, signal.unit)
     return found
 

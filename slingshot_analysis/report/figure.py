@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.analysis.signals import chosen_norm
 from slingshot_analysis.signal import Signal
 
 __all__ = ["draw", "envelope"]
@@ -88,12 +89,9 @@ def _title(analysis: Analysis) -> str:
 
 
 def _draw_norm(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
-    name = analysis.norm_signal
+    name, norm = analysis.norm_signal, chosen_norm(signals)
     assert name is not None
-    norm = signals[name]
-    if norm.axes:
-        parameter = analysis.signals[name].removeprefix(f"{norm.name}[").removesuffix("]")
-        norm = norm.select(**{norm.axes[0].name: parameter})
+    assert norm is not None
     labelled = set()
     for phase in analysis.phases:
         label = phase.kind if phase.kind not in labelled else None

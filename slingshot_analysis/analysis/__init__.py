@@ -1,0 +1,6 @@
+"""From the signals of a run to everything that was found in it."""
+
+from slingshot_analysis.analysis.one_run import analyze
+from slingshot_analysis.analysis.result import Analysis, Skipped, finite
+
+__all__ = ["Analysis", "Skipped", "analyze", "finite"]

@@ -1,0 +1,182 @@
+"""From the signals of a run to everything that was found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slingshot_analysis.analysis.generalisation import find_generalisation
+from slingshot_analysis.analysis.result import Analysis, Skipped
+from slingshot_analysis.analysis.signals import (
+    BATCH_LOSSES,
+    LOSSES,
+    NORMS,
+    Run,
+    choose_signals,
+    chosen_curvature,
+    chosen_features,
+    chosen_norm,
+    first_of,
+    ordered_signals,
+)
+from slingshot_analysis.association import association_test, near_window
+from slingshot_analysis.configuration import Plain, configuration
+from slingshot_analysis.detectors import (
+    detect_curvature_peaks,
+    detect_feature_bursts,
+    detect_loss_spikes,
+    fit_log_growth,
+    order_events,
+    segment_norm,
+)
+from slingshot_analysis.detectors.options import DEFAULT, Options
+from slingshot_analysis.detectors.slingshots import assemble
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.labels import Labels, read_labels
+from slingshot_analysis.readers import Log, read_log
+from slingshot_analysis.signal import Signal
+from slingshot_analysis.trace import Trace
+
+__all__ = ["analyze"]
+
+
+def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Options = DEFAULT) -> Analysis:
+    """Find phases, spikes, jumps and slingshots in a run, and test whether jumps come with slingshots.
+
+    Parameters
+    ----------
+    run : Trace, path of a log of one run, or mapping of str to Signal
+        Signals by canonical name, such as ``last_layer_norm``, ``train_loss``, ``batch_errors``, ``val_accuracy``.
+        Each has its own steps; any may be missing.
+    labels : Labels, optional
+        What somebody who looked at the run says; by default the labels file beside the run, if there is one.
+    options : Options, optional
+        Choices of the detectors; the defaults need no tuning.
+
+    Returns
+    -------
+    Analysis
+        With a note of whatever had to be skipped.
+
+    Raises
+    ------
+    InputError
+        If a file can't be read, holds several runs, or no rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from slingshot_analysis import Signal
+    >>> step = np.arange(10_000)
+    >>> norm = np.exp(np.interp(step, [0, 500, 5000, 6000, 10_000], [0, 1, 1.01, 1.5, 1.51]))
+    >>> loss = np.exp(-step / 300)
+    >>> loss[6000:] += np.exp(-(step[6000:] - 6000) / 200)
+    >>> found = analyze({"last_layer_norm": Signal(step, norm), "train_loss": Signal(step, loss)})
+    >>> found.verdict, [slingshot.transition for slingshot in found.slingshots]
+    ('slingshots', [6000])
+    """
+    trace = _single_run(run) if isinstance(run, str | Path) else run
+    path, name = (str(trace.path), trace.name) if isinstance(trace, Trace) else ("", "")
+    if labels is None:
+        labels = read_labels(trace) if isinstance(trace, Trace) else Labels()
+    used = choose_signals(trace)
+    first, last = _steps(used, path or "run")
+    norm, batch_loss = chosen_norm(used), used.get(first_of(BATCH_LOSSES, used) or "")
+    assembly = assemble(
+        norm=norm,
+        train_loss=used.get("train_loss"),
+        batch_loss=batch_loss,
+        train_errors=used.get("train_errors"),
+        batch_errors=used.get("batch_errors"),
+        train_accuracy=used.get("train_accuracy"),
+        added=labels.added,
+        removed=labels.removed,
+        options=options,
+    )
+    transitions = [s.transition for s in assembly.slingshots]
+    general = find_generalisation(used, (first, last), assembly.terminal_phase, min(transitions, default=None))
+    window = near_window(general.stride, general.span)
+    config, unreadable = _configuration(trace)
+    return Analysis(
+        path=path,
+        name=name,
+        steps=(int(first), int(last)),
+        signals=_sources(used, norm),
+        config=config,
+        verdict=assembly.verdict,
+        terminal_phase_start=assembly.terminal_phase,
+        grokking_step=general.grokking_step,
+        phases=_found(segment_norm, norm, options=options),
+        loss_spikes=_found(detect_loss_spikes, used.get(first_of(LOSSES, used) or "")),
+        accuracy_jumps=general.jumps,
+        best_val_accuracy_before=general.best_before,
+        best_val_accuracy_after=general.best_after,
+        final_val_accuracy=general.final,
+        feature_bursts=_found(detect_feature_bursts, chosen_features(used)),
+        curvature_peaks=_found(detect_curvature_peaks, chosen_curvature(used)),
+        norm_growth=_found(fit_log_growth, norm),
+        grokking_sensitivity=general.sensitivity,
+        slingshots=assembly.slingshots,
+        order=tuple(order_events(assembly.slingshots, ordered_signals(trace, batch_loss), general.late_jumps, window)),
+        association=association_test(
+            general.late_jumps,
+            [at for at in transitions if general.span[0] <= at <= general.span[1]],
+            window,
+            general.span,
+        ),
+        skipped=(*(Skipped(*both) for both in assembly.skipped), *unreadable, *general.skipped),
+        notes=tuple(_notes(trace, norm, labels)),
+    )
+
+
+def _single_run(path: str | Path) -> Trace:
+    runs = read_log(path)
+    if len(runs) > 1:
+        names = ", ".join(repr(run.name) for run in runs[:3])
+        raise InputError(f"{path}: holds {len(runs)} runs ({names}, ...); analyze each of read_log({str(path)!r})")
+    return runs[0]
+
+
+def _steps(used: Mapping[str, Signal], where: str) -> tuple[float, float]:
+    """Return the first and the last step of all signals."""
+    spans = [(np.nanmin(signal.step), np.nanmax(signal.step)) for signal in used.values() if len(signal)]
+    if not spans:
+        raise InputError(
+            f"{where}: holds no rows of any signal that can be analyzed; a trace was killed too early, and how "
+            "the columns of a log were understood is shown by `slingshot inspect`"
+        )
+    return float(min(first for first, _ in spans)), float(max(last for _, last in spans))
+
+
+def _configuration(trace: Run) -> tuple[dict[str, Plain], list[Skipped]]:
+    try:
+        return configuration(trace) if isinstance(trace, Trace) else {}, []
+    except InputError as error:
+        return {}, [Skipped("configuration", str(error))]
+
+
+def _sources(used: Mapping[str, Signal], norm: Signal | None) -> dict[str, str]:
+    """Return the names of the signals in the log; of the norms of parameters that of the one chosen."""
+    named = {name: signal.name or name for name, signal in used.items()}
+    return named | ({"parameter_norm": norm.name} if norm is not None and "parameter_norm" in used else {})
+
+
+def _found(detect: Callable[..., Sequence[Any]], signal: Signal | None, **options: Any) -> tuple[Any, ...]:
+    """Return what a detector finds in a signal, if it is there."""
+    return () if signal is None else tuple(detect(signal.step, signal.value, **options))
+
+
+def _notes(trace: Run, norm: Signal | None, labels: Labels) -> Iterator[str]:
+    norm_name = first_of(NORMS, trace)
+    if norm_name and norm is not None:
+        parameter = getattr(trace, "attributes", {}).get("last_layer") if norm_name == "last_layer_norm" else None
+        of = f" of {parameter}" if parameter else f" ({norm.name})" if norm.name not in ("", norm_name) else ""
+        yield f"norm: {norm_name}{of}: {NORMS[norm_name]}"
+    if isinstance(trace, Log):
+        yield from trace.notes
+        yield from (f"{column.column}: {column.remark}" for column in trace.columns if column.signal and column.remark)
+    if labels.added or labels.removed:
+        yield f"labels by hand: added {list(labels.added)}, removed {list(labels.removed)}"

@@ -1,0 +1,147 @@
+"""What was found in one run."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slingshot_analysis.analysis.signals import NORMS
+from slingshot_analysis.association import Association
+from slingshot_analysis.configuration import Plain
+from slingshot_analysis.detectors import EventOrder
+from slingshot_analysis.detectors.slingshots import Verdict
+from slingshot_analysis.events import AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Analysis", "Skipped", "finite"]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that could not be found out, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found in one run. Steps are optimizer updates; numbers are not rounded.
+
+    Parameters
+    ----------
+    path, name : str
+        The file and the name of the run; both empty for signals that came from no file.
+    steps : (int, int), updates
+        First and last step of all signals.
+    signals : dict of str to str
+        The signals used, by canonical name, with their names in the source.
+    config : dict of str to bool, int, float or str
+        The configuration by dotted names, as far as it was recorded: see `configuration`.
+    verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
+        "slingshots" with a full one, or a loss_only one where no norm was logged.
+    terminal_phase_start : int or None, updates
+        First step from which the training set stays perfectly classified for a while.
+    grokking_step : int or None, updates
+        First step of a validation accuracy that is high at last, long after the training set was fitted.
+    phases : tuple of Phase
+        Of the norm.
+    loss_spikes : tuple of LossSpike
+        Of the training loss.
+    accuracy_jumps : tuple of AccuracyJump
+        Of the validation accuracy.
+    best_val_accuracy_before, best_val_accuracy_after : float or None, fraction in [0, 1]
+        The best before the first transition, and from there on. A run without slingshots lies wholly before.
+    final_val_accuracy : float or None, fraction in [0, 1]
+        Of the last evaluation.
+    feature_bursts, curvature_peaks : tuple of Peak
+        Of the features of the last layer logged, of the top Hessian eigenvalue or the sharpness along the update.
+    norm_growth : tuple of LogGrowth
+        Each growth phase against the logarithm of time.
+    grokking_sensitivity : dict of str to int or None, updates
+        The grokking step under other definitions.
+    slingshots : tuple of Slingshot
+        In order.
+    order : tuple of EventOrder
+        What happened when around each of them, as far as it was recorded.
+    association : Association
+        Jumps in the terminal phase against transitions.
+    skipped : tuple of Skipped
+        What could not be found out, and why.
+    notes : tuple of str
+        Which norm was used and why, what was handled in reading, and what people's labels have changed.
+    """
+
+    path: str
+    name: str
+    steps: tuple[int, int]
+    signals: dict[str, str]
+    config: dict[str, Plain]
+    verdict: Verdict
+    terminal_phase_start: int | None
+    grokking_step: int | None
+    phases: tuple[Phase, ...]
+    loss_spikes: tuple[LossSpike, ...]
+    accuracy_jumps: tuple[AccuracyJump, ...]
+    best_val_accuracy_before: float | None
+    best_val_accuracy_after: float | None
+    final_val_accuracy: float | None
+    feature_bursts: tuple[Peak, ...]
+    curvature_peaks: tuple[Peak, ...]
+    norm_growth: tuple[LogGrowth, ...]
+    grokking_sensitivity: dict[str, int | None]
+    slingshots: tuple[Slingshot, ...]
+    order: tuple[EventOrder, ...]
+    association: Association
+    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def norm_signal(self) -> str | None:
+        """Name of the norm that was segmented."""
+        return next((name for name in NORMS if name in self.signals), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the analysis as plain Python values for JSON; what is not finite is None."""
+        plain: dict[str, Any] = finite(dataclasses.asdict(self))
+        return plain
+
+    def to_json(self) -> str:
+        """Return the analysis as JSON text: one entry of the document that ``slingshot analyze`` writes."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per slingshot, with the fields of `Slingshot` as columns."""
+        import pandas as pd
+
+        columns = [field.name for field in dataclasses.fields(Slingshot)]
+        return pd.DataFrame([dataclasses.asdict(s) for s in self.slingshots], columns=columns)
+
+    def _repr_html_(self) -> str:
+        head = f"<b>{html.escape(self.name or 'run')}</b>: verdict <b>{self.verdict}</b>, steps {self.steps}"
+        return f"<div>{head}{self.summary().round(4).to_html(index=False)}</div>"
+
+
+def finite(value: Any) -> Any:
+    """Return plain Python values with None in place of every float that is not finite.
+
+    Examples
+    --------
+    >>> finite({"a": (1.5, float("inf"))})
+    {'a': [1.5, None]}
+    """
+    if isinstance(value, dict):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,133 @@
+"""Which of the signals of a run are used, and which part of those that are vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from slingshot_analysis.signal import Signal
+from slingshot_analysis.trace import Trace
+
+__all__ = [
+    "LOSSES",
+    "NORMS",
+    "Run",
+    "choose_signals",
+    "chosen_curvature",
+    "chosen_features",
+    "chosen_norm",
+    "first_of",
+    "ordered_signals",
+    "validation_samples",
+]
+
+Run: TypeAlias = Trace | Mapping[str, Signal]
+
+NORMS = {
+    "last_layer_norm": "that of the last layer, which the paper plots",
+    "representation_norm": "no norm of the last layer is logged; that of the hidden layers stands in for it",
+    "total_norm": "no norm of the last layer is logged; that of all parameters stands in for it",
+    "parameter_norm": "no norm of the last layer is named; that of the last weight logged stands in for it",
+}
+"""Norms to segment, the first that there is, and why it was taken."""
+
+BATCH_LOSSES = ("batch_loss_float64", "batch_loss")
+"""The float64 loss goes on where the float32 one is exactly 0."""
+
+LOSSES = (*BATCH_LOSSES, "train_loss")
+"""Training losses in which spikes are looked for, the first that there is."""
+
+CURVATURES = ("hessian_top_eigenvalues", "hessian_top_eigenvalue", "update_sharpness")
+"""Curvatures in which peaks are looked for, the first that there is."""
+
+USED = (
+    *NORMS,
+    *BATCH_LOSSES,
+    "batch_errors",
+    "train_loss",
+    "train_errors",
+    "train_accuracy",
+    "val_accuracy",
+    "val_errors",
+    "feature_change",
+    *CURVATURES,
+)
+"""What the detectors read."""
+
+ORDERED = (
+    "softmax_collapse",
+    "zero_loss_fraction",
+    "zero_gradient_fraction",
+    "zero_sum_violation",
+    "event_effective_step",
+    "event_max_stable_step",
+    "event_preconditioned_ratio",
+    "event_update_sharpness",
+)
+"""What tells the order of events, beside the loss of each batch."""
+
+
+def first_of(names: Iterable[str], run: Run) -> str | None:
+    """Return the first of these names that the run has."""
+    return next((name for name in names if name in run), None)
+
+
+def choose_signals(run: Run) -> dict[str, Signal]:
+    """Return the signals that the detectors use, once each: one norm, one loss of the batch, one curvature."""
+    names = [name for name in USED if name in run]
+    for alternatives in (NORMS, BATCH_LOSSES, CURVATURES):
+        present = [name for name in alternatives if name in names]
+        names = [name for name in names if name not in present[1:]]
+    return {name: run[name] for name in names}
+
+
+def chosen_norm(run: Run) -> Signal | None:
+    """Return the norm to segment; of the norms of single parameters that of the last weight."""
+    name = first_of(NORMS, run)
+    if name is None:
+        return None
+    norm = run[name]
+    return norm.select(**{norm.axes[0].name: _last_weight(norm.axes[0].labels)}) if norm.axes else norm
+
+
+def chosen_features(run: Mapping[str, Signal]) -> Signal | None:
+    """Return the change of the features that the last layer reads, or of what else stands last."""
+    return _at_label(run.get("feature_change"), -1)
+
+
+def chosen_curvature(run: Mapping[str, Signal]) -> Signal | None:
+    """Return the largest eigenvalue, or another curvature, if any is logged."""
+    name = first_of(CURVATURES, run)
+    return None if name is None else _at_label(run[name], 0)
+
+
+def ordered_signals(run: Run, batch_loss: Signal | None) -> dict[str, Signal]:
+    """Return the signals that tell the order of events; of the effective steps the smallest."""
+    signals = {name: run[name] for name in ORDERED if name in run}
+    effective = signals.get("event_effective_step")
+    if effective is not None and effective.axes:
+        signals["event_effective_step"] = effective.select(**{effective.axes[0].name: "0"})
+    return signals | ({} if batch_loss is None else {"batch_loss": batch_loss})
+
+
+def validation_samples(run: Mapping[str, Signal]) -> int | None:
+    """Return the size of the validation set, which errors and accuracy together tell where both are logged."""
+    if "val_errors" not in run or len(run["val_errors"]) != len(run["val_accuracy"]):
+        return None
+    wrong = 1 - run["val_accuracy"].value.astype(np.float64)
+    errors = run["val_errors"].value.astype(np.float64)
+    return round(float((errors[wrong > 0] / wrong[wrong > 0]).max())) if (wrong > 0).any() else None
+
+
+def _last_weight(labels: Sequence[str]) -> str:
+    """Return the last parameter that is no bias and no normalisation, in the order of the log."""
+    weights = [label for label in labels if not any(word in label.lower() for word in ("bias", "norm", "embed"))]
+    return (weights or list(labels))[-1]
+
+
+def _at_label(signal: Signal | None, position: int) -> Signal | None:
+    if signal is None or not signal.axes:
+        return signal
+    return signal.select(**{signal.axes[0].name: signal.axes[0].labels[position]})
