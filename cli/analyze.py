@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 
 from cli.engines import engine_options, slurm_parameters
-from cli.kept import Keep
 from cli.logs import reading_options, runs_of
+from cli.pictures import Keep
 from slingshot_analysis.across_runs import check_table_path, runs_table, split_against, write_table
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.detectors import Options

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_runs import write_staircase
 
-from cli.kept import Keep
+from cli.pictures import Keep
 from slingshot_analysis import InputError
 from slingshot_analysis.many import analyze_files
 from slingshot_analysis.readers import read_log

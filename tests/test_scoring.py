@@ -1,7 +1,6 @@
 """Scores against independent ways to count them."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.scoring import Score, calibration, covering, match_events, pool, score_events
+from slingshot_analysis.scoring import Score, calibration, match_events, pool, score_events
 
 steps = st.lists(st.integers(0, 60), max_size=9)
 margins = st.integers(0, 15)
@@ -97,24 +96,6 @@ def test_timing_errors_are_pooled_over_events():
     assert both.error_90 == pytest.approx(np.quantile([1, 2, 10], 0.9))
 
 
-def covering_by_sets(found, true, end):
-    def segments(bounds):
-        edges = [0, *sorted({b for b in bounds if 0 < b < end}), end]
-        return [set(range(a, b)) for a, b in pairwise(edges)]
-
-    guesses = segments(found)
-    return sum(len(a) * max(len(a & b) / len(a | b) for b in guesses) for a in segments(true)) / end
-
-
-@given(found=steps, true=steps, end=st.integers(1, 60))
-def test_covering_equals_that_of_sets(found, true, end):
-    assert covering(found, true, (0, end)) == pytest.approx(covering_by_sets(found, true, end))
-
-
-def test_covering_does_not_depend_on_the_origin():
-    assert covering([10, 30], [12], (0, 50)) == pytest.approx(covering([110, 130], [112], (100, 150)))
-
-
 def test_calibration_error_is_the_mean_gap_of_the_bins():
     found = calibration([0.15, 0.15, 0.95, 1.0], [False, True, True, True], bins=2)
     assert found.count.tolist() == [2, 2]
@@ -142,7 +123,6 @@ def test_calibration_equals_a_loop_over_bins(pairs, bins):
         lambda: match_events(["a"], [1], 1),
         lambda: match_events([1], [1], -1),
         lambda: match_events([1], [1], [1, 2]),
-        lambda: covering([1], [1], (5, 5)),
         lambda: calibration([0.5], []),
         lambda: calibration([1.5], [True]),
         lambda: calibration([0.5], [2]),

@@ -97,8 +97,9 @@ def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Opt
         options=options,
     )
     transitions = [s.transition for s in assembly.slingshots]
-    general = find_generalisation(used, (first, last), assembly.terminal_phase, min(transitions, default=None))
+    general = find_generalisation(used, (first, last), assembly.terminal_phase_start, min(transitions, default=None))
     window = near_window(general.stride, general.span)
+    phases = _found(segment_norm, norm, options=options)
     config, unreadable = _configuration(trace)
     return Analysis(
         path=path,
@@ -107,9 +108,9 @@ def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Opt
         signals=_sources(used, norm),
         config=config,
         verdict=assembly.verdict,
-        terminal_phase_start=assembly.terminal_phase,
+        terminal_phase_start=assembly.terminal_phase_start,
         grokking_step=general.grokking_step,
-        phases=_found(segment_norm, norm, options=options),
+        phases=phases,
         loss_spikes=_found(detect_loss_spikes, used.get(first_of(LOSSES, used) or "")),
         accuracy_jumps=general.jumps,
         best_val_accuracy_before=general.best_before,
@@ -117,7 +118,7 @@ def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Opt
         final_val_accuracy=general.final,
         feature_bursts=_found(detect_feature_bursts, chosen_features(used)),
         curvature_peaks=_found(detect_curvature_peaks, chosen_curvature(used)),
-        norm_growth=_found(fit_log_growth, norm),
+        norm_growth=_found(fit_log_growth, norm, phases=phases),
         grokking_sensitivity=general.sensitivity,
         slingshots=assembly.slingshots,
         order=tuple(order_events(assembly.slingshots, ordered_signals(trace, batch_loss), general.late_jumps, window)),

@@ -51,7 +51,7 @@ class Analysis:
     terminal_phase_start : int or None, updates
         First step from which the training set stays perfectly classified for a while.
     grokking_step : int or None, updates
-        First step of a validation accuracy that is high at last, long after the training set was fitted.
+        First step from which the validation accuracy holds 0.95, long after the training set was fitted.
     phases : tuple of Phase
         Of the norm.
     loss_spikes : tuple of LossSpike

@@ -108,14 +108,14 @@ def detect_accuracy_jumps(step: Any, accuracy: Any, *, samples: int | None = Non
 def grokking_step(
     step: Any,
     accuracy: Any,
-    fitted: float | None,
+    terminal_phase_start: float | None,
     *,
     level: float = 0.95,
     hold: int = 3,
     least_delay: float = 1000,
     least_ratio: float = 10,
 ) -> int | None:
-    """Find the step at which the validation accuracy is high at last, long after the training set was fitted.
+    """Find the first step from which the validation accuracy holds the level, long after the training set was fitted.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def grokking_step(
         Evaluations.
     accuracy : (n,) array_like, fraction in [0, 1]
         On the validation set.
-    fitted : float or None, updates
+    terminal_phase_start : float or None, updates
         When the training set was fitted, as `terminal_phase_start` tells.
     level : float, optional
         Accuracy to reach.
@@ -152,13 +152,13 @@ def grokking_step(
     --------
     >>> import numpy as np
     >>> step = np.arange(0, 50_000, 500)
-    >>> grokking_step(step, np.where(step < 30_000, 0.4, 0.99), fitted=400)
+    >>> grokking_step(step, np.where(step < 30_000, 0.4, 0.99), terminal_phase_start=400)
     30000
     """
     if hold < 1:
         raise InputError(f"hold: got {hold}; give the number of evaluations, 1 or more")
     steps, values = _fractions(step, accuracy)
-    if fitted is None or len(steps) < hold:
+    if terminal_phase_start is None or len(steps) < hold:
         return None
     low = np.flatnonzero(values < level)
     runs = np.diff(low, prepend=-1, append=len(values)) - 1
@@ -166,16 +166,16 @@ def grokking_step(
     if not len(long):
         return None
     reached = steps[low[long[0] - 1] + 1 if long[0] else 0]
-    late = reached - fitted >= least_delay and reached >= least_ratio * fitted
+    late = reached - terminal_phase_start >= least_delay and reached >= least_ratio * terminal_phase_start
     return as_step(reached) if late else None
 
 
-def grokking_sensitivity(step: Any, accuracy: Any, fitted: float | None) -> dict[str, int | None]:
+def grokking_sensitivity(step: Any, accuracy: Any, terminal_phase_start: float | None) -> dict[str, int | None]:
     """Return the grokking step under other definitions than the default, as there is no standard one.
 
     Parameters
     ----------
-    step, accuracy, fitted
+    step, accuracy, terminal_phase_start
         As for `grokking_step`.
 
     Returns
@@ -193,13 +193,13 @@ def grokking_sensitivity(step: Any, accuracy: Any, fitted: float | None) -> dict
     >>> import numpy as np
     >>> step = np.arange(0, 50_000, 500)
     >>> accuracy = np.interp(step, [20_000, 30_000], [0.4, 1.0])
-    >>> grokking_sensitivity(step, accuracy, fitted=400)["level 0.9"]
+    >>> grokking_sensitivity(step, accuracy, terminal_phase_start=400)["level 0.9"]
     28500
     """
     definitions: dict[str, dict[str, float]] = {f"level {level}": {"level": level} for level in LEVELS}
     definitions |= {"held once": {"hold": 1}, "no delay": {"least_delay": 0, "least_ratio": 0}}
     return {
-        words: grokking_step(step, accuracy, fitted, **changed)  # type: ignore[arg-type]
+        words: grokking_step(step, accuracy, terminal_phase_start, **changed)  # type: ignore[arg-type]
         for words, changed in definitions.items()
     }
 

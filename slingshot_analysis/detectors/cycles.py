@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from slingshot_analysis.detectors.anchors import Anchor
-from slingshot_analysis.detectors.answer import norm_answer, norm_reach, norm_shape, norm_stride
 from slingshot_analysis.detectors.canonical import as_step
+from slingshot_analysis.detectors.inputs import Norm, Run
 from slingshot_analysis.detectors.norm import NormBreak
-from slingshot_analysis.detectors.run import Norm, Run
+from slingshot_analysis.detectors.norm_response import norm_reach, norm_response, norm_shape, norm_stride
 from slingshot_analysis.events import Slingshot
 
 __all__ = ["assemble_cycles"]
@@ -76,7 +76,7 @@ def _scored(run: Run, anchor: Anchor, found: NormBreak | None, growth: int | Non
     if run.norm is None:
         return Slingshot(None, at, interval, None, None, None, "loss_only", None, anchor.evidence, _logistic(score))
     reach = norm_reach(run, run.norm, at)
-    answer = norm_answer(run, run.norm, at, reach)
+    answer = norm_response(run, run.norm, at, reach)
     from_step = growth if growth is not None else at - reach
     before, after = np.exp(np.interp([from_step, at + reach], run.norm.step, run.norm.log)).tolist()
     if found is None and answer < ANSWER:
@@ -93,12 +93,12 @@ def _scored(run: Run, anchor: Anchor, found: NormBreak | None, growth: int | Non
 
 def _unmatched(run: Run, norm: Norm, breaks: list[NormBreak], end: float) -> list[Slingshot]:
     """Make slingshots of the breaks that no spike goes with, unless a spike would have shown."""
-    if _is_dense(run, norm) or (run.terminal is None and (run.losses or run.errors)):
+    if _is_dense(run, norm) or (run.terminal_phase_start is None and (run.losses or run.errors)):
         return []
     width = run.near
     events = []
     for found in breaks:
-        late = run.terminal is None or found.transition >= run.terminal
+        late = run.terminal_phase_start is None or found.transition >= run.terminal_phase_start
         if not late or found.transition >= end:
             continue
         reached = [found.growth_start, found.transition + width]
@@ -137,7 +137,10 @@ def _growths(run: Run, anchors: list[Anchor], matched: list[NormBreak | None]) -
     Growth may slow down well before the spike: where no break that began earlier goes with it, the last one
     since the spike before counts.
     """
-    earlier = [run.terminal if run.terminal is not None else run.span[0], *(anchor.end for anchor in anchors)]
+    earlier = [
+        run.terminal_phase_start if run.terminal_phase_start is not None else run.span[0],
+        *(anchor.end for anchor in anchors),
+    ]
     breaks = run.norm.breaks if run.norm is not None else []
     growths: list[int | None] = []
     for anchor, found, limit in zip(anchors, matched, earlier, strict=False):

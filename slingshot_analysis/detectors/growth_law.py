@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from slingshot_analysis.detectors.canonical import FloatArray, canonical
 from slingshot_analysis.detectors.norm import segment_norm
-from slingshot_analysis.events import LogGrowth
+from slingshot_analysis.events import LogGrowth, Phase
 
 __all__ = ["fit_log_growth"]
 
@@ -16,7 +17,7 @@ LEAST_ROWS = 4
 """Rows of a phase that are fitted; fewer fit any law."""
 
 
-def fit_log_growth(step: Any, norm: Any) -> list[LogGrowth]:
+def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = None) -> list[LogGrowth]:
     """Compare each growth phase of a norm with the logarithm of time and with an exponential.
 
     Parameters
@@ -25,11 +26,13 @@ def fit_log_growth(step: Any, norm: Any) -> list[LogGrowth]:
         Where the norm was measured; steps before 1 are left out.
     norm : (n,) array_like
         Any weight norm.
+    phases : sequence of Phase, optional
+        Of this norm; by default those of `segment_norm`.
 
     Returns
     -------
     list of LogGrowth
-        One for each growth phase of `segment_norm` that has four rows or more.
+        One for each growth phase that has four rows or more.
 
     Raises
     ------
@@ -54,7 +57,7 @@ def fit_log_growth(step: Any, norm: Any) -> list[LogGrowth]:
     steps, values = steps[usable], values[usable]
     fits = []
     calm = np.ones(len(steps), dtype=bool)
-    phases = segment_norm(steps, values)
+    phases = segment_norm(steps, values) if phases is None else phases
     for phase in phases:
         if phase.kind != "plateau":
             calm &= (steps < phase.start) | (steps >= phase.end)

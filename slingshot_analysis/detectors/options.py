@@ -26,7 +26,8 @@ class Options:
     min_significance : float
         Standard errors by which the slope before a break exceeds that after it.
     min_spike_ratio : float
-        Least rise of the loss at a slingshot; smaller ones happen in any training.
+        Least rise of the loss at a slingshot; smaller ones happen in any training. The loss spikes that an analysis
+        lists, slingshots or not, begin at a twofold rise.
     near : float
         Share of the run within which a spike, its burst of errors and its trace in the norm belong together.
     fitted_loss : float

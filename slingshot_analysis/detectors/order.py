@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.detectors.canonical import FloatArray, as_step, canonical
+from slingshot_analysis.detectors.inputs import step_and_value
 from slingshot_analysis.events import AccuracyJump, Slingshot
 
 __all__ = ["EventOrder", "order_events"]
@@ -81,7 +82,7 @@ def order_events(
     >>> order_events([event], signals)[0].lags
     {'softmax_collapse': -449, 'norm growth': -100, 'loss peaks': 3}
     """
-    known = {name: canonical(*_pair(signal), name) for name, signal in signals.items()}
+    known = {name: canonical(*step_and_value(signal, name), name) for name, signal in signals.items()}
     before = 0.0
     orders = []
     for event in slingshots:
@@ -141,7 +142,3 @@ def _crossing(step: FloatArray, excess: FloatArray, first: float, last: float) -
 def _highest(step: FloatArray, value: FloatArray, first: float, last: float) -> float | None:
     inside = (step >= first) & (step <= last) & np.isfinite(value)
     return float(step[inside][np.argmax(value[inside])]) if inside.any() else None
-
-
-def _pair(signal: Any) -> tuple[Any, Any]:
-    return (signal.step, signal.value) if hasattr(signal, "step") else signal

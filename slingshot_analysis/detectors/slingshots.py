@@ -12,9 +12,9 @@ from slingshot_analysis.detectors.anchors import BY_HAND, Anchor, correct_anchor
 from slingshot_analysis.detectors.canonical import FloatArray, as_step
 from slingshot_analysis.detectors.cycles import assemble_cycles
 from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
+from slingshot_analysis.detectors.inputs import Run, read_run
 from slingshot_analysis.detectors.misclassification import detect_misclassification
 from slingshot_analysis.detectors.options import DEFAULT, Options
-from slingshot_analysis.detectors.run import Run, read_run
 from slingshot_analysis.detectors.spikes import detect_loss_spikes
 from slingshot_analysis.events import Slingshot
 
@@ -39,7 +39,7 @@ class Assembly:
     verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
         "slingshots" with a full one, or a loss_only one and no norm to ask, of confidence 0.5 or more. "undecided"
         where neither norm nor loss was given, or the norm breaks and no loss was measured as often as the norm.
-    terminal_phase : int or None, updates
+    terminal_phase_start : int or None, updates
         First step of the terminal phase.
     diverged_at : int or None, updates
         Step from which the loss never came back.
@@ -49,7 +49,7 @@ class Assembly:
 
     slingshots: tuple[Slingshot, ...]
     verdict: Verdict
-    terminal_phase: int | None
+    terminal_phase_start: int | None
     diverged_at: int | None
     skipped: tuple[tuple[str, str], ...]
 
@@ -183,7 +183,7 @@ def assemble(
         for event in assemble_cycles(run, anchors, end)
         if BY_HAND in event.evidence or not any(abs(event.transition - step) <= near for step in removed)
     ]
-    unstable = any(detect_instability(*pair, after=run.terminal) for pair in [*run.losses.values()][:1])
+    unstable = any(detect_instability(*pair, after=run.terminal_phase_start) for pair in [*run.losses.values()][:1])
     if unstable:
         events = [event for event in events if BY_HAND in event.evidence]
     tiers = {event.tier for event in events if event.confidence >= CERTAIN}
@@ -198,26 +198,26 @@ def assemble(
         verdict = "slingshots"
     elif "norm_only" in tiers:
         verdict = "undecided"
-    terminal = None if run.terminal is None else as_step(run.terminal)
+    terminal = None if run.terminal_phase_start is None else as_step(run.terminal_phase_start)
     return Assembly(tuple(events), verdict, terminal, diverged_at, tuple(skipped))
 
 
 def _anchors(run: Run) -> list[Anchor]:
     """Collect the spikes and bursts of misclassification of the terminal phase."""
-    if run.terminal is None:
+    if run.terminal_phase_start is None:
         return []
     spikes, bursts = [], []
     for name in _finest(run.losses):
         step, value = run.losses[name]
-        late = step >= run.terminal
+        late = step >= run.terminal_phase_start
         spikes += [
             (name, spike)
             for spike in detect_loss_spikes(step[late], value[late], min_ratio=run.options.min_spike_ratio)
         ]
     for name, (step, value) in run.errors.items():
-        found = detect_misclassification(step, **{name: value}, after=run.terminal)
+        found = detect_misclassification(step, **{name: value}, after=run.terminal_phase_start)
         bursts += [(name, burst) for burst in found]
-    settled = run.span[0] + run.options.settled * (run.terminal - run.span[0])
+    settled = run.span[0] + run.options.settled * (run.terminal_phase_start - run.span[0])
     anchors = merge_anchors(spikes, bursts, run.near)
     return [anchor for anchor in anchors if anchor.start >= settled]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,16 +53,21 @@ def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) ->
     Path
         The file written.
     """
-    panels = {
-        "norm": (analysis.norm_signal is not None, 1.1),
-        "losses": (any(_holds(signals, name) for name in LOSSES), 1.2),
-        "accuracies": (any(_holds(signals, name) for name in ACCURACIES), 1.0),
-    }
-    heights = {name: height for name, (present, height) in panels.items() if present} or {"accuracies": 1.0}
-    figure = Figure(figsize=(11, 1 + 2.2 * sum(heights.values())), layout="constrained")
-    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=list(heights.values()))
-    for name, axes in zip(heights, grid[:, 0], strict=True):
-        DRAWN[name](axes, analysis, signals)
+    panels: list[tuple[bool, float, Callable[[Axes], None]]] = [
+        (analysis.norm_signal is not None, 1.1, lambda axes: _draw_norm(axes, analysis, signals)),
+        (any(_holds(signals, name) for name in LOSSES), 1.2, lambda axes: _draw_losses(axes, signals)),
+        (
+            any(_holds(signals, name) for name in ACCURACIES),
+            1.0,
+            lambda axes: _draw_accuracies(axes, analysis, signals),
+        ),
+    ]
+    shown = [panel for panel in panels if panel[0]] or panels[-1:]
+    heights = [height for _, height, _ in shown]
+    figure = Figure(figsize=(11, 1 + 2.2 * sum(heights)), layout="constrained")
+    grid = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=heights)
+    for (_, _, draw_panel), axes in zip(shown, grid[:, 0], strict=True):
+        draw_panel(axes)
         for slingshot in analysis.slingshots:
             axes.axvline(slingshot.transition, color=TRANSITION, linestyle=(0, (4, 3)), linewidth=0.9)
         axes.spines[["top", "right"]].set_visible(False)
@@ -102,7 +107,7 @@ def _draw_norm(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) ->
     _legend_above(axes)
 
 
-def _draw_losses(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
+def _draw_losses(axes: Axes, signals: Mapping[str, Signal]) -> None:
     precise = _holds(signals, "batch_loss_float64")
     for name, (label, color, width) in LOSSES.items():
         if _holds(signals, name) and not (name == "batch_loss" and precise):
@@ -146,9 +151,6 @@ def _line(axes: Axes, signal: Signal, *, positive: bool = False, **style: object
 
 def _holds(signals: Mapping[str, Signal], name: str) -> bool:
     return name in signals and len(signals[name]) > 0
-
-
-DRAWN = {"norm": _draw_norm, "losses": _draw_losses, "accuracies": _draw_accuracies}
 
 
 def envelope(step: Array, value: Array, columns: int = COLUMNS) -> tuple[Array, Array]:

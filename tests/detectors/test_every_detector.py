@@ -1,5 +1,8 @@
 """Every detector gives a clear result or a clear error for any input."""
 
+import functools
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,7 @@ from slingshot_analysis.errors import InputError
 
 
 def _keyword(function, name, **more):
-    return lambda step, value: function(step, **{name: value}, **more)
+    return functools.wraps(function)(lambda step, value: function(step, **{name: value}, **more))
 
 
 DETECTORS = {
@@ -23,8 +26,8 @@ DETECTORS = {
     "misclassification": detectors.detect_misclassification,
     "misclassification, batches": _keyword(detectors.detect_misclassification, "batch_errors", after=0),
     "accuracy jumps": detectors.detect_accuracy_jumps,
-    "grokking": _keyword(detectors.grokking_step, "accuracy", fitted=1),
-    "grokking sensitivity": _keyword(detectors.grokking_sensitivity, "accuracy", fitted=1),
+    "grokking": _keyword(detectors.grokking_step, "accuracy", terminal_phase_start=1),
+    "grokking sensitivity": _keyword(detectors.grokking_sensitivity, "accuracy", terminal_phase_start=1),
     "growth law": detectors.fit_log_growth,
     "feature bursts": detectors.detect_feature_bursts,
     "curvature peaks": detectors.detect_curvature_peaks,
@@ -42,6 +45,11 @@ rows = st.one_of(
     st.lists(st.tuples(st.floats(0, 1e6), fraction), max_size=60),
     st.lists(st.tuples(st.integers(0, 10**6), st.sampled_from([0.0, 1e-9, 1.0, 7.0])), max_size=60),
 )
+
+
+def test_no_detector_is_left_out():
+    tested = {inspect.unwrap(detector) for detector in DETECTORS.values()}
+    assert {getattr(detectors, name) for name in detectors.__all__ if name.startswith("detect_")} <= tested
 
 
 @pytest.mark.parametrize("name", DETECTORS)

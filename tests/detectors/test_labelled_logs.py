@@ -60,4 +60,4 @@ def test_accuracies_alone():
     step, train, validation = np.loadtxt(path).T
     result = assemble(train_accuracy=(step, train))
     assert result.verdict == "undecided"
-    assert grokking_step(step, validation, result.terminal_phase) == pytest.approx(2693, abs=50)
+    assert grokking_step(step, validation, result.terminal_phase_start) == pytest.approx(2693, abs=50)

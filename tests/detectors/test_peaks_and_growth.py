@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from slingshot_analysis.detectors import detect_curvature_peaks, detect_feature_bursts, fit_log_growth
+from slingshot_analysis import Options, Phase, Signal, analyze
+from slingshot_analysis.detectors import detect_curvature_peaks, detect_feature_bursts, fit_log_growth, segment_norm
 from slingshot_analysis.errors import InputError
 
 
@@ -54,3 +55,14 @@ def test_exponential_growth_is_told_from_logarithmic():
 def test_a_rise_beyond_what_a_float_holds_is_the_largest_one():
     (peak,) = detect_curvature_peaks(range(5), [1e-38, 2e270, 1.0, 1.0, 1.0])
     assert peak.ratio == 1e300
+
+
+def test_the_phases_of_an_analysis_are_the_ones_that_are_fitted():
+    step = np.arange(1, 10_001)
+    norm = np.log(step) + 5 * np.clip((step - 5000) / 1000, 0, 1)
+    phase = Phase("growth", 5200, 5800, 1e-4)
+    assert [(fit.start, fit.end) for fit in fit_log_growth(step, norm, phases=[phase])] == [(5200, 5800)]
+    options = Options(bins=40)
+    run = analyze({"last_layer_norm": Signal(step, norm)}, options=options)
+    assert run.phases == tuple(segment_norm(step, norm, options=options)) != tuple(segment_norm(step, norm))
+    assert [fit.start for fit in run.norm_growth] == [phase.start for phase in run.phases if phase.kind == "growth"]

@@ -91,7 +91,7 @@ def test_spikes_without_quiet_are_unstable():
 def test_accuracy_alone_is_undecided():
     result = assemble(train_accuracy=(np.arange(100), np.minimum(np.arange(100) / 50, 1)))
     assert result.verdict == "undecided"
-    assert result.terminal_phase == 50
+    assert result.terminal_phase_start == 50
     assert ("norm", "not given") in result.skipped
 
 
@@ -221,7 +221,7 @@ def test_the_terminal_phase_begins_when_batches_are_right_even_if_evaluations_fa
     step, norm, loss, errors, train_loss, (asked, _) = cycles()
     on_spikes = asked, np.where(asked % 1500 == 0, 3, 0)
     run = assemble(step, norm, batch_loss=loss, batch_errors=errors, train_loss=train_loss, train_errors=on_spikes)
-    assert run.terminal_phase == 100
+    assert run.terminal_phase_start == 100
     contradicted = asked, np.full(len(asked), 3)
     run = assemble(step, norm, batch_loss=loss, batch_errors=errors, train_loss=train_loss, train_errors=contradicted)
-    assert run.terminal_phase is None
+    assert run.terminal_phase_start is None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from slingshot_analysis.detectors.canonical import FloatArray
-from slingshot_analysis.detectors.run import Norm, Run
+from slingshot_analysis.detectors.inputs import Norm, Run
 from slingshot_analysis.events import Shape
 
-__all__ = ["norm_answer", "norm_reach", "norm_shape", "norm_stride"]
+__all__ = ["norm_reach", "norm_response", "norm_shape", "norm_stride"]
 
 WINDOWS = 400
 """Stretches of the run that tell how much the norm usually moves."""
@@ -18,7 +18,7 @@ PROBES = 9
 """Places within such a stretch at which the norm is read."""
 
 
-def norm_answer(run: Run, norm: Norm, at: float, reach: float) -> float:
+def norm_response(run: Run, norm: Norm, at: float, reach: float) -> float:
     """Return how much the norm moves around a spike, in units of what it usually moves in as long a time.
 
     The largest of three lengths of time, each a quarter of the last, as far as the rows of the norm are near enough.
@@ -41,7 +41,7 @@ def norm_answer(run: Run, norm: Norm, at: float, reach: float) -> float:
         long a time anywhere else in the terminal phase, and of the range a little before or after, whichever is less;
         0 if the run is too short to tell.
     """
-    first = run.terminal if run.terminal is not None else run.span[0]
+    first = run.terminal_phase_start if run.terminal_phase_start is not None else run.span[0]
     stride = norm_stride(norm.step, at)
     found = 0.0
     for own in (reach, reach / 4, reach / 16):

@@ -13,7 +13,7 @@ from slingshot_analysis.detectors.norm import NormBreak, norm_breaks
 from slingshot_analysis.detectors.options import DEFAULT, Options
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Norm", "Run", "read_run"]
+__all__ = ["Norm", "Run", "read_run", "step_and_value"]
 
 FITTED_HOLD = 10
 """Bins for which the loss stays there; that of a batch flickers."""
@@ -48,7 +48,7 @@ class Run:
         None where it was not given or has fewer than three positive values.
     losses, errors : dict of str to (step, value)
         Canonical; those with too few values are left out.
-    terminal : float or None, updates
+    terminal_phase_start : float or None, updates
         Start of the terminal phase.
     span : (float, float), updates
         First and last step of any signal.
@@ -59,7 +59,7 @@ class Run:
     norm: Norm | None
     losses: dict[str, tuple[FloatArray, FloatArray]]
     errors: dict[str, tuple[FloatArray, FloatArray]]
-    terminal: float | None
+    terminal_phase_start: float | None
     span: tuple[float, float]
     options: Options = DEFAULT
 
@@ -100,14 +100,17 @@ def read_run(
         If a signal does not fit its steps.
     """
     skipped = [(name, "not given") for name, value in {"norm": norm, **losses, **errors}.items() if value is None]
-    raw = {name: _pair(step, value, name) for name, value in losses.items() if value is not None}
+    raw = {name: step_and_value(value, name, step) for name, value in losses.items() if value is not None}
+    asked = {name: step_and_value(value, name, step) for name, value in errors.items() if value is not None}
     known = {name: canonical(*pair, name) for name, pair in raw.items()}
     known = {name: pair for name, pair in known.items() if len(pair[0]) >= 3}
-    wrong = {name: canonical(*_pair(step, value, name), name) for name, value in errors.items() if value is not None}
+    wrong = {
+        name: canonical(*step_and_value(value, name, step), name) for name, value in errors.items() if value is not None
+    }
     wrong = {name: pair for name, pair in wrong.items() if len(pair[0])}
     weights = None
     if norm is not None:
-        steps, values = canonical(*_pair(step, norm, "norm"), "norm")
+        steps, values = canonical(*step_and_value(norm, "norm", step), "norm")
         usable = (values > 0) & np.isfinite(values)
         steps, values = steps[usable], values[usable]
         if len(steps) >= 3:
@@ -158,8 +161,28 @@ def _as_pair(pair: tuple[Any, Any]) -> tuple[FloatArray, FloatArray]:
     return canonical(*pair, "loss", keep_nan=True)
 
 
-def _pair(step: Any, given: Any, name: str) -> tuple[Any, Any]:
-    """Return step and value of a Signal, known by these attributes, of a pair, or of an array on the common axis."""
+def step_and_value(given: Any, name: str, step: Any = None) -> tuple[Any, Any]:
+    """Return step and value of a Signal, known by these attributes, of a pair, or of an array on the common axis.
+
+    Parameters
+    ----------
+    given : (n,) array_like, Signal or (step, value)
+        The signal.
+    name : str
+        What to call it in an error.
+    step : (n,) array_like, updates, optional
+        Axis of a bare array.
+
+    Returns
+    -------
+    step, value : array_like
+        As they were given.
+
+    Raises
+    ------
+    InputError
+        If a bare array has no axis.
+    """
     if hasattr(given, "step") and hasattr(given, "value"):
         return given.step, given.value
     if isinstance(given, tuple) and len(given) == 2 and all(np.ndim(part) == 1 for part in given):
