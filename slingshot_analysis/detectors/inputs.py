@@ -104,9 +104,7 @@ def read_run(
     asked = {name: step_and_value(value, name, step) for name, value in errors.items() if value is not None}
     known = {name: canonical(*pair, name) for name, pair in raw.items()}
     known = {name: pair for name, pair in known.items() if len(pair[0]) >= 3}
-    wrong = {
-        name: canonical(*step_and_value(value, name, step), name) for name, value in errors.items() if value is not None
-    }
+    wrong = {name: canonical(*pair, name) for name, pair in asked.items()}
     wrong = {name: pair for name, pair in wrong.items() if len(pair[0])}
     weights = None
     if norm is not None:
