@@ -26,12 +26,11 @@ import ruptures
 
 from slingshot_analysis import Labels, Slingshot, Trace, analyze, detect_slingshots, evaluate, open_trace, read_log
 from slingshot_analysis.detectors import assemble
-from slingshot_analysis.events import Shape
+from slingshot_analysis.events import CERTAIN, Shape
 from slingshot_analysis.scoring import Score, calibration, match_events, pool, score_events
 from slingshot_analysis.synthetic import NEGATIVE_KINDS, Style, SyntheticRun, negative_run, slingshot_run
 
 FIRST_SEED = 50_000
-CERTAIN = 0.5
 INPUTS: dict[str, tuple[str, ...]] = {
     "norm": (),
     "loss": ("batch_loss",),

@@ -25,7 +25,6 @@ from slingshot_analysis import Analysis, Trace, analyze, open_trace
 
 FloatArray = npt.NDArray[np.float64]
 MEAN_ROWS = 100
-CERTAIN = 0.5
 EVENT_UPDATES, BEFORE = 64, 10
 
 
@@ -118,7 +117,7 @@ def main(folder: Path) -> None:
     traces = [open_trace(path) for path in sorted(folder.glob("*.h5"))]
     traces = [trace for trace in traces if trace.finished and "softmax_collapse" in trace]
     analyses: list[tuple[Trace, Analysis]] = [(trace, analyze(trace)) for trace in traces]
-    true = [[s.transition for s in analysis.slingshots if s.confidence >= CERTAIN] for _, analysis in analyses]
+    true = [[s.transition for s in analysis.certain] for _, analysis in analyses]
     count = sum(map(len, true))
     click.echo(f"{len(traces)} runs, {sum(map(bool, true))} with slingshots, {count} transitions\n")
     click.echo(

@@ -190,8 +190,10 @@ def _events(analysis: Analysis) -> RunEvents:
     if analysis.terminal_phase_start is not None:
         first = min(analysis.terminal_phase_start, last)
     jumps = [jump.step for jump in analysis.accuracy_jumps if first < jump.step <= last]
-    transitions = [s.transition for s in analysis.slingshots if first <= s.transition <= last]
-    return RunEvents(jumps, transitions, analysis.association.window, (min(first, last - 1), last))
+    transitions = [s.transition for s in analysis.certain if first <= s.transition <= last]
+    return RunEvents(
+        jumps, transitions, analysis.association.window, (first if first < last else analysis.steps[0], last)
+    )
 
 
 def _over_whole_runs(analyses: Sequence[Analysis], events: Sequence[RunEvents]) -> list[RunEvents]:

@@ -14,6 +14,7 @@ import numpy as np
 from slingshot_analysis.analysis import analyze
 from slingshot_analysis.detectors import detect_misclassification, terminal_phase_start
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.events import CERTAIN
 from slingshot_analysis.labels import Labels, labels_path, read_labels
 from slingshot_analysis.scoring import Score, pool, score_events
 from slingshot_analysis.trace import Trace
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Detector", "Evaluation", "evaluate", "find_detector", "read_truth"]
 
-CERTAIN = 0.5
-"""Confidence from which an event counts as found; what has no confidence counts always."""
 MARGIN_SHARE = 0.01
 """Two transitions are the same within 1% of the run, where no margin is given."""
 
@@ -187,6 +186,7 @@ def _misclassified(run: Trace) -> Sequence[float] | None:
 
 
 def _certain(found: Sequence[Any]) -> list[float]:
+    """Return the steps of what counts as found; what has no confidence counts always."""
     return [
         float(getattr(event, "transition", event)) for event in found if getattr(event, "confidence", 1.0) >= CERTAIN
     ]

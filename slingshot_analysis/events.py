@@ -8,11 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["AccuracyJump", "LogGrowth", "LossSpike", "Peak", "Phase", "PhaseKind", "Shape", "Slingshot", "Tier"]
+__all__ = [
+    "CERTAIN",
+    "AccuracyJump",
+    "LogGrowth",
+    "LossSpike",
+    "Peak",
+    "Phase",
+    "PhaseKind",
+    "Shape",
+    "Slingshot",
+    "Tier",
+]
 
 PhaseKind = Literal["growth", "plateau", "decay"]
 Tier = Literal["full", "norm_only", "loss_only"]
 Shape = Literal["staircase", "sawtooth", "inverse"]
+
+CERTAIN = 0.5
+"""Confidence from which a slingshot counts; one that is less sure is only listed."""
 
 
 @dataclass(frozen=True)

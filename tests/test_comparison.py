@@ -33,7 +33,7 @@ def analysis(name, transitions=(), jumps=(), *, verdict=None, grokking_step=None
         terminal_phase_start=terminal,
         grokking_step=grokking_step,
         accuracy_jumps=tuple(AccuracyJump(step, 0.5, 0.6) for step in jumps),
-        slingshots=tuple(SimpleNamespace(transition=at) for at in transitions),
+        certain=tuple(SimpleNamespace(transition=at) for at in transitions),
         association=association_test(jumps, transitions, near_window(400, span), span),
     )
 

@@ -27,7 +27,7 @@ NO_CONFIGURATION = "no configuration recorded"
 ONE_CONFIGURATION = "one configuration"
 MOST_COMMON = "as most runs"
 TOLD_IN_FULL = 3
-"""Up to so many columns are told of each run."""
+"""Number of columns up to which a label lists them all."""
 
 
 def varying_keys(runs: pd.DataFrame) -> list[str]:

@@ -31,6 +31,7 @@ RESULTS: dict[str, Any] = {
     "p_value": float,
 }
 """The columns that are no configuration, and their types."""
+STEPS = ("first_transition", "grokking_step")
 
 
 def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
@@ -44,11 +45,12 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``name``, ``path``, ``verdict``; ``slingshots``, their number; ``first_transition`` and ``grokking_step`` in
-        updates; the best validation accuracy of the run, ``_before`` and ``_after`` the first transition (a run
-        without slingshots lies wholly before), and the final one; ``jumps``, ``jumps_near`` and ``p_value`` of its own
-        association test. Then one column for each entry of the configurations, by dotted name; ``config.`` stands
-        before a name that is taken. Missing where a run has no such entry.
+        ``name``, ``path``, ``verdict``; ``slingshots``, the number of those of confidence 0.5 or more;
+        ``first_transition``, of them, and ``grokking_step`` in updates, integers unless a step is fractional; the best
+        validation accuracy of the run, ``_before`` and ``_after`` the first transition (a run without slingshots lies
+        wholly before), and the final one; ``jumps``, ``jumps_near`` and ``p_value`` of its own association test. Then
+        one column for each entry of the configurations, by dotted name; ``config.`` stands before a name that is taken.
+        Missing where a run has no such entry.
 
     Examples
     --------
@@ -66,8 +68,8 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
             "name": analysis.name,
             "path": analysis.path,
             "verdict": analysis.verdict,
-            "slingshots": len(analysis.slingshots),
-            "first_transition": min((s.transition for s in analysis.slingshots), default=None),
+            "slingshots": len(analysis.certain),
+            "first_transition": min((s.transition for s in analysis.certain), default=None),
             "grokking_step": analysis.grokking_step,
             "best_val_accuracy": max(_bests(analysis), default=None),
             "best_val_accuracy_before": analysis.best_val_accuracy_before,
@@ -79,7 +81,8 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
         }
         for analysis in analyses
     ]
-    results = pd.DataFrame(rows, columns=list(RESULTS)).astype(RESULTS)
+    fractional = {name: "Float64" for name in STEPS if any(isinstance(row[name], float) for row in rows)}
+    results = pd.DataFrame(rows, columns=list(RESULTS)).astype(RESULTS | fractional)
     keys = dict.fromkeys(key for analysis in analyses for key in analysis.config)
     configurations = {
         f"config.{key}" if key in RESULTS else key: _column([analysis.config.get(key) for analysis in analyses])

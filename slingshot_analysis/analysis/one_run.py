@@ -14,7 +14,9 @@ from slingshot_analysis.analysis.signals import (
     BATCH_LOSSES,
     LOSSES,
     NORMS,
+    Pair,
     Run,
+    as_signals,
     choose_signals,
     chosen_curvature,
     chosen_features,
@@ -32,9 +34,11 @@ from slingshot_analysis.detectors import (
     order_events,
     segment_norm,
 )
+from slingshot_analysis.detectors.canonical import as_step
 from slingshot_analysis.detectors.options import DEFAULT, Options
 from slingshot_analysis.detectors.slingshots import assemble
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.events import CERTAIN
 from slingshot_analysis.labels import Labels, read_labels
 from slingshot_analysis.readers import Log, read_log
 from slingshot_analysis.signal import Signal
@@ -43,12 +47,14 @@ from slingshot_analysis.trace import Trace
 __all__ = ["analyze"]
 
 
-def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Options = DEFAULT) -> Analysis:
+def analyze(
+    run: Run | Mapping[str, Pair] | str | Path, *, labels: Labels | None = None, options: Options = DEFAULT
+) -> Analysis:
     """Find phases, spikes, jumps and slingshots in a run, and test whether jumps come with slingshots.
 
     Parameters
     ----------
-    run : Trace, path of a log of one run, or mapping of str to Signal
+    run : Trace, path of a log of one run, or mapping of str to Signal or (step, value)
         Signals by canonical name, such as ``last_layer_norm``, ``train_loss``, ``batch_errors``, ``val_accuracy``.
         Each has its own steps; any may be missing.
     labels : Labels, optional
@@ -64,7 +70,7 @@ def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Opt
     Raises
     ------
     InputError
-        If a file can't be read, holds several runs, or no rows.
+        If a file can't be read or holds several runs, or a run has fewer than two steps.
 
     Examples
     --------
@@ -78,7 +84,7 @@ def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Opt
     >>> found.verdict, [slingshot.transition for slingshot in found.slingshots]
     ('slingshots', [6000])
     """
-    trace = _single_run(run) if isinstance(run, str | Path) else run
+    trace = _as_run(run)
     path, name = (str(trace.path), trace.name) if isinstance(trace, Trace) else ("", "")
     if labels is None:
         labels = read_labels(trace) if isinstance(trace, Trace) else Labels()
@@ -96,15 +102,15 @@ def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Opt
         removed=labels.removed,
         options=options,
     )
-    transitions = [s.transition for s in assembly.slingshots]
+    transitions = [s.transition for s in assembly.slingshots if s.confidence >= CERTAIN]
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, min(transitions, default=None))
-    window = near_window(general.stride, general.span)
+    window = near_window(general.stride, general.span, last - first)
     phases = _found(segment_norm, norm, options=options)
     config, unreadable = _configuration(trace)
     return Analysis(
         path=path,
         name=name,
-        steps=(int(first), int(last)),
+        steps=(as_step(first), as_step(last)),
         signals=_sources(used, norm),
         config=config,
         verdict=assembly.verdict,
@@ -133,6 +139,12 @@ def analyze(run: Run | str | Path, *, labels: Labels | None = None, options: Opt
     )
 
 
+def _as_run(given: Run | Mapping[str, Pair] | str | Path) -> Run:
+    if isinstance(given, str | Path):
+        return _single_run(given)
+    return given if isinstance(given, Trace) else as_signals(given)
+
+
 def _single_run(path: str | Path) -> Trace:
     runs = read_log(path)
     if len(runs) > 1:
@@ -149,7 +161,13 @@ def _steps(used: Mapping[str, Signal], where: str) -> tuple[float, float]:
             f"{where}: holds no rows of any signal that can be analyzed; a trace was killed too early, and how "
             "the columns of a log were understood is shown by `slingshot inspect`"
         )
-    return float(min(first for first, _ in spans)), float(max(last for _, last in spans))
+    first, last = float(min(first for first, _ in spans)), float(max(last for _, last in spans))
+    if not last > first:
+        raise InputError(
+            f"{where}: all rows stand at step {first:g}, and what changes in a run takes two steps or more; "
+            "`slingshot inspect` shows which column of a log was taken for the steps"
+        )
+    return first, last
 
 
 def _configuration(trace: Run) -> tuple[dict[str, Plain], list[Skipped]]:

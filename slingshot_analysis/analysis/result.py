@@ -16,7 +16,7 @@ from slingshot_analysis.association import Association
 from slingshot_analysis.configuration import Plain
 from slingshot_analysis.detectors import EventOrder
 from slingshot_analysis.detectors.slingshots import Verdict
-from slingshot_analysis.events import AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
+from slingshot_analysis.events import CERTAIN, AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ class Analysis:
     grokking_sensitivity : dict of str to int or None, updates
         The grokking step under other definitions.
     slingshots : tuple of Slingshot
-        In order.
+        In order. Those of confidence 0.5 or more, `certain`, count wherever transitions are counted or compared.
     order : tuple of EventOrder
         What happened when around each of them, as far as it was recorded.
     association : Association
@@ -103,6 +103,11 @@ class Analysis:
     association: Association
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+
+    @property
+    def certain(self) -> tuple[Slingshot, ...]:
+        """The slingshots of confidence 0.5 or more: those that count across runs."""
+        return tuple(slingshot for slingshot in self.slingshots if slingshot.confidence >= CERTAIN)
 
     @property
     def norm_signal(self) -> str | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from slingshot_analysis.errors import InputError
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 
 __all__ = [
     "LOSSES",
     "NORMS",
+    "Pair",
     "Run",
+    "as_signals",
     "choose_signals",
     "chosen_curvature",
     "chosen_features",
@@ -24,6 +27,8 @@ __all__ = [
 ]
 
 Run: TypeAlias = Trace | Mapping[str, Signal]
+Pair: TypeAlias = tuple[Any, Any]
+"""Step and value."""
 
 NORMS = {
     "last_layer_norm": "that of the last layer, which the paper plots",
@@ -67,6 +72,25 @@ ORDERED = (
     "event_update_sharpness",
 )
 """What tells the order of events, beside the loss of each batch."""
+
+
+def as_signals(run: Mapping[str, Any]) -> dict[str, Signal]:
+    """Return those signals that are used, which were given as such or as pairs of step and value.
+
+    Raises
+    ------
+    InputError
+        If one is neither.
+    """
+    return {name: _as_signal(given, name) for name, given in run.items() if name in USED + ORDERED}
+
+
+def _as_signal(given: Any, name: str) -> Signal:
+    if isinstance(given, Signal):
+        return given
+    if not (isinstance(given, tuple) and len(given) == 2):
+        raise InputError(f"signal {name!r}: got {type(given).__name__}; give a Signal, or a pair (step, value)")
+    return Signal(*given, name)
 
 
 def first_of(names: Iterable[str], run: Run) -> str | None:

@@ -16,8 +16,10 @@ __all__ = ["Association", "association_test", "near_window", "poisson_binomial_t
 
 STRIDES_BEFORE = 2
 """Evaluations by which a jump may seem to come early: it is seen between two, and both ends are read from a grid."""
-LEAST_AFTER, SHARE_AFTER = 1000, 0.01
-"""A jump follows within 1,000 updates or 1% of the run, whichever is more."""
+LEAST_AFTER, SHARE_AFTER, MOST_AFTER = 1000, 0.01, 0.05
+"""A jump follows within 1,000 updates or 1% of the run, whichever is more, and within 5% of the run."""
+WIDE = 200
+"""Steps from which on a window is told in whole steps, which changes it by 1% at most."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Association:
         Jumps within `window` of some transition.
     jumps, transitions : int
         All of them.
-    window : (int, int), updates
-        First and last lag that counts as near.
+    window : (float, float), updates
+        First and last lag that counts as near, in whole steps if it is 200 steps wide or more.
     expected : float
         Jumps that would fall near by chance, the sum of `coverage`.
     p_value : float or None
@@ -45,7 +47,7 @@ class Association:
     jumps_near_transitions: int
     jumps: int
     transitions: int
-    window: tuple[int, int]
+    window: tuple[float, float]
     expected: float
     p_value: float | None
     lags: tuple[float, ...]
@@ -99,9 +101,9 @@ def association_test(
     first, last = as_span(run_span, "run_span")
     jump = as_steps(jumps, "step", "jumps", first, last)
     transition = np.unique(as_steps(transitions, "transition", "transitions", first, last))
-    whole = (int(np.floor(low)), int(np.ceil(high)))
+    told = (int(np.floor(low)), int(np.ceil(high))) if high - low >= WIDE else (low, high)
     if not len(jump) or not len(transition):
-        return Association(0, len(jump), len(transition), whole, 0.0, None, (), ())
+        return Association(0, len(jump), len(transition), told, 0.0, None, (), ())
     lags = _lags(jump, transition)
     near = ((jump[:, None] - transition >= low) & (jump[:, None] - transition <= high)).any(axis=1)
     coverage = _coverage(jump, transition, (low, high), (first, last))
@@ -110,7 +112,7 @@ def association_test(
         hits,
         len(jump),
         len(transition),
-        whole,
+        told,
         float(coverage.sum()),
         poisson_binomial_tail(coverage, hits),
         tuple(lags.tolist()),
@@ -159,15 +161,22 @@ def pool(associations: Iterable[Association]) -> Association:
     )
 
 
-def near_window(evaluation_stride: float, run_span: tuple[float, float]) -> tuple[float, float]:
+def near_window(
+    evaluation_stride: float, run_span: tuple[float, float], run_length: float | None = None
+) -> tuple[float, float]:
     """Return the lags that count as near: from two evaluations early to 1,000 updates or 1% of the run late.
+
+    Of a run of fewer than 20,000 steps, such as a log that counts epochs, 1,000 would be too much of it to tell near
+    from far: there 5% of the run is the end.
 
     Parameters
     ----------
     evaluation_stride : float, updates
         Usual distance of two evaluations.
     run_span : (float, float), updates
-        First and last step of the run.
+        First and last step in which a jump could have been seen.
+    run_length : float, updates, optional
+        Of the whole run, where the span is only a part of it.
 
     Returns
     -------
@@ -183,11 +192,14 @@ def near_window(evaluation_stride: float, run_span: tuple[float, float]) -> tupl
     --------
     >>> near_window(400, (0, 200_000))
     (-800, 2000.0)
+    >>> near_window(1, (0, 206))
+    (-2, 10.3)
     """
     if not evaluation_stride > 0:
         raise InputError(f"evaluation_stride: got {evaluation_stride}; give the distance of two evaluations in updates")
     first, last = as_span(run_span, "run_span")
-    return -STRIDES_BEFORE * evaluation_stride, max(LEAST_AFTER, SHARE_AFTER * (last - first))
+    after = max(LEAST_AFTER, SHARE_AFTER * (last - first))
+    return -STRIDES_BEFORE * evaluation_stride, min(after, MOST_AFTER * (run_length or last - first))
 
 
 def poisson_binomial_tail(probabilities: Sequence[float] | FloatArray, hits: int) -> float:

@@ -16,16 +16,14 @@ from slingshot_analysis.detectors.inputs import Run, read_run
 from slingshot_analysis.detectors.misclassification import detect_misclassification
 from slingshot_analysis.detectors.options import DEFAULT, Options
 from slingshot_analysis.detectors.spikes import detect_loss_spikes
-from slingshot_analysis.events import Slingshot
+from slingshot_analysis.events import CERTAIN, Slingshot
 
 __all__ = ["Assembly", "Verdict", "assemble", "detect_slingshots"]
 
 Verdict = Literal["slingshots", "none", "diverged", "unstable", "undecided"]
 
 LABEL_SHARE = 0.01
-"""A label means the nearest event within 1% of the run."""
-CERTAIN = 0.5
-"""Confidence from which an event decides the verdict."""
+"""A label applies to the nearest event, at most 1% of the run away."""
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,8 @@ def assemble(
     norm, train_loss, batch_loss, train_errors, batch_errors, train_accuracy : optional
         As for `detect_slingshots`.
     added, removed : sequence of float, updates, optional
-        Transitions that somebody who looked at the run has added or struck out; each means the nearest one found
-        within 1% of the run.
+        Transitions that somebody who looked at the run has added or struck out; each applies to the nearest
+        event found, at most 1% of the run away.
     options : Options, optional
         Choices; the defaults need no tuning.
 

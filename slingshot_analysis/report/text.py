@@ -22,6 +22,10 @@ LISTED = 200
 """Up to so many runs or configurations, each has a row."""
 KEYS_SHOWN = 5
 """Columns of the configuration in the table of runs."""
+DIGITS = 6
+"""Of a fractional step."""
+WHOLE_FROM = 1000
+"""Medians of steps are whole from here on."""
 
 
 def print_analyses(analyses: Sequence[Analysis], console: Console) -> None:
@@ -38,14 +42,16 @@ def describe(analysis: Analysis) -> RenderableType:
     """Return what was found in one run."""
     head = Text.assemble(
         (analysis.name, "bold"),
-        f"  steps {analysis.steps[0]:,} to {analysis.steps[1]:,}  verdict: ",
+        f"  steps {_step(analysis.steps[0])} to {_step(analysis.steps[1])}  verdict: ",
         (analysis.verdict, "bold"),
     )
     lines: list[RenderableType] = [head, Text("  " + _facts(analysis))]
     if analysis.slingshots:
         lines.append(_slingshot_table(analysis))
     lines += [
-        Text(f"  around {order.transition:,}: {_lags(order.lags)}") for order in analysis.order if len(order.lags) > 2
+        Text(f"  around {_step(order.transition)}: {_lags(order.lags)}")
+        for order in analysis.order
+        if len(order.lags) > 2
     ]
     if analysis.accuracy_jumps:
         lines.append(Text("  " + _association(analysis)))
@@ -89,17 +95,17 @@ def _slingshot_table(analysis: Analysis) -> Table:
 
 
 def _lags(lags: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {lag:+,}" for name, lag in lags.items())
+    return ", ".join(f"{name} {_lag(lag)}" for name, lag in lags.items())
 
 
 def _association(analysis: Analysis) -> str:
     association = analysis.association
-    shown = [f"{jump.step:,} ({jump.before:.3f} → {jump.after:.3f})" for jump in analysis.accuracy_jumps]
+    shown = [f"{_step(jump.step)} ({jump.before:.3f} → {jump.after:.3f})" for jump in analysis.accuracy_jumps]
     words = f"validation accuracy jumps at {', '.join(shown)}"
     if association.transitions:
         low, high = association.window
         words += (
-            f"; {association.jumps_near_transitions} of {association.jumps} within [{low:+,}, {high:+,}] "
+            f"; {association.jumps_near_transitions} of {association.jumps} within [{_lag(low)}, {_lag(high)}] "
             f"of a transition, p = {association.p_value:.2g}"
             if association.p_value is not None
             else ""
@@ -135,8 +141,8 @@ def _run_table(analyses: Sequence[Analysis], runs: pd.DataFrame) -> RenderableTy
             analysis.name,
             *map(shown_value, values),
             analysis.verdict,
-            str(len(analysis.slingshots)),
-            _step(analysis.slingshots[0].transition if analysis.slingshots else None),
+            str(len(analysis.certain)),
+            _step(analysis.certain[0].transition if analysis.certain else None),
             str(association.jumps),
             str(association.jumps_near_transitions),
             "-" if association.p_value is None else f"{association.p_value:.2g}",
@@ -162,7 +168,7 @@ def _configuration_table(groups: pd.DataFrame) -> RenderableType:
             f"{row['both'] + row['slingshot_only']}{interval}",
             str(row["both"] + row["grokked_only"]),
             str(row["both"]),
-            "-" if pd.isna(row["first_transition"]) else f"{row['first_transition']:,.0f}",
+            _median_step(row["first_transition"]),
             " → ".join("-" if pd.isna(accuracy) else f"{accuracy:.2f}" for accuracy in accuracies),
         )
     hidden = len(groups) - LISTED
@@ -204,5 +210,25 @@ def _comparison(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _step(step: int | float | None) -> str:
-    return "-" if step is None else f"{step:,}"
+def _median_step(step: float) -> str:
+    """Return a median of steps, whole where that is precise enough."""
+    return "-" if pd.isna(step) else _step(round(step) if step >= WHOLE_FROM else step)
+
+
+def _lag(lag: float) -> str:
+    return f"{'-' if lag < 0 else '+'}{_step(abs(lag))}"
+
+
+def _step(step: float | None) -> str:
+    """Return a step, or a number of steps; a fractional one, as of a log that counts epochs, to six digits.
+
+    Examples
+    --------
+    >>> _step(123456789), _step(10_000 / 97), _step(10_000 / 7), _step(2.0)
+    ('123,456,789', '103.093', '1,428.57', '2')
+    """
+    if step is None:
+        return "-"
+    whole = len(f"{abs(step):.0f}")
+    text = f"{step:,.{max(0, DIGITS - whole)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -84,8 +84,21 @@ def test_pool_concatenates():
 def test_near_window():
     assert near_window(400, (0, 80_000)) == (-800, 1000)
     assert near_window(50, (0, 300_000)) == (-100, 3000)
+    assert near_window(400, (2000, 20_000), 20_000) == (-800, 1000)
     with pytest.raises(InputError, match="evaluation_stride"):
         near_window(0, RUN)
+
+
+def test_a_run_that_counts_epochs_has_far_jumps_too():
+    window = near_window(1, (0, 206))
+    near, far = (association_test([at], [100], window, (0, 206)) for at in (101, 180))
+    assert (near.jumps_near_transitions, far.jumps_near_transitions) == (1, 0)
+    assert near.p_value == pytest.approx(10.3 / 106)
+
+
+def test_a_narrow_window_is_not_told_wider_than_it_is():
+    assert association_test([], [], (-0.25, 0.5), (0, 10)).window == (-0.25, 0.5)
+    assert association_test([], [], (-800.5, 1234.5), RUN).window == (-801, 1235)
 
 
 @pytest.mark.parametrize(

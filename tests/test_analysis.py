@@ -1,0 +1,92 @@
+"""The analysis of one run: what it takes, what counts, and what it says of accuracies."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from slingshot_analysis import InputError, Signal, analyze, compare_runs
+from slingshot_analysis.across_runs import runs_table
+from slingshot_analysis.report.figure import draw
+from slingshot_analysis.report.text import print_analyses
+
+STEP = np.arange(0, 20_000, 10)
+LOSS = np.exp(-STEP / 400) + 1e-9 + np.where(STEP >= 9000, np.exp((9000 - STEP) / 200), 0)
+
+
+def run(scale=1.0, **more):
+    """Return a run with a spike at 9,000 and a jump of the validation accuracy with it, its steps scaled."""
+    step = STEP * scale
+    accuracy = Signal(step, np.where(STEP < 9050, 0.5, 0.9))
+    return analyze({"train_loss": Signal(step, LOSS), "val_accuracy": accuracy} | more)
+
+
+def doubtful():
+    """Return a run with a sure transition at 9,000, and one at 15,000 so low that it is hardly one."""
+    loss = LOSS + np.where(STEP >= 15_000, 3e-6 * np.exp((15_000 - STEP) / 200), 0)
+    return run(batch_loss=Signal(STEP, loss))
+
+
+def test_fractional_steps_go_through_tables_text_and_figure(tmp_path):
+    epochs = run(1 / 7)
+    whole = run()
+    assert epochs.steps == (0, 19_990 / 7)
+    assert [s.transition for s in epochs.certain] == [pytest.approx(9000 / 7)]
+    table = runs_table([epochs, whole])
+    assert table["first_transition"].tolist() == [pytest.approx(9000 / 7), 9000]
+    assert str(runs_table([whole])["first_transition"].dtype) == "Int64"
+    console = Console(width=160, record=True, file=io.StringIO())
+    print_analyses([epochs, epochs, whole], console)
+    assert "1,285.71" in console.export_text()
+    draw(epochs, {"train_loss": Signal(STEP / 7, LOSS)}, tmp_path / "run.png")
+
+
+@pytest.mark.parametrize("scale", [1, 1 / 97])
+def test_near_and_far_are_told_apart_in_any_unit_of_the_step(scale):
+    found = run(scale).association
+    assert found.jumps_near_transitions == found.jumps == 1
+    assert found.p_value < 0.15
+
+
+def test_what_is_not_sure_counts_nowhere():
+    found = doubtful()
+    sure, unsure = found.slingshots
+    assert sure.confidence >= 0.5 > unsure.confidence
+    assert found.certain == (sure,)
+    assert found.association.transitions == 1
+    table = runs_table([found])
+    assert (table["slingshots"][0], table["first_transition"][0]) == (1, sure.transition)
+    assert compare_runs([found, found]).association.transitions == 2
+
+
+def test_accuracies_before_and_after_are_split_at_a_sure_transition():
+    step = np.arange(0, 20_000, 500)
+    accuracy = Signal(step, np.where(step < 15_000, 0.5, 0.9))
+    loss = np.exp(-STEP / 400) + 1e-9 + np.where(STEP >= 9000, 3e-6 * np.exp((9000 - STEP) / 200), 0)
+    found = analyze({"train_loss": Signal(STEP, loss), "val_accuracy": accuracy})
+    assert [s.confidence < 0.5 for s in found.slingshots] == [True]
+    assert (found.best_val_accuracy_before, found.best_val_accuracy_after) == (0.9, None)
+
+
+def test_the_final_accuracy_is_that_of_the_last_step():
+    shuffled = np.random.default_rng(0).permutation(100)
+    found = analyze({"val_accuracy": Signal(shuffled * 10, shuffled / 100)})
+    assert found.final_val_accuracy == 0.99
+
+
+def test_pairs_of_step_and_value_are_signals():
+    assert analyze({"train_loss": (STEP, LOSS)}) == analyze({"train_loss": Signal(STEP, LOSS, "train_loss")})
+    with pytest.raises(InputError, match=r"signal 'train_loss': got ndarray; give a Signal, or a pair"):
+        analyze({"train_loss": LOSS})
+
+
+def test_one_step_is_no_run():
+    with pytest.raises(InputError, match=r"run: all rows stand at step 7, .* two steps or more"):
+        analyze({"train_loss": ([7, 7], [1.0, 2.0])})
+
+
+def test_evaluations_at_one_step_are_skipped():
+    found = analyze({"train_loss": (STEP, LOSS), "val_accuracy": ([50, 50], [0.3, 0.4])})
+    assert found.final_val_accuracy == 0.4
+    assert any("fewer than two evaluations" in one.why for one in found.skipped)
