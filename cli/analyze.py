@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
+from cli.console import open_console
 from cli.engines import engine_options, slurm_parameters
 from cli.logs import reading_options, runs_of
 from cli.pictures import Keep
@@ -20,11 +20,9 @@ from slingshot_analysis.detectors import Options
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.many import analyze_files
 from slingshot_analysis.report.document import to_json
+from slingshot_analysis.report.folder import picture_folder
 from slingshot_analysis.report.text import print_analyses
 from slingshot_analysis.signal import Signal
-
-PIPED_WIDTH = 160
-"""Columns where the output goes into a file or another program."""
 
 
 @click.command()
@@ -36,7 +34,7 @@ PIPED_WIDTH = 160
     "settings",
     metavar="NAME=NUMBER",
     multiple=True,
-    help=f"Choose otherwise than the detectors do: {', '.join(field.name for field in fields(Options))}; repeatable.",
+    help=f"Override a detector setting: {', '.join(field.name for field in fields(Options))}; repeatable.",
 )
 @click.option("--plot", metavar="DIR", type=click.Path(file_okay=False), help="Draw each run into this folder.")
 @click.option(
@@ -82,6 +80,9 @@ def analyze(
         raise InputError(f"--against {against[0]}: is for the figures across runs; give --plot-across DIR too")
     for words in against:
         split_against(words)
+    for folder in (plot, plot_across):
+        if folder is not None:
+            picture_folder(folder)
     found = analyze_files(
         files,
         jobs=jobs,
@@ -107,10 +108,7 @@ def analyze(
         if analyses:
             click.echo(to_json(analyses))
     else:
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = PIPED_WIDTH
-        print_analyses(analyses, console)
+        print_analyses(analyses, open_console())
     for figure in figures:
         click.echo(f"picture: {figure}", err=form == "json")
     for problem in problems:

@@ -23,10 +23,23 @@ def engine_options(jobs: int | None, jobs_help: str) -> Callable[[Command], Comm
             "--slurm",
             multiple=True,
             metavar="KEY=VALUE",
+            callback=_only_with("slurm"),
             help="For submitit, such as timeout_min=600 or slurm_partition=gpu; repeatable.",
         ),
-        click.option("--scheduler", metavar="ADDRESS", help="Of the Dask scheduler, such as tcp://10.0.0.1:8786."),
-        click.option("--engine", type=click.Choice(ENGINES), default="processes", show_default=True, help="Who works."),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            callback=_only_with("dask"),
+            help="Of the Dask scheduler, such as tcp://10.0.0.1:8786.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(ENGINES),
+            default="processes",
+            show_default=True,
+            is_eager=True,
+            help="Where the work runs.",
+        ),
         click.option(
             "--jobs",
             type=click.IntRange(min=1),
@@ -43,6 +56,17 @@ def engine_options(jobs: int | None, jobs_help: str) -> Callable[[Command], Comm
         return command
 
     return add
+
+
+def _only_with(engine: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return what refuses an option without the engine that it is for."""
+
+    def check(context: click.Context, option: click.Parameter, value: Any) -> Any:
+        if value and context.params.get("engine") != engine:
+            raise InputError(f"{option.opts[0]}: is for --engine {engine}; give that too, or leave it out")
+        return value
+
+    return check
 
 
 def slurm_parameters(given: Sequence[str]) -> dict[str, int | str]:

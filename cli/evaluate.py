@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from cli.console import open_console
 from cli.logs import reading_options, runs_of
 from slingshot_analysis.analysis import finite
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.evaluation import Evaluation, find_detector, read_truth, usable_truth
 from slingshot_analysis.evaluation import evaluate as evaluate_runs
-from slingshot_analysis.evaluation import find_detector, read_truth
+from slingshot_analysis.trace import Trace
 
 
 @click.command()
@@ -39,11 +42,39 @@ def evaluate(
     """Score a detector against labels.
 
     Precision, recall, F1 and timing errors by run and over all. What people have not struck out of a labelled run
-    counts as confirmed.
+    counts as confirmed. A file that can't be read is reported and the others are scored all the same; the exit status
+    is then 2.
     """
-    runs = [run for file in files for run in runs_of(file, mapping, names, input_format)]
+    find = find_detector(detector) if detector else None
     known = truth if truth in ("labels", "misclassification") else read_truth(truth)
-    found = evaluate_runs(runs, known, detector=find_detector(detector) if detector else None, margin=margin)
+    runs: list[Trace] = []
+    problems: list[str] = []
+    for file in files:
+        try:
+            runs += runs_of(file, mapping, names, input_format)
+        except InputError as error:
+            problems.append(str(error))
+    if not isinstance(known, str):
+        known, errors = usable_truth(runs, known)
+        problems += map(str, errors)
+    report(problems)
+    if known or not problems:
+        found = evaluate_runs(runs, known, detector=find, margin=margin)
+        print_scores(found, form)
+        report(found.problems)
+        problems += found.problems
+    if problems:
+        click.get_current_context().exit(2)
+
+
+def report(problems: Iterable[str]) -> None:
+    """Print what could not be scored."""
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+
+
+def print_scores(found: Evaluation, form: str) -> None:
+    """Print a row for each run and one over all."""
     rows = found.summary().to_dict("records")
     if form == "json":
         click.echo(json.dumps(finite(rows), indent=2))
@@ -53,7 +84,7 @@ def evaluate(
         table.add_column(heading.replace("_", " "), justify="left" if heading == "run" else "right", overflow="fold")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
-    Console(highlight=False).print(table)
+    open_console().print(table)
 
 
 def _shown(value: object) -> str:

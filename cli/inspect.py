@@ -7,16 +7,13 @@ from itertools import groupby
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from cli.console import open_console
 from cli.logs import reading_options, runs_of
 from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.readers import Log
 from slingshot_analysis.trace import Trace
-
-PIPED_WIDTH = 160
-"""Columns where the output goes into a file or another program."""
 
 
 @click.command()
@@ -52,15 +49,13 @@ def inspect(
 
 
 def _print(runs: list[Trace]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
+    console = open_console()
     for run in runs:
         console.print(_table(run))
         for note in getattr(run, "notes", ()):
-            console.print(f"note: {note}", markup=False)
+            console.print(f"note: {note}")
     if not all(run.names for run in runs):
-        console.print("Nothing was understood in some run: give --map SIGNAL=COLUMN.", markup=False)
+        console.print("Nothing was understood in some run: give --map SIGNAL=COLUMN.")
 
 
 def _rows(run: Trace) -> list[dict[str, Any]]:

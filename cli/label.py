@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import click
 
 from cli.logs import reading_options, runs_of
-from slingshot_analysis.errors import unknown_name
-from slingshot_analysis.labels import read_labels, write_labels
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.labels import Labels, read_labels, write_labels
+from slingshot_analysis.trace import Trace
 
 
 @click.command()
@@ -14,6 +17,7 @@ from slingshot_analysis.labels import read_labels, write_labels
 @reading_options
 @click.option("--add", type=int, multiple=True, metavar="STEP", help="There is a slingshot here; repeatable.")
 @click.option("--remove", type=int, multiple=True, metavar="STEP", help="There is none here; repeatable.")
+@click.option("--forget", type=int, multiple=True, metavar="STEP", help="Take back a label; repeatable.")
 @click.option("--run", metavar="NAME", help="The run, where the file holds several.")
 def label(
     file: str,
@@ -22,22 +26,34 @@ def label(
     input_format: str | None,
     add: tuple[int, ...],
     remove: tuple[int, ...],
+    forget: tuple[int, ...],
     run: str | None,
 ) -> None:
     """Correct what was found in a run.
 
-    Writes FILE.labels.json beside it, which `analyze` and `evaluate` use. Without --add and --remove it shows what
-    stands there.
+    Writes FILE.labels.json beside it, which `analyze` and `evaluate` use. Without --add, --remove and --forget it shows
+    what stands there. A label applies to the nearest event, at most 1% of the run away.
     """
     runs = {trace.name: trace for trace in runs_of(file, mapping, names, input_format)}
     if run is not None and run not in runs:
         raise unknown_name("run", run, runs, file)
-    if run is None and len(runs) > 1 and (add or remove):
+    if run is None and len(runs) > 1 and (add or remove or forget):
         raise unknown_name("run", "", runs, f"{file}: holds {len(runs)} runs; name one with --run")
     for name, trace in runs.items():
         if run in (None, name):
             labels = read_labels(trace)
-            if add or remove:
-                labels = labels.change(add, remove)
-                click.echo(f"written: {write_labels(trace, labels)}")
+            if add or remove or forget:
+                check_inside(trace, add + remove)
+                labels = labels.change(add, remove, forget)
+                click.echo(f"written: {write_labels(trace, None if labels == Labels() else labels)}")
             click.echo(f"{name}: added {list(labels.added)}, removed {list(labels.removed)}")
+
+
+def check_inside(trace: Trace, given: Iterable[int]) -> None:
+    """Raise InputError unless all steps lie within the run."""
+    if trace.steps is None:
+        raise InputError(f"{trace.path}: run {trace.name!r} has no rows to label")
+    first, last = trace.steps
+    for step in given:
+        if not first <= step <= last:
+            raise InputError(f"{trace.path}: step {step} lies outside the run; give one from {first} to {last}")

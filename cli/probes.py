@@ -6,13 +6,10 @@ import dataclasses
 import json
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from cli.console import open_console
 from slingshot_analysis.recording.catalogue import catalogue
-
-PIPED_WIDTH = 160
-"""Columns where the output goes into a file or another program."""
 
 
 @click.command()
@@ -30,9 +27,7 @@ def probes(form: str) -> None:
         written = ", ".join(f"{q.name} [{q.unit}]" if q.unit else q.name for q in entry.quantities)
         every = entry.every.removeprefix("every ")
         table.add_row(entry.name, written, every, ", ".join(entry.bundles), entry.cost, entry.source)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
+    console = open_console()
     console.print(table)
     console.print(
         "Cadence in updates. --probes takes names, NAME:UPDATES and the bundles light (norms every 10, evaluation "

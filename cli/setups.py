@@ -9,12 +9,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from cli.console import open_console
 from trainers.cost import estimate_cost
 from trainers.setup import Setup
 from trainers.setups import SETUPS
-
-PIPED_WIDTH = 160
-"""Columns where the output goes into a file or another program."""
 
 
 @click.command()
@@ -41,9 +39,7 @@ def setups(form: str) -> None:
             f"{row['seconds_per_update'] * 1e3:.2f}",
             f"{row['seconds'] / 60:.1f}",
         )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
+    console = open_console()
     console.print(table)
     console.print(
         "Figures of Thilak et al. 2022, arXiv 2206.04817; times of the bare loop on this machine, one CPU thread."

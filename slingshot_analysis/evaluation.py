@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,16 +14,16 @@ import numpy as np
 
 from slingshot_analysis.analysis import analyze
 from slingshot_analysis.detectors import detect_misclassification, terminal_phase_start
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.events import CERTAIN
-from slingshot_analysis.labels import Labels, labels_path, read_labels
+from slingshot_analysis.labels import Labels, is_labelled, read_labels
 from slingshot_analysis.scoring import Score, pool, score_events
 from slingshot_analysis.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Detector", "Evaluation", "evaluate", "find_detector", "read_truth"]
+__all__ = ["Detector", "Evaluation", "evaluate", "find_detector", "read_truth", "usable_truth"]
 
 MARGIN_SHARE = 0.01
 """Two transitions are the same within 1% of the run, where no margin is given."""
@@ -38,13 +39,16 @@ class Evaluation:
     Parameters
     ----------
     scores : dict of str to Score
-        Of each run.
+        Of each run, by its name; by path and name where several runs have the same name.
     pooled : Score
         Over all of them.
+    problems : tuple of str
+        Why a run could not be scored.
     """
 
     scores: dict[str, Score]
     pooled: Score
+    problems: tuple[str, ...] = ()
 
     def summary(self) -> pd.DataFrame:
         """Return one row per run and one over all: counts, precision, recall, F1 and timing errors in updates."""
@@ -85,7 +89,7 @@ def evaluate(
     truth : {"labels", "misclassification"} or mapping of str to steps, optional
         Where the true transitions come from: people's labels, which confirm what they do not strike out (runs without
         labels are left out); bursts of misclassified samples after the terminal phase began; or the steps themselves by
-        name of the run.
+        name of the run, which no other run may have.
     detector : callable, optional
         By default `analyze` without labels.
     margin : float, updates, optional
@@ -99,7 +103,7 @@ def evaluate(
     Raises
     ------
     InputError
-        If nothing is known of any run.
+        If nothing is known of any run, or steps are given for a name that no run has, or several.
 
     Examples
     --------
@@ -109,17 +113,27 @@ def evaluate(
     >>> evaluate([Log(Path("made"), "made", made.signals)], {"made": made.transitions}).pooled.recall
     1.0
     """
-    known = {run.name: (run, steps) for run in runs if (steps := _true_steps(run, truth)) is not None}
-    if not known:
+    if not isinstance(truth, str):
+        truth, errors = usable_truth(runs, truth)
+        for error in errors:
+            raise error
+    find = detector or (lambda run: analyze(run, labels=Labels()).slingshots)
+    names = Counter(run.name for run in runs)
+    scores, problems = {}, []
+    for run in runs:
+        try:
+            steps = _true_steps(run, truth)
+            if steps is not None:
+                key = run.name if names[run.name] == 1 else f"{run.path}: {run.name}"
+                scores[key] = score_events(_certain(find(run)), steps, _margin(run, margin))
+        except InputError as error:
+            problems.append(str(error) if str(run.path) in str(error) else f"{run.path}: {error}")
+    if not scores and not problems:
         raise InputError(
             f"none of the {len(runs)} runs has a truth ({truth if isinstance(truth, str) else 'by name'}) to score "
             "against: label some with `slingshot label`, or give another truth"
         )
-    find = detector or (lambda run: analyze(run, labels=Labels()).slingshots)
-    scores = {
-        name: score_events(_certain(find(run)), steps, _margin(run, margin)) for name, (run, steps) in known.items()
-    }
-    return Evaluation(scores, pool(scores.values()))
+    return Evaluation(scores, pool(scores.values()), tuple(problems))
 
 
 def find_detector(place: str) -> Detector:
@@ -157,14 +171,28 @@ def read_truth(path: str | Path) -> dict[str, list[float]]:
         raise InputError(f'{path}: give JSON such as {{"NAME OF RUN": [18280, 39500]}} ({error})') from error
 
 
+def usable_truth(
+    runs: Sequence[Trace], truth: Mapping[str, Sequence[float]]
+) -> tuple[dict[str, Sequence[float]], list[InputError]]:
+    """Return the truth of the names that exactly one run has, and an error for each other name."""
+    paths: dict[str, list[str]] = {name: [] for name in truth}
+    for run in runs:
+        paths.setdefault(run.name, []).append(str(run.path))
+    errors = []
+    for name in truth:
+        if not paths[name]:
+            errors.append(unknown_name("run", name, {run.name for run in runs}, "truth"))
+        elif len(paths[name]) > 1:
+            where = ", ".join(paths[name])
+            errors.append(InputError(f"truth: several runs are named {name!r} ({where}); evaluate each file alone"))
+    return {name: steps for name, steps in truth.items() if len(paths[name]) == 1}, errors
+
+
 def _true_steps(run: Trace, truth: str | Mapping[str, Sequence[float]]) -> Sequence[float] | None:
     if not isinstance(truth, str):
         return truth.get(run.name)
     if truth == "labels":
-        labels = read_labels(run)
-        if labels == Labels() and not labels_path(run).exists():
-            return None
-        return _certain(analyze(run, labels=labels).slingshots)
+        return _certain(analyze(run, labels=read_labels(run)).slingshots) if is_labelled(run) else None
     if truth == "misclassification":
         return _misclassified(run)
     raise InputError(f"truth {truth!r}: give 'labels', 'misclassification', or steps by name of the run")

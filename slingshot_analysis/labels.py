@@ -13,7 +13,7 @@ from pathlib import Path
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.trace import Trace
 
-__all__ = ["Labels", "labels_path", "read_labels", "write_labels"]
+__all__ = ["Labels", "is_labelled", "labels_path", "read_labels", "write_labels"]
 
 FORMAT, VERSION = "slingshot-labels", 1
 
@@ -31,16 +31,26 @@ class Labels:
     added: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
 
-    def change(self, add: Iterable[int] = (), remove: Iterable[int] = ()) -> Labels:
-        """Return labels that say so too; what was said last holds.
+    def change(self, add: Iterable[int] = (), remove: Iterable[int] = (), forget: Iterable[int] = ()) -> Labels:
+        """Return labels that say so too, and no more what is to be forgotten; what was said last holds.
+
+        Raises
+        ------
+        InputError
+            If two of the three name the same step, or what is to be forgotten was never said.
 
         Examples
         --------
-        >>> Labels(added=(10,)).change(add=[30], remove=[10])
+        >>> Labels(added=(10, 20)).change(add=[30], remove=[10], forget=[20])
         Labels(added=(30,), removed=(10,))
         """
-        add, remove = set(add), set(remove)
-        added, removed = set(self.added) - remove | add, set(self.removed) - add | remove
+        add, remove, forget = set(add), set(remove), set(forget)
+        if twice := sorted(add & remove | add & forget | remove & forget):
+            raise InputError(f"step {twice[0]}: is to be added, removed or forgotten; give it once")
+        if unknown := sorted(forget - {*self.added, *self.removed}):
+            known = ", ".join(map(str, sorted([*self.added, *self.removed]))) or "none"
+            raise InputError(f"step {unknown[0]}: has no label to forget; labelled are {known}")
+        added, removed = set(self.added) - remove - forget | add, set(self.removed) - add - forget | remove
         return Labels(tuple(sorted(added)), tuple(sorted(removed)))
 
 
@@ -60,8 +70,21 @@ def read_labels(trace: Trace) -> Labels:
     return _read(labels_path(trace)).get(trace.name, Labels())
 
 
-def write_labels(trace: Trace, labels: Labels) -> Path:
+def is_labelled(trace: Trace) -> bool:
+    """Return whether the labels of a run stand in its file, be it that all is right that is found.
+
+    Raises
+    ------
+    InputError
+        If the file is not of this form.
+    """
+    return trace.name in _read(labels_path(trace))
+
+
+def write_labels(trace: Trace, labels: Labels | None) -> Path:
     """Write the labels of a run, keep those of the file's other runs, and return the file.
+
+    None takes the run out of the file, as it stands there without labels too: all is right that is found in it.
 
     Raises
     ------
@@ -69,7 +92,9 @@ def write_labels(trace: Trace, labels: Labels) -> Path:
         If there is a file of another form, which is left as it is, or the folder can't be written.
     """
     path = labels_path(trace)
-    known = _read(path) | {trace.name: labels}
+    known = {name: own for name, own in _read(path).items() if name != trace.name}
+    if labels is not None:
+        known[trace.name] = labels
     runs = {name: {"add": list(own.added), "remove": list(own.removed)} for name, own in known.items()}
     document = {"format": FORMAT, "version": VERSION, "runs": runs}
     whole = path.with_name(f"{path.name}.part")

@@ -60,7 +60,7 @@ class Options:
     min_confidence: float = 0.1
 
     def __post_init__(self) -> None:
-        least = {"bins": 4, "min_spike_ratio": 1.0, "settled": 1.0}
+        least = {"bins": 4, "penalty": 0.01, "min_spike_ratio": 1.01, "settled": 1.0}
         most = {"near": 0.5, "fitted_loss": 1.0, "min_confidence": 1.0}
         for field in fields(self):
             value = getattr(self, field.name)

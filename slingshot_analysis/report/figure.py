@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.analysis.signals import chosen_norm
+from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
 
 __all__ = ["draw", "envelope"]
@@ -52,6 +53,11 @@ def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) ->
     -------
     Path
         The file written.
+
+    Raises
+    ------
+    InputError
+        If it can't be written.
     """
     panels: list[tuple[bool, float, Callable[[Axes], None]]] = [
         (analysis.norm_signal is not None, 1.1, lambda axes: _draw_norm(axes, analysis, signals)),
@@ -79,8 +85,8 @@ def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) ->
     figure.suptitle(_title(analysis), fontsize=11)
     grid[-1, 0].set_xlabel("step (optimizer updates)")
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    with writing_pictures(picture_folder(path.parent)):
+        figure.savefig(path, dpi=130)
     return path
 
 

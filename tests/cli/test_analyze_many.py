@@ -90,7 +90,17 @@ def test_figures_across_runs(sweep, tmp_path):
         (["--engine", "dask"], "--scheduler"),
         (["--engine", "slurm", "--slurm", "timeout_min"], "KEY=VALUE"),
         (["--jobs", "0"], "--jobs"),
+        (["--scheduler", "tcp://10.0.0.1:8786"], "--scheduler: is for --engine dask"),
+        (["--engine", "dask", "--slurm", "timeout_min=5"], "--slurm: is for --engine slurm"),
+        (["--option", "penalty=0"], "option penalty: got 0.0"),
+        (["--plot", "s0-1e-06.h5/x"], "s0-1e-06.h5/x: pictures can't be written (Not a directory)"),
+        (["--plot-across", "s0-1e-06.h5/x"], "s0-1e-06.h5/x: pictures can't be written (Not a directory)"),
     ],
 )
 def test_what_can_not_be_done(sweep, words, error):
     assert error in slingshot(*sweep, *words, status=2).output
+
+
+def test_a_folder_that_pictures_can_not_go_into_is_refused_before_any_work(sweep):
+    done = slingshot(*sweep, "--plot", "s0-1e-06.h5/x", status=2)
+    assert done.stdout == ""

@@ -10,11 +10,11 @@ import pandas as pd
 
 from slingshot_analysis.across_runs import fills_a_grid, numeric_keys, split_against
 from slingshot_analysis.across_runs.dose import check_key
-from slingshot_analysis.errors import InputError
 from slingshot_analysis.report.across.contingency import draw_contingency
 from slingshot_analysis.report.across.dose import draw_dose_response
 from slingshot_analysis.report.across.heatmap import draw_heatmap
 from slingshot_analysis.report.across.overlay import draw_overlay
+from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
 
 __all__ = ["check_against", "choose_against", "draw_across_runs"]
@@ -56,9 +56,8 @@ def draw_across_runs(
         If `against` names what is no number that varies, or the folder can't be written.
     """
     chosen = [check_against(runs, words) for words in against] or choose_against(runs)
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    folder = picture_folder(folder)
+    with writing_pictures(folder):
         written = draw_overlay(runs, curves, folder / "overlay.png")
         written.append(draw_contingency(runs, folder / "contingency.png"))
         for keys in chosen:
@@ -67,8 +66,6 @@ def draw_across_runs(
                 written.append(draw_heatmap(runs, keys[0], keys[1], folder / f"heatmap-{name}.png"))
             else:
                 written.append(draw_dose_response(runs, keys[0], folder / f"dose-{name}.png"))
-    except OSError as error:
-        raise InputError(f"{folder}: pictures can't be written ({error.strerror}); choose another folder") from error
     return written
 
 

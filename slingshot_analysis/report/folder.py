@@ -1,0 +1,43 @@
+"""The folders that pictures are written into."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from slingshot_analysis.errors import InputError
+
+__all__ = ["picture_folder", "writing_pictures"]
+
+
+def picture_folder(folder: str | Path) -> Path:
+    """Make a folder for pictures where there is none, and return it.
+
+    Raises
+    ------
+    InputError
+        If it can't be made or written into.
+    """
+    folder = Path(folder)
+    with writing_pictures(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(None, "no permission to write")
+    return folder
+
+
+@contextmanager
+def writing_pictures(folder: Path) -> Iterator[None]:
+    """Say which folder it was where pictures can't be written.
+
+    Raises
+    ------
+    InputError
+        In place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{folder}: pictures can't be written ({error.strerror}); choose another folder") from error
