@@ -176,7 +176,8 @@ def test_the_command_line_comes_before_the_file(tmp_path, monkeypatch):
         'setup = "modular_division"\nsteps = 30\nseeds = [5]\ndraws = 3\n[set]\ndtype = "float64"\n'
         "[grid]\noptimizer.eps = [1e-8, 1e-7]\n[draw]\noptimizer.lr = 'uniform(0.1, 1)'\n"
     )
-    options = ["--setup", "parity_3_50", "--seeds", "0-1", "--grid", "optimizer.eps=1e-6", "--slurm", "timeout_min=9"]
+    options = ["--setup", "parity_3_50", "--seeds", "0-1", "--grid", "optimizer.eps=1e-6"]
+    options += ["--engine", "slurm", "--slurm", "timeout_min=9"]
     done = CliRunner().invoke(main, ["sweep", "--config", str(file), *options, "--set", "loss_dtype=float32"])
     assert done.exit_code == 130
     CliRunner().invoke(main, ["sweep", "--config", str(file), "--set", "steps=7"])
