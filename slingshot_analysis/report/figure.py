@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.analysis.signals import chosen_norm
+from slingshot_analysis.analysis.signals import Run, chosen_norm
+from slingshot_analysis.readers import Log
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
 
@@ -26,7 +27,10 @@ GAP_SHARE = 0.01
 """A curve is broken where values that a logarithmic axis can't show leave a gap of 1% of the run."""
 
 PHASE_COLORS = {"growth": "#f5c26b", "plateau": "#e8e8e8", "decay": "#9ecae1"}
-TRAIN, VALIDATION, BATCH, TRANSITION = "#1f4e79", "#c44e52", "#9db4c0", "#2b2b2b"
+TRAIN, VALIDATION, BATCH, TRANSITION, UNSURE = "#1f4e79", "#c44e52", "#9db4c0", "#2b2b2b", "#a0a0a0"
+
+NUMBER_SHARE, NUMBER_ROWS, NUMBER_HEIGHT = 0.02, 3, 13
+"""Share of the run that a number takes, rows of numbers, and points from one row to the next."""
 
 LOSSES = {
     "batch_loss_float64": ("batch loss (float64)", BATCH, 0.6),
@@ -37,15 +41,15 @@ LOSSES = {
 ACCURACIES = {"train_accuracy": ("training", TRAIN), "val_accuracy": ("validation", VALIDATION)}
 
 
-def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) -> Path:
+def draw(analysis: Analysis, signals: Run, path: str | Path) -> Path:
     """Draw a run and its analysis into a file.
 
     Parameters
     ----------
     analysis : Analysis
         What was found.
-    signals : mapping of str to Signal
-        The signals by canonical name, such as a Trace.
+    signals : Trace or mapping of str to Signal
+        The signals by canonical name.
     path : path-like
         File to write; its ending decides the format.
 
@@ -74,16 +78,12 @@ def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) ->
     grid = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=heights)
     for (_, _, draw_panel), axes in zip(shown, grid[:, 0], strict=True):
         draw_panel(axes)
-        for slingshot in analysis.slingshots:
-            axes.axvline(slingshot.transition, color=TRANSITION, linestyle=(0, (4, 3)), linewidth=0.9)
+        _draw_transitions(axes, analysis)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01)
-    for number, slingshot in enumerate(analysis.slingshots, start=1):
-        grid[0, 0].annotate(
-            f"{number}", (slingshot.transition, 1), (3, -2), ("data", "axes fraction"), "offset points", va="top"
-        )
+    _number_transitions(grid[0, 0], analysis)
     figure.suptitle(_title(analysis), fontsize=11)
-    grid[-1, 0].set_xlabel("step (optimizer updates)")
+    grid[-1, 0].set_xlabel(_step_words(signals))
     path = Path(path)
     with writing_pictures(picture_folder(path.parent)):
         figure.savefig(path, dpi=130)
@@ -91,7 +91,7 @@ def draw(analysis: Analysis, signals: Mapping[str, Signal], path: str | Path) ->
 
 
 def _title(analysis: Analysis) -> str:
-    found = len(analysis.slingshots)
+    found = len(analysis.certain)
     words = f"{analysis.name}: verdict {analysis.verdict}, {found} slingshot{'' if found == 1 else 's'}"
     association = analysis.association
     if association.jumps:
@@ -99,7 +99,34 @@ def _title(analysis: Analysis) -> str:
     return words
 
 
-def _draw_norm(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
+def _draw_transitions(axes: Axes, analysis: Analysis) -> None:
+    """Draw a line at each transition, thin and grey where it is not sure enough to count."""
+    for slingshot in analysis.slingshots:
+        color, width = (TRANSITION, 0.9) if slingshot in analysis.certain else (UNSURE, 0.6)
+        axes.axvline(slingshot.transition, color=color, linestyle=(0, (4, 3)), linewidth=width)
+
+
+def _number_transitions(axes: Axes, analysis: Analysis) -> None:
+    """Number the transitions that count, in a lower row where there is no room beside the last number."""
+    room = NUMBER_SHARE * (analysis.steps[1] - analysis.steps[0])
+    ends = [-np.inf] * NUMBER_ROWS
+    for number, slingshot in enumerate(analysis.certain, start=1):
+        at = slingshot.transition
+        row = next((row for row, end in enumerate(ends) if at >= end), None)
+        if row is not None:
+            ends[row] = at + room
+            place = (3, -2 - NUMBER_HEIGHT * row)
+            axes.annotate(f"{number}", (at, 1), place, ("data", "axes fraction"), "offset points", va="top")
+
+
+def _step_words(signals: Run) -> str:
+    """Say what the steps count: the column of a log that they are from, else updates."""
+    if not isinstance(signals, Log):
+        return "step (optimizer updates)"
+    return next((column.column for column in signals.columns if column.signal == "step"), "step")
+
+
+def _draw_norm(axes: Axes, analysis: Analysis, signals: Run) -> None:
     name, norm = analysis.norm_signal, chosen_norm(signals)
     assert name is not None
     assert norm is not None
@@ -113,18 +140,19 @@ def _draw_norm(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) ->
     _legend_above(axes)
 
 
-def _draw_losses(axes: Axes, signals: Mapping[str, Signal]) -> None:
+def _draw_losses(axes: Axes, signals: Run) -> None:
     precise = _holds(signals, "batch_loss_float64")
     for name, (label, color, width) in LOSSES.items():
         if _holds(signals, name) and not (name == "batch_loss" and precise):
             _line(axes, signals[name], positive=True, color=color, linewidth=width, label=label)
-    axes.set_ylabel("loss (nat)")
+    units = {signals[name].unit for name in LOSSES if _holds(signals, name)}
+    axes.set_ylabel(f"loss ({units.pop()})" if len(units) == 1 and "" not in units else "loss")
     axes.set_yscale("log")
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 1e-18))
     _legend_above(axes)
 
 
-def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Mapping[str, Signal]) -> None:
+def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Run) -> None:
     for name, (label, color) in ACCURACIES.items():
         if _holds(signals, name):
             _line(axes, signals[name], color=color, linewidth=1.2, label=label)
@@ -155,7 +183,7 @@ def _line(axes: Axes, signal: Signal, *, positive: bool = False, **style: object
         style.pop("label", None)
 
 
-def _holds(signals: Mapping[str, Signal], name: str) -> bool:
+def _holds(signals: Run, name: str) -> bool:
     return name in signals and len(signals[name]) > 0
 
 

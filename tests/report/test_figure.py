@@ -1,9 +1,11 @@
 """The figure: what is drawn, and that nothing that matters is thinned away."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from slingshot_analysis import Axis, Signal, analyze
+from slingshot_analysis import Axis, Signal, analyze, read_log
 from slingshot_analysis.report import figure as figures
 from slingshot_analysis.report.figure import draw, envelope
 
@@ -23,8 +25,8 @@ def drawn(tmp_path, monkeypatch):
 
     monkeypatch.setattr(figures, "Figure", Kept)
 
-    def panels(signals):
-        path = draw(analyze(signals), signals, tmp_path / "deep" / "run.png")
+    def panels(signals, found=None):
+        path = draw(found or analyze(signals), signals, tmp_path / "deep" / "run.png")
         assert path.read_bytes().startswith(b"\x89PNG")
         return {axes.get_ylabel(): axes for axes in made[-1].axes}
 
@@ -32,7 +34,7 @@ def drawn(tmp_path, monkeypatch):
 
 
 def test_only_what_is_there_has_a_panel(drawn):
-    assert set(drawn({"train_loss": Signal(STEP, LOSS)})) == {"loss (nat)"}
+    assert set(drawn({"train_loss": Signal(STEP, LOSS)})) == {"loss"}
     assert set(drawn({"val_accuracy": Signal(STEP, np.full(len(STEP), 0.5))})) == {"accuracy"}
 
 
@@ -45,9 +47,35 @@ def test_the_norm_of_the_parameter_that_was_used_is_drawn(drawn):
 
 def test_a_curve_is_broken_where_a_loss_is_zero_for_long(drawn):
     loss = np.where((STEP > 3000) & (STEP < 9000), 0.0, LOSS)
-    axes = drawn({"train_loss": Signal(STEP, loss)})["loss (nat)"]
+    axes = drawn({"train_loss": Signal(STEP, loss)})["loss"]
     curves = [line for line in axes.lines if len(line.get_xdata()) > 2]
     assert [(line.get_xdata()[0], line.get_xdata()[-1]) for line in curves] == [(0, 3000), (9000, 19_990)]
+
+
+def test_axes_say_what_is_known_of_steps_and_losses(drawn, tmp_path):
+    signals = {"train_loss": Signal(STEP, LOSS, unit="nat")}
+    assert drawn(signals)["loss (nat)"].get_xlabel() == "step (optimizer updates)"
+    for column in ("epoch", "global_step"):
+        file = tmp_path / "log.csv"
+        file.write_text(f"{column},train_loss\n" + "".join(f"{s},{v}\n" for s, v in zip(STEP, LOSS, strict=True)))
+        assert drawn(read_log(file)[0])["loss (nat)"].get_xlabel() == column
+
+
+def test_transitions_that_count_are_numbered_and_the_others_are_grey(drawn):
+    signals = {"train_loss": Signal(STEP, LOSS)}
+    found = analyze(signals)
+    (event,) = found.slingshots
+    at = {1000: 0.9, 5000: 0.2, 9000: 0.9, 9100: 0.9, 9200: 0.9, 9300: 0.9, 9900: 0.9}
+    events = tuple(replace(event, transition=step, confidence=sure) for step, sure in at.items())
+    axes = drawn(signals, replace(found, slingshots=events))["loss"]
+    assert [(text.get_text(), text.xy[0]) for text in axes.texts] == [
+        ("1", 1000), ("2", 9000), ("3", 9100), ("4", 9200), ("6", 9900)
+    ]  # fmt: skip
+    heights = [text.get_position()[1] for text in axes.texts]
+    assert heights[0] == heights[1] == heights[4] > heights[2] > heights[3]
+    grey = [line.get_xdata()[0] for line in axes.lines if line.get_color() == figures.UNSURE]
+    assert grey == [5000]
+    assert "6 slingshots" in axes.figure.get_suptitle()
 
 
 def test_thinning_keeps_every_spike():
