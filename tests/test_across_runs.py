@@ -144,6 +144,14 @@ def test_configurations_differ_in_all_but_seeds():
     assert labels_of(runs_table([found("a"), found("b")])) == ["no configuration recorded"] * 2
 
 
+def test_a_run_without_configuration_is_called_so_and_changes_no_other_label():
+    table = runs_table([*SWEEP[:3], found("foreign")])
+    assert labels_of(table) == ["eps=1e-08", "eps=1e-08", "eps=1e-06", "no configuration recorded"]
+    assert configuration_keys(table) == ["optimizer.eps"]
+    several = runs_table([found("a", setup="x", lr=1), found("b", setup="y", lr=1), found("foreign")])
+    assert labels_of(several) == ["x", "y", "no configuration recorded"]
+
+
 def test_many_differences_are_told_from_what_most_runs_are():
     keys = {"lr": 1, "eps": 2, "n": 3, "k": 4}
     others = [found(key, **(keys | {key: 9})) for key in keys]

@@ -14,7 +14,7 @@ from slingshot_analysis.errors import InputError, unknown_name
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MEASURED", "cells", "check_key", "dose_response", "fills_a_grid", "split_against"]
+__all__ = ["MEASURED", "cells", "check_key", "dose_response", "fills_a_grid", "is_telling", "split_against"]
 
 MEASURED = ("slingshots", "best_val_accuracy")
 """Whose means over runs are given."""
@@ -103,6 +103,14 @@ def cells(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
         for at, part in runs.groupby([x, y])
     ]
     return pd.DataFrame(rows)
+
+
+def is_telling(runs: pd.DataFrame, key: str) -> bool:
+    """Return whether runs that are alike in all else stand at two or more values of a number."""
+    import pandas as pd
+
+    others = pd.Series(labels_of(runs, without=[key]), index=runs.index)
+    return bool((runs.groupby(others)[key].nunique() > 1).any())
 
 
 def fills_a_grid(runs: pd.DataFrame, x: str, y: str) -> bool:

@@ -31,7 +31,7 @@ TOLD_IN_FULL = 3
 
 
 def varying_keys(runs: pd.DataFrame) -> list[str]:
-    """Return the columns of the configuration, seeds among them, in which runs differ.
+    """Return the columns of the configuration, seeds among them, in which runs with a recorded one differ.
 
     Parameters
     ----------
@@ -43,7 +43,8 @@ def varying_keys(runs: pd.DataFrame) -> list[str]:
     list of str
         In the order of the columns.
     """
-    return [key for key in runs.columns if key not in RESULTS and runs[key].nunique(dropna=False) > 1]
+    recorded = runs[~_is_bare(runs)]
+    return [key for key in runs.columns if key not in RESULTS and recorded[key].nunique(dropna=False) > 1]
 
 
 def configuration_keys(runs: pd.DataFrame) -> list[str]:
@@ -90,9 +91,13 @@ def labels_of(runs: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
         One for each run, alike for runs of the same configuration. Where there are several setups, a run is told
         from the others of its setup; where more than three columns differ, by what is not as in most runs.
     """
+    bare = _is_bare(runs)
+    if bare.any():
+        others = iter(labels_of(runs[~bare], without))
+        return [NO_CONFIGURATION if alone else next(others) for alone in bare]
     keys = [key for key in configuration_keys(runs) if key not in without]
     if not keys:
-        return [NO_CONFIGURATION if set(runs.columns) <= RESULTS.keys() else ONE_CONFIGURATION] * len(runs)
+        return [ONE_CONFIGURATION] * len(runs)
     labels = [""] * len(runs)
     numbered = runs.reset_index(drop=True)
     within = numbered.groupby("setup", sort=False, dropna=False) if "setup" in keys else [(None, numbered)]
@@ -101,6 +106,11 @@ def labels_of(runs: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
         for row, told in zip(part.index.tolist(), _told(part[[key for key in keys if key != "setup"]]), strict=True):
             labels[row] = ", ".join(filter(None, [*first, told])) or MOST_COMMON
     return labels
+
+
+def _is_bare(runs: pd.DataFrame) -> pd.Series:
+    """Return which runs have no recorded configuration."""
+    return runs[[key for key in runs.columns if key not in RESULTS]].isna().all(axis=1)
 
 
 def _told(part: pd.DataFrame) -> list[str]:

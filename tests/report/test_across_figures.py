@@ -121,6 +121,41 @@ def test_numbers_that_vary_one_at_a_time_have_a_dose_response_each(figures, tmp_
     assert draw(runs, tmp_path, ["eps,lr"])[-1] == "heatmap-eps-lr"
 
 
+def test_a_number_that_no_two_runs_alike_in_all_else_differ_in_has_no_dose_response(figures, tmp_path):
+    runs = [found("a", lr=1, n=5), found("b", lr=2, n=6), found("c", lr=2, n=7)]
+    assert draw(runs, tmp_path)[-1] == "dose-n"
+    assert draw(runs[:2], tmp_path)[-1] == "contingency"
+    assert draw(runs, tmp_path, ["lr"])[-1] == "dose-lr"
+
+
+def test_a_dose_response_says_which_runs_it_shows_and_shifts_only_what_shares_a_value(figures, tmp_path):
+    runs = [found(f"{n}{lr}", lr=lr, n=n) for n in range(8) for lr in (1, 2 + n / 10)] + [found("single", lr=1, n=9)]
+    draw(runs, tmp_path, ["lr"])
+    title = figures["dose-lr"].get_suptitle()
+    assert title.startswith("12 of 17 runs: the 6 largest configurations with two values of lr or more\n")
+    draw([found(f"{n}{lr}", lr=lr, n=n) for n in (0, 1) for lr in (1 + 10 * n, 2 + 10 * n)], tmp_path, ["lr"])
+    axes = figures["dose-lr"].axes[0]
+    assert figures["dose-lr"].get_suptitle().startswith("4 of 4 runs\n")
+    for line in axes.lines:
+        at = line.get_transform().transform(line.get_xydata())
+        assert at == pytest.approx(axes.transData.transform(line.get_xydata()))
+
+
+def test_a_heatmap_says_what_is_taken_together(figures, tmp_path):
+    pairs = [(a, b) for a in (0.5, 0.9) for b in (0.9, 0.99)]
+    runs = [found(f"{a}{b}{lr}", o__beta1=a, o__beta2=b, o__lr=lr, width=8 * a) for a, b in pairs for lr in (1, 2)]
+    draw([*runs, found("foreign")], tmp_path, ["o.beta1,o.beta2"])
+    assert figures["heatmap-o.beta1-o.beta2"].get_suptitle() == "8 runs, 2 in a cell, taken together over lr"
+
+
+def test_long_labels_are_cut(figures, tmp_path):
+    keys = {f"a_key_with_a_long_name_{n}": n for n in range(12)}
+    draw([found("a", **keys), found("b", **{key: value + 1 for key, value in keys.items()})], tmp_path)
+    labels = [label.get_text() for label in figures["contingency"].axes[1].get_yticklabels()]
+    assert max(label.count("\n") for label in labels) == 2
+    assert any(label.endswith(" …") for label in labels)
+
+
 def test_runs_without_configuration_and_without_curves(figures, tmp_path):
     runs = runs_table([found("a"), found("b", [300])])
     assert [path.stem for path in draw_across_runs(runs, [{}, {}], tmp_path)] == ["contingency"]

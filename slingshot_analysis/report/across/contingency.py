@@ -54,7 +54,8 @@ def draw_contingency(runs: pd.DataFrame, path: Path) -> Path:
     found = contingency((decided["verdict"] == "slingshots").tolist(), decided["grokking_step"].notna().tolist())
     groups = by_configuration(runs)
     shown = groups.iloc[:MOST_BARS]
-    lines = sum(max(2, wrapped(label, BAR_LABEL).count("\n") + 1.5) for label in shown["configuration"])
+    tallest = max(wrapped(label, BAR_LABEL).count("\n") + 1 for label in shown["configuration"])
+    lines = len(shown) * max(2.0, tallest + 0.6)
     figure = Figure(figsize=(11, max(3.6, 1.2 + 0.17 * lines)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
     _draw_table(left, found, int(groups["undecided"].sum()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -47,15 +48,14 @@ def draw_dose_response(runs: pd.DataFrame, key: str, path: Path) -> Path:
     """
     table = dose_response(runs, key)
     told = pd.Series(labels_of(runs, without=[key]), index=runs.index)
-    values, totals = table.groupby("others")[key].nunique(), table.groupby("others")["runs"].sum()
-    telling = totals[values > 1].sort_values(ascending=False, kind="stable")
-    if telling.empty:
-        telling = totals
-    shown = telling.index[: len(LINES)].tolist()
+    doses, totals = table.groupby("others")[key].nunique(), table.groupby("others")["runs"].sum()
+    telling = totals[doses > 1] if (doses > 1).any() else totals
+    shown = telling.sort_values(ascending=False, kind="stable").index[: len(LINES)].tolist()
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
-    for i, (color, others) in enumerate(zip(LINES, shown, strict=False)):
-        aside = ScaledTranslation(SPACING * (i - (len(shown) - 1) / 2), 0, figure.dpi_scale_trans)
+    shifts = _shifts({others: set(table[key][table["others"] == others]) for others in shown})
+    for color, others in zip(LINES, shown, strict=False):
+        aside = ScaledTranslation(shifts[others], 0, figure.dpi_scale_trans)
         part, single = table[table["others"] == others], runs[told == others]
         for axes, name in zip(panels, PANELS, strict=True):
             low, high = part[f"{name}_low"], part[f"{name}_high"]
@@ -75,12 +75,26 @@ def draw_dose_response(runs: pd.DataFrame, key: str, path: Path) -> Path:
         if name != "slingshots":
             axes.set_ylim(-0.04, 1.04)
         axes.spines[["top", "right"]].set_visible(False)
-    runs_shown = int(totals[shown].sum())
-    title = (
-        f"{runs_shown} of {len(runs)} runs (dots); 95% intervals: Wilson (share), bootstrap over 5 runs or more (means)"
-    )
-    figure.suptitle(title, fontsize=9)
+    title = f"{int(totals[shown].sum())} of {len(runs)} runs{_which(len(shown), doses, key)}"
+    intervals = "dots: runs; 95% intervals: Wilson (share), bootstrap over 5 runs or more (means)"
+    figure.suptitle(f"{title}\n{intervals}", fontsize=9)
     if len(shown) > 1:
         handles, words = panels[0].get_legend_handles_labels()
         figure.legend(handles, words, loc="outside lower center", ncols=min(len(shown), 3), fontsize=8, frameon=False)
     return save(figure, path)
+
+
+def _shifts(values: Mapping[str, set[float]]) -> dict[str, float]:
+    """Return how far each line is shifted, in inches: those that share a value with another stand side by side."""
+    shared = [name for name, own in values.items() if any(own & other for key, other in values.items() if key != name)]
+    places = {name: SPACING * (i - (len(shared) - 1) / 2) for i, name in enumerate(shared)}
+    return {name: places.get(name, 0.0) for name in values}
+
+
+def _which(shown: int, doses: pd.Series, key: str) -> str:
+    """Say which configurations are shown, if not all are: of those with two values or more the largest."""
+    telling = int((doses > 1).sum())
+    if shown == len(doses):
+        return ""
+    largest = " largest" if shown < (telling or len(doses)) else ""
+    return f": the {shown}{largest} configurations" + (f" with two values of {key} or more" if telling else "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from slingshot_analysis.across_runs import fills_a_grid, numeric_keys, split_against
-from slingshot_analysis.across_runs.dose import check_key
+from slingshot_analysis.across_runs.dose import check_key, is_telling
 from slingshot_analysis.report.across.contingency import draw_contingency
 from slingshot_analysis.report.across.dose import draw_dose_response
 from slingshot_analysis.report.across.heatmap import draw_heatmap
@@ -43,7 +43,8 @@ def draw_across_runs(
     against : sequence of str, optional
         Numbers of the configuration: ``"optimizer.eps"`` for a dose response, ``"optimizer.beta1,optimizer.beta2"``
         for a heatmap. By default a heatmap for β₁ and β₂, or for the only two numbers that vary, where their runs fill
-        a grid (`fills_a_grid`); a dose response for each other number that varies, up to six.
+        a grid (`fills_a_grid`); a dose response for each other number that varies among runs alike in all else, up to
+        six.
 
     Returns
     -------
@@ -92,4 +93,4 @@ def choose_against(runs: pd.DataFrame) -> list[tuple[str, ...]]:
     if pair and fills_a_grid(runs, pair[0], pair[1]):
         chosen = [(pair[0], pair[1])]
         keys = [key for key in keys if key not in pair]
-    return chosen + [(key,) for key in keys[:MOST_DOSES]]
+    return chosen + [(key,) for key in keys if is_telling(runs, key)][:MOST_DOSES]

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slingshot_analysis.across_runs import cells
-from slingshot_analysis.report.across.style import save
+from slingshot_analysis.across_runs import cells, configuration_keys, short_names
+from slingshot_analysis.report.across.style import save, wrapped
 
 __all__ = ["draw_heatmap"]
 
@@ -18,6 +18,10 @@ PANELS = {
     "slingshots": ("slingshots, mean", "YlGnBu", "{:.3g}"),
     "best_val_accuracy": ("best validation accuracy, mean", "YlOrRd", "{:.2f}"),
 }
+
+
+LETTERS_PER_INCH = 13
+"""Of a title."""
 
 
 def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
@@ -54,8 +58,18 @@ def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
         axes.set_xlabel(x)
         axes.set_ylabel(y)
     few, many = int(table["runs"].min()), int(table["runs"].max())
-    figure.suptitle(f"{len(runs)} runs, {few if few == many else f'{few} to {many}'} in a cell", fontsize=9)
+    title = f"{table['runs'].sum()} runs, {few if few == many else f'{few} to {many}'} in a cell"
+    if pooled := _pooled(runs, x, y):
+        title += f", taken together over {', '.join(pooled)}"
+    figure.suptitle(wrapped(title, int(LETTERS_PER_INCH * size[0])), fontsize=9)
     return save(figure, path)
+
+
+def _pooled(runs: pd.DataFrame, x: str, y: str) -> list[str]:
+    """Return the short names of what differs within cells."""
+    others = [key for key in configuration_keys(runs) if key not in (x, y)]
+    cell = runs.groupby([x, y])
+    return list(short_names([key for key in others if (cell[key].nunique(dropna=False) > 1).any()]).values())
 
 
 def _draw(axes: Axes, table: pd.DataFrame, counts: pd.DataFrame, colors: str, form: str) -> None:

@@ -71,7 +71,7 @@ def draw_overlay(runs: pd.DataFrame, curves: Sequence[Mapping[str, Signal]], pat
                     axes.set_ylabel(_named(name, curves))
             count = len(members[label])
             grid[0, column].set_title(f"{wrapped(label)}\n{count} run{'' if count == 1 else 's'}", fontsize=9)
-            grid[-1, column].set_xlabel("step (updates)")
+            grid[-1, column].set_xlabel("step")
         left_out = len(order) - len(shown)
         more = f" ({number} of {len(pages)})" if len(pages) > 1 else ""
         more += f"; {left_out} configurations are left out" if left_out else ""

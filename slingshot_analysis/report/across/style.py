@@ -15,13 +15,20 @@ __all__ = ["LINES", "number_axis", "save", "wrapped"]
 LINES = ("#1f4e79", "#c44e52", "#e0a030", "#5b8c5a", "#7b5ea7", "#7f7f7f")
 """Colours of configurations, the first two those of the figure of a run."""
 
+MOST_LINES = 3
+"""Of a label; what is beyond is cut."""
+
 WIDE_RANGE = 20
 """From so large a ratio on an axis is logarithmic."""
 
 
+TICKS = 4
+"""Most parts between the ticks of a narrow axis."""
+
+
 def wrapped(label: str, width: int = 34) -> str:
-    """Break a label into lines."""
-    return "\n".join(textwrap.wrap(label, width, break_on_hyphens=False))
+    """Break a label into lines, up to three."""
+    return "\n".join(textwrap.wrap(label, width, break_on_hyphens=False, max_lines=MOST_LINES, placeholder=" …"))
 
 
 def number_axis(axes: Axes, values: Iterable[float], name: str) -> None:
@@ -33,6 +40,8 @@ def number_axis(axes: Axes, values: Iterable[float], name: str) -> None:
             axes.set_xscale("symlog", linthresh=positive[0])
         else:
             axes.set_xscale("log")
+    else:
+        axes.locator_params(axis="x", nbins=TICKS)
     axes.set_xlabel(name)
 
 
