@@ -98,7 +98,7 @@ def test_analyze_writes_the_document(slingshot, staircase):
     assert {"step", "before", "after"} <= set(run["accuracy_jumps"][0])
     association = run["association"]
     assert (association["jumps_near_transitions"], association["jumps"], association["transitions"]) == (1, 1, 1)
-    assert association["p_value"] == pytest.approx(1000 / 3900)  # the jump lies in the cycle from 6,000 to 9,900
+    assert association["p_value"] == pytest.approx(0.05 * 9999 / 3900)  # 5% of the run, of the cycle 6,000 to 9,900
     assert document["across_runs"] == {"runs": 1, "with_slingshots": 1, "grokked": 0, "both": 0}
 
 
