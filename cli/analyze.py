@@ -99,6 +99,8 @@ def analyze(
     figures: list[Path] = []
     for result in found:
         problems += result.problems
+        for note in result.notes:
+            click.echo(f"Note: {note}", err=True)
         for analysis, kept in zip(result.analyses, result.kept, strict=True):
             analyses.append(analysis)
             curves.append(kept.curves)
