@@ -175,7 +175,7 @@ def test_resuming_a_finished_run_says_so(tmp_path, monkeypatch):
 
 def test_probes_are_listed_with_unit_cost_and_source():
     text = CliRunner().invoke(main, ["probes"]).stdout
-    assert "gradient_norm [nat]" in text
+    assert "gradient_norm [loss per norm]" in text
     assert "arXiv 2207.14484" in text
     entries = json.loads(CliRunner().invoke(main, ["probes", "--format", "json"]).stdout)
     hessian = next(entry for entry in entries if entry["name"] == "hessian")
