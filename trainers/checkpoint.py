@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import torch
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
 from trainers.loop import Run
-from trainers.setup import Setup, resolved
+from trainers.setup import Setup, check_settings, resolved
 
-__all__ = ["checkpoint_path", "load_checkpoint", "save_checkpoint"]
+__all__ = ["checkpoint_path", "discard_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "slingshot-checkpoint"
 VERSION = 1
@@ -76,23 +76,24 @@ def load_checkpoint(path: Path, setup: Setup) -> dict[str, Any]:
             f"{path}: there is no checkpoint to resume; checkpoints are made with --checkpoint-every, and the same "
             "command with --overwrite instead of --resume starts anew"
         )
+    state = _load(path)
+    check_settings(path, setup, state["config"])
+    return state
+
+
+def discard_checkpoint(path: Path) -> None:
+    """Delete the checkpoint of an earlier run; a file of that name that is none is somebody else's and stays."""
+    with suppress(InputError):
+        _load(path)
+        path.unlink()
+
+
+def _load(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        found = state["format"], state["version"]
-        config = json.loads(state["config"])
+        found, state["config"] = (state["format"], state["version"]), json.loads(state["config"])
     except DAMAGED as error:
         raise InputError(f"{path}: can't be read as a checkpoint ({error}); record the run anew") from error
     if found != (FORMAT, VERSION):
         raise InputError(f"{path}: format and version are {found}; this program reads {(FORMAT, VERSION)}")
-    wanted, given = _leaves(json.loads(json.dumps(resolved(setup)))), _leaves(config)
-    if differ := sorted(name for name, value in wanted.items() if given.get(name) != value and name != "data.folder"):
-        raise InputError(f"{path}: is of a run with other settings ({', '.join(differ)}); resume with the same command")
     return state
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of a nested dictionary by dotted name."""
-    leaves: dict[str, Any] = {}
-    for name, value in config.items():
-        leaves |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return leaves

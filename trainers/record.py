@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,17 +15,21 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Probe, Recorder
 from slingshot_analysis.recording.bundles import BUNDLES
 from slingshot_analysis.trace import open_trace
-from trainers.checkpoint import checkpoint_path, load_checkpoint, save_checkpoint
+from trainers.checkpoint import checkpoint_path, discard_checkpoint, load_checkpoint, save_checkpoint
+from trainers.lock import owned
 from trainers.loop import Run, cpu_settings, updates
 from trainers.objective import Objective
 from trainers.optimizers import as_kind
-from trainers.setup import Setup, flatten, resolved
+from trainers.setup import Setup, check_settings, flatten, resolved
 from trainers.setups import SETUPS
 
-__all__ = ["default_name", "find_device", "make_recorder", "record", "start"]
+__all__ = ["default_name", "differences", "find_device", "is_finished", "make_recorder", "record", "start"]
 
 WITHOUT_CLASSES = "norms", "update_norm", "cosine_distance"
 """What is measured by default, and of a bundle, beside the objective, where nothing is classified."""
+
+LONGEST_NAME = 200
+"""Bytes. File systems take 255, and names of passing files are longer."""
 
 
 def record(
@@ -81,15 +86,15 @@ def record(
     Raises
     ------
     InputError
-        If the file exists, the device is not there, or the setup can't be trained; with `resume`, if there is a trace
-        without a checkpoint of the same setup.
+        If the file exists, another process writes it, the device is not there, or the setup can't be trained; with
+        `resume`, if there is a trace without a checkpoint of the same setup, or one of another setup.
     """
     out = Path(out)
     path = out if out.suffix in (".h5", ".hdf5") else out / default_name(setup)
-    if resume and path.exists() and open_trace(path).finished:
-        return path
     measured = {"curvature_budget": curvature_budget, "flight_recorder": flight_recorder, "probes": probes}
-    with cpu_settings(threads, flush_denormal):
+    with owned(path), cpu_settings(threads, flush_denormal):
+        if resume and is_finished(path, setup, overwrite):
+            return path
         run, checkpoint = Run(setup, find_device(device)), checkpoint_path(path)
         state = start(run, path, overwrite, checkpoint_every, resume)
         with make_recorder(run, path, overwrite or resume, state, **measured) as recorder:
@@ -98,8 +103,27 @@ def record(
                     save_checkpoint(checkpoint, run, recorder)
                 if progress:
                     progress(step, recorder)
-        checkpoint.unlink(missing_ok=True)
+        if checkpoint_every or resume:
+            checkpoint.unlink(missing_ok=True)
     return path
+
+
+def is_finished(path: Path, setup: Setup, overwrite: bool) -> bool:
+    """Return whether a run that is to be resumed has come to its end before.
+
+    Raises
+    ------
+    InputError
+        If the trace is of a run with other settings, or is to be replaced too.
+    """
+    if overwrite:
+        raise InputError(f"{path}: --resume goes on and --overwrite starts anew; leave one of them out")
+    if not path.exists():
+        return False
+    trace = open_trace(path)
+    if trace.finished:
+        check_settings(path, setup, trace.config)
+    return trace.finished
 
 
 def start(run: Run, path: Path, overwrite: bool, checkpoint_every: int | None, resume: bool) -> dict[str, Any] | None:
@@ -117,7 +141,9 @@ def start(run: Run, path: Path, overwrite: bool, checkpoint_every: int | None, r
         recorder: dict[str, Any] | None = saved["recorder"]
         return recorder
     if overwrite or not path.exists():
-        checkpoint.unlink(missing_ok=True)
+        discard_checkpoint(checkpoint)
+        if checkpoint_every and checkpoint.exists():
+            raise InputError(f"{checkpoint}: is not a checkpoint of a run; move it away, or choose another --out")
         if checkpoint_every:
             save_checkpoint(checkpoint, run)
     return None
@@ -176,16 +202,21 @@ def find_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch finds no CUDA device on this machine; use --device cpu")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count()}
     try:
-        return torch.device(name)
+        device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"--device {name}: allowed are auto, cpu, cuda and cuda:N") from None
+        device = None
+    if device is None or (device.index or 0) >= count.get(device.type, 0):
+        raise InputError(f"--device {name}: allowed are auto, cpu, cuda and cuda:N, N below the number of GPUs")
+    return device
 
 
 def default_name(setup: Setup) -> str:
     """Return the file name of a trace: setup, seed, and each field that differs from the setup as registered.
 
-    An optimizer of another kind is named, and compared with the setup's own as ``--optimizer`` translates it.
+    An optimizer of another kind is named, and compared with the setup's own as ``--optimizer`` translates it. A name of
+    more than 200 bytes is cut, and a digest of the whole of it stands at its end.
 
     Examples
     --------
@@ -193,16 +224,31 @@ def default_name(setup: Setup) -> str:
     >>> default_name(dataclasses.replace(SETUPS["parity_3_50"], seed=4, dtype="float64"))
     'parity_3_50-s4-dtype=float64.h5'
     """
-    parts = []
-    if setup.name in SETUPS:
-        standard, kind = SETUPS[setup.name], type(setup.optimizer)
-        if type(standard.optimizer) is not kind:
-            standard = dataclasses.replace(standard, optimizer=as_kind(standard.optimizer, kind))
-            parts.append(f"-optimizer={kind.__name__}")
-        fields = flatten(standard)
-        parts += [
-            f"-{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-            for name, value in flatten(setup).items()
-            if name not in ("seed", "data.folder") and value != fields[name]
-        ]
-    return f"{setup.name}-s{setup.seed}{''.join(parts).replace(os.sep, '_')}.h5"
+    parts = differences(setup, SETUPS[setup.name]) if setup.name in SETUPS else ""
+    name = f"{setup.name}-s{setup.seed}{parts}".replace(os.sep, "_")
+    if len(name.encode()) > LONGEST_NAME:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        name = f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
+    return f"{name}.h5"
+
+
+def differences(setup: Setup, standard: Setup) -> str:
+    """Return how a setup differs from another of its kind, but for the seed, as it stands in the name of a trace.
+
+    Examples
+    --------
+    >>> import dataclasses
+    >>> differences(dataclasses.replace(SETUPS["parity_3_50"], steps=50), SETUPS["parity_3_50"])
+    '-steps=50'
+    """
+    parts, kind = [], type(setup.optimizer)
+    if type(standard.optimizer) is not kind:
+        standard = dataclasses.replace(standard, optimizer=as_kind(standard.optimizer, kind))
+        parts.append(f"-optimizer={kind.__name__}")
+    fields = flatten(standard)
+    parts += [
+        f"-{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for name, value in flatten(setup).items()
+        if name not in ("seed", "data.folder") and value != fields[name]
+    ]
+    return "".join(parts)

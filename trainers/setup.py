@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -14,9 +16,23 @@ from slingshot_analysis.errors import InputError, unknown_name
 from trainers.data.dataset import Dataset
 from trainers.losses import LOSSES
 
-__all__ = ["DTYPES", "DataConfig", "ModelConfig", "OptimizerConfig", "Setup", "flatten", "resolved"]
+__all__ = [
+    "DTYPES",
+    "DataConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "Setup",
+    "check_settings",
+    "dotted",
+    "flatten",
+    "other_settings",
+    "resolved",
+]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+WITHOUT_EFFECT = "title", "figures", "data.folder"
+"""Fields in which a run may differ from its recorded configuration."""
 
 
 class DataConfig(Protocol):
@@ -67,7 +83,7 @@ class Setup:
     steps : int, updates
         Length of the run.
     seed : int
-        Root of the random states for data, initialisation and batch order.
+        Root of the random states for data, initialisation and batch order; below 2⁶⁴.
     dtype : {"float32", "float64"}
         Of parameters and inputs.
     loss_dtype : {"same", "float32", "float64"}
@@ -99,9 +115,9 @@ class Setup:
             raise InputError(f"loss_dtype is {self.loss_dtype!r}; allowed: same, {', '.join(DTYPES)}")
         if self.loss not in LOSSES:
             raise unknown_name("loss", self.loss, LOSSES)
-        if self.steps < 1 or self.batch_size < 1 or self.seed < 0:
+        if self.steps < 1 or self.batch_size < 1 or not 0 <= self.seed < 2**64:
             raise InputError(
-                f"steps and batch_size must be at least 1 and seed at least 0, "
+                f"steps and batch_size must be at least 1, and seed at least 0 and below 2**64, "
                 f"got {self.steps}, {self.batch_size} and {self.seed}"
             )
 
@@ -152,3 +168,48 @@ def resolved(value: Any) -> dict[str, Any]:
     return {"kind": type(value).__name__} | {
         name: resolved(inner) if dataclasses.is_dataclass(inner) else inner for name, inner in fields.items()
     }
+
+
+def dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a nested mapping by dotted name.
+
+    Examples
+    --------
+    >>> dotted({"optimizer": {"lr": 0.004, "eps": 1e-8}, "seed": 3})
+    {'optimizer.lr': 0.004, 'optimizer.eps': 1e-08, 'seed': 3}
+    """
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        values |= dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return values
+
+
+def check_settings(path: Path, setup: Setup, config: Mapping[str, Any]) -> None:
+    """Check that a file is of a run of this very setup.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    setup : Setup
+        What it should be of.
+    config : mapping
+        What it is of: `resolved`, read from JSON.
+
+    Raises
+    ------
+    InputError
+        If it is of another; the message names what differs.
+    """
+    wanted, found = dotted(json.loads(json.dumps(resolved(setup)))), dotted(config)
+    differ = [name for name, value in wanted.items() if name not in WITHOUT_EFFECT and found.get(name) != value]
+    if differ:
+        raise other_settings(path, differ)
+
+
+def other_settings(path: Path, differ: Iterable[str]) -> InputError:
+    """Word the error for a file that is of another run than the one asked for."""
+    return InputError(
+        f"{path}: is of a run with other settings ({', '.join(sorted(differ))}); ask for the same settings, or choose "
+        "another --out"
+    )

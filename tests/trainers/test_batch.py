@@ -397,6 +397,7 @@ def test_keys():
     other = ["batch_size=16", "model.width=64", "data.n=40", "dtype=float64", "loss_dtype=float64", "loss=stablemax"]
     assert len({key, *(batch_key(override_all(parity, [setting])) for setting in other)}) == 1 + len(other)
     assert batch_key(find_setup("modular_division")) is None
+    assert batch_key(dataclasses.replace(parity, data=None)) is None  # what is wrong is told where it is trained
     small = ["model.width=16", "batch_size=16"]
     division, addition = (override_all(find_setup(f"modular_{name}"), small) for name in ("division", "addition"))
     assert batch_key(addition) is not None

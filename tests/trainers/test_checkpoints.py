@@ -16,6 +16,7 @@ import torch
 from outside import outside
 
 from slingshot_analysis import InputError, open_trace
+from trainers.batch import record_batch
 from trainers.checkpoint import checkpoint_path
 from trainers.loop import BatchOrder
 from trainers.overrides import override_all, with_optimizer
@@ -167,6 +168,40 @@ def test_resume_starts_what_has_not_begun_and_leaves_alone_what_is_finished(tmp_
     before = path.read_bytes()
     record(short(steps=20), path, resume=True)
     assert path.read_bytes() == before
+
+
+def test_a_finished_trace_of_other_settings_is_not_taken_for_the_run(tmp_path):
+    path = tmp_path / "run.h5"
+    record(short(steps=20), path)
+    before = path.read_bytes()
+    for other in (short(steps=30), short(steps=20, seed=9)):
+        with pytest.raises(InputError, match=r"run\.h5: is of a run with other settings \((seed|steps)\)"):
+            record(other, path, resume=True)
+        (state,) = record_batch([other], [path], resume=True)
+        assert "is of a run with other settings" in state
+    retitled = dataclasses.replace(short(steps=20), title="parity")
+    assert record(retitled, path, resume=True).read_bytes() == before
+
+
+def test_to_go_on_and_to_start_anew_exclude_each_other(tmp_path):
+    path = record(short(steps=20), tmp_path / "run.h5")
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="leave one of them out"):
+        record(short(steps=20), path, resume=True, overwrite=True)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_somebody_else_at_the_place_of_the_checkpoint_is_kept(tmp_path):
+    path = tmp_path / "run.h5"
+    checkpoint_path(path).write_text("notes")
+    record(short(steps=20), path)
+    assert record_batch([short(steps=20)], [path], overwrite=True) == ["finished"]
+    with pytest.raises(InputError, match=r"run\.checkpoint: is not a checkpoint of a run; move it away"):
+        record(short(steps=20), path, checkpoint_every=10, overwrite=True)
+    path.unlink()
+    with pytest.raises(InputError, match=r"run\.checkpoint: can't be read as a checkpoint"):
+        record(short(steps=20), path, resume=True)
+    assert checkpoint_path(path).read_text() == "notes"
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path):

@@ -1,6 +1,7 @@
 """The algorithmic tasks against tables in plain Python, and the Transformer against PyTorch's own and itself."""
 
 import dataclasses
+import math
 from itertools import permutations
 
 import numpy as np
@@ -111,6 +112,8 @@ def test_the_split(config, train, val, classes):
         (lambda: ModularArithmetic("division", p=91), "prime p, got 91"),
         (lambda: ModularArithmetic("division", p=1), "prime p, got 1"),
         (lambda: sample(ModularArithmetic("division", train_share=1.0)), "both sides of the split"),
+        (lambda: sample(ModularArithmetic("division", train_share=math.nan)), "both sides of the split"),
+        (lambda: sample(ModularArithmetic("division", train_share=math.inf)), "both sides of the split"),
         (lambda: sample(PermutationGroup("sandwich", train_share=0.0)), "both sides of the split"),
         (lambda: PermutationGroup("addition"), "unknown operation 'addition'"),
         (lambda: PermutationGroup("sandwich", n=9), "2 to 6, got 9"),

@@ -242,6 +242,16 @@ def test_names_of_traces_with_another_optimizer():
     assert default_name(setup) == f"parity_3_50-s3-{changes}.h5"
 
 
+def test_long_names_of_traces_are_cut_and_differ(tmp_path):
+    long = dataclasses.replace(find_setup("parity_3_50"), name="µ" * 300, steps=2)
+    names = [default_name(dataclasses.replace(long, seed=seed)) for seed in (0, 1)]
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) < 220 for name in names)
+    assert record(long, tmp_path / "runs", checkpoint_every=1).exists()
+    with pytest.raises(InputError, match="can't be written"):
+        record(long, tmp_path / f"{'a' * 250}.h5")
+
+
 def test_an_unknown_optimizer_is_refused():
     with pytest.raises(InputError, match="did you mean 'adam' or 'adamw'"):
         with_optimizer(find_setup("parity_3_50"), "adm")
@@ -250,8 +260,9 @@ def test_an_unknown_optimizer_is_refused():
 def test_devices():
     assert find_device("cpu") == CPU
     assert find_device("auto").type in ("cpu", "cuda")
-    with pytest.raises(InputError, match="allowed are auto, cpu"):
-        find_device("gpu7")
+    for name in ("gpu7", "meta", "mps", "xpu", "cpu:7"):
+        with pytest.raises(InputError, match=f"--device {name}: allowed are auto, cpu"):
+            find_device(name)
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no CUDA device"):
             find_device("cuda")

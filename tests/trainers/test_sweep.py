@@ -1,5 +1,6 @@
 """Sweeps as a function: plans, the manifest, and what becomes of runs."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -7,11 +8,14 @@ import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 
+import h5py
 import numpy as np
 import pytest
 
 from slingshot_analysis import InputError, open_trace
 from slingshot_analysis.engines import open_engine
+from trainers.batch import record_batch
+from trainers.lock import owned
 from trainers.overrides import override_all
 from trainers.record import default_name, record
 from trainers.setup import flatten
@@ -126,7 +130,14 @@ def test_a_run_whose_loss_is_not_finite_has_diverged_and_is_not_run_again(tmp_pa
     assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
     before = identities(tmp_path)
     assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
+    (tmp_path / "manifest.json").unlink()
+    assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
     assert identities(tmp_path) == before
+
+
+@pytest.mark.parametrize("probes", ["norms:7", ["batch:7", "norms"]])
+def test_a_sparse_trace_is_as_long_as_its_run(probes, four, tmp_path):
+    assert list(sweep(four[:1], tmp_path, engine=Here(), probes=probes)["state"]) == ["finished"]
 
 
 def test_a_sweep_can_grow_but_not_shrink(four, tmp_path):
@@ -156,27 +167,31 @@ def test_finished_traces_without_a_manifest_are_found(four, tmp_path):
     assert identities(tmp_path) == before
 
 
-@pytest.mark.parametrize("damage", ["empty", "torn", "no checkpoint", "torn checkpoint", "text"])
-def test_what_a_killed_writer_left_is_made_anew(damage, four, tmp_path):
-    setup, expected = four[0], record(four[0], tmp_path / "expected.h5", probes="light")
-    folder = tmp_path / "sweep"
-    path = folder / default_name(setup)
-
+def record_until_15(setup, path, probes="light", checkpoint_every=10):
     def kill(step, recorder):
         if step == 15:
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        record(setup, path, probes="light", checkpoint_every=10, progress=kill)
-    checkpoint = path.with_suffix(".checkpoint")
+        record(setup, path, probes=probes, checkpoint_every=checkpoint_every, progress=kill)
+    return path.with_suffix(".checkpoint")
+
+
+@pytest.mark.parametrize("damage", ["empty", "torn", "torn checkpoint", "no trace", "text"])
+def test_what_a_killed_writer_left_is_made_anew(damage, four, tmp_path):
+    setup, expected = four[0], record(four[0], tmp_path / "expected.h5", probes="light")
+    folder = tmp_path / "sweep"
+    path = folder / default_name(setup)
+    checkpoint = record_until_15(setup, path)
     if damage == "empty":
         path.write_bytes(b"")
     elif damage == "torn":
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    elif damage == "no checkpoint":
-        checkpoint.unlink()
     elif damage == "torn checkpoint":
+        path.unlink()
         checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    elif damage == "no trace":
+        path.unlink()
     else:
         path.write_bytes(HDF5_BEGIN + b"not a trace")
     for left in (
@@ -191,14 +206,112 @@ def test_what_a_killed_writer_left_is_made_anew(damage, four, tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == [HIDDEN, "manifest.json", path.name]
 
 
-def test_what_was_recorded_is_kept_where_something_else_is_wrong(four, tmp_path):
-    def kill(step, recorder):
-        if step == 15:
-            raise RuntimeError
-
+@pytest.mark.parametrize(
+    "what",
+    [
+        "no checkpoint",
+        "torn checkpoint",
+        "somebody's checkpoint",
+        "somebody's checkpoint without a trace",
+        "checkpoint of other settings",
+        "first checkpoint, other probes",
+        "other HDF5",
+        "folder",
+        "folder for a checkpoint",
+    ],
+)
+def test_what_can_be_read_or_is_of_others_is_kept(what, four, tmp_path):
     path = tmp_path / default_name(four[0])
-    with pytest.raises(RuntimeError):
-        record(four[0], path, probes="light", checkpoint_every=10, progress=kill)
+    checkpoint = path.with_suffix(".checkpoint")
+    if what == "other HDF5":
+        with h5py.File(path, "w") as file:
+            file["x"] = 1
+    elif what.startswith("folder"):
+        (path if what == "folder" else checkpoint).mkdir()
+    elif what == "checkpoint of other settings":
+        record_until_15(four[1], path)
+        path.unlink()
+    elif what == "first checkpoint, other probes":
+        record_until_15(four[0], path, "standard", 1000)
+    else:
+        record_until_15(four[0], path)
+    if what == "no checkpoint":
+        checkpoint.unlink()
+    elif what == "torn checkpoint":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    elif what.startswith("somebody's"):
+        checkpoint.write_text("notes")
+    if what.endswith("without a trace"):
+        path.unlink()
+    before = {file.name: file.is_dir() or file.read_bytes() for file in (path, checkpoint) if file.exists()}
+    for _ in range(2):
+        table = sweep(four[:2], tmp_path, engine=Here())
+        assert list(table["state"]) == ["failed", "finished"]
+        assert str(tmp_path) in table["error"].iloc[0]
+        assert "move" in table["error"].iloc[0]
+        assert {name: (tmp_path / name).is_dir() or (tmp_path / name).read_bytes() for name in before} == before
+        assert {file.name for file in (path, checkpoint) if file.exists()} == before.keys()
+
+
+@pytest.mark.parametrize("batch", [1, 32])
+def test_a_trace_that_another_process_records_is_left_to_it(batch, four, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainers.lock.PATIENCE", 0.3)
+    path = tmp_path / default_name(four[0])
+    record_until_15(four[0], path)
+    before = path.read_bytes()
+    with owned(path), ThreadPoolExecutor(1) as other:  # another thread does not hold the lock, nor another process
+        table = sweep(four[:2], tmp_path, engine=other, batch=batch)
+        assert list(table["state"]) == ["failed", "finished"]
+        assert "another process is recording it" in table["error"].iloc[0]
+        for options in ({"resume": True}, {"overwrite": True}, {}):
+            with pytest.raises(InputError, match="another process is recording it"):
+                other.submit(record, four[0], path, **options).result()
+        (state,) = other.submit(record_batch, [four[0]], [path], overwrite=True).result()
+        assert "another process is recording it" in state
+    assert path.read_bytes() == before
+    assert list(sweep(four[:2], tmp_path, engine=Here())["state"]) == ["finished"] * 2
+    assert not list(tmp_path.glob(".*.recording"))
+
+
+def test_a_finished_trace_of_other_probes_is_not_taken_for_the_run(four, tmp_path):
+    path = record(four[0], tmp_path, probes="norms")
+    record(four[1], tmp_path, probes="full")
+    before = path.read_bytes()
+    table = sweep(four[:3], tmp_path, engine=Here(), probes="standard")
+    assert list(table["state"]) == ["failed", "finished", "finished"]
+    assert "update_norm" in table["error"].iloc[0]
+    assert "move it" in table["error"].iloc[0]
+    assert path.read_bytes() == before
+
+
+def test_runs_that_never_began_claim_nothing(four, tmp_path):
+    too_large = plan_runs(SMALL, {"batch_size": [1000, 2000]})
+    assert list(sweep(too_large, tmp_path, engine=Here(), probes="norms")["state"]) == ["failed"] * 2
+    assert list(sweep(four[:1], tmp_path, engine=Here())["state"]) == ["finished"]
+
+
+def test_what_is_wrong_with_every_run_is_found_before_the_sweep(four, tmp_path):
+    folder = tmp_path / "sweep"
+    for options, message in (
+        ({"probes": "norms:abc"}, "number of updates, such as hessian:50"),
+        ({"probes": []}, "name at least one"),
+        ({"device": "meta"}, "--device meta: allowed are auto"),
+    ):
+        with pytest.raises(InputError, match=message):
+            sweep(four, folder, **options)
+    assert not folder.exists()
+
+
+def test_setups_of_one_name_are_not_taken_for_one_run(tmp_path):
+    setups = [dataclasses.replace(SMALL, name="mine", batch_size=size) for size in (16, 32)]
+    with pytest.raises(InputError, match=r"two runs would be written to mine-s3\.h5; give them other names"):
+        sweep(setups, tmp_path, engine=Here())
+    assert len(sweep([setups[0]] * 2, tmp_path, engine=Here())) == 1
+
+
+def test_what_was_recorded_is_kept_where_something_else_is_wrong(four, tmp_path):
+    path = tmp_path / default_name(four[0])
+    record_until_15(four[0], path)
     before = path.read_bytes()
     table = sweep(four[:2], tmp_path, engine=Here(), device="cuda:x")
     assert list(table["state"]) == ["failed"] * 2

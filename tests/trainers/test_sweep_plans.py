@@ -1,5 +1,7 @@
 """Which runs a sweep makes."""
 
+import dataclasses
+
 import pytest
 
 from slingshot_analysis import InputError
@@ -30,6 +32,19 @@ def test_runs_that_are_the_same_are_made_once():
     assert len(plan_runs(PARITY, {"optimizer.eps": ["1e-8", "0.00000001"]})) == 1
 
 
+def test_what_differs_from_a_setup_of_ones_own_is_in_its_name():
+    mine = dataclasses.replace(PARITY, name="mine", steps=50)
+    runs = plan_runs(mine, {"optimizer.lr": [mine.optimizer.lr, 1e-1, 1e-2]}, seeds=[0, 1])
+    assert [default_name(run) for run in runs] == [
+        f"mine{rate}-s{seed}.h5" for rate in ("", "-optimizer.lr=0.1", "-optimizer.lr=0.01") for seed in (0, 1)
+    ]
+
+
+def test_runs_of_one_name_are_refused():
+    with pytest.raises(InputError, match=r"two runs would be written to cifar10_fcn6_200-s0\.h5"):
+        plan_runs(find_setup("cifar10_fcn6_200"), {"data.folder": ["/a", "/b"]}, seeds=[0])
+
+
 def test_a_list_has_seeds_of_its_own_or_those_of_all():
     runs = plan_runs(PARITY, runs=[{"optimizer.lr": 0.1}, {"optimizer.lr": 0.2, "seed": 9}], seeds=[1, 2])
     assert [(run.optimizer.lr, run.seed) for run in runs] == [(0.1, 1), (0.1, 2), (0.2, 9)]
@@ -45,6 +60,7 @@ def test_draws_lie_in_their_range_and_more_of_them_begin_alike():
     assert 10 < sum(rate < 1e-3 for rate in rates) < 30  # half of them, as the logarithm is uniform
     assert {int(value) for value in draw_values("integers(2, 4)", 60)} == {2, 3, 4}
     assert set(draw_values("choice(a, b)", 30)) == {"a", "b"}
+    assert set(draw_values("choice(0.9,0.99; 0.5,0.9)", 30)) == {"0.9,0.99", "0.5,0.9"}
     assert all(-1 <= float(value) < 3 for value in draw_values("uniform(-1, 3)", 30))
 
 
@@ -62,7 +78,18 @@ def test_draws_lie_in_their_range_and_more_of_them_begin_alike():
         ({"draw": {"optimizer.lr": "uniform(0,1)"}, "draws": 0}, "at least 1 draw"),
         ({"draw": {"batch_size": "integers(0.5,3)"}}, "two whole numbers"),
         ({"grid": {"seed": [1, 2]}, "seeds": [0]}, "--seeds: the seed is in the grid"),
-        ({"runs": [{"optimizer.lr": "fast"}]}, "runs optimizer.lr=fast: not a valid float"),
+        ({"runs": [{"optimizer.lr": "fast"}]}, "^runs optimizer.lr=fast: not a valid float"),
+        ({"draw": {"batch_size": "uniform(16,64)"}}, r"^--draw batch_size=[\d.]+: not a valid int"),
+        ({"draw": {"optimizer.lr": 0.1}}, "--draw optimizer.lr=0.1: write a distribution"),
+        ({"draw": {"optimizer.lr": "uniform(0,1)"}, "draw_seed": -1}, "a seed of at least 0"),
+        ({"seeds": [-1]}, "^--seeds -1: .* seed at least 0"),
+        ({"seeds": []}, r"--seeds: is \[\]; give seeds"),
+        ({"seeds": 5}, "--seeds: is 5; give seeds"),
+        ({"seeds": "0-4"}, "--seeds: is '0-4'; give seeds"),
+        ({"grid": {"optimizer.eps": []}}, r"--grid optimizer.eps: is \[\]; give a list"),
+        ({"grid": {"optimizer.eps": "1e-8"}}, "--grid optimizer.eps: is '1e-8'; give a list"),
+        ({"grid": {"optimizer.eps": 1e-8}}, "--grid optimizer.eps: is 1e-08; give a list"),
+        ({"grid": {"optimizer.eps": ["x"]}, "places": {"optimizer.eps": "a.toml"}}, "^a.toml optimizer.eps=x"),
     ],
 )
 def test_what_cannot_be_planned_is_explained(arguments, message):

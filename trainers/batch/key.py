@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import torch
 
-from slingshot_analysis.errors import SlingshotError
 from trainers.batch.passes import as_chain
 from trainers.setup import DataConfig, ModelConfig, Setup
 
@@ -48,7 +47,7 @@ def batch_key(setup: Setup) -> Hashable | None:
     """
     try:
         found = _shapes(setup.data, setup.model)
-    except SlingshotError:
+    except Exception:
         return None
     if found is None or setup.batch_size * found[1] > LARGEST:
         return None

@@ -47,6 +47,8 @@ class Member:
         Of the trace.
     step : int, updates
         That the run has made.
+    has_checkpoint : bool
+        Whether there may be one beside the trace, which goes when the run has come to its end.
     failure : str
         What has gone wrong; empty while nothing has.
     """
@@ -56,6 +58,7 @@ class Member:
     recorder: Recorder
     path: Path
     step: int
+    has_checkpoint: bool = False
     failure: str = ""
 
     @contextmanager

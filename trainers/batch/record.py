@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -12,13 +13,13 @@ from torch import Tensor
 
 from slingshot_analysis.errors import InputError, SlingshotError
 from slingshot_analysis.recording import Probe
-from slingshot_analysis.trace import open_trace
 from trainers.batch.key import batch_key
 from trainers.batch.lockstep import Lockstep, Member
 from trainers.checkpoint import checkpoint_path, save_checkpoint
 from trainers.data.dataset import Dataset
+from trainers.lock import owned
 from trainers.loop import Run, cpu_settings
-from trainers.record import find_device, make_recorder, start
+from trainers.record import find_device, is_finished, make_recorder, start
 from trainers.setup import Setup
 
 __all__ = ["record_batch"]
@@ -83,11 +84,12 @@ def record_batch(
     states = ["finished"] * len(setups)
     members: list[Member] = []
     data: list[Dataset] = []
-    with cpu_settings(threads, flush_denormal):
+    with ExitStack() as locks, cpu_settings(threads, flush_denormal):
         try:
             for index, (setup, path) in enumerate(zip(setups, map(Path, paths), strict=True)):
                 try:
-                    if resume and path.exists() and open_trace(path).finished:
+                    locks.enter_context(owned(path))
+                    if resume and is_finished(path, setup, overwrite):
                         continue
                     run = Run(setup, where)
                     run.data = _shared(run.data, data)
@@ -97,7 +99,7 @@ def record_batch(
                 except SlingshotError as error:
                     states[index] = f"failed: {error}"
                 else:
-                    members.append(Member(index, run, recorder, path, recorder.step))
+                    members.append(Member(index, run, recorder, path, recorder.step, bool(checkpoint_every or resume)))
             _train(members, states, checkpoint_every, progress)
         finally:
             for member in members:
@@ -154,7 +156,7 @@ def _without(members: Sequence[Member], leaving: Sequence[Member], states: list[
             member.recorder.close(finished=not member.failure)
         if member.failure:
             states[member.index] = f"failed: {member.failure}"
-        else:
+        elif member.has_checkpoint:
             checkpoint_path(member.path).unlink(missing_ok=True)
     return [member for member in members if member not in leaving]
 

@@ -106,7 +106,7 @@ def split_equations(
     InputError
         If either part would be empty.
     """
-    train = int(train_share * len(a))
+    train = int(train_share * len(a)) if 0 < train_share < 1 else 0
     if not 0 < train < len(a):
         raise InputError(f"train_share must leave equations on both sides of the split, got {train_share} of {len(a)}")
     operator, equals = torch.full_like(a, classes), torch.full_like(a, classes + 1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError, unknown_name
+from trainers.setup import dotted
 
 __all__ = ["SweepConfig", "read_config"]
 
@@ -64,7 +64,7 @@ def read_config(path: str | Path) -> SweepConfig:
             raise unknown_name("key", key, names, where=f"--config {path}")
         _check(path, key, value)
     for key in ("set", "grid", "draw"):
-        content[key] = _dotted(content.get(key, {}))
+        content[key] = dotted(content.get(key, {}))
     for key, values in content["grid"].items():
         if not isinstance(values, list) or not values:
             raise InputError(f"--config {path}: grid: {key} is {values!r}; give a list of values")
@@ -74,7 +74,7 @@ def read_config(path: str | Path) -> SweepConfig:
     for key, least in (("draws", 1), ("draw_seed", 0)):
         if content.get(key, least) < least:
             raise InputError(f"--config {path}: {key} is {content[key]}; give at least {least}")
-    content["runs"] = [_dotted(run) for run in content.get("runs", [])]
+    content["runs"] = [dotted(run) for run in content.get("runs", [])]
     return SweepConfig(**content)
 
 
@@ -96,11 +96,3 @@ def _check(path: str | Path, key: str, value: Any) -> None:
     listed = key == "runs" and not (isinstance(value, list) and all(isinstance(run, dict) for run in value))
     if isinstance(value, bool) or not isinstance(value, kinds) or listed:
         raise InputError(f"--config {path}: {key} is {value!r}; give {what}")
-
-
-def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of a table by dotted name: TOML reads ``optimizer.eps`` as a table in a table."""
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        values |= _dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return values

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
-from slingshot_analysis.errors import InputError
-from slingshot_analysis.trace import Trace, open_trace
-from trainers.record import default_name
-from trainers.setup import Setup, flatten
+from slingshot_analysis.errors import InputError, SlingshotError
+from slingshot_analysis.trace import open_trace
+from trainers.loop import Run
+from trainers.record import make_recorder
+from trainers.setup import Setup, check_settings, flatten, other_settings
 from trainers.sweep.work import end_of
 
 __all__ = ["DONE", "FILE", "Manifest", "RunState", "read_manifest"]
@@ -127,23 +131,34 @@ def read_manifest(folder: str | Path) -> pd.DataFrame:
     return _table(_read(path)[1])
 
 
-def open_manifest(folder: Path, setups: Iterable[Setup], probes: Sequence[str]) -> Manifest:
+def open_manifest(folder: Path, planned: Mapping[str, Setup], probes: Sequence[str]) -> Manifest:
     """Return the manifest of these runs, with those that are finished already as the traces in the folder say.
+
+    Of an earlier sweep only the runs count that have begun.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the traces.
+    planned : mapping of str to Setup
+        The runs by the name of their trace.
+    probes : sequence of str
+        What is recorded.
 
     Raises
     ------
     InputError
-        If the folder holds a sweep of other runs or probes, or a trace of that name with other settings.
+        If the folder holds a sweep of other runs or probes, or a trace of that name with other settings or probes.
     """
-    planned = {default_name(setup): setup for setup in setups}
     path = folder / FILE
     old_probes, old = _read(path) if path.exists() else (tuple(probes), {})
+    old = {name: run for name, run in old.items() if run.step or run.state in DONE or (folder / name).exists()}
     if missing := [name for name in old if name not in planned]:
         raise InputError(
             f"{folder}: holds a sweep with {len(missing)} runs that this one leaves out, such as {missing[0]}; runs "
             "can be added to a sweep, not taken away: choose another --out, or ask for those too"
         )
-    if old_probes != tuple(probes):
+    if old and old_probes != tuple(probes):
         raise InputError(
             f"{folder}: its runs are recorded with --probes {','.join(old_probes)}, not {','.join(probes)}; choose "
             "another --out"
@@ -152,10 +167,11 @@ def open_manifest(folder: Path, setups: Iterable[Setup], probes: Sequence[str]) 
     for name, setup in planned.items():
         run = RunState(settings(setup), setup.steps)
         if name in old:
-            _check_settings(folder / name, run.settings, old[name].settings)
+            if differ := [key for key, value in run.settings.items() if old[name].settings.get(key) != value]:
+                raise other_settings(folder / name, differ)
             run.seconds = old[name].seconds
             run.state = old[name].state if old[name].state in DONE else "pending"
-        _look(folder / name, run)
+        _look(folder / name, run, setup, tuple(probes))
         runs[name] = run
     return Manifest(folder, probes, runs)
 
@@ -167,38 +183,41 @@ def settings(setup: Setup) -> dict[str, Any]:
     return dict(json.loads(json.dumps(values)))
 
 
-def _look(path: Path, run: RunState) -> None:
-    """Ask the trace how far the run is."""
+def _look(path: Path, run: RunState, setup: Setup, probes: tuple[str, ...]) -> None:
+    """Ask the trace how far the run is. One that others have recorded with other probes fails."""
     try:
         trace = open_trace(path)
         steps, finished = trace.steps, trace.finished
     except InputError:
-        steps, finished = None, False
-    run.step = steps[1] if steps else 0
-    if not finished:
         run.state = "pending"
-    else:
-        _check_settings(path, run.settings, _recorded(trace, run.settings))
-        run.state = end_of(trace) if run.state == "pending" else run.state
-        run.step = run.steps if run.state == "finished" else run.step
+        return
+    run.step = steps[1] if steps else 0
+    if finished:
+        check_settings(path, setup, trace.config)
+    if not finished or run.state not in DONE:
+        run.state = end_of(trace) if finished else "pending"
+        wanted, found = _quantities(replace(setup, seed=0, steps=1), probes), set(trace.names)
+        if wanted and (differ := wanted - found if finished else wanted ^ found):
+            run.state, run.error = (
+                "failed",
+                (
+                    f"{path}: was not recorded with --probes {','.join(probes)}: the difference is "
+                    f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another --out"
+                ),
+            )
+    run.step = run.steps if run.state == "finished" else run.step
 
 
-def _recorded(trace: Trace, wanted: dict[str, Any]) -> dict[str, Any]:
-    config = json.loads(trace.attributes["config"])
-    found = {"setup": config["name"], "optimizer": config["optimizer"]["kind"]}
-    for key in wanted.keys() - found.keys():
-        value = config
-        for part in key.split("."):
-            value = value.get(part, {})
-        found[key] = value
-    return found
-
-
-def _check_settings(path: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
-    if differ := sorted(key for key in wanted if found.get(key) != wanted[key]):
-        raise InputError(
-            f"{path}: is of a run with other settings ({', '.join(differ)}); move it away, or choose another --out"
-        )
+@lru_cache(maxsize=256)
+def _quantities(setup: Setup, probes: tuple[str, ...]) -> frozenset[str]:
+    """Return what a recorder of the run writes; nothing where its data can't be made on this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.h5"
+        try:
+            make_recorder(Run(setup, torch.device("cpu")), path, False, None, probes=probes).close(finished=False)
+        except SlingshotError:
+            return frozenset()
+        return frozenset(open_trace(path).names)
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], dict[str, RunState]]:

@@ -6,18 +6,21 @@ import itertools
 import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from slingshot_analysis.errors import InputError, unknown_name
 from trainers.overrides import override_all, with_optimizer
-from trainers.record import default_name
+from trainers.record import default_name, differences
 from trainers.setup import Setup, flatten
+from trainers.setups import SETUPS
 
-__all__ = ["DISTRIBUTIONS", "draw_values", "parse_seeds", "parse_values", "plan_runs"]
+__all__ = ["DISTRIBUTIONS", "by_name", "draw_values", "parse_seeds", "parse_values", "plan_runs"]
 
-Assignments = dict[str, str]
+Assignment = tuple[str, str, str]
+"""Where it was given, key, and value as text."""
 
 DISTRIBUTIONS = ("uniform", "loguniform", "integers", "choice")
 DIGITS = 6
@@ -33,8 +36,11 @@ def plan_runs(
     draw_seed: int = 0,
     runs: Iterable[Mapping[str, Any]] = (),
     seeds: Iterable[int] | None = None,
+    places: Mapping[str, str] | None = None,
 ) -> list[Setup]:
     """Return the setup of each run: each combination of the grid with each draw, then the list; each with each seed.
+
+    What differs from a setup that is not registered is added to its name.
 
     Parameters
     ----------
@@ -52,6 +58,8 @@ def plan_runs(
         Runs of a list, each with what it changes. One that gives a ``seed`` is made with this seed only.
     seeds : iterable of int, optional
         The setup's own by default.
+    places : mapping of str to str, optional
+        Where a key of grid or draw, ``"seeds"`` or ``"runs"`` was given, for the messages; by default the option.
 
     Returns
     -------
@@ -61,7 +69,7 @@ def plan_runs(
     Raises
     ------
     InputError
-        If a key is unknown or given twice, or a value does not fit its field.
+        If a key is unknown or given twice, a value does not fit its field, or two runs have one name.
 
     Examples
     --------
@@ -70,59 +78,118 @@ def plan_runs(
     >>> len(runs), default_name(runs[-1])
     (10, 'parity_3_50-s4-optimizer.eps=1e-07.h5')
     """
-    if seeds is not None and "seed" in {**(grid or {}), **(draw or {})}:
-        raise InputError("--seeds: the seed is in the grid or drawn too; leave one of them out")
-    seeds = list(seeds) if seeds is not None else [setup.seed]
-    points: list[tuple[str, Assignments]] = []
-    listed = [("runs", {key: as_text(value) for key, value in run.items()}) for run in runs]
-    if grid or draw or not listed:
-        keys = {key: [as_text(value) for value in values] for key, values in (grid or {}).items()}
-        for key in keys:
-            if key in (draw or {}):
-                raise InputError(f"--draw {key}: is in the grid too; leave one of them out")
-        drawn = _draw_points(draw, draws, draw_seed) if draw else [{}]
-        points += [
-            ("--grid", dict(zip(keys, values, strict=True)) | point)
-            for values in itertools.product(*keys.values())
-            for point in drawn
-        ]
+    grid, draw, places = grid or {}, draw or {}, places or {}
+    of_seeds = places.get("seeds", "--seeds")
+    if seeds is not None and "seed" in {**grid, **draw}:
+        raise InputError(f"{of_seeds}: the seed is in the grid or drawn too; leave one of them out")
+    listed = [[(places.get("runs", "runs"), key, as_text(value)) for key, value in run.items()] for run in runs]
+    points = _points(grid, draw, draws, draw_seed, places) if grid or draw or not listed else []
+    every_seed = _seeds(seeds, of_seeds)
+    planned = []
+    for point in points + listed:
+        run = _vary(setup, point)
+        own = any(key == "seed" for _, key, _ in point)
+        planned += [run] if own or every_seed is None else [_with_seed(run, seed, of_seeds) for seed in every_seed]
+    if setup.name not in SETUPS:
+        planned = [replace(run, name=f"{setup.name}{differences(run, setup)}") for run in planned]
+    return list(by_name(planned).values())
+
+
+def by_name(setups: Iterable[Setup]) -> dict[str, Setup]:
+    """Return runs by the name of their trace, equal ones once.
+
+    Raises
+    ------
+    InputError
+        If two runs would be written to one file.
+    """
     planned: dict[str, Setup] = {}
-    for option, point in points + listed:
-        for seed in [point["seed"]] if "seed" in point else seeds:
-            run = _vary(setup, {**point, "seed": str(seed)}, option)
-            planned[default_name(run)] = run
-    return list(planned.values())
+    for setup in setups:
+        name = default_name(setup)
+        if planned.setdefault(name, setup) != setup:
+            raise InputError(
+                f"two runs would be written to {name}; give them other names, as in dataclasses.replace(setup, "
+                "name=...), or make them in two folders"
+            )
+    return planned
 
 
-def _vary(setup: Setup, point: Assignments, option: str) -> Setup:
-    rest = dict(point)
-    kind = rest.pop("optimizer", None)
-    if kind is not None:
-        setup = with_optimizer(setup, kind)
-    return override_all(setup, [f"{key}={text}" for key, text in rest.items()], option)
+def _points(
+    grid: Mapping[str, Sequence[Any]],
+    draw: Mapping[str, str],
+    draws: int,
+    draw_seed: int,
+    places: Mapping[str, str],
+) -> list[list[Assignment]]:
+    """Return what each combination of the grid with each draw changes."""
+    columns = []
+    for key, values in grid.items():
+        place = places.get(key, "--grid")
+        if isinstance(values, str | Mapping) or not isinstance(values, Iterable) or not (values := list(values)):
+            raise InputError(f"{place} {key}: is {values!r}; give a list of values, such as [1e-8, 1e-7]")
+        columns.append([(place, key, as_text(value)) for value in values])
+    drawn = _draw_points(draw, draws, draw_seed, places)
+    for key in draw:
+        if key in grid:
+            raise InputError(f"{places.get(key, '--draw')} {key}: is in the grid too; leave one of them out")
+    return [[*values, *point] for values in itertools.product(*columns) for point in drawn]
 
 
-def _draw_points(draw: Mapping[str, str], draws: int, seed: int) -> list[Assignments]:
-    if draws < 1:
-        raise InputError(f"--draws {draws}: at least 1 draw is needed")
-    columns = {key: draw_values(text, draws, seed, key) for key, text in draw.items()}
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+def _draw_points(draw: Mapping[str, str], draws: int, seed: int, places: Mapping[str, str]) -> list[list[Assignment]]:
+    if draws < 1 or seed < 0:
+        raise InputError(
+            f"--draws is {draws} and --draw-seed {seed}; at least 1 draw and a seed of at least 0 are needed"
+        )
+    columns = [
+        [(place, key, value) for value in draw_values(text, draws, seed, key, place)]
+        for key, text in draw.items()
+        for place in [places.get(key, "--draw")]
+    ]
+    return [list(row) for row in zip(*columns, strict=True)] if columns else [[]]
 
 
-def draw_values(text: str, draws: int, seed: int = 0, key: str = "") -> list[str]:
+def _seeds(seeds: Iterable[int] | None, place: str) -> list[int] | None:
+    if seeds is None:
+        return None
+    found = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else []
+    if not found or not all(isinstance(seed, int | np.integer) for seed in found):
+        raise InputError(f"{place}: is {seeds!r}; give seeds, such as range(5) or [0, 3]")
+    return [int(seed) for seed in found]
+
+
+def _with_seed(run: Setup, seed: int, place: str) -> Setup:
+    try:
+        return replace(run, seed=seed)
+    except InputError as error:
+        raise InputError(f"{place} {seed}: {error}") from None
+
+
+def _vary(setup: Setup, point: Sequence[Assignment]) -> Setup:
+    """Return the setup with what a point changes, the kind of optimizer first: others may be fields of it."""
+    for place, key, text in sorted(point, key=lambda assignment: assignment[1] != "optimizer"):
+        if key == "optimizer":
+            setup = with_optimizer(setup, text)
+        else:
+            setup = override_all(setup, [f"{key}={text}"], place)
+    return setup
+
+
+def draw_values(text: str, draws: int, seed: int = 0, key: str = "", place: str = "--draw") -> list[str]:
     """Return random values, as text.
 
     Parameters
     ----------
     text : str
         ``uniform(low, high)``, ``loguniform(low, high)``, ``integers(low, high)`` with both ends, or
-        ``choice(a, b, …)``.
+        ``choice(a, b, …)``, or ``choice(a; b; …)`` of values that hold commas.
     draws : int
         How many.
     seed : int, optional
         With `key`, the root of the random state.
     key : str, optional
         Of which field the values are.
+    place : str, optional
+        Where the text was given, for the messages.
 
     Raises
     ------
@@ -134,11 +201,11 @@ def draw_values(text: str, draws: int, seed: int = 0, key: str = "") -> list[str
     >>> draw_values("loguniform(1e-4, 1e-2)", 3)
     ['0.00187899', '0.000346396', '0.000120767']
     """
-    where = f"--draw {key}={text}"
-    match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text)
+    where = f"{place} {key}={text}"
+    match = re.fullmatch(r"\s*(\w+)\s*\((.*)\)\s*", text) if isinstance(text, str) else None
     if match is None:
         raise InputError(f"{where}: write a distribution, such as loguniform(1e-4, 1e-2)")
-    name, arguments = match[1], [part.strip() for part in match[2].split(",")]
+    name, arguments = match[1], [part.strip() for part in match[2].split(";" if ";" in match[2] else ",")]
     if name not in DISTRIBUTIONS:
         raise unknown_name("distribution", name, DISTRIBUTIONS, where)
     random = np.random.default_rng([seed, zlib.crc32(key.encode())])
@@ -182,8 +249,15 @@ def parse_values(setup: Setup, assignment: str) -> tuple[str, list[str]]:
     return key, values
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, place: str = "--seeds") -> list[int]:
     """Return the seeds of a text such as ``0-4,7``.
+
+    Parameters
+    ----------
+    text : str
+        Seeds and ranges with both ends.
+    place : str, optional
+        Where the text was given, for the messages.
 
     Raises
     ------
@@ -200,7 +274,7 @@ def parse_seeds(text: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last:
-            raise InputError(f"--seeds {text}: {part!r} is neither a seed nor a range; write it as 0-4 or 0,3,7-9")
+            raise InputError(f"{place} {text}: {part!r} is neither a seed nor a range; write it as 0-4 or 0,3,7-9")
         seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))
 

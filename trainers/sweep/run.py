@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -14,14 +16,14 @@ from pathlib import Path
 import pandas as pd
 
 from slingshot_analysis.engines import count_cpus, open_engine
-from slingshot_analysis.errors import InputError, unknown_name
-from slingshot_analysis.recording.bundles import BUNDLES
-from slingshot_analysis.recording.probes import PROBES
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.bundles import BUNDLES, choose_probes
 from slingshot_analysis.trace import TraceFile, open_trace
 from trainers.batch import batch_key
-from trainers.record import default_name
+from trainers.record import default_name, find_device
 from trainers.setup import Setup
 from trainers.sweep.manifest import DONE, Manifest, RunState, open_manifest
+from trainers.sweep.plan import by_name
 from trainers.sweep.session import HIDDEN, end_session, open_session
 from trainers.sweep.work import DEFAULT_PROBES, Chunk, Outcome, train_chunk
 
@@ -109,11 +111,12 @@ def sweep(
     Raises
     ------
     InputError
-        If there is no run, a sweep is running in the folder, or it holds other runs.
+        If there is no run, two have one name, a probe or the device is unknown, a sweep is running in the folder, or it
+        holds other runs.
     KeyboardInterrupt
         After the workers have stopped.
     """
-    planned = {default_name(setup): setup for setup in setups}
+    planned = by_name(setups)
     if not planned:
         raise InputError("there is no run to make; give a grid, draws, a list or seeds")
     if batch < 1 or checkpoint_every < 1:
@@ -122,10 +125,12 @@ def sweep(
     names = tuple([probes] if isinstance(probes, str) else probes)
     if _has_curvature(names):
         batch = 1
-    with open_session(folder) as session:
-        manifest = open_manifest(folder, planned.values(), names)
+    if engine == "processes":  # of other workers' machines nothing is known here
+        find_device(device)
+    with _interrupted_once(), open_session(folder) as session:
+        manifest = open_manifest(folder, planned, names)
         manifest.save()
-        todo = [setup for name, setup in planned.items() if manifest.runs[name].state not in DONE]
+        todo = [setup for name, setup in planned.items() if manifest.runs[name].state == "pending"]
         if todo:
             with _opened(engine, jobs, scheduler, folder / HIDDEN / "slurm", slurm) as executor:
                 template = Chunk(folder, session, (), names, checkpoint_every, device)
@@ -148,12 +153,34 @@ def _opened(
 
 
 def _has_curvature(names: Iterable[str]) -> bool:
-    """Return whether some probe measures curvature, which is measured run by run: nothing is gained by a batch."""
-    entries = [entry.partition(":")[0] for name in names for entry in BUNDLES.get(name, (name,))]
-    for entry in entries:
-        if entry not in PROBES:
-            raise unknown_name("probe", entry, [*PROBES, *BUNDLES])
-    return any(PROBES[entry].of_curvature for entry in entries)
+    """Return whether some probe measures curvature, which is measured run by run: nothing is gained by a batch.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, a cadence is none, or there is no name.
+    """
+    entries = [entry for name in names for entry in BUNDLES.get(name, (name,))]
+    return any(probe.of_curvature for probe in choose_probes(entries, None))  # without bundles no run is asked
+
+
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """Let only the first Ctrl-C interrupt, so that another does not break the orderly end."""
+    before, main = signal.getsignal(signal.SIGINT), threading.main_thread()
+    if before is not signal.default_int_handler or threading.current_thread() is not main:
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _divide(setups: Iterable[Setup], size: int) -> list[tuple[Setup, ...]]:

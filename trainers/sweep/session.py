@@ -1,27 +1,19 @@
-"""Who may write the traces of a folder: one sweep at a time, and one worker for each trace."""
+"""Who may write the traces of a folder: one sweep at a time, of which each worker knows that it goes on."""
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from slingshot_analysis.errors import InputError
+from trainers.lock import lock
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["HIDDEN", "StoppedError", "end_session", "is_current", "open_session", "owned"]
+__all__ = ["HIDDEN", "StoppedError", "end_session", "is_current", "open_session"]
 
 HIDDEN = ".sweep"
 """Folder, beside the traces, of what only sweeps read."""
-
-WAIT_SECONDS = 0.1
 
 
 class StoppedError(Exception):
@@ -45,11 +37,11 @@ def open_session(folder: Path) -> Iterator[str]:
     hidden = folder / HIDDEN
     try:
         hidden.mkdir(parents=True, exist_ok=True)
-        lock = (hidden / "lock").open("w")
+        file = (hidden / "lock").open("w")
     except OSError as error:
         raise InputError(f"{folder}: can't be written ({error.strerror}); choose another --out") from None
-    with lock:
-        if not _lock(lock):
+    with file:
+        if not lock(file):
             raise InputError(f"{folder}: a sweep is running here; wait for it, stop it, or choose another --out")
         session = uuid.uuid4().hex
         _write(folder, session)
@@ -74,37 +66,7 @@ def is_current(folder: Path, session: str) -> bool:
         return True
 
 
-@contextmanager
-def owned(path: Path, check: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of a trace, once the worker that holds it has let it go or has died.
-
-    Parameters
-    ----------
-    path : Path
-        Of the trace.
-    check : callable
-        Called while waiting; may raise.
-    """
-    with (path.parent / HIDDEN / f"{path.stem}.lock").open("w") as file:
-        while not _lock(file):
-            check()
-            time.sleep(WAIT_SECONDS)
-        yield
-
-
 def _write(folder: Path, text: str) -> None:
     temporary = folder / HIDDEN / "session.tmp"
     temporary.write_text(text)
     temporary.replace(folder / HIDDEN / "session")
-
-
-def _lock(file: TextIO) -> bool:
-    """Lock a file until it is closed, where its file system has locks."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-    return True

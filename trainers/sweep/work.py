@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,14 +18,15 @@ from slingshot_analysis.errors import InputError, SlingshotError
 from slingshot_analysis.trace import Trace, open_trace
 from trainers.batch import record_batch
 from trainers.checkpoint import checkpoint_path
+from trainers.lock import owned
 from trainers.record import default_name, record
 from trainers.setup import Setup
-from trainers.sweep.session import StoppedError, is_current, owned
+from trainers.sweep.session import StoppedError, is_current
 
 __all__ = ["DEFAULT_PROBES", "Chunk", "Outcome", "end_of", "train_chunk"]
 
 CHECK_SECONDS = 0.5
-HDF5_BEGIN = b"\x89HDF\r\n\x1a\n"
+HDF5_BEGIN, CHECKPOINT_BEGIN = b"\x89HDF\r\n\x1a\n", b"PK"
 
 DEFAULT_PROBES = ("light",)
 """What is recorded by default."""
@@ -136,9 +138,19 @@ def _outcome(train: Callable[[], None], path: Path) -> Outcome:
 
 
 def end_of(trace: Trace) -> str:
-    """Return how a run that is finished ended: "finished" or "diverged"."""
+    """Return how a run that is finished ended: "finished" or "diverged".
+
+    A batch ends the trace of a run that diverges before the rows whose loss would not be finite.
+    """
     losses = trace["batch_loss"].value[-1:] if "batch_loss" in trace.names else ()
-    return "finished" if all(math.isfinite(loss) for loss in losses) else "diverged"
+    return "finished" if all(math.isfinite(loss) for loss in losses) and _is_complete(trace) else "diverged"
+
+
+def _is_complete(trace: Trace) -> bool:
+    """Return whether no row of a regular cadence is missing at the end."""
+    cadences = [int(match[1]) for name in trace.groups if (match := re.fullmatch(r"every_(\d+)", name))]
+    last = trace.steps[1] if trace.steps else -1
+    return not cadences or last + min(cadences) >= trace.config.get("steps", 0)
 
 
 def _train_together(chunk: Chunk, check: Check) -> dict[str, Outcome]:
@@ -199,26 +211,44 @@ def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
         except InputError as error:
             if not used or check.calls > before or not _is_of_files(error, path):
                 raise
+            checkpoint = checkpoint_path(path)
+            if "other settings" in str(error) or _is_kept(path) or not _begins(checkpoint, CHECKPOINT_BEGIN):
+                raise InputError(
+                    f"{error}. A sweep deletes only what is torn: move {path.name} and {checkpoint.name} away, as far "
+                    "as they are there, or choose another --out"
+                ) from error
             path.unlink(missing_ok=True)
-            checkpoint_path(path).unlink(missing_ok=True)
+            checkpoint.unlink(missing_ok=True)
             _record(chunk, setup, path, check)
 
 
 def _is_of_files(error: InputError, path: Path) -> bool:
-    """Return whether what is left of a run is to blame: its trace or checkpoint is named, and can be written.
-
-    A file that never was a trace is not: it is somebody else's.
-    """
+    """Return whether what is left of a run is to blame: its trace or checkpoint is named, and can be written."""
     named = str(error).startswith((f"{path}:", f"{checkpoint_path(path)}:"))
-    return named and "can't be written" not in str(error) and _may_be_torn(path)
+    return named and "can't be written" not in str(error)
 
 
-def _may_be_torn(path: Path) -> bool:
+def _is_kept(path: Path) -> bool:
+    """Return whether a file at the place of a trace is whole, or never was a trace."""
     if not path.exists():
+        return False
+    try:
+        open_trace(path)
+    except InputError as error:
+        whole = any(words in str(error) for words in ("not a slingshot trace", "newer slingshot-analysis"))
+        return whole or not _begins(path, HDF5_BEGIN)
+    return True
+
+
+def _begins(path: Path, begin: bytes) -> bool:
+    """Return whether a file is absent or empty, or begins so."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(begin)) in (b"", begin)
+    except FileNotFoundError:
         return True
-    with path.open("rb") as file:
-        begin = file.read(len(HDF5_BEGIN))
-    return begin in (b"", HDF5_BEGIN)
+    except OSError:
+        return False
 
 
 def _record(chunk: Chunk, setup: Setup, path: Path, check: Check) -> None:
