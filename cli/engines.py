@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -69,8 +70,8 @@ def _only_with(engine: str) -> Callable[[click.Context, click.Parameter, Any], A
     return check
 
 
-def slurm_parameters(given: Sequence[str]) -> dict[str, int | str]:
-    """Return what ``--slurm`` says.
+def slurm_parameters(given: Sequence[str]) -> dict[str, int | float | str]:
+    """Return what ``--slurm`` says, numbers as such.
 
     Raises
     ------
@@ -79,13 +80,14 @@ def slurm_parameters(given: Sequence[str]) -> dict[str, int | str]:
 
     Examples
     --------
-    >>> slurm_parameters(["timeout_min=600", "slurm_partition=cpu"])
-    {'timeout_min': 600, 'slurm_partition': 'cpu'}
+    >>> slurm_parameters(["timeout_min=600", "mem_gb=0.5", "slurm_partition=cpu"])
+    {'timeout_min': 600, 'mem_gb': 0.5, 'slurm_partition': 'cpu'}
     """
-    parameters: dict[str, int | str] = {}
+    parameters: dict[str, int | float | str] = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not (key and equals and value):
             raise InputError(f"--slurm {text}: write it as KEY=VALUE, such as timeout_min=600")
-        parameters[key] = int(value) if value.isdecimal() else value
+        number = float if re.fullmatch(r"\d+\.\d+", value) else int if value.isdecimal() else str
+        parameters[key] = number(value)
     return parameters

@@ -46,6 +46,9 @@ class Verbs(click.Group):
         except SlingshotError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            ctx.exit(130)
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

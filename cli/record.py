@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import shutil
 import sys
 import time
 
@@ -11,12 +13,14 @@ import click
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
+from slingshot_analysis.trace import open_trace
 from trainers.losses import LOSSES
 from trainers.optimizers import OPTIMIZERS
 from trainers.overrides import override_all, with_optimizer
 from trainers.record import record as record_setup
-from trainers.setup import DTYPES, flatten
+from trainers.setup import DTYPES, Setup, flatten
 from trainers.setups import SETUPS, find_setup
+from trainers.sweep.work import end_of
 
 TERMINAL_SECONDS = 0.2
 LOG_SECONDS = 5.0
@@ -31,6 +35,20 @@ SHOWN = {
 def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a setup in the shell."""
     return [name for name in SETUPS if name.startswith(incomplete)]
+
+
+def with_data_folder(setup: Setup, folder: str | None) -> Setup:
+    """Return a setup that reads its data from the folder of ``--data-dir``, if one is given."""
+    if folder is None:
+        return setup
+    if "data.folder" not in flatten(setup):
+        raise InputError(f"--data-dir: {setup.name} reads no files; leave it out")
+    return override_all(setup, [f"data.folder={folder}"], "--data-dir")
+
+
+def probe_names(text: str) -> list[str]:
+    """Return the names that ``--probes`` gives."""
+    return [name.strip() for name in text.split(",")]
 
 
 @click.command()
@@ -78,6 +96,7 @@ def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str)
 )
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint; start if there is none.")
 @click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read any.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def record(
     name: str,
     steps: int | None,
@@ -98,16 +117,13 @@ def record(
     checkpoint_every: int | None,
     resume: bool,
     data_dir: str | None,
+    form: str,
 ) -> None:
     """Train a setup of the paper and write its trace."""
     setup = find_setup(name)
     if optimizer is not None:
         setup = with_optimizer(setup, optimizer)
-    if data_dir is not None:
-        if "data.folder" not in flatten(setup):
-            raise InputError(f"--data-dir: {name} reads no files; leave it out")
-        assignments += (f"data.folder={data_dir}",)
-    setup = override_all(setup, assignments)
+    setup = override_all(with_data_folder(setup, data_dir), assignments)
     given = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype, "loss": loss}
     setup = dataclasses.replace(setup, **{key: value for key, value in given.items() if value is not None})
     start, show = time.monotonic(), Progress(setup.steps)
@@ -119,7 +135,7 @@ def record(
             threads=threads,
             flush_denormal=flush_denormal,
             overwrite=overwrite,
-            probes=None if probes is None else [name.strip() for name in probes.split(",")],
+            probes=None if probes is None else probe_names(probes),
             curvature_budget=curvature_budget,
             flight_recorder=flight_recorder,
             checkpoint_every=checkpoint_every,
@@ -130,8 +146,13 @@ def record(
         how = " The same command with --resume goes on from the last checkpoint." if checkpoint_every else ""
         click.echo(f"\nStopped. The trace keeps what was recorded; `slingshot analyze` reads it.{how}", err=True)
         sys.exit(130)
-    if show.made:
-        click.echo(f"{path}: {setup.steps:,} updates in {time.monotonic() - start:.0f} s")
+    seconds = time.monotonic() - start
+    if form == "json":
+        state = end_of(open_trace(path))
+        run = {"path": str(path), "setup": setup.name, "seed": setup.seed, "steps": setup.steps}
+        click.echo(json.dumps(run | {"seconds": round(seconds, 3), "state": state}, indent=2))
+    elif show.made:
+        click.echo(f"{path}: {setup.steps:,} updates in {seconds:.0f} s")
     else:
         click.echo(f"{path}: was finished already")
 
@@ -166,4 +187,6 @@ class Progress:
         values = [text.format(latest[key]) for key, text in SHOWN.items() if math.isfinite(latest.get(key, math.nan))]
         left = (self._steps - step) / rate
         line = f"{step:>9,} of {self._steps:,} updates  {rate:,.0f}/s  {left:.0f} s left  {'  '.join(values)}"
-        click.echo(f"\r\x1b[K{line}" if self._terminal else line, err=True, nl=not self._terminal or last)
+        if self._terminal:
+            line = f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}"
+        click.echo(line, err=True, nl=not self._terminal or last)

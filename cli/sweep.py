@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import click
 from rich.console import Console, Group
@@ -14,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.engines import engine_options, slurm_parameters
-from cli.record import complete_setups
+from cli.record import complete_setups, probe_names, with_data_folder
+from slingshot_analysis.analysis import finite
 from slingshot_analysis.errors import InputError
 from trainers.overrides import override_all
-from trainers.setup import Setup, flatten
+from trainers.setup import Setup
 from trainers.setups import find_setup
 from trainers.sweep import Status, SweepConfig, parse_seeds, parse_values, plan_runs, read_config
 from trainers.sweep import sweep as run_sweep
@@ -25,6 +29,8 @@ from trainers.sweep.plan import as_text
 
 SHOWN_RUNS = 12
 LOG_SECONDS = 5.0
+
+Value = TypeVar("Value")
 
 
 @click.command()
@@ -65,6 +71,7 @@ LOG_SECONDS = 5.0
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read any.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def sweep(
     name: str | None,
     grid: tuple[str, ...],
@@ -85,26 +92,18 @@ def sweep(
     checkpoint_every: int,
     device: str,
     data_dir: str | None,
+    form: str,
 ) -> None:
     """Train many runs: every combination of values and seeds, random draws, or a list.
 
     The same command goes on where it was stopped: a run that is finished is not run again.
     """
     file = SweepConfig() if config is None else read_config(config)
-    setup = _common(file, name, steps, assignments, data_dir)
-    asked = file.seeds if seeds is None else seeds
-    drawn = file.draw | dict(_pair("--draw", text) for text in draw)
-    if not drawn and (draws or draw_seed is not None):
-        raise InputError("--draws and --draw-seed need a --draw KEY=DISTRIBUTION")
-    runs = plan_runs(
-        setup,
-        file.grid | dict(parse_values(setup, text) for text in grid),
-        draw=drawn,
-        draws=draws or file.draws or 1,
-        draw_seed=draw_seed if draw_seed is not None else file.draw_seed or 0,
-        runs=file.runs,
-        seeds=parse_seeds(as_text(asked)) if asked is not None else None,
-    )
+    setup = _common(file, config, name, steps, assignments, data_dir)
+    fixed = {text.partition("=")[0]: "--set" for text in assignments}
+    fixed |= {} if steps is None else {"steps": "--steps"}
+    fixed |= {} if data_dir is None else {"data.folder": "--data-dir"}
+    runs = _plan(setup, file, config, fixed, grid, draw, draws, draw_seed, seeds)
     with Progress() as show:
         try:
             table = run_sweep(
@@ -115,7 +114,7 @@ def sweep(
                 scheduler=scheduler,
                 slurm=slurm_parameters(slurm),
                 batch=batch,
-                probes=[name.strip() for name in probes.split(",")],
+                probes=probe_names(probes),
                 checkpoint_every=checkpoint_every,
                 device=device,
                 progress=show,
@@ -127,28 +126,73 @@ def sweep(
     failed = table[table["state"] == "failed"]
     for file_name, error in failed["error"].items():
         click.echo(f"Failed: {file_name}: {error}", err=True)
-    counts = ", ".join(f"{count} {state}" for state, count in table["state"].value_counts().items())
-    click.echo(f"{out}: {_runs(len(table))}: {counts}")
+    if form == "json":
+        click.echo(json.dumps(finite(table.reset_index().to_dict("records")), indent=2))
+    else:
+        counts = ", ".join(f"{count} {state}" for state, count in table["state"].value_counts().items())
+        click.echo(f"{out}: {_runs(len(table))}: {counts}")
     if len(failed):
         sys.exit(1)
 
 
 def _common(
-    file: SweepConfig, name: str | None, steps: int | None, assignments: tuple[str, ...], data_dir: str | None
+    file: SweepConfig,
+    config: str | None,
+    name: str | None,
+    steps: int | None,
+    assignments: tuple[str, ...],
+    data_dir: str | None,
 ) -> Setup:
     """Return what is the same in every run; the command line comes before the file."""
     name = name or file.setup
     if name is None:
         raise InputError("--setup is missing; see `slingshot setups`")
-    setup = find_setup(name)
-    if data_dir is not None:
-        if "data.folder" not in flatten(setup):
-            raise InputError(f"--data-dir: {name} reads no files; leave it out")
-        assignments += (f"data.folder={data_dir}",)
-    setup = override_all(setup, [f"{key}={as_text(value)}" for key, value in file.set.items()])
+    of_file = [f"{key}={as_text(value)}" for key, value in file.set.items()]
+    setup = override_all(find_setup(name), of_file, f"--config {config}: set")
     setup = setup if file.steps is None else dataclasses.replace(setup, steps=file.steps)
-    setup = override_all(setup, assignments)
+    setup = override_all(with_data_folder(setup, data_dir), assignments)
     return setup if steps is None else dataclasses.replace(setup, steps=steps)
+
+
+def _plan(
+    setup: Setup,
+    file: SweepConfig,
+    config: str | None,
+    fixed: Mapping[str, str],
+    grid: Sequence[str],
+    draw: Sequence[str],
+    draws: int | None,
+    draw_seed: int | None,
+    seeds: str | None,
+) -> list[Setup]:
+    """Return the runs; `fixed` says by which option the command line gives a field the same value in all of them."""
+    grids = _once("--grid", [parse_values(setup, text) for text in grid])
+    drawn = _once("--draw", [_pair("--draw", text) for text in draw])
+    part = {field.name: f"--config {config}: {field.name}" for field in dataclasses.fields(file)}
+    of_draws = {"--draws": draws, "--draw-seed": draw_seed}
+    of_draws |= {part["draws"]: file.draws, part["draw_seed"]: file.draw_seed}
+    for place, number in of_draws.items():
+        if number is not None and not (drawn or file.draw):
+            raise InputError(f"{place} needs a --draw KEY=DISTRIBUTION; give one, or leave it out")
+    of_file = dict.fromkeys(file.grid, part["grid"]) | dict.fromkeys(file.draw, part["draw"])
+    of_file |= {} if file.seeds is None else {"seed": part["seeds"]}
+    varied = of_file | dict.fromkeys(grids, "--grid") | dict.fromkeys(drawn, "--draw")
+    varied |= {} if seeds is None else {"seed": "--seeds"}
+    _refuse_both(fixed, varied)
+    _refuse_both(
+        dict.fromkeys(file.set, part["set"]) | ({} if file.steps is None else {"steps": part["steps"]}), of_file
+    )
+    asked, place = (file.seeds, part["seeds"]) if seeds is None else (seeds, "--seeds")
+    return plan_runs(
+        setup,
+        file.grid | grids,
+        draw=file.draw | drawn,
+        draws=draws or file.draws or 1,
+        draw_seed=draw_seed if draw_seed is not None else file.draw_seed or 0,
+        runs=file.runs,
+        seeds=None if asked is None else parse_seeds(as_text(asked), place),
+        places=varied | {"seeds": place, "runs": part["runs"]},
+    )
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:
@@ -156,6 +200,21 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     if not separator or not value:
         raise InputError(f"{option} {text}: write it as KEY=VALUE")
     return key, value
+
+
+def _once(option: str, pairs: list[tuple[str, Value]]) -> dict[str, Value]:
+    """Return what a repeatable option gives by key, each of them once."""
+    for i, (key, _) in enumerate(pairs):
+        if key in dict(pairs[:i]):
+            how = f"write {option} {key}=A,B" if option == "--grid" else "leave one of them out"
+            raise InputError(f"{option} {key} is given twice; {how}")
+    return dict(pairs)
+
+
+def _refuse_both(fixed: Mapping[str, str], varied: Mapping[str, str]) -> None:
+    """Refuse a field that has one value in all runs, and varies; each mapping says where that was asked for."""
+    for key in fixed.keys() & varied.keys():
+        raise InputError(f"{fixed[key]}: {key} is given by {varied[key]} too; leave one of them out")
 
 
 class Progress:
@@ -201,11 +260,11 @@ def _running(status: Status) -> list[Table]:
     if not running:
         return []
     table = Table(box=None, pad_edge=False)
-    table.add_column("running", no_wrap=True)
-    table.add_column("updates", justify="right")
-    table.add_column("of", justify="right")
+    table.add_column("running")
+    for heading in ("updates", "of"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, run in running[:SHOWN_RUNS]:
-        table.add_row(name, f"{run.step:,}", f"{run.steps:,}")
+        table.add_row(Text(name, no_wrap=True, overflow="ellipsis"), f"{run.step:,}", f"{run.steps:,}")
     if len(running) > SHOWN_RUNS:
         table.add_row(f"and {len(running) - SHOWN_RUNS} more")
     return [table]

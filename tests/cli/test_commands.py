@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from cli.record import Progress
 from slingshot_analysis import Group, Quantity, TraceWriter, open_trace
 
 RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')"]
@@ -173,6 +175,43 @@ def test_resuming_a_finished_run_says_so(tmp_path, monkeypatch):
     assert (again.exit_code, "was finished already" in again.stdout) == (0, True)
 
 
+def test_record_for_programs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["record", "--setup", "quadratic", "--steps", "20", "--out", "run.h5", "--resume", "--format", "json"]
+    for _ in range(2):
+        run = json.loads(CliRunner().invoke(main, words).stdout)
+        assert run.pop("seconds") >= 0
+        assert run == {"path": "run.h5", "setup": "quadratic", "seed": 0, "steps": 20, "state": "finished"}
+
+
+def test_progress_fits_into_the_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    show = Progress(1000)
+    show(1000, SimpleNamespace(latest={"last_layer_norm": 1.0, "train_errors": 2.0, "val_accuracy": 0.5}))
+    line = capsys.readouterr().err.removeprefix("\r\x1b[K").removesuffix("\n")
+    assert line.startswith("    1,000 of 1,000 updates")
+    assert len(line) == 39
+
+
+def test_an_interrupt_while_a_command_is_loaded_has_the_same_status(monkeypatch):
+    def interrupt(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.main.importlib.import_module", interrupt)
+    assert CliRunner().invoke(main, ["record", "--setup", "quadratic"]).exit_code == 130
+
+
+@pytest.mark.parametrize("out", ["run.h5/x", "run.h5/x/y.h5"])
+def test_a_file_in_the_way_of_a_folder_is_explained(out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.h5").write_text("notes")
+    done = CliRunner().invoke(main, ["record", "--setup", "quadratic", "--steps", "2", "--out", out])
+    assert done.exit_code == 2
+    assert "can't be written" in done.stderr
+    assert (tmp_path / "run.h5").read_text() == "notes"
+
+
 def test_probes_are_listed_with_unit_cost_and_source():
     text = CliRunner().invoke(main, ["probes"]).stdout
     assert "gradient_norm [loss per norm]" in text
@@ -193,6 +232,10 @@ def test_probes_are_listed_with_unit_cost_and_source():
         (["record", "--setup", "quadratic", "--loss", "stablemax"], "does not fit data of 0 classes"),
         (["record", "--setup", "parity_3_50", "--set", "data.k=x"], "--set data.k=x: not a valid int"),
         (["record", "--setup", "parity_3_50", "--device", "tpu9"], "allowed are auto, cpu"),
+        (["record", "--setup", "parity_3_50", "--device", "meta"], "allowed are auto, cpu"),
+        (["record", "--setup", "parity_3_50", "--seed", str(2**64)], "below 2**64"),
+        (["record", "--setup", "modular_division", "--set", "data.train_share=nan"], "both sides of the split"),
+        (["record", "--setup", "parity_3_50", "--resume", "--overwrite"], "leave one of them out"),
         (["record", "--setup", "parity_3_50", "--dtype", "float16"], "'float32', 'float64'"),
         (["record", "--setup", "parity_3_50", "--steps", "0"], "--steps"),
         (["record", "--setup", "parity_3_50", "--data-dir", "."], "parity_3_50 reads no files"),

@@ -1,5 +1,6 @@
 """``slingshot sweep``: real processes, really killed and really interrupted."""
 
+import json
 import os
 import pty
 import signal
@@ -12,17 +13,20 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from cli.main import main
+from cli.sweep import _running
 from slingshot_analysis import InputError, open_trace
 from trainers.overrides import override_all
 from trainers.record import record
 from trainers.setups import find_setup
-from trainers.sweep import plan_runs, read_manifest
+from trainers.sweep import RunState, Status, plan_runs, read_manifest
 
 RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')"]
 FIELDS = ["data.train=64", "data.val=64", "model.width=8"]
 SMALL = ["--setup", "parity_3_50", *(part for field in FIELDS for part in ("--set", field))]
+PARITY = ["--setup", "parity_3_50"]
 PATIENCE = 120
 
 needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
@@ -113,7 +117,9 @@ def test_a_terminal_shows_a_table_and_ctrl_c_stops_cleanly(tmp_path):
         while part := os.read(terminal, 65536):
             shown += part.decode()
             if "1 running" in shown and not interrupted:
-                os.killpg(process.pid, signal.SIGINT)
+                for _ in range(3):  # as impatient people do
+                    os.killpg(process.pid, signal.SIGINT)
+                    time.sleep(0.2)
                 interrupted = True
     except OSError:  # the other end is closed
         pass
@@ -149,7 +155,16 @@ def test_failed_runs_are_listed_and_give_a_status(tmp_path, monkeypatch):
             "--grid optimizer.epsilon=1: unknown key",
         ),
         (["sweep", "--setup", "parity_3_50", "--draw", "optimizer.lr"], "--draw optimizer.lr: write it as KEY=VALUE"),
-        (["sweep", "--setup", "parity_3_50", "--draws", "4"], "need a --draw"),
+        (["sweep", "--setup", "parity_3_50", "--draws", "4"], "--draws needs a --draw"),
+        (["sweep", *PARITY, "--grid", "batch_size=1,2", "--grid", "batch_size=3"], "write --grid batch_size=A,B"),
+        (["sweep", *PARITY, "--draw", "steps=choice(1)", "--draw", "steps=choice(2)"], "--draw steps is given twice"),
+        (["sweep", *PARITY, "--grid", "steps=1,2", "--steps", "3"], "--steps: steps is given by --grid too"),
+        (["sweep", *PARITY, "--set", "seed=1", "--seeds", "0-1"], "--set: seed is given by --seeds too"),
+        (["sweep", *PARITY, "--draw", "optimizer.lr=uniform(0,1)", "--set", "optimizer.lr=1"], "by --draw too"),
+        (["sweep", *PARITY, "--grid", "data.folder=a", "--data-dir", "b"], "reads no files"),
+        (["sweep", *PARITY, "--draw", "batch_size=uniform(16,64)"], "--draw batch_size="),
+        (["sweep", *PARITY, "--probes", "norms:abc"], "number of updates, such as hessian:50"),
+        (["sweep", *PARITY, "--device", "meta"], "--device meta: allowed are auto"),
         (["sweep", "--setup", "parity_3_50", "--set", "optimizer=sgd"], "--grid optimizer=sgd"),
         (["sweep", "--setup", "parity_3_50", "--engine", "dask"], "needs --scheduler"),
         (["sweep", "--setup", "parity_3_50", "--data-dir", "x"], "reads no files"),
@@ -161,6 +176,52 @@ def test_a_command_that_cannot_be_understood_is_explained(arguments, message, tm
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "message"),
+    [
+        ("[grid]\nbatch_size = [1, 2]", ["--set", "batch_size=3"], "--set: batch_size is given by --config FILE: grid"),
+        ("[grid]\nsteps = [1, 2]", ["--steps", "3"], "--steps: steps is given by --config FILE: grid"),
+        ("steps = 3\n[draw]\nsteps = 'choice(1)'", [], "--config FILE: steps: steps is given by --config FILE: draw"),
+        ("seeds = [1]\n[set]\nseed = 3", [], "--config FILE: set: seed is given by --config FILE: seeds"),
+        ("seeds = 'a'", [], "--config FILE: seeds a: 'a' is neither"),
+        ("[set]\nsteps = 'a'", [], "--config FILE: set steps=a: not a valid int"),
+        ("[grid]\nbatch_size = ['a']", [], "--config FILE: grid batch_size=a: not a valid int"),
+        ("[draw]\nbatch_size = 'choice(a)'", [], "--config FILE: draw batch_size=a: not a valid int"),
+        ("[draw]\nbatch_size = 'chance(a)'", [], "--config FILE: draw batch_size=chance(a): unknown"),
+        ("[[runs]]\nbatch_size = 'a'", [], "--config FILE: runs batch_size=a: not a valid int"),
+        ("draws = 3", [], "--config FILE: draws needs a --draw"),
+        ("draw_seed = 3", [], "--config FILE: draw_seed needs a --draw"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said_with_its_name(text, more, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text(text)
+    done = CliRunner().invoke(main, ["sweep", *PARITY, "--config", "FILE", *more])
+    assert done.exit_code == 2
+    assert f"Error: {message}" in done.stderr
+
+
+def test_a_sweep_for_programs(tmp_path, monkeypatch):
+    monkeypatch.setattr("trainers.sweep.run.open_engine", lambda *_, **__: nullcontext(ThreadPoolExecutor(1)))
+    betas = "optimizer.betas=0.9,0.99;0.5,0.9"
+    done = CliRunner().invoke(main, sweep(tmp_path, "--grid", betas, "--steps", "5", "--format", "json"))
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert [row["optimizer.betas"] for row in rows] == [[0.9, 0.99], [0.5, 0.9]]
+    assert {(row["state"], row["step"], row["steps"]) for row in rows} == {("finished", 5, 5)}
+    assert all((tmp_path / row["file"]).exists() for row in rows)
+
+
+def test_a_narrow_terminal_cuts_the_name_and_not_the_numbers():
+    runs = {f"{'long' * 20}.h5": RunState({}, steps=1_000_000, state="running", step=123_456)}
+    console = Console(width=50)
+    with console.capture() as shown:
+        console.print(*_running(Status(runs, 1.0, 1.0)))
+    (_, line) = shown.get().splitlines()
+    assert "…" in line
+    assert line.split()[-2:] == ["123,456", "1,000,000"]
 
 
 def test_the_command_line_comes_before_the_file(tmp_path, monkeypatch):
