@@ -183,9 +183,11 @@ def _open_dask(scheduler: str | None) -> Any:
         raise InputError("--engine dask needs --scheduler, the address that `dask scheduler` shows: tcp://HOST:8786")
     try:
         from distributed import Client
+        from distributed.comm import get_address_host_port
     except ImportError:
         raise _missing("dask", "distributed") from None
     try:
+        get_address_host_port(scheduler)
         client = Client(scheduler, timeout=SCHEDULER_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
@@ -220,7 +222,7 @@ class SlurmJobs(Executor):
         try:
             self._executor = submitit.AutoExecutor(folder, cluster=cluster)
             self._executor.update_parameters(**rest)
-        except (NameError, RuntimeError, TypeError, ValueError) as error:
+        except (AssertionError, NameError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(
                 f"--engine slurm: {error}; run it where sbatch is, and see submitit's parameters"
             ) from error
