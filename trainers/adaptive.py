@@ -15,8 +15,8 @@ class GenericAdaptiveOptimizer(torch.optim.Optimizer):
     """Generic adaptive method (Thilak et al. 2022, Algorithm 1), in multi-tensor operations.
 
     The paper names two functions of the gradients, m = φ(g) and V = ψ(g), and the update w ← w − η m/(√V + ε); the
-    body of its Algorithm 1 is missing from the text at hand. Here φ and ψ are exponential moving averages, as in the
-    methods that the paper trains with::
+    body of its Algorithm 1 is not given in the paper's arXiv version. Here φ and ψ are exponential moving averages, as
+    in the methods that the paper trains with::
 
         m_t = β₁ m_{t−1} + (1 − β₁) g_t,    V_t = β₂ V_{t−1} + (1 − β₂) g_t²,    m_0 = V_0 = 0
 
