@@ -125,8 +125,9 @@ def test_a_run_that_fails_is_reported_tried_again_and_keeps_no_other_from_its_en
     assert reported[-1] == {"finished": 2, "failed": 2}
 
 
-def test_a_run_whose_loss_is_not_finite_has_diverged_and_is_not_run_again(tmp_path):
-    runs = plan_runs(override_all(SMALL, ["steps=60"]), {"optimizer": ["sgd"], "optimizer.lr": [1e20, 1e-3]})
+@pytest.mark.parametrize("rate", [1e20, 1e39])  # of the second, the trace ends with a finite loss
+def test_a_run_whose_loss_is_not_finite_has_diverged_and_is_not_run_again(rate, tmp_path):
+    runs = plan_runs(override_all(SMALL, ["steps=60"]), {"optimizer": ["sgd"], "optimizer.lr": [rate, 1e-3]})
     assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
     before = identities(tmp_path)
     assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
