@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import click
@@ -19,6 +20,7 @@ from slingshot_analysis.trace import Trace
 @click.option("--remove", type=int, multiple=True, metavar="STEP", help="There is none here; repeatable.")
 @click.option("--forget", type=int, multiple=True, metavar="STEP", help="Take back a label; repeatable.")
 @click.option("--run", metavar="NAME", help="The run, where the file holds several.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def label(
     file: str,
     mapping: tuple[str, ...],
@@ -28,6 +30,7 @@ def label(
     remove: tuple[int, ...],
     forget: tuple[int, ...],
     run: str | None,
+    form: str,
 ) -> None:
     """Correct what was found in a run.
 
@@ -39,13 +42,20 @@ def label(
         raise unknown_name("run", run, runs, file)
     if run is None and len(runs) > 1 and (add or remove or forget):
         raise unknown_name("run", "", runs, f"{file}: holds {len(runs)} runs; name one with --run")
+    found: dict[str, Labels] = {}
     for name, trace in runs.items():
         if run in (None, name):
-            labels = read_labels(trace)
+            found[name] = read_labels(trace)
             if add or remove or forget:
                 check_inside(trace, add + remove)
-                labels = labels.change(add, remove, forget)
-                click.echo(f"written: {write_labels(trace, None if labels == Labels() else labels)}")
+                found[name] = labels = found[name].change(add, remove, forget)
+                written = write_labels(trace, None if labels == Labels() else labels)
+                click.echo(f"written: {written}", err=form == "json")
+    if form == "json":
+        rows = [{"run": name, "added": labels.added, "removed": labels.removed} for name, labels in found.items()]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for name, labels in found.items():
             click.echo(f"{name}: added {list(labels.added)}, removed {list(labels.removed)}")
 
 

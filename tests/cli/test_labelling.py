@@ -106,3 +106,9 @@ def test_a_row_of_scores_is_one_line_in_a_pipe(folder):
     shown = slingshot("evaluate", f"{name}.csv").stdout.splitlines()
     assert len(shown) == 3
     assert shown[1].startswith(name)
+
+
+def test_labels_as_json(folder):
+    done = slingshot("label", "run.csv", "--add", "9000", "--remove", "12000", "--format", "json")
+    assert json.loads(done.stdout) == [{"run": "run", "added": [9000], "removed": [12_000]}]
+    assert json.loads(slingshot("label", "three.csv", "--format", "json").stdout)[0]["added"] == []
