@@ -186,10 +186,10 @@ def assemble(
         events = [event for event in events if BY_HAND in event.evidence]
     tiers = {event.tier for event in events if event.confidence >= CERTAIN}
     verdict: Verdict = "none"
-    if run.norm is None and not run.losses:
-        verdict = "undecided"
-    elif diverged_at is not None:
+    if diverged_at is not None:
         verdict = "diverged"
+    elif run.norm is None and not run.losses:
+        verdict = "undecided"
     elif unstable:
         verdict = "unstable"
     elif "full" in tiers or ("loss_only" in tiers and run.norm is None) or any(anchor.by_hand for anchor in anchors):

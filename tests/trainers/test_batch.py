@@ -12,7 +12,7 @@ import torch
 from outside import outside
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from slingshot_analysis import InputError, Recorder, open_trace
+from slingshot_analysis import InputError, Recorder, analyze, open_trace
 from slingshot_analysis.trace import TraceWriter
 from trainers.batch import batch_key, record_batch
 from trainers.batch.lockstep import Lockstep, Member
@@ -221,7 +221,9 @@ def test_runs_leave_without_touching_the_others(tmp_path):
     assert open_trace(paths[1])["batch_loss"].step.tolist() == list(range(300))
     diverged = open_trace(paths[2])
     assert diverged.finished
-    assert len(diverged["batch_loss"].step) < 700
+    assert 1 < len(diverged["batch_loss"].step) < 700
+    assert not np.isfinite(diverged["batch_loss"].value[-1])
+    assert analyze(diverged).verdict == "diverged"
 
 
 @pytest.mark.parametrize("optimizer", [Adam(), RMSProp(momentum=0.5), SGD(momentum=0.9), GenericAdaptive()])

@@ -125,14 +125,15 @@ def test_a_run_that_fails_is_reported_tried_again_and_keeps_no_other_from_its_en
     assert reported[-1] == {"finished": 2, "failed": 2}
 
 
-@pytest.mark.parametrize("rate", [1e20, 1e39])  # of the second, the trace ends with a finite loss
-def test_a_run_whose_loss_is_not_finite_has_diverged_and_is_not_run_again(rate, tmp_path):
+@pytest.mark.parametrize("probes", [["light"], ["norms"]])
+@pytest.mark.parametrize("rate", [1e20, 1e39])
+def test_a_run_whose_loss_is_not_finite_has_diverged_and_is_not_run_again(rate, probes, tmp_path):
     runs = plan_runs(override_all(SMALL, ["steps=60"]), {"optimizer": ["sgd"], "optimizer.lr": [rate, 1e-3]})
-    assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
+    assert list(sweep(runs, tmp_path, engine=Here(), probes=probes)["state"]) == ["diverged", "finished"]
     before = identities(tmp_path)
-    assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
+    assert list(sweep(runs, tmp_path, engine=Here(), probes=probes)["state"]) == ["diverged", "finished"]
     (tmp_path / "manifest.json").unlink()
-    assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["diverged", "finished"]
+    assert list(sweep(runs, tmp_path, engine=Here(), probes=probes)["state"]) == ["diverged", "finished"]
     assert identities(tmp_path) == before
 
 

@@ -138,6 +138,7 @@ class Lockstep:
             stack.warm_up([step + i for step in steps])
             stack.update()
         stack.share()
+        self._losses = losses
         for row, member in enumerate(self.members):
             member.step += n
             if lag[row] and not member.failure and self._kept is not None:
@@ -166,8 +167,9 @@ class Lockstep:
             kept[i] = value
 
     def diverged(self) -> list[Member]:
-        """Return the runs whose weights are not finite; this waits for the device."""
-        finite = torch.stack([p.flatten(1).isfinite().all(1) for p in self._stack.parameters.values()]).all(0).tolist()
+        """Return the runs whose weights, and the loss of the last update, are not finite; this waits for the device."""
+        weights = [p.flatten(1).isfinite().all(1) for p in self._stack.parameters.values()]
+        finite = (torch.stack(weights).all(0) | self._losses.isfinite()).tolist()
         return [member for member, is_so in zip(self.members, finite, strict=True) if not is_so]
 
 

@@ -48,7 +48,7 @@ def record_batch(
 
     Each run has the data, the initialisation and the order of batches that it has alone, and its trace the same rows;
     values differ by rounding, since products of stacked matrices are summed in another order. A run that has come to
-    its end, or whose weights are no longer finite, leaves the batch, and the others go on.
+    its end, or whose loss and weights are no longer finite, leaves the batch, and the others go on.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def record_batch(
     Returns
     -------
     list of R str
-        "finished"; "diverged" for a run whose weights ceased to be finite, whose trace ends within 512 updates of that
-        and is marked as finished; or "failed: " and why.
+        "finished"; "diverged" for a run whose loss and weights ceased to be finite, whose trace ends within 512 updates
+        of that and is marked as finished; or "failed: " and why.
 
     Raises
     ------

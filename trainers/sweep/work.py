@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import math
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +29,9 @@ HDF5_BEGIN, CHECKPOINT_BEGIN = b"\x89HDF\r\n\x1a\n", b"PK"
 
 DEFAULT_PROBES = ("light",)
 """What is recorded by default."""
+
+TELLING = "batch_loss", "train_loss", "total_norm"
+"""What is not finite at the end of a run that diverged, as far as it is recorded."""
 
 TRAINING = threading.Lock()
 """PyTorch's settings and random state belong to the process: its threads train one after another."""
@@ -138,19 +140,9 @@ def _outcome(train: Callable[[], None], path: Path) -> Outcome:
 
 
 def end_of(trace: Trace) -> str:
-    """Return how a run that is finished ended: "finished" or "diverged".
-
-    A batch ends the trace of a run that diverges before the rows whose loss would not be finite.
-    """
-    losses = trace["batch_loss"].value[-1:] if "batch_loss" in trace.names else ()
-    return "finished" if all(math.isfinite(loss) for loss in losses) and _is_complete(trace) else "diverged"
-
-
-def _is_complete(trace: Trace) -> bool:
-    """Return whether no row of a regular cadence is missing at the end."""
-    cadences = [int(match[1]) for name in trace.groups if (match := re.fullmatch(r"every_(\d+)", name))]
-    last = trace.steps[1] if trace.steps else -1
-    return not cadences or last + min(cadences) >= trace.config.get("steps", 0)
+    """Return how a run that is finished ended: "diverged" if its last losses or norms are not finite, or "finished"."""
+    last = [value for name in TELLING if name in trace for value in trace[name].value[-1:]]
+    return "finished" if all(map(math.isfinite, last)) else "diverged"
 
 
 def _train_together(chunk: Chunk, check: Check) -> dict[str, Outcome]:
