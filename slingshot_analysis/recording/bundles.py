@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
 from slingshot_analysis.recording.probe import Probe, Subject
 from slingshot_analysis.recording.probes import PROBES
 from slingshot_analysis.recording.schedule import Budget, Every
@@ -70,7 +71,7 @@ def choose_probes(
                 continue
             if every:
                 chosen[name] = kind(every=Every(_whole_number(every, entry)))
-            elif kind.of_curvature and (bundle or curvature_budget is not None):
+            elif issubclass(kind, CurvatureProbe) and (bundle or curvature_budget is not None):
                 chosen[name] = kind(every=budget)
             else:
                 chosen[name] = kind()

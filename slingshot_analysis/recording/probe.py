@@ -155,9 +155,6 @@ class Probe(ABC):
     waits: ClassVar[bool] = False
     """True for what can't do without waiting for the device, such as an iteration that stops on its residual."""
 
-    of_curvature: ClassVar[bool] = False
-    """True for what takes products with the Hessian or its like: a budget can be set for these probes."""
-
     def __init__(self, every: Schedule | None = None) -> None:
         self.every = every or self.default_schedule
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.bundles import choose_probes
 from slingshot_analysis.recording.classification import LossFunction, cross_entropy
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
 from slingshot_analysis.recording.data import Data
 from slingshot_analysis.recording.flight import FlightRecorder
 from slingshot_analysis.recording.model import ForwardPass, random_states_kept
@@ -162,7 +163,7 @@ class Recorder:
             chosen = choose_probes(probes, subject, curvature_budget)
             self._tables = make_tables(chosen, subject)
             if flight_recorder is None:
-                flight_recorder = FlightRecorder.fits(subject) and any(probe.of_curvature for probe in chosen)
+                flight_recorder = FlightRecorder.fits(subject) and any(isinstance(p, CurvatureProbe) for p in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
             flight = FlightRecorder(subject, budget) if flight_recorder else None
         self._warning = EarlyWarning() if on_warning is not None else None

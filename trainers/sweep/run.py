@@ -18,6 +18,7 @@ import pandas as pd
 from slingshot_analysis.engines import count_cpus, open_engine
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.bundles import BUNDLES, choose_probes
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
 from slingshot_analysis.trace import TraceFile, open_trace
 from trainers.batch import batch_key
 from trainers.record import default_name, find_device
@@ -161,7 +162,8 @@ def _has_curvature(names: Iterable[str]) -> bool:
         If a name is unknown, a cadence is none, or there is no name.
     """
     entries = [entry for name in names for entry in BUNDLES.get(name, (name,))]
-    return any(probe.of_curvature for probe in choose_probes(entries, None))  # without bundles no run is asked
+    probes = choose_probes(entries, None)  # no bundle is left among them, so no run is asked what fits it
+    return any(isinstance(probe, CurvatureProbe) for probe in probes)
 
 
 @contextmanager

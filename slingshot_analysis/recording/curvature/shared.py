@@ -1,4 +1,4 @@
-"""One mean loss, and the Hessian at the last point, for all curvature probes of a run."""
+"""What the curvature probes of a run share: one mean loss, and the Hessian at the last point."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.curvature.hessian import HessianOperator
 from slingshot_analysis.recording.curvature.mean_loss import MeanLoss
 from slingshot_analysis.recording.curvature.samples import LARGEST_SET, fixed_samples
-from slingshot_analysis.recording.probe import Subject
+from slingshot_analysis.recording.probe import Probe, Subject
+from slingshot_analysis.recording.schedule import Schedule
 
-__all__ = ["Curvature", "shared_curvature"]
+__all__ = ["Curvature", "CurvatureProbe", "shared_curvature"]
 
 
 class Curvature:
@@ -65,3 +66,30 @@ def shared_curvature(subject: Subject, samples: int = LARGEST_SET) -> Curvature:
     if samples not in subject.curvatures:
         subject.curvatures[samples] = Curvature(subject, samples)
     return subject.curvatures[samples]
+
+
+class CurvatureProbe(Probe):
+    """A probe of the curvature of the training loss, whose graph it shares with others; a budget can be set for it.
+
+    Parameters
+    ----------
+    every : Schedule, optional
+        When to measure.
+    samples : int, optional
+        Of a larger training set so many fixed samples stand for it.
+    """
+
+    waits = True
+
+    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
+        super().__init__(every)
+        self._samples = samples
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        """Return whether the run has training data."""
+        return subject.train_data is not None
+
+    def attach_curvature(self, subject: Subject) -> None:
+        """Prepare for a run."""
+        self._curvature = shared_curvature(subject, self._samples)

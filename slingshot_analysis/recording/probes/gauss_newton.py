@@ -8,14 +8,14 @@ from typing import Any
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import LARGEST_SET, EigenvalueTracker, GaussNewtonOperator, Solver
-from slingshot_analysis.recording.curvature.shared import shared_curvature
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
+from slingshot_analysis.recording.probe import Buffer, Moment, Subject
 from slingshot_analysis.recording.schedule import Every, Schedule
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
 
-class GaussNewton(Probe):
+class GaussNewton(CurvatureProbe):
     """`gauss_newton_top_eigenvalues`: the largest eigenvalues of G = E[Jᵀ (∇²_z ℓ) J] at each state.
 
     J is the Jacobian of the model's outputs z and ℓ the loss of a sample: G is what is left of the training loss's
@@ -39,19 +39,13 @@ class GaussNewton(Probe):
     default_schedule = Every(100)
     cost = "about three products with the Gauss-Newton matrix of the training loss, each three to four gradients"
     source = "doi:10.1162/08997660260028683; arXiv 1412.1193"
-    waits = True
-    of_curvature = True
 
     def __init__(self, every: Schedule | None = None, k: int = 1, samples: int = LARGEST_SET) -> None:
-        super().__init__(every)
-        self._solver, self._samples = Solver(k), samples
-
-    @classmethod
-    def fits(cls, subject: Subject) -> bool:
-        return subject.train_data is not None
+        super().__init__(every, samples)
+        self._solver = Solver(k)
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._mean_loss = shared_curvature(subject, self._samples).mean_loss
+        self.attach_curvature(subject)
         self._tracker, k = EigenvalueTracker(self._solver), self._solver.k
         quantity = Quantity(
             "gauss_newton_top_eigenvalues",
@@ -62,7 +56,7 @@ class GaussNewton(Probe):
         return [Buffer(quantity.name, (k,))], [quantity]
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        slots[0].copy_(self._tracker.follow(GaussNewtonOperator(self._mean_loss)).values)
+        slots[0].copy_(self._tracker.follow(GaussNewtonOperator(self._curvature.mean_loss)).values)
 
     def state_dict(self) -> dict[str, Any]:
         return self._tracker.state_dict()

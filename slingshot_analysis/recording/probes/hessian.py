@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import LARGEST_SET, EigenvalueTracker, Solver
-from slingshot_analysis.recording.curvature.shared import shared_curvature
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
+from slingshot_analysis.recording.probe import Buffer, Moment, Subject
 from slingshot_analysis.recording.schedule import Every, Schedule
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
 
-class Hessian(Probe):
+class Hessian(CurvatureProbe):
     """`hessian_top_eigenvalues`: the algebraically largest eigenvalues λ of ∇²L at each state, L the training loss.
 
     L is the mean over the whole training set or a fixed part of it, in evaluation mode; the model computes in its own
@@ -42,19 +42,13 @@ class Hessian(Probe):
     default_schedule = Every(100)
     cost = "about three products with the Hessian of the training loss, each two to three gradients"
     source = "arXiv 2206.04817, Figure 16; arXiv 2103.00065"
-    waits = True
-    of_curvature = True
 
     def __init__(self, every: Schedule | None = None, k: int = 1, samples: int = LARGEST_SET) -> None:
-        super().__init__(every)
-        self._solver, self._samples = Solver(k), samples
-
-    @classmethod
-    def fits(cls, subject: Subject) -> bool:
-        return subject.train_data is not None
+        super().__init__(every, samples)
+        self._solver = Solver(k)
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._curvature = shared_curvature(subject, self._samples)
+        self.attach_curvature(subject)
         self._tracker, k = EigenvalueTracker(self._solver), self._solver.k
         axis, unit = Axis("rank", [str(rank) for rank in range(1, k + 1)]), "loss per squared norm"
         quantities = [

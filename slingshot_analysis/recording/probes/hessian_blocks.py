@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
-from slingshot_analysis.recording.curvature import LARGEST_SET, EigenvalueTracker
-from slingshot_analysis.recording.curvature.shared import shared_curvature
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
-from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.recording.curvature import EigenvalueTracker
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
+from slingshot_analysis.recording.probe import Buffer, Moment, Subject
+from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
 
-class HessianBlocks(Probe):
+class HessianBlocks(CurvatureProbe):
     """`hessian_block_top_eigenvalue`: the largest eigenvalue of each layer's block of ∇²L, L the training loss.
 
     A layer is a module with parameters of its own, such as a weight and its bias; its block is the Hessian in these
@@ -37,19 +37,9 @@ class HessianBlocks(Probe):
     default_schedule = Every(1000)
     cost = "about three products with each layer's block; the graph is shared with other probes"
     source = "arXiv 2402.16788"
-    waits = True
-    of_curvature = True
-
-    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
-        super().__init__(every)
-        self._samples = samples
-
-    @classmethod
-    def fits(cls, subject: Subject) -> bool:
-        return subject.train_data is not None
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._curvature = shared_curvature(subject, self._samples)
+        self.attach_curvature(subject)
         self._blocks: dict[str, list[str]] = {}
         for name in subject.parameters:
             self._blocks.setdefault(name.rpartition(".")[0] or name, []).append(name)

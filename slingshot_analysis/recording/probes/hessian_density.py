@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import LARGEST_SET, spectral_density
-from slingshot_analysis.recording.curvature.shared import shared_curvature
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
+from slingshot_analysis.recording.probe import Buffer, Moment, Subject
 from slingshot_analysis.recording.schedule import Every, Schedule
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
 
-class HessianDensity(Probe):
+class HessianDensity(CurvatureProbe):
     """`hessian_density_nodes`, `hessian_density_weights`: the density of eigenvalues of ∇²L, L the training loss.
 
     The density is a sum of point masses, ascending nodes with weights that add up to 1, by stochastic Lanczos
@@ -40,21 +40,15 @@ class HessianDensity(Probe):
     default_schedule = Every(5000)
     cost = "120 products with the Hessian of the training loss; its graph is shared with other probes"
     source = "doi:10.1137/16M1104974; arXiv 1901.10159"
-    waits = True
-    of_curvature = True
 
     def __init__(
         self, every: Schedule | None = None, starts: int = 4, steps: int = 30, samples: int = LARGEST_SET
     ) -> None:
-        super().__init__(every)
-        self._starts, self._steps, self._samples = starts, steps, samples
-
-    @classmethod
-    def fits(cls, subject: Subject) -> bool:
-        return subject.train_data is not None
+        super().__init__(every, samples)
+        self._starts, self._steps = starts, steps
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._curvature = shared_curvature(subject, self._samples)
+        self.attach_curvature(subject)
         nodes = self._starts * self._steps
         axis = Axis("node", [str(i) for i in range(1, nodes + 1)])
         quantities = [

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import LARGEST_SET, estimate_trace
-from slingshot_analysis.recording.curvature.shared import shared_curvature
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
+from slingshot_analysis.recording.probe import Buffer, Moment, Subject
 from slingshot_analysis.recording.schedule import Every, Schedule
 from slingshot_analysis.trace import Quantity
 
 
-class HessianTrace(Probe):
+class HessianTrace(CurvatureProbe):
     """`hessian_trace`: tr ∇²L at each state, L the training loss, the sum of all eigenvalues, by Hutch++.
 
     `hessian_trace_error` is the standard deviation of the estimate. The random signs are the same at every state, so
@@ -37,19 +37,13 @@ class HessianTrace(Probe):
     default_schedule = Every(1000)
     cost = "30 products with the Hessian of the training loss; its graph is shared with other probes"
     source = "arXiv 2010.09649"
-    waits = True
-    of_curvature = True
 
     def __init__(self, every: Schedule | None = None, products: int = 30, samples: int = LARGEST_SET) -> None:
-        super().__init__(every)
-        self._products, self._samples = products, samples
-
-    @classmethod
-    def fits(cls, subject: Subject) -> bool:
-        return subject.train_data is not None
+        super().__init__(every, samples)
+        self._products = products
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._curvature = shared_curvature(subject, self._samples)
+        self.attach_curvature(subject)
         unit = "loss per squared norm"
         quantities = [
             Quantity("hessian_trace", unit, "trace of the training loss's Hessian"),

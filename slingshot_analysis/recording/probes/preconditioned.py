@@ -11,19 +11,18 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.adaptive import adaptive_states, has_threshold, require_second_moment
 from slingshot_analysis.recording.curvature import (
-    LARGEST_SET,
     EigenvalueTracker,
     PreconditionedOperator,
     preconditioner,
     stability_threshold,
 )
-from slingshot_analysis.recording.curvature.shared import shared_curvature
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
-from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
+from slingshot_analysis.recording.probe import Buffer, Moment, Subject
+from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.trace import Quantity
 
 
-class Preconditioned(Probe):
+class Preconditioned(CurvatureProbe):
     """`preconditioned_top_eigenvalue`: the largest eigenvalue of P⁻¹ ∇²L at each state, P from the optimizer's state.
 
     For Adam P = (1 − β₁ᵗ)(√(v/(1 − β₂ᵗ)) + ε) after t updates. `preconditioned_ratio` is the eigenvalue over
@@ -46,16 +45,10 @@ class Preconditioned(Probe):
     default_schedule = Every(100)
     cost = "three to six products with the Hessian of the training loss; its graph is shared with other probes"
     source = "arXiv 2207.14484"
-    waits = True
-    of_curvature = True
-
-    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
-        super().__init__(every)
-        self._samples = samples
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:
-        return subject.train_data is not None and has_threshold(subject.optimizer)
+        return super().fits(subject) and has_threshold(subject.optimizer)
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._optimizer, self._parameters = require_second_moment(subject, self.name), subject.parameters
@@ -65,7 +58,7 @@ class Preconditioned(Probe):
                 "'preconditioned' out of Recorder(probes=[...])"
             )
         self._tracker = EigenvalueTracker()
-        self._curvature = shared_curvature(subject, self._samples)
+        self.attach_curvature(subject)
         quantities = [
             Quantity(
                 "preconditioned_top_eigenvalue",

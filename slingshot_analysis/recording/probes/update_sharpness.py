@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from slingshot_analysis.recording.curvature import LARGEST_SET, secant_sharpness, sharpness
-from slingshot_analysis.recording.curvature.shared import shared_curvature
-from slingshot_analysis.recording.probe import Buffer, Probe, Subject
-from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.recording.curvature import secant_sharpness, sharpness
+from slingshot_analysis.recording.curvature.shared import CurvatureProbe
+from slingshot_analysis.recording.probe import Buffer, Subject
+from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.recording.states import StatePairs
 from slingshot_analysis.trace import Quantity
 
 
-class UpdateSharpness(Probe):
+class UpdateSharpness(CurvatureProbe):
     """`update_sharpness`: uᵀ H u / ‖u‖² at w_t, with u = w_{t+1} − w_t the update as applied, weight decay included.
 
     H is the Hessian of the training loss in evaluation mode. `secant_sharpness` replaces H u by
@@ -37,19 +37,9 @@ class UpdateSharpness(Probe):
     cost = "one product with the Hessian of the training loss, and two gradients in float64"
     source = "arXiv 2206.04817, Figure 3"
     spans_update = True
-    waits = True
-    of_curvature = True
-
-    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
-        super().__init__(every)
-        self._samples = samples
-
-    @classmethod
-    def fits(cls, subject: Subject) -> bool:
-        return subject.train_data is not None
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        self._curvature = shared_curvature(subject, self._samples)
+        self.attach_curvature(subject)
         unit = "loss per squared norm"
         quantities = [
             Quantity("update_sharpness", unit, "curvature of the training loss along the update from this step"),
