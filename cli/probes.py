@@ -31,5 +31,5 @@ def probes(form: str) -> None:
     console.print(table)
     console.print(
         "Cadence in updates. --probes takes names, NAME:UPDATES and the bundles light (norms every 10, evaluation "
-        "every 1,000), standard, and full (curvature within 15% of the run's time)."
+        "every 1,000), standard, and full (curvature within 12% of the run's time)."
     )

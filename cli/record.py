@@ -76,7 +76,7 @@ def probe_names(text: str) -> list[str]:
     "--curvature-budget",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Share of the time for curvature; 0.15 with --probes full.",
+    help="Share of the time for curvature; 0.12 with --probes full.",
 )
 @click.option(
     "--flight-recorder/--no-flight-recorder",

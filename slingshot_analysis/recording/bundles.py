@@ -25,7 +25,7 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 }
 """Probes by the name of their set; ``NAME:N`` measures every N updates."""
 
-DEFAULT_BUDGET = 0.15
+DEFAULT_BUDGET = 0.12
 """Share of a run's time that the curvature of the full bundle may take."""
 
 
@@ -42,7 +42,7 @@ def choose_probes(
     subject : Subject
         The run.
     curvature_budget : float, optional
-        Share of the run's time for probes of curvature that are named without an N; by default 0.15 for those of a
+        Share of the run's time for probes of curvature that are named without an N; by default 0.12 for those of a
         bundle, and each probe's own cadence for one named by itself.
 
     Returns

@@ -61,7 +61,7 @@ class Recorder:
         What to record: a bundle ("light", "standard", "full"), names of ``slingshot_analysis.recording.PROBES`` with or
         without a number of updates ("hessian:50"), or values such as ``Norms(every=Every(5))``.
     curvature_budget : float, optional
-        Share of the run's time that curvature without a cadence of its own may take; 0.15 in the full bundle.
+        Share of the run's time that curvature without a cadence of its own may take; 0.12 in the full bundle.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and measure the curvature at each update around a transition; by default
         where curvature is recorded and the states fit into 256 MiB.

@@ -131,7 +131,7 @@ class Budget(Schedule):
         Of the whole time of the run, measurements included.
     """
 
-    def __init__(self, share: float = 0.15) -> None:
+    def __init__(self, share: float = 0.12) -> None:
         if not 0 < share < 1:
             raise InputError(f"a budget is a share of the run's time between 0 and 1, got Budget({share})")
         self.share = share

@@ -54,7 +54,7 @@ def test_cadences():
     full = schedules("full")
     assert isinstance(full["hessian"], Budget)
     assert full["hessian"] is full["update_sharpness"]
-    assert full["hessian"].share == 0.15
+    assert full["hessian"].share == 0.12
     assert schedules(["hessian"], 0.1)["hessian"].share == 0.1
     probes = choose_probes([Norms(every=Every(3)), "batch"], subject())
     assert [(probe.name, probe.every) for probe in probes] == [("norms", Every(3)), ("batch", Every(1))]
