@@ -103,8 +103,8 @@ def analyze(
             click.echo(f"Note: {note}", err=True)
         for analysis, kept in zip(result.analyses, result.kept, strict=True):
             analyses.append(analysis)
-            curves.append(kept.curves)
-            if plot is not None:
+            curves.append({} if kept is None else kept.curves)
+            if plot is not None and kept is not None:
                 figures.append(kept.picture.replace(unused(Path(plot) / f"{safe(analysis.name)}.png", figures)))
     if form == "json":
         if analyses:

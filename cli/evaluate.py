@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.console import open_console
 from cli.logs import reading_options, runs_of
 from slingshot_analysis.analysis import finite
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.evaluation import Evaluation, find_detector, read_truth, usable_truth
 from slingshot_analysis.evaluation import evaluate as evaluate_runs
 from slingshot_analysis.trace import Trace
@@ -52,6 +52,8 @@ def evaluate(
     for file in files:
         try:
             runs += runs_of(file, mapping, names, input_format)
+        except NoRunError as error:
+            click.echo(f"Note: left out: {error}", err=True)
         except InputError as error:
             problems.append(str(error))
     if not isinstance(known, str):

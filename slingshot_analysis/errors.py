@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "NoRunError", "SlingshotError", "unknown_name"]
+__all__ = ["InputError", "NoRunError", "OtherFileError", "SlingshotError", "UnwritableError", "unknown_name"]
 
 
 class SlingshotError(Exception):
@@ -18,6 +18,14 @@ class InputError(SlingshotError, ValueError):
 
 class NoRunError(InputError):
     """A file of ours that stands beside runs and holds none; who reads whole folders leaves it out."""
+
+
+class OtherFileError(InputError):
+    """A file is whole, but of another kind, version or run than the one asked for: it is not to be replaced."""
+
+
+class UnwritableError(InputError):
+    """A file can't be written, for which nothing that stands in it is to blame."""
 
 
 def unknown_name(what: str, given: str, allowed: Iterable[str], where: str = "") -> InputError:

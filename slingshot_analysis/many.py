@@ -43,7 +43,7 @@ class FileResult:
     analyses : tuple of Analysis
         One for each run of the file that could be analyzed.
     kept : tuple
-        What was kept of each of them.
+        What was kept of each of them; None where that failed.
     problems : tuple of str
         Why the file, or a run of it, could not be analyzed.
     notes : tuple of str
@@ -169,16 +169,20 @@ def _analyze_file(name: str, read: Read, keep: Keep | None, options: Options) ->
         return FileResult(name, notes=(f"left out: {error}",))
     except Exception as error:  # of any reader; the other files are read all the same
         return FileResult(name, problems=(_problem(name, error),))
-    analyses, kept, problems = [], [], []
+    analyses: list[Analysis] = []
+    kept: list[Any] = []
+    problems: list[str] = []
     for run in runs:
         try:
-            analysis = analyze(run, options=options)
-            result = keep(run, analysis) if keep else None
+            analyses.append(analyze(run, options=options))
         except Exception as error:  # of one run, which hinders no other
             problems.append(_problem(name, error))
             continue
-        analyses.append(analysis)
-        kept.append(result)
+        kept.append(None)
+        try:
+            kept[-1] = keep(run, analyses[-1]) if keep else None
+        except Exception as error:  # such as a picture that can't be written
+            problems.append(_problem(name, error))
     return FileResult(name, tuple(analyses), tuple(kept), tuple(dict.fromkeys(problems)))
 
 

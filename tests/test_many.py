@@ -76,7 +76,8 @@ def test_any_error_is_the_problem_of_its_file_alone(files, jobs):
     assert [result.problems for result in found] == [(), (f"{files[1]}: ZeroDivisionError: of this reader",), ()]
     assert [len(result.analyses) for result in found] == [1, 0, 1]
     (only,) = analyze_files(files[:1], jobs=jobs, keep=refuse_to_keep)
-    assert (only.analyses, only.problems) == ((), (f"{files[0]}: PermissionError: no place",))
+    assert (len(only.analyses), only.kept) == (1, (None,))
+    assert only.problems == (f"{files[0]}: PermissionError: no place",)
 
 
 def test_what_does_not_come_back_is_not_taken_for_a_dead_worker(files):

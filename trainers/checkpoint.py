@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, UnwritableError
 from slingshot_analysis.recording import Recorder
 from trainers.loop import Run
 from trainers.setup import Setup, check_settings, resolved
@@ -18,7 +18,7 @@ from trainers.setup import Setup, check_settings, resolved
 __all__ = ["checkpoint_path", "discard_checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "slingshot-checkpoint"
-VERSION = 1
+VERSION = 2
 DAMAGED = EOFError, KeyError, OSError, RuntimeError, ValueError, pickle.UnpicklingError
 
 
@@ -60,7 +60,7 @@ def save_checkpoint(path: Path, run: Run, recorder: Recorder | None = None) -> N
         torch.save(state, temporary)
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: can't be written ({error}); choose another place or free some space") from error
+        raise UnwritableError(f"{path}: can't be written ({error}); choose another place or free some space") from error
 
 
 def load_checkpoint(path: Path, setup: Setup) -> dict[str, Any]:

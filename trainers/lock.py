@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, UnwritableError
 
 try:
     import fcntl
@@ -77,10 +77,13 @@ def _acquired(name: Path, path: Path, wait: Callable[[], None] | None) -> TextIO
             name.parent.mkdir(parents=True, exist_ok=True)
             file = name.open("w")
         except OSError as error:
-            raise InputError(f"{path}: can't be written ({error.strerror}); choose another --out") from None
-        if lock(file) and _is_at(file, name):
+            raise UnwritableError(f"{path}: can't be written ({error.strerror}); choose another --out") from None
+        is_mine = lock(file)
+        if is_mine and _is_at(file, name):
             return file
         file.close()
+        if is_mine:  # it was deleted by its last owner: lock the next one
+            continue
         if wait is None or time.monotonic() > limit:
             raise InputError(
                 f"{path}: another process is recording it; wait for its end, stop it, or choose another --out"

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.errors import InputError, OtherFileError, unknown_name
 from trainers.data.dataset import Dataset
 from trainers.losses import LOSSES
 
@@ -209,7 +209,7 @@ def check_settings(path: Path, setup: Setup, config: Mapping[str, Any]) -> None:
 
 def other_settings(path: Path, differ: Iterable[str]) -> InputError:
     """Word the error for a file that is of another run than the one asked for."""
-    return InputError(
+    return OtherFileError(
         f"{path}: is of a run with other settings ({', '.join(sorted(differ))}); ask for the same settings, or choose "
         "another --out"
     )

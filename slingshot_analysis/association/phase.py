@@ -167,7 +167,7 @@ def near_window(
     """Return the lags that count as near: from two evaluations early to 1,000 updates or 1% of the run late.
 
     Of a run of fewer than 20,000 steps, such as a log that counts epochs, 1,000 would be too much of it to tell near
-    from far: there 5% of the run is the end.
+    from far: there 5% of the run is the end, or the next evaluation where that is later.
 
     Parameters
     ----------
@@ -192,14 +192,15 @@ def near_window(
     --------
     >>> near_window(400, (0, 200_000))
     (-800, 2000.0)
-    >>> near_window(1, (0, 206))
-    (-2, 10.3)
+    >>> near_window(1, (0, 206)), near_window(500, (0, 5000))
+    ((-2, 10.3), (-1000, 500))
     """
     if not evaluation_stride > 0:
         raise InputError(f"evaluation_stride: got {evaluation_stride}; give the distance of two evaluations in updates")
     first, last = as_span(run_span, "run_span")
     after = max(LEAST_AFTER, SHARE_AFTER * (last - first))
-    return -STRIDES_BEFORE * evaluation_stride, min(after, MOST_AFTER * (run_length or last - first))
+    end = min(after, MOST_AFTER * (run_length or last - first))
+    return -STRIDES_BEFORE * evaluation_stride, max(end, evaluation_stride)
 
 
 def poisson_binomial_tail(probabilities: Sequence[float] | FloatArray, hits: int) -> float:

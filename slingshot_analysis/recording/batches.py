@@ -125,6 +125,11 @@ class BatchProbe(Probe):
                 f"the probe {self.name!r} needs recorder.update(loss, logits, targets), three tensors; where there are "
                 "none, leave it out of Recorder(probes=[...])"
             )
+        if self._keep and targets.is_floating_point():
+            raise InputError(
+                f"the probe {self.name!r} takes a class as an integer for each sample, not {targets.dtype}: give the "
+                "recorder train_data=, which tells what targets are, or leave it out of Recorder(probes=[...])"
+            )
         if not (self._keep and self._batches.keep(moment)):
             batch = loss.reshape(1), logits.unsqueeze(0), targets.unsqueeze(0)
             for slot, value in zip(slots, self.of_batches(*batch), strict=True):

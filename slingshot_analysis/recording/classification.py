@@ -15,7 +15,15 @@ from torch.nn import functional
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["LossFunction", "count_errors", "cross_entropy", "float64_loss", "precise_cross_entropy", "recognised"]
+__all__ = [
+    "LossFunction",
+    "count_errors",
+    "cross_entropy",
+    "float64_loss",
+    "loss_weight",
+    "precise_cross_entropy",
+    "recognised",
+]
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """``loss_function(logits, targets)``, the mean loss of a batch as a scalar tensor."""
@@ -94,6 +102,22 @@ def float64_loss(loss_function: LossFunction, logits: Tensor, targets: Tensor) -
             f"loss_function fails with float64 logits ({error}): cast its tensors, as in weight.to(logits.dtype), or "
             "give a module that holds them, such as nn.CrossEntropyLoss(weight=...)"
         ) from error
+
+
+def loss_weight(loss_function: LossFunction, targets: Tensor) -> Tensor:
+    """Return what the mean loss of a batch counts for in that of several, as a () tensor.
+
+    The number of its targets, integers below 0 left out; for PyTorch's modules with class weights the sum of those.
+    """
+    if targets.is_floating_point():
+        return torch.full((), len(targets), device=targets.device)
+    counted = targets >= 0
+    if isinstance(loss_function, nn.CrossEntropyLoss | nn.NLLLoss):
+        counted = counted & (targets != loss_function.ignore_index)
+        if loss_function.weight is not None:
+            weights: Tensor = loss_function.weight[targets.clamp(min=0)]
+            return (weights.to(torch.float64) * counted).sum()
+    return counted.sum()
 
 
 def _cast(tensor: Tensor) -> Tensor:

@@ -37,7 +37,9 @@ def whole_set(data: Data | None, device: torch.device) -> Batches | None:
     generator = getattr(data, "generator", None)
     if isinstance(generator, torch.Generator):
         data = _Undisturbed(data, generator)
-    first = next(iter(data))
+    first = next(iter(data), None)
+    if first is None:
+        raise InputError("train_data or val_data holds no batch: give at least one, or leave it out")
     if not (isinstance(first, tuple | list) and len(first) == 2 and all(isinstance(part, Tensor) for part in first)):
         raise InputError(
             f"train_data and val_data must give (inputs, targets) as a pair of tensors, not {type(first).__name__}: "

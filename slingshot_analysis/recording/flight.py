@@ -182,8 +182,6 @@ class FlightRecorder:
             return
         start = time.perf_counter()
         now = adaptive_states(self._optimizer, self._parameters)
-        groups = {id(p): i for i, group in enumerate(self._optimizer.param_groups) for p in group["params"]}
-        self._group = {name: groups.get(id(p), 0) for name, p in self._parameters.items()}
         rows = [self._row(step, now) for step in steps]
         names = [quantity.name for quantity in self.group.quantities]
         columns = {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
@@ -197,13 +195,14 @@ class FlightRecorder:
     def _states_at(self, step: int, now: Mapping[str, AdaptiveState | None]) -> list[AdaptiveState | None]:
         """Return the optimizer's state at a step that is kept."""
         slot, states = step % (UPDATES + 1), list[AdaptiveState | None]()
+        groups = {id(p): i for i, group in enumerate(self._optimizer.param_groups) for p in group["params"]}
         for name, state in now.items():
             updates = 0 if state is None else int(state.step) - (self._newest - step)
             if state is None or name not in self._moments or (state.bias_correction and updates < 1):
                 states.append(None)
                 continue
             mean = None if state.mean_gradient is None else self._moments[f"{name}{MEAN}"][slot]
-            rate = self._rates[slot][self._group[name]]
+            rate = self._rates[slot][groups[id(self._parameters[name])]]
             moment = self._moments[name][slot]
             states.append(replace(state, second_moment=moment, mean_gradient=mean, step=updates, lr=rate))
         return states

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from slingshot_analysis.recording.classification import LossFunction
 from slingshot_analysis.recording.schedule import Every, Schedule
-from slingshot_analysis.recording.targets import Targets
+from slingshot_analysis.recording.targets import Kind, Targets
 from slingshot_analysis.trace import Quantity
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from slingshot_analysis.recording.states import StatePairs
 
 __all__ = ["Batches", "Buffer", "Columns", "Moment", "Probe", "Subject", "dtype_name"]
+
+ENTROPIES = nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss
 
 Columns = dict[str, npt.NDArray[np.generic]]
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -73,6 +75,11 @@ class Subject:
     loss_dtype: torch.dtype | None = None
     kept_batches: dict[Schedule, KeptBatches] = field(default_factory=dict)
     curvatures: dict[int, Curvature] = field(default_factory=dict)
+
+    @property
+    def loss_unit(self) -> str:
+        """Of the loss: nat for a cross-entropy, as far as that is known, else empty."""
+        return "nat" if self.targets.kind is Kind.CLASS or isinstance(self.loss_function, ENTROPIES) else ""
 
     @property
     def has_last_module(self) -> bool:

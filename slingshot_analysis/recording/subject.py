@@ -12,7 +12,7 @@ from slingshot_analysis.recording.classification import LossFunction, cross_entr
 from slingshot_analysis.recording.data import Data, whole_set
 from slingshot_analysis.recording.model import find_feature_layers, find_last_layer
 from slingshot_analysis.recording.probe import Batches, Subject
-from slingshot_analysis.recording.targets import Targets, understand_targets
+from slingshot_analysis.recording.targets import Kind, Targets, understand_targets
 
 __all__ = ["make_subject"]
 
@@ -62,10 +62,13 @@ def _understand(
     model: nn.Module, data: Batches | None, device: torch.device, loss_function: LossFunction
 ) -> tuple[LossFunction, Targets]:
     """Return the loss, as `cross_entropy` where it is that, and what the targets of the data are; classes if none."""
+    classes = Targets(ignored=getattr(loss_function, "ignore_index", -100))
     if data is None or loss_function is cross_entropy:
-        return recognised(loss_function), Targets()
-    inputs, targets = next(iter(data))
-    outputs = model(inputs[:PROBE_SAMPLES].to(device))
-    kind = understand_targets(outputs, targets[:PROBE_SAMPLES].to(device), loss_function)
-    one_class_each = kind == Targets() and outputs.ndim == 2
+        return recognised(loss_function), classes
+    outputs = model(next(iter(data))[0][:PROBE_SAMPLES].to(device))
+    if not isinstance(outputs, Tensor):
+        return recognised(loss_function), classes
+    known = [targets for _, targets in (data if isinstance(data, list) else [next(iter(data))])]
+    kind = understand_targets(outputs, torch.cat(known).to(device), loss_function)
+    one_class_each = kind.kind is Kind.CLASS and outputs.ndim == 2
     return (recognised(loss_function) if one_class_each else loss_function), kind

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.classification import LossFunction, count_errors, cross_entropy
+from slingshot_analysis.recording.classification import LossFunction, count_errors
 
 __all__ = ["Kind", "Targets", "understand_targets"]
 
@@ -33,6 +33,8 @@ class Targets:
         What a target is.
     threshold : float, optional
         Outputs above it say 1, where the targets are 0 or 1.
+    ignored : int, optional
+        Class that does not count, beside all below 0.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class Targets:
 
     kind: Kind = Kind.CLASS
     threshold: float = 0.0
+    ignored: int = -100
 
     @property
     def have_errors(self) -> bool:
@@ -59,13 +62,18 @@ class Targets:
             raise InputError(
                 f"the targets are {targets.dtype}, no classes: give the recorder train_data=, which tells what they are"
             )
+        else:
+            targets = self._counted(targets)
         return count_errors(outputs.unsqueeze(0), targets.unsqueeze(0))[0]
 
     def count(self, targets: Tensor) -> Tensor | int:
-        """Return how many of a batch's targets count in a mean of its loss and errors."""
+        """Return how many of a batch's targets may be errors."""
         if self.kind is Kind.CLASS:
-            return (targets >= 0).sum()
+            return (self._counted(targets) >= 0).sum()
         return targets[..., 0].numel() if self.kind is Kind.PROBABILITIES else targets.numel()
+
+    def _counted(self, targets: Tensor) -> Tensor:
+        return targets if self.ignored < 0 else targets.masked_fill(targets == self.ignored, -1)
 
 
 def understand_targets(outputs: Tensor, targets: Tensor, loss_function: LossFunction) -> Targets:
@@ -73,25 +81,24 @@ def understand_targets(outputs: Tensor, targets: Tensor, loss_function: LossFunc
 
     Parameters
     ----------
-    outputs : (n, ...) Tensor
-        Of the model.
+    outputs : (m, ...) Tensor
+        Of the model, for the first m samples.
     targets : (n, ...) Tensor
-        As `loss_function` gets them.
+        As `loss_function` gets them, of n >= m samples.
     loss_function : callable
         Where the targets are 0 or 1 it tells the threshold: 1/2 if an output of 1/2 is as far from both, else 0, as for
         a logit.
     """
-    if loss_function is cross_entropy:
-        return Targets()
+    ignored = getattr(loss_function, "ignore_index", -100)
     values = targets.to(torch.float64)
     if not targets.is_floating_point() and outputs.ndim > targets.ndim and outputs.shape[-1] > 1:
-        return Targets()
+        return Targets(ignored=ignored)
     if targets.ndim > 1 and targets.shape[-1] > 1 and _are_probabilities(values):
         return Targets(Kind.PROBABILITIES)
-    if not ((values == 0) | (values == 1)).all():
+    if values.isnan().any() or set(values.flatten().tolist()) != {0, 1}:
         return Targets(Kind.NUMBER)
-    middle = torch.full_like(outputs, 0.5)
-    no, yes = (loss_function(middle, torch.full_like(targets, value)) for value in (0, 1))
+    middle, like = torch.full_like(outputs, 0.5), targets[: len(outputs)]
+    no, yes = (loss_function(middle, torch.full_like(like, value)) for value in (0, 1))
     return Targets(Kind.BINARY, 0.5 if torch.isclose(no, yes) else 0.0)
 
 

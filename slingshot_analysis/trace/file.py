@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, OtherFileError
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace.schema import FORMAT, VERSION, Group, Quantity, check_groups
 
@@ -77,7 +77,7 @@ def read_attributes(path: Path, file: h5py.File) -> dict[str, Any]:
     attributes = {name: _python(file.attrs[name]) for name in file.attrs}
     if attributes.get("format") != FORMAT:
         found = f"is {attributes['format']!r}" if "format" in attributes else "is missing"
-        raise InputError(
+        raise OtherFileError(
             f"{path}: not a slingshot trace: root attribute 'format' {found}; expected {FORMAT!r}. "
             "Logs of other programs need a reader for their format"
         )
@@ -85,7 +85,7 @@ def read_attributes(path: Path, file: h5py.File) -> dict[str, Any]:
         if name not in attributes:
             raise InputError(f"{path}: {_missing('/', name)}")
     if attributes["version"] != VERSION:
-        raise InputError(
+        raise OtherFileError(
             f"{path}: root attribute 'version' is {attributes['version']}, this program reads {VERSION}: "
             "written by a newer slingshot-analysis; upgrade with pip install --upgrade slingshot-analysis"
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, UnwritableError
 from slingshot_analysis.trace.schema import CHUNK_ROWS, FORMAT, LIBVER, VERSION, Group, Quantity, check_name
 
 __all__ = ["cause", "create_file"]
@@ -75,7 +75,7 @@ def create_file(path: Path, groups: Sequence[Group], attributes: Mapping[str, ob
         temporary.unlink(missing_ok=True)
         if reserved:
             path.unlink(missing_ok=True)
-        raise InputError(
+        raise UnwritableError(
             f"{path}: can't be written ({cause(error)}); choose another place or free some space"
         ) from error
 

@@ -14,7 +14,7 @@ from typing import Self, SupportsIndex
 import h5py
 import numpy.typing as npt
 
-from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.errors import InputError, UnwritableError, unknown_name
 from slingshot_analysis.trace.block import Table
 from slingshot_analysis.trace.header import cause, create_file
 from slingshot_analysis.trace.schema import CHUNK_ROWS, LIBVER, Group, check_groups
@@ -201,7 +201,9 @@ class TraceWriter:
             raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> InputError:
-        return InputError(f"{self.path}: can't be written ({cause(error)}); rows that were flushed before are safe")
+        return UnwritableError(
+            f"{self.path}: can't be written ({cause(error)}); rows that were flushed before are safe"
+        )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

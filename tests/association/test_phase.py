@@ -85,6 +85,8 @@ def test_near_window():
     assert near_window(400, (0, 80_000)) == (-800, 1000)
     assert near_window(50, (0, 300_000)) == (-100, 3000)
     assert near_window(400, (2000, 20_000), 20_000) == (-800, 1000)
+    assert near_window(500, (0, 5000)) == (-1000, 500)
+    assert near_window(2000, (0, 20_000)) == (-4000, 2000)
     with pytest.raises(InputError, match="evaluation_stride"):
         near_window(0, RUN)
 

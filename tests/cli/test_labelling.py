@@ -112,3 +112,9 @@ def test_labels_as_json(folder):
     done = slingshot("label", "run.csv", "--add", "9000", "--remove", "12000", "--format", "json")
     assert json.loads(done.stdout) == [{"run": "run", "added": [9000], "removed": [12_000]}]
     assert json.loads(slingshot("label", "three.csv", "--format", "json").stdout)[0]["added"] == []
+
+
+def test_labels_beside_a_run_are_left_out_of_its_evaluation(folder):
+    slingshot("label", "run.csv", "--add", "9000")
+    done = slingshot("evaluate", "run.csv", "run.csv.labels.json")
+    assert "holds the labels of a run" in done.stderr

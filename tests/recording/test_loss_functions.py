@@ -191,3 +191,73 @@ def test_what_targets_are(outputs: Tensor, targets: Tensor, expected: Targets) -
         return (outputs - targets).square().mean()
 
     assert understand_targets(outputs, targets, squared) == expected
+
+
+@pytest.mark.parametrize("form", ["tensors", "loader"])
+def test_class_weights_count_in_the_mean_over_batches(tmp_path: Path, form: str) -> None:
+    """Batches sorted by class: each weighs as much as its classes do."""
+    targets = classes(3).sort().values.repeat(30)
+    samples = torch.randn(len(targets), 5, generator=torch.Generator().manual_seed(5))
+    model = nn.Linear(5, 3)
+    loss_function = nn.CrossEntropyLoss(weight=WEIGHTS)
+    data = (samples, targets) if form == "tensors" else list(zip(samples.split(100), targets.split(100), strict=True))
+    optimizer = torch.optim.Adam(model.parameters())
+    probes = ["evaluation", "hessian"]
+    with Recorder(
+        tmp_path / "run.h5", model, optimizer, train_data=data, loss_function=loss_function, probes=probes
+    ) as recorder:
+        recorder.update()
+    trace = open_trace(tmp_path / "run.h5")
+    precise = nn.CrossEntropyLoss(weight=WEIGHTS.double())
+    double_model = nn.Linear(5, 3).double()
+    double_model.load_state_dict({name: part.double() for name, part in model.state_dict().items()})
+    with torch.no_grad():
+        assert trace["train_loss"].value[-1] == pytest.approx(
+            float(precise(double_model(samples.double()), targets)), rel=1e-6
+        )
+
+    def loss(point: Tensor) -> Tensor:
+        state = {"weight": point[:15].view(3, 5), "bias": point[15:]}
+        return precise(torch.func.functional_call(double_model, state, (samples.double(),)), targets)
+
+    point = torch.cat([p.detach().flatten() for p in double_model.parameters()])
+    expected = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, point))[-1]
+    assert trace["hessian_top_eigenvalues"].value[-1, 0] == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_a_class_that_the_loss_ignores_is_no_error(tmp_path: Path) -> None:
+    targets = classes(3)
+    trace, model = record(tmp_path / "run.h5", nn.CrossEntropyLoss(ignore_index=0), targets, 3, ["batch", "evaluation"])
+    with torch.no_grad():
+        made = model(inputs())
+    wrong = int(((made.argmax(1) != targets) & (targets != 0)).sum())
+    assert trace["train_errors"].value[-1] == wrong
+    assert trace["train_accuracy"].value[-1] == pytest.approx(1 - wrong / int((targets != 0).sum()))
+    with torch.no_grad():
+        expected = functional.cross_entropy(made.double(), targets, ignore_index=0)
+    assert trace["train_loss"].value[-1] == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_numbers_that_begin_with_zeros_are_numbers(tmp_path: Path) -> None:
+    targets = functional.relu(torch.linspace(-1, 1, 1200)).unsqueeze(1)
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(model.parameters())
+    data = torch.linspace(-1, 1, 1200).unsqueeze(1), targets
+    recorder = Recorder(
+        tmp_path / "run.h5", model, optimizer, train_data=data, loss_function=nn.MSELoss(), probes=["evaluation"]
+    )
+    recorder.update()
+    recorder.close()
+    assert set(open_trace(tmp_path / "run.h5")) == {"train_loss"}
+
+
+def test_soft_targets_without_data_are_told_what_is_missing(tmp_path: Path) -> None:
+    targets = functional.one_hot(classes(3)).float()
+    with pytest.raises(InputError, match="give the recorder train_data="):
+        record(tmp_path / "run.h5", functional.cross_entropy, targets, 3, ["batch"], with_data=False)
+
+
+def test_data_without_a_batch(tmp_path: Path) -> None:
+    model = nn.Linear(5, 3)
+    with pytest.raises(InputError, match="holds no batch"):
+        Recorder(tmp_path / "run.h5", model, torch.optim.Adam(model.parameters()), val_data=[])

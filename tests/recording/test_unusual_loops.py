@@ -226,6 +226,8 @@ def test_a_model_that_returns_no_tensor(tmp_path):
             return super().forward(inputs), None
 
     model = Pair(6, 3)
+    options = {"train_data": data(), "loss_function": nn.CrossEntropyLoss(), "probes": ["norms"]}
+    Recorder(tmp_path / "norms.h5", model, torch.optim.Adam(model.parameters()), **options).close()
     with pytest.raises(InputError, match="the model returns tuple"):
         Recorder(
             tmp_path / "run.h5", model, torch.optim.Adam(model.parameters()), train_data=data(), probes=["evaluation"]

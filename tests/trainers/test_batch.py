@@ -226,6 +226,12 @@ def test_runs_leave_without_touching_the_others(tmp_path):
     assert analyze(diverged).verdict == "diverged"
 
 
+def test_a_run_whose_last_update_overflows_has_diverged(tmp_path):
+    setup = dataclasses.replace(smaller("parity_3_50", "data.train=64", "model.width=8", "steps=1"), dtype="float32")
+    setups = [dataclasses.replace(setup, optimizer=SGD(lr=rate)) for rate in (1e40, 1e-3)]
+    assert batch(tmp_path, setups)[0] == ["diverged", "finished"]
+
+
 @pytest.mark.parametrize("optimizer", [Adam(), RMSProp(momentum=0.5), SGD(momentum=0.9), GenericAdaptive()])
 def test_runs_of_one_optimizer_go_on_when_one_has_left(optimizer, tmp_path):
     setup = dataclasses.replace(smaller("parity_3_50", "model.width=8"), optimizer=optimizer)

@@ -167,10 +167,14 @@ class Lockstep:
             kept[i] = value
 
     def diverged(self) -> list[Member]:
-        """Return the runs whose weights, and the loss of the last update, are not finite; this waits for the device."""
-        weights = [p.flatten(1).isfinite().all(1) for p in self._stack.parameters.values()]
-        finite = (torch.stack(weights).all(0) | self._losses.isfinite()).tolist()
-        return [member for member, is_so in zip(self.members, finite, strict=True) if not is_so]
+        """Return the runs whose weights are not finite, once a loss shows it or they end; this waits for the device."""
+        weights = torch.stack([p.flatten(1).isfinite().all(1) for p in self._stack.parameters.values()]).all(0)
+        shown = self._losses.isfinite().logical_not_().tolist()
+        return [
+            member
+            for member, is_finite, is_shown in zip(self.members, weights.tolist(), shown, strict=True)
+            if not is_finite and (is_shown or member.step == member.run.setup.steps)
+        ]
 
 
 def _join_data(runs: Sequence[Run]) -> tuple[Tensor, Tensor, Tensor]:

@@ -166,12 +166,13 @@ def open_manifest(folder: Path, planned: Mapping[str, Setup], probes: Sequence[s
     runs = {}
     for name, setup in planned.items():
         run = RunState(settings(setup), setup.steps)
+        is_ours = name in old and old[name].state != "failed"
         if name in old:
             if differ := [key for key, value in run.settings.items() if old[name].settings.get(key) != value]:
                 raise other_settings(folder / name, differ)
             run.seconds = old[name].seconds
             run.state = old[name].state if old[name].state in DONE else "pending"
-        _look(folder / name, run, setup, tuple(probes))
+        _look(folder / name, run, setup, None if is_ours else tuple(probes))
         runs[name] = run
     return Manifest(folder, probes, runs)
 
@@ -183,8 +184,8 @@ def settings(setup: Setup) -> dict[str, Any]:
     return dict(json.loads(json.dumps(values)))
 
 
-def _look(path: Path, run: RunState, setup: Setup, probes: tuple[str, ...]) -> None:
-    """Ask the trace how far the run is. One that others have recorded with other probes fails."""
+def _look(path: Path, run: RunState, setup: Setup, probes: tuple[str, ...] | None) -> None:
+    """Ask the trace how far the run is. One that others have recorded fails, if it holds not what `probes` measure."""
     try:
         trace = open_trace(path)
         steps, finished = trace.steps, trace.finished
@@ -196,14 +197,12 @@ def _look(path: Path, run: RunState, setup: Setup, probes: tuple[str, ...]) -> N
         check_settings(path, setup, trace.config)
     if not finished or run.state not in DONE:
         run.state = end_of(trace) if finished else "pending"
-        wanted, found = _quantities(replace(setup, seed=0, steps=1), probes), set(trace.names)
-        if wanted and (differ := wanted - found if finished else wanted ^ found):
-            run.state, run.error = (
-                "failed",
-                (
-                    f"{path}: was not recorded with --probes {','.join(probes)}: the difference is "
-                    f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another --out"
-                ),
+        wanted = _quantities(replace(setup, seed=0, steps=1), probes) if probes else frozenset()
+        if probes and wanted and (differ := wanted.difference(trace.names) if finished else wanted ^ set(trace.names)):
+            run.state = "failed"
+            run.error = (
+                f"{path}: was not recorded with --probes {','.join(probes)}: the difference is "
+                f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another --out"
             )
     run.step = run.steps if run.state == "finished" else run.step
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from slingshot_analysis.errors import InputError, SlingshotError
+from slingshot_analysis.errors import InputError, OtherFileError, SlingshotError, UnwritableError
 from slingshot_analysis.trace import Trace, open_trace
 from trainers.batch import record_batch
 from trainers.checkpoint import checkpoint_path
@@ -147,26 +147,37 @@ def end_of(trace: Trace) -> str:
 
 def _train_together(chunk: Chunk, check: Check) -> dict[str, Outcome]:
     start, outcomes = time.monotonic(), {}
-    paths = [chunk.path(setup) for setup in chunk.setups]
+    setups: list[Setup] = []
+    used: list[bool] = []
     with ExitStack() as locks:
         try:
-            for path in paths:
-                locks.enter_context(owned(path, check))
-            used = [_prepare(path) for path in paths]
+            for setup in chunk.setups:
+                path = chunk.path(setup)
+                try:
+                    locks.enter_context(owned(path, check))
+                except InputError as error:
+                    outcomes[path.name] = Outcome("failed", str(error), time.monotonic() - start)
+                else:
+                    setups.append(setup)
+                    used.append(_prepare(path))
             check()
-            states = record_batch(
-                chunk.setups,
-                paths,
-                device=chunk.device,
-                probes=chunk.probes,
-                checkpoint_every=chunk.checkpoint_every,
-                resume=True,
-                progress=check,
-            )
+            states = []
+            if setups:
+                states = record_batch(
+                    setups,
+                    [chunk.path(setup) for setup in setups],
+                    device=chunk.device,
+                    probes=chunk.probes,
+                    checkpoint_every=chunk.checkpoint_every,
+                    resume=True,
+                    progress=check,
+                )
         except StoppedError:
-            states, used = [_left_at(path) for path in paths], [False] * len(paths)
-    share = (time.monotonic() - start) / len(paths)
-    for setup, path, state, was_used in zip(chunk.setups, paths, states, used, strict=True):
+            setups = [setup for setup in chunk.setups if default_name(setup) not in outcomes]
+            states, used = [_left_at(chunk.path(setup)) for setup in setups], [False] * len(setups)
+    share = (time.monotonic() - start) / len(chunk.setups)
+    for setup, state, was_used in zip(setups, states, used, strict=True):
+        path = chunk.path(setup)
         kind, _, error = state.partition(": ")
         outcomes[path.name] = (
             _outcome(partial(_train_alone, chunk, setup, check), path)
@@ -204,7 +215,7 @@ def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
             if not used or check.calls > before or not _is_of_files(error, path):
                 raise
             checkpoint = checkpoint_path(path)
-            if "other settings" in str(error) or _is_kept(path) or not _begins(checkpoint, CHECKPOINT_BEGIN):
+            if isinstance(error, OtherFileError) or _is_kept(path) or not _begins(checkpoint, CHECKPOINT_BEGIN):
                 raise InputError(
                     f"{error}. A sweep deletes only what is torn: move {path.name} and {checkpoint.name} away, as far "
                     "as they are there, or choose another --out"
@@ -217,7 +228,7 @@ def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
 def _is_of_files(error: InputError, path: Path) -> bool:
     """Return whether what is left of a run is to blame: its trace or checkpoint is named, and can be written."""
     named = str(error).startswith((f"{path}:", f"{checkpoint_path(path)}:"))
-    return named and "can't be written" not in str(error)
+    return named and not isinstance(error, UnwritableError)
 
 
 def _is_kept(path: Path) -> bool:
@@ -226,9 +237,10 @@ def _is_kept(path: Path) -> bool:
         return False
     try:
         open_trace(path)
-    except InputError as error:
-        whole = any(words in str(error) for words in ("not a slingshot trace", "newer slingshot-analysis"))
-        return whole or not _begins(path, HDF5_BEGIN)
+    except OtherFileError:
+        return True
+    except InputError:
+        return not _begins(path, HDF5_BEGIN)
     return True
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.classification import LossFunction, cross_entropy, float64_loss
+from slingshot_analysis.recording.classification import LossFunction, cross_entropy, float64_loss, loss_weight
 from slingshot_analysis.recording.model import ForwardPass
 
 __all__ = ["MeanLoss"]
@@ -42,7 +42,8 @@ class MeanLoss:
     loss_function : callable
         ``loss_function(logits, targets)``, the mean loss over a batch.
     data : sequence of (inputs, targets)
-        The set, in chunks of any size; each counts by its number of targets, integer targets below 0 left out.
+        The set, in chunks of any size; each counts by its number of targets, integer targets below 0 left out, or the
+        sum of their weights: see `loss_weight`.
     names : sequence of str, optional
         The parameters that are variables; by default all trainable ones.
     model_dtype : torch.dtype, optional
@@ -81,7 +82,7 @@ class MeanLoss:
         self._is_compiled = any(hasattr(module, "_orig_mod") for module in model.modules())
         self._forward = ForwardPass(self._shadow)
         self._loss_function = loss_function
-        counts = [_count(targets) for _, targets in data]
+        counts = [float(loss_weight(loss_function, targets)) for _, targets in data]
         if not sum(counts):
             raise InputError("the data hold no target that counts")
         self._chunks: list[Chunk] = [
@@ -205,10 +206,6 @@ def _copy(model: nn.Module) -> nn.Module:
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False
     return copied
-
-
-def _count(targets: Tensor) -> int:
-    return len(targets) if targets.is_floating_point() else int((targets >= 0).sum())
 
 
 def _precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class Batch(BatchProbe):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._loss_function, self._targets = subject.loss_function, subject.targets
         self.attach_batches(subject, keep=subject.loss_function is cross_entropy)
-        unit = "nat" if subject.targets.have_errors else ""
+        unit = subject.loss_unit
         quantities = [
             Quantity("batch_loss", unit, "loss of the update's batch as training computed it"),
             Quantity("batch_loss_float64", unit, "loss of the update's batch from the same logits cast to float64"),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.classification import float64_loss
+from slingshot_analysis.recording.classification import float64_loss, loss_weight
 from slingshot_analysis.recording.model import ForwardPass, random_states_kept
 from slingshot_analysis.recording.probe import Batches, Buffer, Moment, Probe, Subject
 from slingshot_analysis.recording.schedule import Every
@@ -48,7 +48,7 @@ class Evaluation(Probe):
         words = {"train": "training", "val": "validation"}
         quantities = []
         for name in self._sets:
-            unit = "nat" if self._targets.have_errors else ""
+            unit = subject.loss_unit
             quantities += [Quantity(f"{name}_loss", unit, f"mean loss of the whole {words[name]} set, in float64")]
             if self._targets.have_errors:
                 errors, accuracy = "misclassified samples of the", "share classified correctly of the"
@@ -64,14 +64,15 @@ class Evaluation(Probe):
             each = len(slots) // len(self._sets)
             for i, batches in enumerate(self._sets.values()):
                 loss, *of_errors = (slot.zero_() for slot in slots[each * i : each * (i + 1)])
-                samples = torch.zeros_like(loss)
+                samples, weight = torch.zeros_like(loss), torch.zeros_like(loss)
                 for logits, targets in self._outputs(batches, loss.device):
-                    counted = self._targets.count(targets)
-                    loss.add_(float64_loss(self._loss_function, logits, targets) * counted)
+                    counts = loss_weight(self._loss_function, targets)
+                    loss.add_(float64_loss(self._loss_function, logits, targets) * counts)
+                    weight.add_(counts)
                     if of_errors:
                         of_errors[0].add_(self._targets.errors(logits, targets))
-                    samples.add_(counted)
-                loss.div_(samples)
+                        samples.add_(self._targets.count(targets))
+                loss.div_(weight)
                 if of_errors:
                     torch.sub(1, of_errors[0] / samples, out=of_errors[1])
 
