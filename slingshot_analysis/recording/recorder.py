@@ -152,13 +152,13 @@ class Recorder:
             subject = make_subject(
                 model,
                 optimizer,
-                train_data,
-                val_data,
-                probe_inputs,
-                last_layer,
-                feature_layers,
-                loss_function,
-                loss_dtype,
+                train_data=train_data,
+                val_data=val_data,
+                probe_inputs=probe_inputs,
+                last_layer=last_layer,
+                feature_layers=feature_layers,
+                loss_function=loss_function,
+                loss_dtype=loss_dtype,
             )
             chosen = choose_probes(probes, subject, curvature_budget)
             self._tables = make_tables(chosen, subject)

@@ -22,6 +22,7 @@ PROBE_SAMPLES = 32
 def make_subject(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    *,
     train_data: Data | None,
     val_data: Data | None,
     probe_inputs: Tensor | None,
