@@ -150,8 +150,8 @@ def as_array(given: Any, name: str) -> npt.NDArray[Any]:
     if isinstance(given, list | tuple):
         given = [_detached(item) for item in given]
     try:
-        if np.ma.is_masked(given) and given.dtype.kind in "biuf":
-            return np.asarray(given.astype(np.float64).filled(np.nan))
+        if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given) and given.dtype.kind in "biuf":
+            return np.asarray(np.ma.filled(given.astype(np.float64), np.nan))
         return np.asarray(_detached(given))
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(

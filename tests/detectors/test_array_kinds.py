@@ -55,3 +55,9 @@ def test_what_is_masked_was_not_measured(dtype):
     loss = np.ma.array([3, 10**6, 1], dtype=dtype, mask=[False, True, False])
     np.testing.assert_array_equal(Signal([0, 1, 2], loss).value, [3, np.nan, 1])
     assert [part.tolist() for part in canonical([0, 1, 2], loss)] == [[0, 2], [3, 1]]
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64"])
+def test_what_pandas_has_no_number_for_was_not_measured(dtype):
+    loss = pd.array([3, None, 1], dtype=dtype)
+    np.testing.assert_array_equal(Signal([0, 1, 2], loss).value, [3, np.nan, 1])
