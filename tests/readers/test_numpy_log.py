@@ -42,8 +42,11 @@ def test_a_real_archive_of_sixteen_seeds() -> None:
                 np.testing.assert_array_equal(run.columns[name].values, archive[name][seed])
             assert all(column.step is None for column in run.columns.values())
             assert run.attributes["results"]["T_grok_per_seed"] == archive["T_grok_per_seed"][seed]
+            assert len(run.attributes["results"]) == 5
             assert (run.attributes["n"], run.attributes["arm"]) == (30, "free")
             assert run.attributes["lr"] == 0.001
+    known = {"n", "k", "m", "H", "lam", "lr", "arm", "rho", "t_int", "wc_used", "max_steps", "m_test", "diverged"}
+    assert all(configuration(log).keys() == known for log in read_log(path))
 
 
 def test_columns_and_scalars(tmp_path: Path) -> None:
@@ -89,6 +92,39 @@ def test_what_each_run_came_to_is_no_configuration_of_it(tmp_path: Path) -> None
         {"eps": 0.001, "seeds": 41, "peak_lr": 0.2, "heads": 4},
     ]
     assert is_seed("seeds")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("init_scale", "dropout", "train_frac", "hidden_size", "loss_scale", "grad_acc_steps", "target_loss", "T_max"),
+        *("warmup_step", "final_dropout", "max_grad_norm", "layer_norm", "label_noise", "memory_size"),
+    ],
+)
+def test_what_is_swept_is_configuration(tmp_path: Path, name: str) -> None:
+    saved(tmp_path, steps=np.arange(6), train_loss=np.ones((2, 6)), **{name: [1, 4]})
+    assert [configuration(log) for log in read_log(tmp_path / "log.npz")] == [{name: 1}, {name: 4}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "loss",
+            "val_acc",
+            "train_loss_final",
+            "test_acc_at_end",
+            "final_norm",
+            "best_epoch",
+            "acc_per_run",
+            "grokked",
+        ),
+        *("T_mem", "grok_step", "steps_to_grok", "wn_at_grok", "norm_before_int", "min_val_loss", "t_fit", "diverged"),
+    ],
+)
+def test_what_is_measured_is_no_configuration(tmp_path: Path, name: str) -> None:
+    saved(tmp_path, steps=np.arange(6), train_loss=np.ones((2, 6)), **{name: [1, 4]})
+    assert [configuration(log) for log in read_log(tmp_path / "log.npz")] == [{}, {}]
 
 
 def test_a_table_beside_columns_is_no_table_of_seeds(tmp_path: Path) -> None:

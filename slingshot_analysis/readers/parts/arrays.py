@@ -28,11 +28,17 @@ STEPS = re.compile(
 EVERYTHING = ("global", "train_global", "trainer_global", "optimizer", "num")
 """What such names begin with if the steps are those of everything."""
 
-VARIED = re.compile(
-    r"(?!.*per_)(.*_)?(seed|lr|learning_rate|wd|weight_decay|eps|epsilon|beta_?\d|momentum|batch_size|width|depth|fraction)s?",
+MEASURED = r"(loss|acc|accuracy|error|err|nll|perplexity|ppl)(es|s)?"
+EVENT = r"(grok|grokking|mem|memorization|gen|generalization|fit|overfit|convergence|divergence|slingshot)"
+WHEN = r"(time|step|epoch|iter|iteration|update)s?"
+RESULT = re.compile(
+    rf"(?!(.*_)?(target|stop|stopping|threshold|label|grad|aux)_)(.*_)?{MEASURED}(_(final|last|end|best|mean|std|at_.*))?"
+    r"|final_(.*_)?(gini|rank|sharpness|step|epoch|(?<!layer_)norm)s?|best_.*|.*_per_(seed|run)"
+    rf"|(t|{WHEN})_((to|of|at)_)?{EVENT}(_.*)?|{EVENT}_{WHEN}|.*_at_{EVENT}(_.*)?|(.*_)?(norm|wn)_(before|after)_.*"
+    r"|grokked|memorized|generalized|fitted|converged|diverged",
     re.IGNORECASE,
 )
-"""Names of what is chosen for each run of a file; whatever else differs between them came out of the training."""
+"""Names of what each run of a file came to; whatever else there is one of for each was chosen for it."""
 
 MOST_RUNS = 64
 """The second axis of an array counts runs or parts of the model only if it is no longer than this."""
@@ -165,8 +171,7 @@ def _entries(arrays: Sequence[Array], index: int) -> dict[str, int | float]:
 
 
 def _is_result(array: Array) -> bool:
-    different = len(np.unique(array.values, equal_nan=True)) > 1
-    return different and VARIED.fullmatch(array.path[-1]) is None
+    return RESULT.fullmatch(array.path[-1]) is not None
 
 
 def _axis_for(array: Array, axes: list[Array]) -> Array | None:
