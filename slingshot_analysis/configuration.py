@@ -24,7 +24,11 @@ PROVENANCE = {
 }
 """Attributes that say where a file comes from or what came of it, and not what was trained."""
 
-RESULTS = re.compile(r"final_(?!.*(lr|rate|factor)$).*|.*_per_seed|total_flos|global_step", re.IGNORECASE)
+RESULTS = re.compile(
+    r"final_(.*_)?(loss|acc|accuracy|error|perplexity|norm_value|step|gini)(es|s)?(_(?!weight|scale|size|factor|rate).*)?"
+    r"|.*_per_seed|total_flos|global_step",
+    re.IGNORECASE,
+)
 """Last parts of the names of what came of a run."""
 
 WORDS = {"kind", "name", "title", "figures"}

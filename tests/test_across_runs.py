@@ -69,10 +69,13 @@ def test_configuration_of_a_log_and_of_none(tmp_path):
     log = Log(tmp_path / "run", "run", {}, attributes={"lr": "1e-3", "layers": "2", "opt": "adam", "run_id": "8a"})
     assert configuration(log) == {"lr": 0.001, "layers": 2, "opt": "adam"}
     results = {"final_loss": 0.1, "model.final_gini": 0.5, "acc_per_seed": 1, "total_flos": 1e9, "global_step": 7}
-    settings = {"final_lr": np.float32(1e-5), "lr": np.float32(0.001)}
-    assert configuration(Log(tmp_path / "run", "run", {}, attributes=results | settings)) == {
+    results |= {"final_val_accuracy": 1, "final_train_loss_mean": 1, "final_step": 5}
+    settings = {"final_dropout": 0.1, "final_layer_norm": 1, "final_logit_softcapping": 30, "final_loss_weight": 0.5}
+    given = {"final_lr": np.float32(1e-5), "lr": np.float32(0.001)} | settings | results
+    assert configuration(Log(tmp_path / "run", "run", {}, attributes=given)) == {
         "final_lr": 1e-5,
         "lr": 0.001,
+        **settings,
     }
     step = np.arange(0, 1000, 10)
     plain = analyze({"val_accuracy": Signal(step, np.where(step < 500, 0.2, np.nan))})
