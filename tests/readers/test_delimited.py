@@ -111,12 +111,31 @@ def test_decimal_commas_beside_other_separators(tmp_path: Path, separator: str, 
 def test_commas_between_thousands(tmp_path: Path) -> None:
     rows = ['"900","1,250","1,000.5",0.5,"1,2"', '"1,000","2,500","2,000.5",0.25,"1,2,3"']
     run = only(write(tmp_path, "\n".join(["step,norm,tokens,loss,shape", *rows])))
-    assert plain(run) == {"step": [900, 1000], "norm": [1.25, 2.5], "tokens": [1000.5, 2000.5], "loss": [0.5, 0.25]}
+    found = plain(run)
+    assert np.isnan(found.pop("norm")).all()
+    assert found == {"step": [900, 1000], "tokens": [1000.5, 2000.5], "loss": [0.5, 0.25]}
     assert list(run.notes)[:3] == [
         "'step': commas separate thousands",
-        "'norm': commas are decimal points",
+        "'norm': commas may be decimal points or separate thousands, as in '1,250'; 2 cells count as missing",
         "'tokens': commas separate thousands",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "values"),
+    [
+        ("train_errors", ["3,000", "2,983"], [3000, 2983]),
+        ("tokens_seen", ["3,000", "2,983"], [3000, 2983]),
+        ("wrong", ["1,011", "994"], [1011, 994]),
+        ("norm", ["1,011", "0,994"], [1.011, 0.994]),
+        ("loss_per_tokens", ["1,011", "1,012"], [math.nan, math.nan]),
+        ("norm", ["1,011", "3.5"], [1011, 3.5]),
+    ],
+)
+def test_commas_that_may_be_decimal_points(tmp_path: Path, name: str, cells: list[str], values: list[float]) -> None:
+    rows = "".join(f'{step},0.5,"{cell}"\n' for step, cell in enumerate(cells))
+    run = only(write(tmp_path, f"step,loss,{name}\n{rows}"))
+    np.testing.assert_array_equal(run.columns[name].values, values)
 
 
 def test_what_pandas_wrote_comes_back_to_the_last_bit(tmp_path: Path) -> None:

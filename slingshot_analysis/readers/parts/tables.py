@@ -29,6 +29,8 @@ MOSTLY = 0.5
 WORDS = {"true": 1.0, "false": 0.0}
 DECIMAL = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?%?", re.IGNORECASE)
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
+COUNT = re.compile(r"(?!.*per_)(.*[^a-z])?(errors|tokens|samples|steps)([^a-z].*)?", re.IGNORECASE)
+"""Names of columns of whole numbers."""
 MISSING = ("", "-", "--", "nan", "-nan", "none", "null", "na", "n/a")
 
 
@@ -150,18 +152,29 @@ def _cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _without_commas(name: str, words: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
     """Return the words of a column without thousands separators and with decimal points, if all its commas are either.
 
-    Where they may be both, they are the former in a column of steps and the latter in any other.
+    Where they may be both, they are the former in a column of steps or counts, and beside whole numbers below 1,000.
+    Elsewhere these words are left out.
     """
-    commas = words[words.str.contains(",", regex=False)]
+    with_comma = words.str.contains(",", regex=False)
+    commas = words[with_comma]
     if commas.empty:
         return words, []
     decimal = bool(commas.str.fullmatch(DECIMAL).all()) and not bool(words.str.contains(".", regex=False).any())
     thousands = bool(commas.str.fullmatch(THOUSANDS).all())
-    if thousands and (not decimal or built_in_names().step_of([name]) is not None):
+    if thousands and (not decimal or _is_counted(name, words[~with_comma])):
         return words.str.replace(",", "", regex=False), [f"{name!r}: commas separate thousands"]
+    if thousands:
+        unclear = f"{name!r}: commas may be decimal points or separate thousands, as in {commas.iloc[0]!r}"
+        return words[~with_comma], [f"{unclear}; {len(commas)} cells count as missing"]
     if decimal:
         return words.str.replace(",", ".", regex=False), [f"{name!r}: commas are decimal points"]
     return words, []
+
+
+def _is_counted(name: str, others: pd.Series[str]) -> bool:
+    """Tell whether a column holds whole numbers, by its name or by those of its words that have no comma."""
+    is_count = built_in_names().step_of([name]) is not None or COUNT.fullmatch(name) is not None
+    return is_count or bool(others.str.fullmatch(r"[-+]?\d{1,3}").any())
 
 
 def _number(word: str) -> float:
