@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,10 @@ OUT_OF_ORDER = "rows were out of order: sorted by step"
 UNITS = {"loss": "nat"}
 LATE = 3
 """Rows that come late do so by ones and twos: on average at most this many each time that steps go back."""
+AROUND = 8
+"""Rows on either side that tell how far apart steps are."""
+SAME = 1 + 1e-6
+"""Distances between steps that are fractions differ by less where they are meant to be the same."""
 UNNAMED = re.compile(r"column_\d+$")
 """What readers call the columns of a file without a header."""
 
@@ -226,10 +231,27 @@ def _in_order(raw: RawRun, axis: str | None) -> RawRun:
 
 
 def _is_mixed(steps: Numbers) -> bool:
-    """Tell rows out of order, no two of one step, from a restart, which goes over many rows again."""
+    """Tell rows out of order, no two of one step, from a restart, which goes over some rows again."""
+    back = np.flatnonzero(np.diff(steps) < 0) + 1
+    if not len(back) or len(np.unique(steps)) < len(steps):
+        return False
     behind = int((steps < np.maximum.accumulate(steps)).sum())
-    back = int((np.diff(steps) < 0).sum())
-    return 0 < behind <= LATE * back and len(np.unique(steps)) == len(steps)
+    few = behind <= (LATE * len(back) if len(back) > 1 else 1)
+    return (few and not all(_goes_on(steps, start) for start in back.tolist())) or _is_sorted_as_text(steps)
+
+
+def _goes_on(steps: Numbers, start: int) -> bool:
+    """Tell whether steps that went back go on regularly, as those of a restart, until they pass what was there."""
+    passed = np.flatnonzero(steps[start:] > steps[start - 1])
+    stop = start + int(passed[0]) + 1 if len(passed) else len(steps)
+    rises = np.diff(steps[start:stop])
+    usual = np.median(np.diff(np.sort(steps[max(start - AROUND, 0) : stop + AROUND])))
+    return len(rises) > 0 and bool(np.all((rises > 0) & (rises <= SAME * usual)))
+
+
+def _is_sorted_as_text(steps: Numbers) -> bool:
+    words = (str(int(step)) if step.is_integer() else str(step) for step in steps.tolist())
+    return all(one < other for one, other in pairwise(words))
 
 
 def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:

@@ -122,6 +122,7 @@ ORDERS = {
     "neighbours swapped": np.arange(60) ^ 1,
     "shuffled": np.random.default_rng(0).permutation(60),
     "one late": np.r_[0:20, 21:24, 20, 24:60],
+    "one late at the end": np.r_[0:20, 21:60, 20],
     "as they end": np.argsort(np.arange(60) + np.random.default_rng(1).uniform(0, 2.5, 60)),
 }
 
@@ -139,10 +140,27 @@ def test_rows_out_of_order_are_sorted(tmp_path, order):
     assert remark(run, "loss") == ""
 
 
-def test_a_restart_between_the_logged_steps_is_not_mixed_with_what_went_before(tmp_path):
-    step = [*range(0, 100, 10), *range(45, 200, 10)]
+@pytest.mark.parametrize("unit", [1, 0.5, 10])
+def test_steps_sorted_as_text_are_sorted(tmp_path, unit):
+    step = sorted((unit * k for k in range(2000)), key=str)
+    run = log(tmp_path, {"step": step, "loss": step})
+    assert run["train_loss"].value.tolist() == run["train_loss"].step.tolist() == [unit * k for k in range(2000)]
+    assert run.notes == ("rows were out of order: sorted by step",)
+
+
+@pytest.mark.parametrize("again", [45, 65, 75, 85])
+@pytest.mark.parametrize("unit", [1, 0.01])
+def test_a_restart_between_the_logged_steps_is_not_mixed_with_what_went_before(tmp_path, again, unit):
+    step = unit * np.array([*range(0, 100, 10), *range(again, 200, 10)])
     run = log(tmp_path, {"step": step, "loss": range(len(step))})
-    assert run["train_loss"].step.tolist() == [0, 10, 20, 30, 40, *range(45, 200, 10)]
+    expected = unit * np.array([*range(0, again, 10), *range(again, 200, 10)])
+    assert run["train_loss"].step.tolist() == expected.tolist()
+
+
+def test_several_restarts_between_the_logged_steps(tmp_path):
+    step = [*range(0, 1000, 100), *range(850, 2000, 100), *range(1900, 3000, 100)]
+    run = log(tmp_path, {"step": step, "loss": range(len(step))})
+    assert run["train_loss"].step.tolist() == [*range(0, 801, 100), *range(850, 1851, 100), *range(1900, 3000, 100)]
 
 
 def test_rows_appended_twice_are_read_once(tmp_path):
