@@ -125,6 +125,40 @@ def test_histories_under_the_name_of_a_configuration_are_histories(tmp_path: Pat
     assert plain(run) == {"step": list(range(100)), "norm": list(range(100))}
 
 
+CURVE = [float(k) for k in range(50)]
+
+
+@pytest.mark.parametrize(
+    ("value", "columns"),
+    [
+        (
+            {"params": {"step": CURVE, "train_loss": CURVE, "val_accuracy": CURVE}},
+            {"step", "train_loss", "val_accuracy"},
+        ),
+        ({"meta": {"train": {"loss": CURVE}}, "val_accuracy": CURVE}, {"train.loss", "val_accuracy"}),
+        ({"config": {"steps": CURVE}, "train_loss": CURVE}, {"steps", "train_loss"}),
+        ({"config": {"betas": [0.9, 0.99]}, "params": {"step": CURVE, "loss": CURVE}}, {"step", "loss"}),
+    ],
+)
+def test_curves_under_the_name_of_a_configuration_are_curves(tmp_path: Path, value: Any, columns: set[str]) -> None:
+    (run,) = read(tmp_path, value)
+    assert plain(run) == dict.fromkeys(columns, CURVE)
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        {"runs": [{"seed": seed, "config": {"betas": [0.8, 0.9]}, "loss": CURVE} for seed in (0, 1)]},
+        {"step": CURVE, "loss": [CURVE, CURVE]},
+        {"loss": [[step, 1.0] for step in CURVE]},
+        {"log": [{"step": step, "loss": 1.0} for step in CURVE]},
+    ],
+)
+def test_a_short_list_beside_longer_curves_is_a_setting(tmp_path: Path, runs: dict[str, Any]) -> None:
+    for run in read(tmp_path, {"args": {"milestones": [3, 4], "long": CURVE[:30]}, **runs}):
+        assert (run.attributes["milestones"], run.attributes["long"]) == ([3, 4], CURVE[:30])
+
+
 def test_names_are_dotted_only_where_needed(tmp_path: Path) -> None:
     value = {
         "logs": {

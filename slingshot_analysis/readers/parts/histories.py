@@ -28,9 +28,6 @@ RUNS = ("runs", "seeds", "trials", "experiments", "results", "histories")
 CONFIGURATION = ("_meta", "meta", "metadata", "_config", "config", "hparams", "hyperparameters", "args", "params")
 """Keys under which a dict stands that is the configuration of all runs beside it."""
 
-LONGEST_SETTING = 64
-"""A longer list of numbers is a measurement, whatever stands above it."""
-
 LABELS = ("seed", "run", "run_id", "run_name", "trial", "name", "id")
 """Keys of a run that tell it from the others, the best first."""
 
@@ -102,19 +99,34 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _settings(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the configuration in a dict, and what stands beside it."""
+    """Return the configuration in a dict, and what stands beside it.
+
+    What holds a list as long as a curve outside is no configuration; if there is none outside, the longest list is one.
+    """
+    named = {key for key, item in value.items() if isinstance(item, dict) and key.lower() in CONFIGURATION}
+    lengths = {key: _lengths(value[key]) for key in named}
+    if any(lengths.values()):
+        curves = _lengths({key: item for key, item in value.items() if key not in named})
+        curves = curves or {max(length for held in lengths.values() for length in held)}
+        named = {key for key in named if not lengths[key] & curves}
     settings: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, dict) and key.lower() in CONFIGURATION and _is_short(item):
-            settings |= item
-        else:
-            rest[key] = item
-    return settings, rest
+    for key in value:
+        if key in named:
+            settings |= value[key]
+    return settings, {key: item for key, item in value.items() if key not in named}
 
 
-def _is_short(item: dict[str, Any]) -> bool:
-    return all(len(array.values) <= LONGEST_SETTING for array in _arrays(item, ())[0])
+def _lengths(value: Any) -> set[int]:
+    """Return the lengths of all lists of two numbers, rows or records and more; configurations within are left out."""
+    if isinstance(value, dict):
+        kept = [item for key, item in value.items() if not (isinstance(item, dict) and key.lower() in CONFIGURATION)]
+        return {length for item in kept for length in _lengths(item)}
+    if not isinstance(value, list) or not _has_numbers(value):
+        return set()
+    if _is_records(value) and (within := {length for item in value for length in _lengths(item)}):
+        return within
+    longest = max(len(value), *(len(row) for row in value if isinstance(row, list)), 1)
+    return {longest} - {1}
 
 
 def _several(
