@@ -15,14 +15,12 @@ from pathlib import Path
 from slingshot_analysis.errors import InputError, NoRunError, unknown_name
 from slingshot_analysis.readers.log import Log, Understood
 from slingshot_analysis.readers.names import Names, built_in_names
+from slingshot_analysis.readers.parts.text_file import HEAD, LONGEST_HEAD
 from slingshot_analysis.readers.raw import Column, RawRun, Reader
 from slingshot_analysis.readers.understand import understand
 from slingshot_analysis.trace import Trace, open_trace
 
 __all__ = ["Column", "Log", "Names", "RawRun", "Reader", "Understood", "built_in_names", "read_log", "readers"]
-
-HEAD, LONGEST_HEAD = 2**16, 2**21
-"""Bytes of a file from which its format is told; more, up to the second number, where they hold no three lines."""
 
 OURS = {
     "slingshot-labels": "the labels of a run",

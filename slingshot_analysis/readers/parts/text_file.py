@@ -8,11 +8,11 @@ from pathlib import Path
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["head_text", "in_one_line", "plain_suffix", "read_bytes", "read_text"]
+__all__ = ["HEAD", "LONGEST_HEAD", "head_text", "in_one_line", "plain_suffix", "read_bytes", "read_text"]
 
 GZIP = b"\x1f\x8b"
 HEAD, LONGEST_HEAD = 1 << 16, 1 << 21
-"""Bytes from which a format is told, at least and at most; what is that long may end within a line."""
+"""Bytes from which a format is told, and at most where they hold no three lines; what is so long may end in a line."""
 MARKUP = ("<!doctype", "<html", "<?xml", "<svg", "<head", "<body")
 
 
