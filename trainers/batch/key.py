@@ -47,7 +47,7 @@ def batch_key(setup: Setup) -> Hashable | None:
     """
     try:
         found = _shapes(setup.data, setup.model)
-    except Exception:
+    except Exception:  # whatever it is, training the run alone tells it
         return None
     if found is None or setup.batch_size * found[1] > LARGEST:
         return None
