@@ -9,12 +9,10 @@ import click
 from rich.table import Table
 
 from cli.console import open_console
-from cli.logs import reading_options, runs_of
+from cli.logs import reading_options, runs_of_all
 from slingshot_analysis.analysis import finite
-from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.evaluation import Evaluation, find_detector, read_truth, usable_truth
 from slingshot_analysis.evaluation import evaluate as evaluate_runs
-from slingshot_analysis.trace import Trace
 
 
 @click.command()
@@ -47,15 +45,7 @@ def evaluate(
     """
     find = find_detector(detector) if detector else None
     known = truth if truth in ("labels", "misclassification") else read_truth(truth)
-    runs: list[Trace] = []
-    problems: list[str] = []
-    for file in files:
-        try:
-            runs += runs_of(file, mapping, names, input_format)
-        except NoRunError as error:
-            click.echo(f"Note: left out: {error}", err=True)
-        except InputError as error:
-            problems.append(str(error))
+    runs, problems = runs_of_all(files, mapping, names, input_format)
     if not isinstance(known, str):
         known, errors = usable_truth(runs, known)
         problems += map(str, errors)

@@ -10,8 +10,7 @@ import click
 from rich.table import Table
 
 from cli.console import open_console
-from cli.logs import reading_options, runs_of
-from slingshot_analysis.errors import InputError, NoRunError
+from cli.logs import reading_options, runs_of_all
 from slingshot_analysis.readers import Log
 from slingshot_analysis.trace import Trace
 
@@ -29,20 +28,12 @@ def inspect(
     all logs of a lab. A file that can't be read is reported and the others are shown all the same; the exit status is
     then 2.
     """
-    runs: list[Trace] = []
-    problems: list[str] = []
-    for file in files:
-        try:
-            runs += runs_of(file, mapping, names, input_format)
-        except NoRunError as error:
-            click.echo(f"left out: {error}", err=True)
-        except InputError as error:
-            problems.append(str(error))
+    runs, problems = runs_of_all(files, mapping, names, input_format)
     if form == "json":
         click.echo(json.dumps([_plain(run) for run in runs], indent=2))
     else:
         _print(runs)
-    for problem in dict.fromkeys(problems):
+    for problem in problems:
         click.echo(f"Error: {problem}", err=True)
     if problems:
         click.get_current_context().exit(2)

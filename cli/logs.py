@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.readers import Names, read_log
 from slingshot_analysis.trace import Trace
 
-__all__ = ["reading_options", "runs_of"]
+__all__ = ["reading_options", "runs_of", "runs_of_all"]
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,3 +43,19 @@ def runs_of(file: str, mapping: tuple[str, ...], names: str | None, input_format
         return read_log(Path(file), format=input_format, map=chosen, names=table)
     except InputError as error:
         raise error if file in str(error) else InputError(f"{file}: {error}") from None
+
+
+def runs_of_all(
+    files: Iterable[str], mapping: tuple[str, ...], names: str | None, input_format: str | None
+) -> tuple[list[Trace], list[str]]:
+    """Read the runs of all files that can be read; also return why the others can't be. What holds no run is noted."""
+    runs: list[Trace] = []
+    problems: list[str] = []
+    for file in files:
+        try:
+            runs += runs_of(file, mapping, names, input_format)
+        except NoRunError as error:
+            click.echo(f"Note: left out: {error}", err=True)
+        except InputError as error:
+            problems.append(str(error))
+    return runs, list(dict.fromkeys(problems))

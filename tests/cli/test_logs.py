@@ -51,7 +51,7 @@ def test_inspect_shows_the_good_files_and_tells_of_the_others(folder, form):
     assert done.exit_code == 2
     assert "Loss/train" in done.stdout
     lines = done.stderr.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["left out", "Error", "Error"]
+    assert [line.split(":")[0] for line in lines] == ["Note", "Error", "Error"]
     assert all(file in line for file, line in zip([files[1], files[0], files[3]], lines, strict=True))
     slingshot("inspect", *files[1:3])
 
