@@ -20,7 +20,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from slingshot_analysis.association import association_test, log_time_shift_test, near_window, pool, pool_shifts
+from slingshot_analysis.association import (
+    association_test,
+    log_time_shift_test,
+    near_window,
+    pool_associations,
+    pool_shifts,
+)
 
 FloatArray = npt.NDArray[np.float64]
 Run = tuple[FloatArray, FloatArray]
@@ -82,8 +88,8 @@ def main(runs: int, seed: int) -> None:
     for kind, simulate in kinds.items():
         random = np.random.default_rng(seed)
         tests = [p_values(simulate(random), number) for number in range(runs * POOLED)]
-        joins: tuple[tuple[str, Callable[[Any], Any]], ...] = (("association", pool), ("log-time shift", pool_shifts))
-        for results, (name, join) in enumerate(joins):
+        joins: dict[str, Callable[[Any], Any]] = {"association": pool_associations, "log-time shift": pool_shifts}
+        for results, (name, join) in enumerate(joins.items()):
             each = [test[results] for test in tests]
             report(f"{kind}, {name}", [test.p_value for test in each[:runs]])
             groups = [join(each[i : i + POOLED]) for i in range(0, len(each), POOLED)]

@@ -35,7 +35,6 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.curvature import (
     EigenvalueTracker,
     HessianOperator,
@@ -45,7 +44,8 @@ from slingshot_analysis.recording.curvature import (
     fixed_samples,
 )
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
-from slingshot_analysis.recording.trigger import TransitionTrigger
+from slingshot_analysis.recording.online.trigger import TransitionTrigger
+from slingshot_analysis.recording.subject.losses import cross_entropy
 from trainers.loop import Run, updates
 from trainers.setups import find_setup
 

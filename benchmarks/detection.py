@@ -25,9 +25,9 @@ import numpy as np
 import ruptures
 
 from slingshot_analysis import Labels, Slingshot, Trace, analyze, detect_slingshots, evaluate, open_trace, read_log
-from slingshot_analysis.detectors import assemble
+from slingshot_analysis.evaluation import Score, calibration, match_events, pool_scores, score_events
 from slingshot_analysis.events import CERTAIN, Shape
-from slingshot_analysis.scoring import Score, calibration, match_events, pool, score_events
+from slingshot_analysis.slingshots import assemble
 from slingshot_analysis.synthetic import NEGATIVE_KINDS, Style, SyntheticRun, negative_run, slingshot_run
 
 FIRST_SEED = 50_000
@@ -120,9 +120,9 @@ def _positive_row(judged: dict[str, Any], seeds: Iterable[int], rows: int, style
             onsets[inputs].append(onset_score(events, run, ONSET_MARGIN * span))
             hits = match_events([event.transition for event in events], run.transitions, margin * span)[:, 0]
             judged[inputs] += [("slingshots", event.confidence, i in hits) for i, event in enumerate(events)]
-    f1 = [pool(each).f1 for each in scores.values()]
-    loss = pool(scores["loss"])
-    of_onsets = [pool(onsets[inputs]).f1 for inputs in ("norm", "loss")]
+    f1 = [pool_scores(each).f1 for each in scores.values()]
+    loss = pool_scores(scores["loss"])
+    of_onsets = [pool_scores(onsets[inputs]).f1 for inputs in ("norm", "loss")]
     return [rows, style, shape, len(scores["loss"]), loss.n_true, *f1, loss.median_error, *of_onsets]
 
 
@@ -176,16 +176,16 @@ def _rival_rows(seeds: Iterable[int], rows: int) -> Iterator[list[Any]]:
     start = time.perf_counter()
     ours = [transition_score(detect(run, "norm"), run, MARGINS["norm"] * STEPS) for run in test]
     seconds = (time.perf_counter() - start) / len(test)
-    total = pool(ours)
+    total = pool_scores(ours)
     yield [rows, "slingshot", "", len(test), total.n_true, total.f1, total.n_found, total.f1, "", seconds]
     for (name, signal), make in RIVALS.items():
         if name in SLOW and rows > 2000:
             continue
-        tried = {factor: pool(_rival_scores(make, signal, tuning, factor)) for factor in FACTORS}
+        tried = {factor: pool_scores(_rival_scores(make, signal, tuning, factor)) for factor in FACTORS}
         best = max(FACTORS, key=lambda factor: tried[factor].f1)
-        plain = pool(_rival_scores(make, signal, test, FACTORS[0]))
+        plain = pool_scores(_rival_scores(make, signal, test, FACTORS[0]))
         start = time.perf_counter()
-        tuned = pool(_rival_scores(make, signal, test, best))
+        tuned = pool_scores(_rival_scores(make, signal, test, best))
         seconds = (time.perf_counter() - start) / len(test)
         yield [rows, name, signal, len(test), plain.n_true, plain.f1, plain.n_found, tuned.f1, best, seconds]
 
@@ -266,7 +266,7 @@ def logs(folder: Path) -> None:
         ["file", "kind", "verdict", "right", "must", "found", "extra", "missed"],
         (row for name, label in labels.items() for row in _log_rows(folder / name, label, scores)),
     )
-    total = pool(scores)
+    total = pool_scores(scores)
     click.echo(f"all slingshot files: recall {total.recall:.3f} of {total.n_true}, precision {total.precision:.3f}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from trainers.overrides import override_all
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups import find_setup
 
 VARIANTS: dict[str, tuple[int, ...]] = {

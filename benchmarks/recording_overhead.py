@@ -28,7 +28,7 @@ import torch
 
 from slingshot_analysis import TraceWriter, open_trace
 from slingshot_analysis.recording import Recorder
-from slingshot_analysis.recording.bundles import BUNDLES, STANDARD
+from slingshot_analysis.recording.probes._bundles import BUNDLES, STANDARD
 from slingshot_analysis.trace import Group, Quantity
 from trainers.loop import Run, updates
 from trainers.setups import find_setup

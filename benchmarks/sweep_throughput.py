@@ -27,8 +27,8 @@ import torch
 from torch import nn
 
 from trainers.batch import lockstep, record_batch
-from trainers.batch.passes import Mapped
-from trainers.batch.stack import Stack
+from trainers.batch._passes import Mapped
+from trainers.batch._stack import Stack
 from trainers.loop import Run
 from trainers.setup import Setup
 from trainers.setups import find_setup

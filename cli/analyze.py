@@ -14,15 +14,15 @@ from cli.console import open_console
 from cli.engines import engine_options, slurm_parameters
 from cli.logs import reading_options, runs_of
 from cli.pictures import Keep
-from slingshot_analysis.across_runs import check_table_path, runs_table, split_against, write_table
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.detectors import Options
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.many import analyze_files
+from slingshot_analysis.many_runs import check_table_path, runs_table, split_against, write_table
+from slingshot_analysis.many_runs.files import analyze_files
 from slingshot_analysis.report.document import to_json
 from slingshot_analysis.report.folder import picture_folder
 from slingshot_analysis.report.text import print_analyses
 from slingshot_analysis.signal import Signal
+from slingshot_analysis.slingshots import Options
 
 
 @click.command()

@@ -11,8 +11,8 @@ from rich.table import Table
 from cli.console import open_console
 from cli.logs import reading_options, runs_of_all
 from slingshot_analysis.analysis import finite
-from slingshot_analysis.evaluation import Evaluation, find_detector, read_truth, usable_truth
-from slingshot_analysis.evaluation import evaluate as evaluate_runs
+from slingshot_analysis.evaluation.detector import DetectorEvaluation, find_detector, read_truth, usable_truth
+from slingshot_analysis.evaluation.detector import evaluate as evaluate_runs
 
 
 @click.command()
@@ -65,7 +65,7 @@ def report(problems: Iterable[str]) -> None:
         click.echo(f"Error: {problem}", err=True)
 
 
-def print_scores(found: Evaluation, form: str) -> None:
+def print_scores(found: DetectorEvaluation, form: str) -> None:
     """Print a row for each run and one over all."""
     rows = found.summary().to_dict("records")
     if form == "json":

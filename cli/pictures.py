@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from slingshot_analysis.across_runs import thin_curves
 from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.many_runs import thin_curves
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 

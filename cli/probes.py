@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from cli.console import open_console
-from slingshot_analysis.recording.catalogue import catalogue
+from slingshot_analysis.recording.probes._catalogue import catalogue
 
 
 @click.command()

@@ -17,7 +17,7 @@ from slingshot_analysis.trace import open_trace
 from trainers.losses import LOSSES
 from trainers.optimizers import OPTIMIZERS
 from trainers.overrides import override_all, with_optimizer
-from trainers.record import record as record_setup
+from trainers.recorded_run import record as record_setup
 from trainers.setup import DTYPES, Setup, flatten
 from trainers.setups import SETUPS, find_setup
 from trainers.sweep.work import end_of

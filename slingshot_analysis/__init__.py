@@ -9,17 +9,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from slingshot_analysis.across_runs import runs_table
     from slingshot_analysis.analysis import Analysis, analyze
     from slingshot_analysis.association import association_test, event_triggered_average
-    from slingshot_analysis.comparison import compare_runs
     from slingshot_analysis.detectors import (
-        Options,
         detect_accuracy_jumps,
         detect_curvature_peaks,
         detect_feature_bursts,
         detect_loss_spikes,
-        detect_slingshots,
         fit_log_growth,
         segment_norm,
     )
@@ -27,10 +23,11 @@ if TYPE_CHECKING:
     from slingshot_analysis.evaluation import evaluate
     from slingshot_analysis.events import AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
     from slingshot_analysis.labels import Labels
-    from slingshot_analysis.many import analyze_files
+    from slingshot_analysis.many_runs import analyze_files, compare_runs, runs_table
     from slingshot_analysis.readers import Log, Names, read_log
     from slingshot_analysis.recording import Recorder
     from slingshot_analysis.signal import Axis, Signal
+    from slingshot_analysis.slingshots import Options, detect_slingshots
     from slingshot_analysis.trace import Group, Quantity, Trace, TraceWriter, open_trace
 
 _HOMES = {
@@ -44,7 +41,7 @@ _HOMES = {
     "LogGrowth": "events",
     "LossSpike": "events",
     "Names": "readers",
-    "Options": "detectors",
+    "Options": "slingshots",
     "Peak": "events",
     "Phase": "events",
     "Quantity": "trace",
@@ -55,20 +52,20 @@ _HOMES = {
     "Trace": "trace",
     "TraceWriter": "trace",
     "analyze": "analysis",
-    "analyze_files": "many",
+    "analyze_files": "many_runs",
     "association_test": "association",
-    "compare_runs": "comparison",
+    "compare_runs": "many_runs",
     "detect_accuracy_jumps": "detectors",
     "detect_curvature_peaks": "detectors",
     "detect_feature_bursts": "detectors",
     "detect_loss_spikes": "detectors",
-    "detect_slingshots": "detectors",
+    "detect_slingshots": "slingshots",
     "evaluate": "evaluation",
     "event_triggered_average": "association",
     "fit_log_growth": "detectors",
     "open_trace": "trace",
     "read_log": "readers",
-    "runs_table": "across_runs",
+    "runs_table": "many_runs",
     "segment_norm": "detectors",
 }
 

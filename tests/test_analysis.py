@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from slingshot_analysis import InputError, Signal, analyze, compare_runs
-from slingshot_analysis.across_runs import runs_table
+from slingshot_analysis.many_runs import runs_table
 from slingshot_analysis.report.figure import draw
 from slingshot_analysis.report.text import print_analyses
 

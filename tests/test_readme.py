@@ -28,7 +28,7 @@ def test_the_code_runs_and_prints_what_it_should(tmp_path, name, output):
 def test_every_quantity_of_a_trace_is_listed(tmp_path):
     from slingshot_analysis import open_trace
     from trainers.overrides import override_all
-    from trainers.record import record
+    from trainers.recorded_run import record
     from trainers.setups import find_setup
 
     trace = open_trace(record(override_all(find_setup("parity_3_50"), ["steps=2"]), tmp_path))

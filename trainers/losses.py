@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.classification import cross_entropy
+from slingshot_analysis.recording.subject.losses import cross_entropy
 
 __all__ = ["LOSSES", "mean_output", "stablemax_cross_entropy"]
 

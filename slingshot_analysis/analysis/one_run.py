@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.analysis.generalisation import find_generalisation
+from slingshot_analysis.analysis._generalisation import find_generalisation
 from slingshot_analysis.analysis.result import Analysis, Skipped
 from slingshot_analysis.analysis.signals import (
     BATCH_LOSSES,
@@ -24,24 +24,22 @@ from slingshot_analysis.analysis.signals import (
     first_of,
     ordered_signals,
 )
-from slingshot_analysis.association import association_test, near_window
+from slingshot_analysis.association import association_test, near_window, order_events
+from slingshot_analysis.canonical import as_step
 from slingshot_analysis.configuration import Plain, configuration
 from slingshot_analysis.detectors import (
     detect_curvature_peaks,
     detect_feature_bursts,
     detect_loss_spikes,
     fit_log_growth,
-    order_events,
     segment_norm,
 )
-from slingshot_analysis.detectors.canonical import as_step
-from slingshot_analysis.detectors.options import DEFAULT, Options
-from slingshot_analysis.detectors.slingshots import assemble
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import CERTAIN
 from slingshot_analysis.labels import Labels, read_labels
 from slingshot_analysis.readers import Log, read_log
 from slingshot_analysis.signal import Signal
+from slingshot_analysis.slingshots import DEFAULT, Options, assemble
 from slingshot_analysis.trace import Trace
 
 __all__ = ["analyze"]

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slingshot_analysis.analysis.signals import NORMS
-from slingshot_analysis.association import Association
+from slingshot_analysis.association import Association, EventOrder
 from slingshot_analysis.configuration import Plain
-from slingshot_analysis.detectors import EventOrder
-from slingshot_analysis.detectors.slingshots import Verdict
 from slingshot_analysis.events import CERTAIN, AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
+from slingshot_analysis.slingshots import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

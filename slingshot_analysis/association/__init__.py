@@ -2,12 +2,13 @@
 
 from slingshot_analysis.association.contingency import Contingency, Proportion, contingency, proportion
 from slingshot_analysis.association.lags import Estimate, LagSummary, lag_summary
+from slingshot_analysis.association.order import EventOrder, order_events
 from slingshot_analysis.association.phase import (
     Association,
     association_test,
     near_window,
     poisson_binomial_tail,
-    pool,
+    pool_associations,
 )
 from slingshot_analysis.association.shifts import (
     LogTimeShift,
@@ -25,6 +26,7 @@ __all__ = [
     "Association",
     "Contingency",
     "Estimate",
+    "EventOrder",
     "LagSummary",
     "LogTimeShift",
     "Proportion",
@@ -37,8 +39,9 @@ __all__ = [
     "lag_summary",
     "log_time_shift_test",
     "near_window",
+    "order_events",
     "poisson_binomial_tail",
-    "pool",
+    "pool_associations",
     "pool_shifts",
     "pooled_triggered_average",
     "proportion",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slingshot_analysis.association._steps import FloatArray
 from slingshot_analysis.association.phase import Association
-from slingshot_analysis.association.steps import FloatArray
 from slingshot_analysis.errors import InputError
 
 if TYPE_CHECKING:

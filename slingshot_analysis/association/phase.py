@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.association.steps import FloatArray, as_span, as_steps
+from slingshot_analysis.association._steps import FloatArray, as_span, as_steps
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Association", "association_test", "near_window", "poisson_binomial_tail", "pool"]
+__all__ = ["Association", "association_test", "near_window", "poisson_binomial_tail", "pool_associations"]
 
 STRIDES_BEFORE = 2
 """Evaluations by which a jump may seem to come early: it is seen between two, and both ends are read from a grid."""
@@ -41,7 +41,7 @@ class Association:
     lags : tuple of float, updates
         Of each jump behind its nearest transition; negative where the jump comes first.
     coverage : tuple of float
-        For each jump the share of its own cycle that the window covers; what `pool` joins.
+        For each jump the share of its own cycle that the window covers; what `pool_associations` joins.
     """
 
     jumps_near_transitions: int
@@ -120,7 +120,7 @@ def association_test(
     )
 
 
-def pool(associations: Iterable[Association]) -> Association:
+def pool_associations(associations: Iterable[Association]) -> Association:
     """Join the tests of several runs into one, by concatenating their jumps.
 
     Parameters
@@ -141,12 +141,12 @@ def pool(associations: Iterable[Association]) -> Association:
     Examples
     --------
     >>> run = association_test([10_100], [10_000], (-800, 1000), (0, 20_000))
-    >>> round(run.p_value, 3), round(pool([run, run]).p_value, 4)
+    >>> round(run.p_value, 3), round(pool_associations([run, run]).p_value, 4)
     (0.1, 0.01)
     """
     runs = list(associations)
     if not runs:
-        raise InputError("pool: got no association; give one for each run")
+        raise InputError("pool_associations: got no association; give one for each run")
     coverage = tuple(share for run in runs for share in run.coverage)
     hits = sum(run.jumps_near_transitions for run in runs)
     return Association(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.association.steps import as_span, as_steps, hits_near
+from slingshot_analysis.association._steps import as_span, as_steps, hits_near
 from slingshot_analysis.errors import InputError
 
 __all__ = ["LogTimeShift", "log_time_shift_test", "pool_shifts"]

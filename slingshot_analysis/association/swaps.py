@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from slingshot_analysis.association.steps import FloatArray, as_span, as_steps, hits_near
+from slingshot_analysis.association._steps import FloatArray, as_span, as_steps, hits_near
 from slingshot_analysis.errors import InputError
 
 __all__ = ["RunEvents", "RunSwap", "run_swap_test"]

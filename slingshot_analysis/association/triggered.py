@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slingshot_analysis.association.steps import FloatArray, as_steps
+from slingshot_analysis.association._steps import FloatArray, as_steps
 from slingshot_analysis.errors import InputError, unknown_name
 
 if TYPE_CHECKING:

@@ -1,8 +1,6 @@
-"""Detectors: arrays of a training run to the events in it, as pure functions."""
+"""Detectors of one signal each: arrays of a training run to the events in it, as pure functions."""
 
 from slingshot_analysis.detectors.accuracy import detect_accuracy_jumps, grokking_sensitivity, grokking_step
-from slingshot_analysis.detectors.anchors import Anchor, merge_anchors
-from slingshot_analysis.detectors.canonical import canonical
 from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
 from slingshot_analysis.detectors.growth_law import fit_log_growth
 from slingshot_analysis.detectors.misclassification import (
@@ -10,23 +8,14 @@ from slingshot_analysis.detectors.misclassification import (
     detect_misclassification,
     terminal_phase_start,
 )
-from slingshot_analysis.detectors.norm import NormBreak, norm_breaks, segment_norm
-from slingshot_analysis.detectors.options import Options
-from slingshot_analysis.detectors.order import EventOrder, order_events
+from slingshot_analysis.detectors.norm import NormBreak, NormOptions, norm_breaks, segment_norm
 from slingshot_analysis.detectors.peaks import detect_curvature_peaks, detect_feature_bursts
-from slingshot_analysis.detectors.slingshots import Assembly, Verdict, assemble, detect_slingshots
 from slingshot_analysis.detectors.spikes import detect_loss_spikes
 
 __all__ = [
-    "Anchor",
-    "Assembly",
-    "EventOrder",
     "MisclassificationBurst",
     "NormBreak",
-    "Options",
-    "Verdict",
-    "assemble",
-    "canonical",
+    "NormOptions",
     "detect_accuracy_jumps",
     "detect_curvature_peaks",
     "detect_divergence",
@@ -34,13 +23,10 @@ __all__ = [
     "detect_instability",
     "detect_loss_spikes",
     "detect_misclassification",
-    "detect_slingshots",
     "fit_log_growth",
     "grokking_sensitivity",
     "grokking_step",
-    "merge_anchors",
     "norm_breaks",
-    "order_events",
     "segment_norm",
     "terminal_phase_start",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.detectors.canonical import FloatArray, as_step, bin_edges, canonical
+from slingshot_analysis.canonical import FloatArray, as_step, bin_edges, canonical
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.detectors.canonical import as_step, bin_edges, bin_medians, canonical
+from slingshot_analysis.canonical import as_step, bin_edges, bin_medians, canonical
 from slingshot_analysis.detectors.spikes import FLOAT32_FLOOR, binned_log_loss, excursions
 
 __all__ = ["detect_divergence", "detect_instability"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.detectors.canonical import FloatArray, canonical
+from slingshot_analysis.canonical import FloatArray, canonical
 from slingshot_analysis.detectors.norm import segment_norm
 from slingshot_analysis.events import LogGrowth, Phase
 

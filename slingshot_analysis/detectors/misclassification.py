@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slingshot_analysis.detectors.canonical import FloatArray, as_step, canonical
+from slingshot_analysis.canonical import FloatArray, as_step, canonical
 from slingshot_analysis.errors import InputError
 
 __all__ = ["MisclassificationBurst", "detect_misclassification", "terminal_phase_start"]

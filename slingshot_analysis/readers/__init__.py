@@ -13,11 +13,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from slingshot_analysis.errors import InputError, NoRunError, unknown_name
-from slingshot_analysis.readers.log import Log, Understood
-from slingshot_analysis.readers.names import Names, built_in_names
-from slingshot_analysis.readers.parts.text_file import HEAD, LONGEST_HEAD
-from slingshot_analysis.readers.raw import Column, RawRun, Reader
-from slingshot_analysis.readers.understand import understand
+from slingshot_analysis.readers._log import Log, Understood
+from slingshot_analysis.readers._names import Names, built_in_names
+from slingshot_analysis.readers._parts.text_file import HEAD, LONGEST_HEAD
+from slingshot_analysis.readers._raw import Column, RawRun, Reader
+from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.trace import Trace, open_trace
 
 __all__ = ["Column", "Log", "Names", "RawRun", "Reader", "Understood", "built_in_names", "read_log", "readers"]

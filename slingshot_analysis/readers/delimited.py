@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.parts.tables import runs_of_table, unique_names
-from slingshot_analysis.readers.parts.text_file import head_text, in_one_line, plain_suffix, read_text
-from slingshot_analysis.readers.raw import RawRun, Reader
+from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
+from slingshot_analysis.readers._parts.text_file import head_text, in_one_line, plain_suffix, read_text
+from slingshot_analysis.readers._raw import RawRun, Reader
 
 __all__ = ["DelimitedReader"]
 

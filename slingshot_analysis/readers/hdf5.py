@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.parts.points import listed
-from slingshot_analysis.readers.raw import Column, RawRun, Reader, plain
+from slingshot_analysis.readers._parts.points import listed
+from slingshot_analysis.readers._raw import Column, RawRun, Reader, plain
 from slingshot_analysis.trace.schema import FORMAT
 
 __all__ = ["HDF5Reader"]

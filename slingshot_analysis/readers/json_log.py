@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.parts.histories import CONFIGURATION, runs_of_json
-from slingshot_analysis.readers.parts.text_file import head_text, plain_suffix, read_text
-from slingshot_analysis.readers.raw import RawRun, Reader
+from slingshot_analysis.readers._parts.histories import CONFIGURATION, runs_of_json
+from slingshot_analysis.readers._parts.text_file import head_text, plain_suffix, read_text
+from slingshot_analysis.readers._raw import RawRun, Reader
 
 __all__ = ["JsonLinesReader", "JsonReader", "parsed"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.parts.points import Points, distinct_names
-from slingshot_analysis.readers.parts.sqlite import has_tables, opened, tables
-from slingshot_analysis.readers.raw import RawRun, Reader
+from slingshot_analysis.readers._parts.points import Points, distinct_names
+from slingshot_analysis.readers._parts.sqlite import has_tables, opened, tables
+from slingshot_analysis.readers._raw import RawRun, Reader
 
 __all__ = ["MLflowReader"]
 

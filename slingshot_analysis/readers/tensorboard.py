@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.parts.points import Points
-from slingshot_analysis.readers.parts.protobuf import Message, read_varint
-from slingshot_analysis.readers.parts.tfrecord import read_records
-from slingshot_analysis.readers.raw import RawRun, Reader
+from slingshot_analysis.readers._parts.points import Points
+from slingshot_analysis.readers._parts.protobuf import Message, read_varint
+from slingshot_analysis.readers._parts.tfrecord import read_records
+from slingshot_analysis.readers._raw import RawRun, Reader
 
 __all__ = ["TensorBoardReader"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.parts.points import Points, as_number, distinct_names, flatten
-from slingshot_analysis.readers.parts.sqlite import has_tables, opened, tables
-from slingshot_analysis.readers.raw import RawRun, Reader
+from slingshot_analysis.readers._parts.points import Points, as_number, distinct_names, flatten
+from slingshot_analysis.readers._parts.sqlite import has_tables, opened, tables
+from slingshot_analysis.readers._raw import RawRun, Reader
 
 __all__ = ["TrackioReader"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._parts.text_file import head_text
+from slingshot_analysis.readers._raw import Column, RawRun, Reader
 from slingshot_analysis.readers.json_log import parsed
-from slingshot_analysis.readers.parts.text_file import head_text
-from slingshot_analysis.readers.raw import Column, RawRun, Reader
 
 __all__ = ["TrainerStateReader"]
 

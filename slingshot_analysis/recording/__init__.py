@@ -1,6 +1,7 @@
 """Record any PyTorch training loop: the Recorder, its probes and its schedules."""
 
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.online.warning import SlingshotWarning
+from slingshot_analysis.recording.online.watch import Transition
 from slingshot_analysis.recording.probes import (
     PROBES,
     Batch,
@@ -26,10 +27,10 @@ from slingshot_analysis.recording.probes import (
     UpdateNorm,
     UpdateSharpness,
 )
+from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe
 from slingshot_analysis.recording.recorder import Recorder
 from slingshot_analysis.recording.schedule import Budget, Every, LogSpaced, Schedule, Within
-from slingshot_analysis.recording.warning import SlingshotWarning
-from slingshot_analysis.recording.watch import Transition
+from slingshot_analysis.recording.subject import Subject
 
 __all__ = [
     "PROBES",

@@ -15,19 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.bundles import choose_probes
-from slingshot_analysis.recording.classification import LossFunction, cross_entropy
-from slingshot_analysis.recording.curvature.shared import CurvatureProbe
-from slingshot_analysis.recording.data import Data
-from slingshot_analysis.recording.flight import FlightRecorder
-from slingshot_analysis.recording.model import ForwardPass, random_states_kept
-from slingshot_analysis.recording.probe import Moment, Probe, dtype_name
+from slingshot_analysis.recording.curvature import Curvatures
+from slingshot_analysis.recording.online.flight import FlightRecorder
+from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
+from slingshot_analysis.recording.online.watch import Transition, Watch
+from slingshot_analysis.recording.probes._base import Moment, Probe, dtype_name
+from slingshot_analysis.recording.probes._bundles import choose_probes
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.provenance import describe_optimizer, provenance
 from slingshot_analysis.recording.schedule import Budget
-from slingshot_analysis.recording.subject import make_subject
+from slingshot_analysis.recording.subject.data import Data
+from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy
+from slingshot_analysis.recording.subject.model import ForwardPass, random_states_kept
+from slingshot_analysis.recording.subject.subject import make_subject
 from slingshot_analysis.recording.table import Table, make_tables
-from slingshot_analysis.recording.warning import EarlyWarning, SlingshotWarning, warn_from
-from slingshot_analysis.recording.watch import Transition, Watch
 from slingshot_analysis.trace import TraceWriter, continue_trace
 
 __all__ = ["Recorder"]
@@ -161,11 +162,12 @@ class Recorder:
                 loss_dtype=loss_dtype,
             )
             chosen = choose_probes(probes, subject, curvature_budget)
-            self._tables = make_tables(chosen, subject)
+            curvatures = Curvatures(subject)
+            self._tables = make_tables(chosen, subject, curvatures)
             if flight_recorder is None:
                 flight_recorder = FlightRecorder.fits(subject) and any(isinstance(p, CurvatureProbe) for p in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
-            flight = FlightRecorder(subject, budget) if flight_recorder else None
+            flight = FlightRecorder(subject, curvatures, budget) if flight_recorder else None
         self._warning = EarlyWarning() if on_warning is not None else None
         if self._warning is not None and on_warning is not None:
             warn_from(self._tables, self._warning, on_warning)

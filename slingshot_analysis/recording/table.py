@@ -11,10 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.batches import BatchProbe, KeptBatches
-from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject
+from slingshot_analysis.recording.curvature import Curvatures
+from slingshot_analysis.recording.probes import CurvatureProbe
+from slingshot_analysis.recording.probes._base import Buffer, Columns, Moment, Probe
+from slingshot_analysis.recording.probes._batch_probe import BatchProbe, KeptBatches
 from slingshot_analysis.recording.schedule import Budget, Every, Schedule
-from slingshot_analysis.recording.states import StatePairs
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 from slingshot_analysis.trace.schema import CHUNK_ROWS
 
@@ -41,9 +44,12 @@ class Table:
         device = next(iter(subject.parameters.values())).device
         self._on_gpu = device.type == "cuda"
         quantities: list[Quantity] = []
+        batches = KeptBatches()
         self._buffers: list[dict[str, Tensor]] = []
         self._slots: list[list[Sequence[Tensor]]] = []
         for probe in probes:
+            if isinstance(probe, BatchProbe):
+                probe.shared = batches
             buffers, written = probe.attach(subject)
             quantities += written
             columns = {buffer.name: _rows(buffer, device) for buffer in buffers}
@@ -191,7 +197,7 @@ class Table:
         self.latest = {name: float(column[-1]) for name, column in values.items() if column.ndim == 1}
 
 
-def make_tables(probes: Iterable[Probe], subject: Subject) -> list[Table]:
+def make_tables(probes: Iterable[Probe], subject: Subject, curvatures: Curvatures) -> list[Table]:
     """Return a table for the probes of each schedule.
 
     Where some of them measure states and others updates, the states have one of their own, as there is one more of
@@ -199,6 +205,8 @@ def make_tables(probes: Iterable[Probe], subject: Subject) -> list[Table]:
     """
     schedules: dict[Schedule, list[Probe]] = {}
     for probe in probes:
+        if isinstance(probe, CurvatureProbe):
+            probe.shared = curvatures
         schedules.setdefault(probe.every, []).append(probe)
     tables = []
     for schedule, members in schedules.items():

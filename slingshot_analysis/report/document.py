@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slingshot_analysis.analysis import Analysis, finite
-from slingshot_analysis.comparison import compare_runs, summarize_runs
+from slingshot_analysis.many_runs.comparison import compare_runs, summarize_runs
 
 __all__ = ["FORMAT", "VERSION", "document", "to_json"]
 

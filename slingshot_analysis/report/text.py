@@ -9,9 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from slingshot_analysis.across_runs import by_configuration, short_names, shown_value, varying_keys
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.comparison import Comparison, compare_runs, summarize_runs
+from slingshot_analysis.many_runs import by_configuration, short_names, shown_value, varying_keys
+from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, summarize_runs
 
 __all__ = ["print_analyses"]
 

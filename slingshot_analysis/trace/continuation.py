@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.trace.header import RESERVED
+from slingshot_analysis.trace._header import RESERVED
 from slingshot_analysis.trace.reader import TraceFile, open_trace
 from slingshot_analysis.trace.schema import Group
 from slingshot_analysis.trace.writer import TraceWriter

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, SlingshotError, unknown_name
 from slingshot_analysis.signal import Signal
-from slingshot_analysis.trace.file import opened, read_attributes, read_groups
+from slingshot_analysis.trace._file import opened, read_attributes, read_groups
 from slingshot_analysis.trace.schema import Group, Quantity
 from slingshot_analysis.trace.trace import Trace, columns_of
 

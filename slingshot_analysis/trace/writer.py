@@ -15,8 +15,8 @@ import h5py
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, UnwritableError, unknown_name
-from slingshot_analysis.trace.block import Table
-from slingshot_analysis.trace.header import cause, create_file
+from slingshot_analysis.trace._block import Table
+from slingshot_analysis.trace._header import cause, create_file
 from slingshot_analysis.trace.schema import CHUNK_ROWS, LIBVER, Group, check_groups
 
 __all__ = ["TraceWriter"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from slingshot_analysis.association import association_test, lag_summary, pool
+from slingshot_analysis.association import association_test, lag_summary, pool_associations
 from slingshot_analysis.errors import InputError
 
 RUNS = [
@@ -21,7 +21,7 @@ sequences = st.lists(
 
 
 def test_values_agree_with_the_pooled_association():
-    found, pooled = lag_summary(RUNS), pool(RUNS)
+    found, pooled = lag_summary(RUNS), pool_associations(RUNS)
     assert found.median_lag.value == np.median(pooled.lags) == 150
     rate, chance = pooled.jumps_near_transitions / pooled.jumps, pooled.expected / pooled.jumps
     assert found.rate_difference.value == pytest.approx(rate - chance)

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from slingshot_analysis.association import association_test, near_window, poisson_binomial_tail, pool
+from slingshot_analysis.association import association_test, near_window, poisson_binomial_tail, pool_associations
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump
 
@@ -73,12 +73,12 @@ def test_unit_of_the_step_cancels():
 
 def test_pool_concatenates():
     runs = [association_test([10_100], [10_000], (-800, 1000), (0, 20_000)), association_test([], [5], (-1, 1), (0, 9))]
-    both = pool([runs[0], runs[0], runs[1]])
+    both = pool_associations([runs[0], runs[0], runs[1]])
     assert both.p_value == pytest.approx(runs[0].p_value ** 2)
     assert (both.jumps, both.transitions, both.jumps_near_transitions) == (2, 3, 2)
-    assert pool([runs[1]]).p_value is None
+    assert pool_associations([runs[1]]).p_value is None
     with pytest.raises(InputError):
-        pool([])
+        pool_associations([])
 
 
 def test_near_window():
@@ -127,7 +127,7 @@ def test_rejects_rarely_when_jumps_are_unrelated_but_thin_out(runs_pooled):
             association_test(unrelated_jumps(rng, 4), simulated_transitions(rng), near_window(STRIDE, RUN), RUN)
             for _ in range(runs_pooled)
         ]
-        rejected += pool(tests).p_value <= 0.05
+        rejected += pool_associations(tests).p_value <= 0.05
     assert rejected <= 60
 
 
@@ -143,5 +143,5 @@ def test_power_when_half_of_the_transitions_carry_a_jump():
             caused = np.ceil((carried + rng.uniform(50, 600, len(carried))) / STRIDE) * STRIDE
             jumps = np.minimum(np.append(caused, unrelated_jumps(rng, 1)), RUN[1])
             tests.append(association_test(jumps, at, near_window(STRIDE, RUN), RUN))
-        rejected += pool(tests).p_value <= 0.05
+        rejected += pool_associations(tests).p_value <= 0.05
     assert rejected >= 0.8 * 400

@@ -14,7 +14,7 @@ from slingshot_analysis.association import (
     pool_shifts,
     run_swap_test,
 )
-from slingshot_analysis.association.steps import hits_near
+from slingshot_analysis.association._steps import hits_near
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump
 

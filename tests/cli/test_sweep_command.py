@@ -19,7 +19,7 @@ from cli.main import main
 from cli.sweep import _running
 from slingshot_analysis import InputError, open_trace
 from trainers.overrides import override_all
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups import find_setup
 from trainers.sweep import RunState, Status, plan_runs, read_manifest
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from slingshot_analysis import InputError, Signal, detect_loss_spikes, detect_slingshots, segment_norm
-from slingshot_analysis.detectors.canonical import canonical
+from slingshot_analysis.canonical import canonical
 
 STEP = np.arange(0, 10_000, 10)
 NORM = np.exp(np.interp(STEP, [0, 500, 5000, 6000, 10_000], [0, 1, 1.01, 1.5, 1.51]))

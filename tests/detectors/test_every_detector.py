@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slingshot_analysis import detectors
+from slingshot_analysis import detectors, slingshots
+from slingshot_analysis.canonical import canonical
 from slingshot_analysis.errors import InputError
 
 
@@ -17,7 +18,7 @@ def _keyword(function, name, **more):
 
 
 DETECTORS = {
-    "canonical": detectors.canonical,
+    "canonical": canonical,
     "segment_norm": detectors.segment_norm,
     "norm_breaks": detectors.norm_breaks,
     "loss spikes": detectors.detect_loss_spikes,
@@ -33,10 +34,10 @@ DETECTORS = {
     "curvature peaks": detectors.detect_curvature_peaks,
     "divergence": detectors.detect_divergence,
     "instability": detectors.detect_instability,
-    "slingshots, norm": detectors.detect_slingshots,
-    "slingshots, loss": _keyword(detectors.detect_slingshots, "train_loss"),
-    "slingshots, batches": lambda step, value: detectors.assemble(step, value, batch_loss=value, batch_errors=value),
-    "slingshots, accuracy": lambda step, value: detectors.assemble(step, value, train_accuracy=value),
+    "slingshots, norm": slingshots.detect_slingshots,
+    "slingshots, loss": _keyword(slingshots.detect_slingshots, "train_loss"),
+    "slingshots, batches": lambda step, value: slingshots.assemble(step, value, batch_loss=value, batch_errors=value),
+    "slingshots, accuracy": lambda step, value: slingshots.assemble(step, value, train_accuracy=value),
 }
 anything = st.floats(allow_nan=True, allow_infinity=True)
 fraction = st.one_of(st.floats(0, 1), st.just(float("nan")), st.sampled_from([0.0, 1.0]))
@@ -49,7 +50,8 @@ rows = st.one_of(
 
 def test_no_detector_is_left_out():
     tested = {inspect.unwrap(detector) for detector in DETECTORS.values()}
-    assert {getattr(detectors, name) for name in detectors.__all__ if name.startswith("detect_")} <= tested
+    packages = detectors, slingshots
+    assert {getattr(p, name) for p in packages for name in p.__all__ if name.startswith("detect_")} <= tested
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -102,6 +104,6 @@ def test_input_that_fits_no_detector_is_an_input_error(name, step, value):
 
 
 def test_canonical_sorts_and_keeps_the_last_of_duplicates():
-    step, value = detectors.canonical([3, 1, 2, 1, float("nan")], [30, 10, float("nan"), 11, 5])
+    step, value = canonical([3, 1, 2, 1, float("nan")], [30, 10, float("nan"), 11, 5])
     assert step.tolist() == [1.0, 3.0]
     assert value.tolist() == [11.0, 30.0]

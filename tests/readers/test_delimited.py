@@ -14,8 +14,8 @@ from outside import outside
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers import read_log
+from slingshot_analysis.readers._raw import RawRun
 from slingshot_analysis.readers.delimited import DelimitedReader
-from slingshot_analysis.readers.raw import RawRun
 
 WIDE = [
     "tnediserp__MIML-grokking/2Adam__Adam_20pct.metrics.csv",

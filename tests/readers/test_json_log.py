@@ -14,8 +14,8 @@ from outside import outside
 from slingshot_analysis.configuration import configuration
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers import read_log
+from slingshot_analysis.readers._raw import RawRun, Reader
 from slingshot_analysis.readers.json_log import JsonLinesReader, JsonReader
-from slingshot_analysis.readers.raw import RawRun, Reader
 
 LINES = ["mech__adamw_sc1.0_wd0.0_s0", "mech__sgdm_sc1.0_wd0.0_s0", "s5_mech__adamw_sc1.0_wd0.01_s0"]
 

@@ -10,8 +10,8 @@ from outside import outside
 from slingshot_analysis.configuration import configuration, is_seed
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers import read_log
+from slingshot_analysis.readers._raw import RawRun
 from slingshot_analysis.readers.numpy_log import NumPyReader
-from slingshot_analysis.readers.raw import RawRun
 
 REAL = "logs/ClevixLab__critical-norm-grokking/parity__adamw_n30_k3_m1500_H512_wd1e00_lr1e-03__free.npz"
 

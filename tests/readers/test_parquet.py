@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._raw import RawRun
 from slingshot_analysis.readers.parquet import ParquetReader
-from slingshot_analysis.readers.raw import RawRun
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from outside import outside
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.raw import RawRun
+from slingshot_analysis.readers._raw import RawRun
 from slingshot_analysis.readers.text_log import TextLogReader
 
 MEGATRON = """\

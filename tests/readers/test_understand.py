@@ -6,7 +6,7 @@ from made_runs import write_staircase
 
 from slingshot_analysis import InputError
 from slingshot_analysis.readers import Column, Names, RawRun, built_in_names, read_log
-from slingshot_analysis.readers.understand import understand
+from slingshot_analysis.readers._understand import understand
 
 NAN = float("nan")
 

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from slingshot_analysis import Recorder
 from slingshot_analysis.recording import PROBES, Every
-from slingshot_analysis.recording.classification import cross_entropy
+from slingshot_analysis.recording.subject.losses import cross_entropy
 
 READS = ("aten._local_scalar_dense", "aten.nonzero", "aten.is_nonzero", "aten.equal", "aten.masked_select", "aten.item")
 

@@ -5,7 +5,7 @@ import pytest
 from made_runs import found
 
 from slingshot_analysis import InputError, Signal
-from slingshot_analysis.across_runs import runs_table
+from slingshot_analysis.many_runs import runs_table
 from slingshot_analysis.report.across import contingency, dose, draw_across_runs, heatmap, overlay
 
 STEP = np.arange(0, 1000, 10)

@@ -15,14 +15,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from slingshot_analysis import InputError, Recorder, analyze, open_trace
 from slingshot_analysis.trace import TraceWriter
 from trainers.batch import batch_key, record_batch
-from trainers.batch.lockstep import Lockstep, Member
-from trainers.batch.passes import fast_products, products_can_be_fast
-from trainers.batch.stack import Stack
+from trainers.batch._lockstep import Lockstep, Member
+from trainers.batch._passes import fast_products, products_can_be_fast
+from trainers.batch._stack import Stack
 from trainers.checkpoint import checkpoint_path
 from trainers.loop import Run
 from trainers.optimizers import SGD, Adam, AdamW, GenericAdaptive, RMSProp
 from trainers.overrides import override_all
-from trainers.record import make_recorder, record
+from trainers.recorded_run import make_recorder, record
 from trainers.setups import SETUPS, find_setup
 
 NOISE = "zero_sum_violation"
@@ -242,7 +242,7 @@ def test_runs_of_one_optimizer_go_on_when_one_has_left(optimizer, tmp_path):
 
 
 def test_stacks_take_turns(tmp_path, monkeypatch):
-    monkeypatch.setattr("trainers.batch.record.TOGETHER", 2)
+    monkeypatch.setattr("trainers.batch.recorded_batch.TOGETHER", 2)
     setups = varied(smaller("parity_3_50", "model.width=16"), runs=5)
     states, paths = batch(tmp_path, setups, checkpoint_every=20)
     assert states == ["finished"] * 5
@@ -289,7 +289,7 @@ def test_runs_that_have_left_take_no_memory(tmp_path, monkeypatch):
         gc.collect()
         seen.append((left, sum(run() is not None for run in made)))
 
-    monkeypatch.setattr("trainers.batch.record.Run", Watched)
+    monkeypatch.setattr("trainers.batch.recorded_batch.Run", Watched)
     setup = smaller("parity_3_50", "model.width=8")
     batch(tmp_path, [dataclasses.replace(setup, seed=i, steps=8 + 8 * i) for i in range(4)], progress=count)
     # a run leaves after the call that no longer counts it
@@ -299,7 +299,7 @@ def test_runs_that_have_left_take_no_memory(tmp_path, monkeypatch):
 
 def test_updates_made_together_are_so_many_that_their_logits_fit(tmp_path, monkeypatch):
     setups = varied(smaller("modular_addition"))
-    monkeypatch.setattr("trainers.batch.lockstep.LARGEST", 5 * 3 * 16 * 11)
+    monkeypatch.setattr("trainers.batch._lockstep.LARGEST", 5 * 3 * 16 * 11)
     members = []
     for i, setup in enumerate(setups):
         run, path = Run(setup, torch.device("cpu")), tmp_path / f"{i}.h5"
@@ -433,7 +433,7 @@ class Reads(TorchDispatchMode):
 def test_an_update_never_waits_for_the_device(device, optimizer, tmp_path, monkeypatch):
     """On the meta device, whose tensors hold no data, reading a value is an error."""
     monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", 1e9)
-    monkeypatch.setattr("trainers.batch.lockstep.SECONDS", 1e9)  # on a busy machine, fewer updates are made at once
+    monkeypatch.setattr("trainers.batch._lockstep.SECONDS", 1e9)  # on a busy machine, fewer updates are made at once
     members = []
     layers = {"last_layer": "4", "feature_layers": ["1", "3"]}
     setups = varied(dataclasses.replace(smaller("parity_3_50"), optimizer=optimizer))

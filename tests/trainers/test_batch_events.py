@@ -8,7 +8,7 @@ from scipy.stats import fisher_exact, mannwhitneyu
 
 from slingshot_analysis import analyze
 from trainers.batch import record_batch
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups import find_setup
 
 SEEDS, STEPS = range(8), 30_000

@@ -20,7 +20,7 @@ from trainers.batch import record_batch
 from trainers.checkpoint import checkpoint_path
 from trainers.loop import BatchOrder
 from trainers.overrides import override_all, with_optimizer
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups import find_setup
 
 RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')", "record"]
@@ -87,7 +87,7 @@ def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
     whole, killed = tmp_path / "whole.h5", tmp_path / "killed.h5"
     # the server has imported all that a run needs, so that a process costs no import
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trainers.record"])
+    context.set_forkserver_preload(["trainers.recorded_run"])
     process = context.Process(target=record, args=(setup, killed), kwargs={"device": "cpu", "checkpoint_every": every})
     process.start()
 

@@ -16,7 +16,7 @@ from trainers.data.cifar10 import Cifar10, find_folder, read_records
 from trainers.loop import Run
 from trainers.models.mlp import MLP
 from trainers.overrides import override_all
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups import cifar10_mlp, find_setup
 
 SETUPS = {setup.name: setup for setup in cifar10_mlp.SETUPS}

@@ -9,7 +9,7 @@ import torch
 from slingshot_analysis import InputError, open_trace
 from trainers.data.hypercube import Hypercube
 from trainers.overrides import override_all
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups import hypercube
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")

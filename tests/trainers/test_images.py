@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import conv2d, cross_entropy, linear, max_pool2d, relu, unfold
 
 from slingshot_analysis import InputError, Recorder
-from slingshot_analysis.recording.model import find_feature_layers, find_last_layer
+from slingshot_analysis.recording.subject.model import find_feature_layers, find_last_layer
 from trainers import cost
 from trainers.data.cifar10 import RandomImages
 from trainers.data.parity import SparseParity

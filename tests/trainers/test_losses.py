@@ -16,7 +16,7 @@ from trainers.loop import Run, train
 from trainers.losses import LOSSES, stablemax_cross_entropy
 from trainers.optimizers import OPTIMIZERS
 from trainers.overrides import with_optimizer
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups import find_setup
 
 CPU = torch.device("cpu")

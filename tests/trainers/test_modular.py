@@ -11,11 +11,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from slingshot_analysis import InputError, open_trace
-from slingshot_analysis.recording.model import find_feature_layers, find_last_layer
+from slingshot_analysis.recording.subject.model import find_feature_layers, find_last_layer
 from trainers.data.modular import OPERATIONS, ModularArithmetic
 from trainers.data.permutations import PermutationGroup
 from trainers.models.transformer import Block, NormalizedLinear, Transformer
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups.modular import SETUPS
 
 BY_NAME = {setup.name: setup for setup in SETUPS}

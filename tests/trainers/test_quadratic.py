@@ -11,7 +11,7 @@ from trainers.loop import Run, train
 from trainers.models.quadratic import Quadratic
 from trainers.optimizers import SGD
 from trainers.overrides import override_all
-from trainers.record import record
+from trainers.recorded_run import record
 from trainers.setups import find_setup
 
 CPU = torch.device("cpu")

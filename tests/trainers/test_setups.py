@@ -13,7 +13,7 @@ from trainers.cost import estimate_cost
 from trainers.data.parity import SparseParity
 from trainers.loop import Run, train
 from trainers.overrides import override_all, with_optimizer
-from trainers.record import default_name, find_device, record
+from trainers.recorded_run import default_name, find_device, record
 from trainers.setup import flatten
 from trainers.setups import SETUPS, find_setup
 

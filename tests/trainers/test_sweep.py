@@ -17,11 +17,11 @@ from slingshot_analysis.engines import open_engine
 from trainers.batch import record_batch
 from trainers.lock import owned
 from trainers.overrides import override_all
-from trainers.record import default_name, record
+from trainers.recorded_run import default_name, record
 from trainers.setup import flatten
 from trainers.setups import find_setup
 from trainers.sweep import plan_runs, read_manifest, sweep
-from trainers.sweep.session import HIDDEN, is_current, open_session
+from trainers.sweep._session import HIDDEN, is_current, open_session
 from trainers.sweep.work import HDF5_BEGIN
 
 PARITY = find_setup("parity_3_50")

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from slingshot_analysis import InputError
-from trainers.record import default_name
+from trainers.recorded_run import default_name
 from trainers.setups import find_setup
 from trainers.sweep import parse_seeds, parse_values, plan_runs, read_config
 from trainers.sweep.plan import draw_values

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from trainers.batch.passes import as_chain
+from trainers.batch._passes import as_chain
 from trainers.setup import DataConfig, ModelConfig, Setup
 
 __all__ = ["batch_key"]

@@ -16,7 +16,7 @@ import torch
 from slingshot_analysis.errors import InputError, SlingshotError
 from slingshot_analysis.trace import open_trace
 from trainers.loop import Run
-from trainers.record import make_recorder
+from trainers.recorded_run import make_recorder
 from trainers.setup import Setup, check_settings, flatten, other_settings
 from trainers.sweep.work import end_of
 

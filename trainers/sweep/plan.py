@@ -13,7 +13,7 @@ import numpy as np
 
 from slingshot_analysis.errors import InputError, unknown_name
 from trainers.overrides import override_all, with_optimizer
-from trainers.record import default_name, differences
+from trainers.recorded_run import default_name, differences
 from trainers.setup import Setup, flatten
 from trainers.setups import SETUPS
 

@@ -17,15 +17,15 @@ import pandas as pd
 
 from slingshot_analysis.engines import count_cpus, open_engine
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.bundles import BUNDLES, choose_probes
-from slingshot_analysis.recording.curvature.shared import CurvatureProbe
+from slingshot_analysis.recording.probes._bundles import BUNDLES, choose_probes
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.trace import TraceFile, open_trace
 from trainers.batch import batch_key
-from trainers.record import default_name, find_device
+from trainers.recorded_run import default_name, find_device
 from trainers.setup import Setup
+from trainers.sweep._session import HIDDEN, end_session, open_session
 from trainers.sweep.manifest import DONE, Manifest, RunState, open_manifest
 from trainers.sweep.plan import by_name
-from trainers.sweep.session import HIDDEN, end_session, open_session
 from trainers.sweep.work import DEFAULT_PROBES, Chunk, Outcome, train_chunk
 
 __all__ = ["Status", "sweep"]

@@ -18,9 +18,9 @@ from slingshot_analysis.trace import Trace, open_trace
 from trainers.batch import record_batch
 from trainers.checkpoint import checkpoint_path
 from trainers.lock import owned
-from trainers.record import default_name, record
+from trainers.recorded_run import default_name, record
 from trainers.setup import Setup
-from trainers.sweep.session import StoppedError, is_current
+from trainers.sweep._session import StoppedError, is_current
 
 __all__ = ["DEFAULT_PROBES", "Chunk", "Outcome", "end_of", "train_chunk"]
 
@@ -46,7 +46,7 @@ class Chunk:
     folder : Path
         Where the traces go.
     session : str
-        See :mod:`trainers.sweep.session`.
+        See :mod:`trainers.sweep._session`.
     setups : tuple of Setup
         The runs.
     probes : tuple of str

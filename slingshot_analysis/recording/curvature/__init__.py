@@ -12,11 +12,14 @@ from slingshot_analysis.recording.curvature.preconditioner import (
     stability_threshold,
 )
 from slingshot_analysis.recording.curvature.samples import LARGEST_SET, fixed_samples
+from slingshot_analysis.recording.curvature.shared import Curvature, Curvatures
 from slingshot_analysis.recording.curvature.sharpness import secant_sharpness, sharpness
 from slingshot_analysis.recording.curvature.trace_estimate import TraceEstimate, estimate_trace
 
 __all__ = [
     "LARGEST_SET",
+    "Curvature",
+    "Curvatures",
     "EigenvalueTracker",
     "Eigenvalues",
     "GaussNewtonOperator",

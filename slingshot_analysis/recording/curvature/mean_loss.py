@@ -14,8 +14,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.classification import LossFunction, cross_entropy, float64_loss, loss_weight
-from slingshot_analysis.recording.model import ForwardPass
+from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy, float64_loss, loss_weight
+from slingshot_analysis.recording.subject.model import ForwardPass
 
 __all__ = ["MeanLoss"]
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.adaptive import AdaptiveState
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
+from slingshot_analysis.recording.subject.optimizer_state import AdaptiveState
 
 __all__ = ["PreconditionedOperator", "preconditioner", "stability_threshold"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.model import random_states_kept
-from slingshot_analysis.recording.probe import Batches
+from slingshot_analysis.recording.subject import Batches
+from slingshot_analysis.recording.subject.model import random_states_kept
 
 __all__ = ["LARGEST_SET", "fixed_samples"]
 

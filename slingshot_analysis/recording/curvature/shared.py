@@ -1,4 +1,4 @@
-"""What the curvature probes of a run share: one mean loss, and the Hessian at the last point."""
+"""What the measurements of a run's curvature share: one mean loss, and the Hessian at the last point."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.curvature.hessian import HessianOperator
 from slingshot_analysis.recording.curvature.mean_loss import MeanLoss
 from slingshot_analysis.recording.curvature.samples import LARGEST_SET, fixed_samples
-from slingshot_analysis.recording.probe import Probe, Subject
-from slingshot_analysis.recording.schedule import Schedule
+from slingshot_analysis.recording.subject import Subject
 
-__all__ = ["Curvature", "CurvatureProbe", "shared_curvature"]
+__all__ = ["Curvature", "Curvatures"]
 
 
 class Curvature:
@@ -61,35 +60,27 @@ class Curvature:
         return last
 
 
-def shared_curvature(subject: Subject, samples: int = LARGEST_SET) -> Curvature:
-    """Return the run's curvature over so many samples, made when it is first asked for."""
-    if samples not in subject.curvatures:
-        subject.curvatures[samples] = Curvature(subject, samples)
-    return subject.curvatures[samples]
-
-
-class CurvatureProbe(Probe):
-    """A probe of the curvature of the training loss, whose graph it shares with others; a budget can be set for it.
+class Curvatures:
+    """The curvatures of one run over different numbers of samples, each made when it is first asked for.
 
     Parameters
     ----------
-    every : Schedule, optional
-        When to measure.
-    samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+    subject : Subject
+        The run.
     """
 
-    waits = True
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._by_samples: dict[int, Curvature] = {}
 
-    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
-        super().__init__(every)
-        self._samples = samples
+    def over(self, samples: int) -> Curvature:
+        """Return the curvature of the mean loss over this many training samples.
 
-    @classmethod
-    def fits(cls, subject: Subject) -> bool:
-        """Return whether the run has training data."""
-        return subject.train_data is not None
-
-    def attach_curvature(self, subject: Subject) -> None:
-        """Prepare for a run."""
-        self._curvature = shared_curvature(subject, self._samples)
+        Raises
+        ------
+        InputError
+            If the run has no training data.
+        """
+        if samples not in self._by_samples:
+            self._by_samples[samples] = Curvature(self._subject, samples)
+        return self._by_samples[samples]

@@ -1,6 +1,8 @@
 """The probes, one file each. To add one, write its file and name it here."""
 
-from slingshot_analysis.recording.probe import Probe
+from slingshot_analysis.recording.probes._base import Buffer, Columns, Moment, Probe, dtype_name
+from slingshot_analysis.recording.probes._batch_probe import BatchProbe, KeptBatches
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.probes.batch import Batch
 from slingshot_analysis.recording.probes.below_epsilon_fraction import BelowEpsilon
 from slingshot_analysis.recording.probes.cosine_distance import CosineDistance
@@ -27,8 +29,12 @@ from slingshot_analysis.recording.probes.update_sharpness import UpdateSharpness
 __all__ = [
     "PROBES",
     "Batch",
+    "BatchProbe",
     "BelowEpsilon",
+    "Buffer",
+    "Columns",
     "CosineDistance",
+    "CurvatureProbe",
     "EffectiveStep",
     "EffectiveStepQuantiles",
     "Evaluation",
@@ -40,14 +46,18 @@ __all__ = [
     "HessianBlocks",
     "HessianDensity",
     "HessianTrace",
+    "KeptBatches",
     "LogitMargin",
     "MeanShares",
+    "Moment",
     "Norms",
     "Precision",
     "Preconditioned",
+    "Probe",
     "SpectralNorm",
     "UpdateNorm",
     "UpdateSharpness",
+    "dtype_name",
 ]
 
 PROBES: dict[str, type[Probe]] = {

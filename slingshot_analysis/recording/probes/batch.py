@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.batches import BatchProbe
-from slingshot_analysis.recording.classification import count_errors, cross_entropy, float64_loss, precise_cross_entropy
-from slingshot_analysis.recording.probe import Buffer, Subject
+from slingshot_analysis.recording.probes._base import Buffer
+from slingshot_analysis.recording.probes._batch_probe import BatchProbe
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.losses import count_errors, cross_entropy, float64_loss, precise_cross_entropy
 from slingshot_analysis.trace import Quantity
 
 
@@ -35,7 +36,7 @@ class Batch(BatchProbe):
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._loss_function, self._targets = subject.loss_function, subject.targets
-        self.attach_batches(subject, keep=subject.loss_function is cross_entropy)
+        self.attach_batches(keep=subject.loss_function is cross_entropy)
         unit = subject.loss_unit
         quantities = [
             Quantity("batch_loss", unit, "loss of the update's batch as training computed it"),

@@ -7,9 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.adaptive import adaptive_states, keeps_second_moment, require_second_moment
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe
 from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.optimizer_state import (
+    adaptive_states,
+    keeps_second_moment,
+    require_second_moment,
+)
 from slingshot_analysis.trace import Quantity
 
 

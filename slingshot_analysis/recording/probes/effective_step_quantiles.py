@@ -8,15 +8,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.adaptive import (
+from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe, dtype_name
+from slingshot_analysis.recording.probes._parameter_norms import norm_dtype
+from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.optimizer_state import (
     adaptive_states,
     keeps_second_moment,
     require_second_moment,
     sample_positions,
 )
-from slingshot_analysis.recording.norms import norm_dtype
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
-from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.classification import float64_loss, loss_weight
-from slingshot_analysis.recording.model import ForwardPass, random_states_kept
-from slingshot_analysis.recording.probe import Batches, Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe
 from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.subject import Batches, Subject
+from slingshot_analysis.recording.subject.losses import float64_loss, loss_weight
+from slingshot_analysis.recording.subject.model import ForwardPass, random_states_kept
 from slingshot_analysis.trace import Quantity
 
 KEPT_BYTES = 2**18

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.model import ForwardPass
-from slingshot_analysis.recording.norms import norm_dtype
-from slingshot_analysis.recording.probe import Buffer, Probe, Subject, dtype_name
+from slingshot_analysis.recording.probes._base import Buffer, Probe, dtype_name
+from slingshot_analysis.recording.probes._parameter_norms import norm_dtype
 from slingshot_analysis.recording.schedule import Every
-from slingshot_analysis.recording.states import StatePairs
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.model import ForwardPass
+from slingshot_analysis.recording.subject.states import StatePairs
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.model import INPUT, ForwardPass
-from slingshot_analysis.recording.norms import norm_dtype
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe, dtype_name
+from slingshot_analysis.recording.probes._parameter_norms import norm_dtype
 from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.model import INPUT, ForwardPass
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 from slingshot_analysis.trace.schema import CHUNK_ROWS

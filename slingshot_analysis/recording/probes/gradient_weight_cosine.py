@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe
 from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 

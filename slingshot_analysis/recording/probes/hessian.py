@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import LARGEST_SET, EigenvalueTracker, Solver
-from slingshot_analysis.recording.curvature.shared import CurvatureProbe
-from slingshot_analysis.recording.probe import Buffer, Moment, Subject
+from slingshot_analysis.recording.probes._base import Buffer, Moment
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 

@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import EigenvalueTracker
-from slingshot_analysis.recording.curvature.shared import CurvatureProbe
-from slingshot_analysis.recording.probe import Buffer, Moment, Subject
+from slingshot_analysis.recording.probes._base import Buffer, Moment
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import LARGEST_SET, estimate_trace
-from slingshot_analysis.recording.curvature.shared import CurvatureProbe
-from slingshot_analysis.recording.probe import Buffer, Moment, Subject
+from slingshot_analysis.recording.probes._base import Buffer, Moment
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Every, Schedule
+from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.trace import Quantity
 
 

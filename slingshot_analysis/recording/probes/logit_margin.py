@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.batches import BatchProbe
-from slingshot_analysis.recording.probe import Buffer, Subject
+from slingshot_analysis.recording.probes._base import Buffer
+from slingshot_analysis.recording.probes._batch_probe import BatchProbe
 from slingshot_analysis.recording.schedule import Every
-from slingshot_analysis.recording.targets import Kind
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.targets import Kind
 from slingshot_analysis.trace import Quantity
 
 
@@ -41,7 +42,7 @@ class LogitMargin(BatchProbe):
                 "logit_margin is defined for targets that are a class as an integer; these are "
                 f"{subject.targets.kind.value}: leave it out of Recorder(probes=[...])"
             )
-        self.attach_batches(subject)
+        self.attach_batches()
         quantities = [
             Quantity("logit_margin", "logit", "mean lead of the correct class over the next, of the update's batch"),
             Quantity("smallest_logit_margin", "logit", "least lead of the correct class in the update's batch"),

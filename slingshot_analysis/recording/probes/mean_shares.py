@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from slingshot_analysis.recording.model import INPUT, ForwardPass
-from slingshot_analysis.recording.probe import Buffer, Moment, Probe, Subject
+from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe
 from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.model import INPUT, ForwardPass
 from slingshot_analysis.trace import Quantity
 
 

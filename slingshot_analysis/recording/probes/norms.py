@@ -8,8 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.norms import ParameterNorms
-from slingshot_analysis.recording.probe import Buffer, Columns, Moment, Probe, Subject, dtype_name
+from slingshot_analysis.recording.probes._base import Buffer, Columns, Moment, Probe, dtype_name
+from slingshot_analysis.recording.probes._parameter_norms import ParameterNorms
+from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 

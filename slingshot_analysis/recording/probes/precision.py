@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.batches import BatchProbe
-from slingshot_analysis.recording.classification import cross_entropy
-from slingshot_analysis.recording.probe import Buffer, Subject
+from slingshot_analysis.recording.probes._base import Buffer
+from slingshot_analysis.recording.probes._batch_probe import BatchProbe
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.losses import cross_entropy
 from slingshot_analysis.trace import Quantity
 
 
@@ -49,7 +50,7 @@ class Precision(BatchProbe):
                 "precision is defined for cross-entropy: leave out loss_function=, or leave 'precision' out of "
                 "Recorder(probes=[...])"
             )
-        self.attach_batches(subject)
+        self.attach_batches()
         self._dtype = subject.loss_dtype
         quantities = [
             Quantity("softmax_collapse", "", "share of the batch whose softmax has rounded away all but one class"),

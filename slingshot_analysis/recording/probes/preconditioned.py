@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.adaptive import adaptive_states, has_threshold, require_second_moment
 from slingshot_analysis.recording.curvature import (
     EigenvalueTracker,
     PreconditionedOperator,
     preconditioner,
     stability_threshold,
 )
-from slingshot_analysis.recording.curvature.shared import CurvatureProbe
-from slingshot_analysis.recording.probe import Buffer, Moment, Subject
+from slingshot_analysis.recording.probes._base import Buffer, Moment
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Every
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.optimizer_state import adaptive_states, has_threshold, require_second_moment
 from slingshot_analysis.trace import Quantity
 
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import secant_sharpness, sharpness
-from slingshot_analysis.recording.curvature.shared import CurvatureProbe
-from slingshot_analysis.recording.probe import Buffer, Subject
+from slingshot_analysis.recording.probes._base import Buffer
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Every
-from slingshot_analysis.recording.states import StatePairs
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.states import StatePairs
 from slingshot_analysis.trace import Quantity
 
 

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from slingshot_analysis.across_runs import by_configuration
 from slingshot_analysis.association import Contingency, Proportion, contingency
-from slingshot_analysis.report.across.style import save, wrapped
+from slingshot_analysis.many_runs import by_configuration
+from slingshot_analysis.report.across._style import save, wrapped
 
 __all__ = ["draw_contingency"]
 

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from slingshot_analysis.across_runs import dose_response, labels_of
-from slingshot_analysis.report.across.style import LINES, number_axis, save, wrapped
+from slingshot_analysis.many_runs import dose_response, labels_of
+from slingshot_analysis.report.across._style import LINES, number_axis, save, wrapped
 
 __all__ = ["draw_dose_response"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from slingshot_analysis.across_runs import fills_a_grid, numeric_keys, split_against
-from slingshot_analysis.across_runs.dose import check_key, is_telling
+from slingshot_analysis.many_runs import fills_a_grid, numeric_keys, split_against
+from slingshot_analysis.many_runs.dose import check_key, is_telling
 from slingshot_analysis.report.across.contingency import draw_contingency
 from slingshot_analysis.report.across.dose import draw_dose_response
 from slingshot_analysis.report.across.heatmap import draw_heatmap

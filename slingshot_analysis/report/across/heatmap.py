@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slingshot_analysis.across_runs import cells, configuration_keys, short_names
-from slingshot_analysis.report.across.style import save, wrapped
+from slingshot_analysis.many_runs import cells, configuration_keys, short_names
+from slingshot_analysis.report.across._style import save, wrapped
 
 __all__ = ["draw_heatmap"]
 

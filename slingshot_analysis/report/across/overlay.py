@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from slingshot_analysis.across_runs import band, by_configuration, labels_of
-from slingshot_analysis.report.across.style import save, wrapped
+from slingshot_analysis.many_runs import band, by_configuration, labels_of
+from slingshot_analysis.report.across._style import save, wrapped
 from slingshot_analysis.report.figure import TRAIN, TRANSITION, VALIDATION
 from slingshot_analysis.signal import Signal
 

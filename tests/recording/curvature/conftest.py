@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.curvature import MeanLoss
+from slingshot_analysis.recording.subject.losses import cross_entropy
 from trainers.data.dataset import Dataset
 from trainers.models.transformer import Transformer
 

@@ -8,8 +8,8 @@ from torch import nn
 from slingshot_analysis import Recorder, open_trace
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import PROBES, Every, Hessian, Preconditioned, UpdateSharpness
-from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.curvature import MeanLoss, hessian
+from slingshot_analysis.recording.subject.losses import cross_entropy
 
 CURVATURE = "hessian", "preconditioned", "update_sharpness"
 

@@ -8,8 +8,6 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.adaptive import AdaptiveState
-from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.curvature import (
     EigenvalueTracker,
     HessianOperator,
@@ -19,6 +17,8 @@ from slingshot_analysis.recording.curvature import (
     Solver,
     preconditioner,
 )
+from slingshot_analysis.recording.subject.losses import cross_entropy
+from slingshot_analysis.recording.subject.optimizer_state import AdaptiveState
 
 
 def matrix(eigenvalues, seed=0):

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from slingshot_analysis.recording.classification import cross_entropy
 from slingshot_analysis.recording.curvature import (
     GaussNewtonOperator,
     HessianOperator,
@@ -16,6 +15,7 @@ from slingshot_analysis.recording.curvature import (
     sharpness,
 )
 from slingshot_analysis.recording.curvature import hessian as hessian_module
+from slingshot_analysis.recording.subject.losses import cross_entropy
 
 
 def directions(n, count=4):

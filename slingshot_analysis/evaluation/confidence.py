@@ -1,0 +1,91 @@
+"""Confidences against what came true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.evaluation.matching import FloatArray, IntArray, numbers
+
+__all__ = ["Calibration", "calibration"]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Whether what a detector is sure of comes true as often as it says.
+
+    Parameters
+    ----------
+    error : float, in [0, 1]
+        Expected calibration error: the distance of mean confidence and share correct in a bin, averaged over bins with
+        their counts as weights. NaN without events.
+    edges : (b + 1,) float array, in [0, 1]
+        Bins of equal width; the last one is closed.
+    count : (b,) int array
+        Events in each bin.
+    confidence, correct : (b,) float array, in [0, 1]
+        Mean confidence and share correct in each bin; NaN where it is empty.
+    """
+
+    error: float
+    edges: FloatArray
+    count: IntArray
+    confidence: FloatArray
+    correct: FloatArray
+
+    @property
+    def n(self) -> int:
+        """Number of events."""
+        return int(self.count.sum())
+
+
+def calibration(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 10) -> Calibration:
+    """Compare confidences with what came true, in bins of equal width.
+
+    Equal width, because equal confidences then always share a bin, whatever the order of the events.
+
+    Parameters
+    ----------
+    confidence : (n,) array_like, in [0, 1]
+        Of each event found.
+    correct : (n,) array_like of bool
+        Whether it was true.
+    bins : int, optional
+        Number of bins.
+
+    Returns
+    -------
+    Calibration
+        Expected calibration error, and the table behind it.
+
+    Raises
+    ------
+    InputError
+        If the lengths differ, a confidence is not in [0, 1], or there is no bin.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, On Calibration of Modern Neural Networks, 2017,
+       arXiv:1706.04599, equation 3.
+
+    Examples
+    --------
+    >>> table = calibration([0.9, 0.9, 0.9, 0.9, 0.1], [True, True, True, False, False])
+    >>> round(table.error, 3), table.count[9], table.correct[9]
+    (0.14, np.int64(4), np.float64(0.75))
+    """
+    sure, came = numbers(confidence, "confidence"), numbers(correct, "correct")
+    if len(sure) != len(came) or bins < 1:
+        raise InputError(f"{len(sure)} confidences, {len(came)} outcomes, {bins} bins: give an outcome each, and a bin")
+    if ((sure < 0) | (sure > 1)).any() or not np.isin(came, (0, 1)).all():
+        raise InputError("confidence, correct: give confidences from 0 to 1, and True or False for each")
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.searchsorted(edges, sure, side="right") - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    filled = np.where(count, count, np.nan)
+    mean, share = (np.bincount(place, values, bins) / filled for values in (sure, came))
+    error = float(np.nansum(count * np.abs(mean - share)) / len(sure)) if len(sure) else float("nan")
+    return Calibration(error, edges, count, mean, share)

@@ -1,0 +1,225 @@
+"""Score a detector of slingshots against what is known of runs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slingshot_analysis.analysis import analyze
+from slingshot_analysis.detectors import detect_misclassification, terminal_phase_start
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.evaluation.score import Score, pool_scores, score_events
+from slingshot_analysis.events import CERTAIN
+from slingshot_analysis.labels import Labels, is_labelled, read_labels
+from slingshot_analysis.trace import Trace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Detector", "DetectorEvaluation", "evaluate", "find_detector", "read_truth", "usable_truth"]
+
+MARGIN_SHARE = 0.01
+"""Two transitions are the same within 1% of the run, where no margin is given."""
+
+Detector = Callable[[Trace], Sequence[Any]]
+"""Takes a run and returns steps, or events with a ``transition`` and perhaps a ``confidence``."""
+
+
+@dataclass(frozen=True)
+class DetectorEvaluation:
+    """How well a detector did.
+
+    Parameters
+    ----------
+    scores : dict of str to Score
+        Of each run, by its name; by path and name where several runs have the same name.
+    pooled : Score
+        Over all of them.
+    problems : tuple of str
+        Why a run could not be scored.
+    """
+
+    scores: dict[str, Score]
+    pooled: Score
+    problems: tuple[str, ...] = ()
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row per run and one over all: counts, precision, recall, F1 and timing errors in updates."""
+        import pandas as pd
+
+        rows = {**self.scores, "all": self.pooled}
+        return pd.DataFrame(
+            [
+                {
+                    "run": name,
+                    "true": score.n_true,
+                    "found": score.n_found,
+                    "hits": score.hits,
+                    "precision": score.precision,
+                    "recall": score.recall,
+                    "f1": score.f1,
+                    "median_error": score.median_error,
+                    "error_90": score.error_90,
+                }
+                for name, score in rows.items()
+            ]
+        )
+
+
+def evaluate(
+    runs: Sequence[Trace],
+    truth: str | Mapping[str, Sequence[float]] = "labels",
+    *,
+    detector: Detector | None = None,
+    margin: float | None = None,
+) -> DetectorEvaluation:
+    """Score a detector on runs whose slingshots are known.
+
+    Parameters
+    ----------
+    runs : sequence of Trace
+        As `read_log` returns them.
+    truth : {"labels", "misclassification"} or mapping of str to steps, optional
+        Where the true transitions come from: people's labels, which confirm what they do not strike out (runs without
+        labels are left out); bursts of misclassified samples after the terminal phase began; or the steps themselves by
+        name of the run, which no other run may have.
+    detector : callable, optional
+        By default `analyze` without labels.
+    margin : float, updates, optional
+        Largest distance of a found transition from a true one; by default 1% of each run.
+
+    Returns
+    -------
+    DetectorEvaluation
+        By run and pooled; events below confidence 0.5 do not count as found.
+
+    Raises
+    ------
+    InputError
+        If nothing is known of any run, or steps are given for a name that no run has, or several.
+
+    Examples
+    --------
+    >>> from slingshot_analysis.readers import Log
+    >>> from slingshot_analysis.synthetic import slingshot_run
+    >>> made = slingshot_run(0)
+    >>> evaluate([Log(Path("made"), "made", made.signals)], {"made": made.transitions}).pooled.recall
+    1.0
+    """
+    if not isinstance(truth, str):
+        truth, errors = usable_truth(runs, truth)
+        for error in errors:
+            raise error
+    find = detector or (lambda run: analyze(run, labels=Labels()).slingshots)
+    names = Counter(run.name for run in runs)
+    scores, problems = {}, []
+    for run in runs:
+        try:
+            steps = _true_steps(run, truth)
+            if steps is not None:
+                key = run.name if names[run.name] == 1 else f"{run.path}: {run.name}"
+                scores[key] = score_events(_certain(find(run)), steps, _margin(run, margin))
+        except InputError as error:
+            problems.append(str(error) if str(run.path) in str(error) else f"{run.path}: {error}")
+    if not scores and not problems:
+        raise InputError(
+            f"none of the {len(runs)} runs has a truth ({truth if isinstance(truth, str) else 'by name'}) to score "
+            "against: label some with `slingshot label`, or give another truth"
+        )
+    return DetectorEvaluation(scores, pool_scores(scores.values()), tuple(problems))
+
+
+def find_detector(place: str) -> Detector:
+    """Import a detector from ``package.module:function``.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    module, colon, name = place.partition(":")
+    if not (module and colon and name):
+        raise InputError(f"detector {place!r}: give package.module:function")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"detector {place!r}: can't be imported ({error})") from error
+    if not callable(found):
+        raise InputError(f"detector {place!r}: is {type(found).__name__}; give a function of a run")
+    return found  # type: ignore[no-any-return]
+
+
+def read_truth(path: str | Path) -> dict[str, list[float]]:
+    """Read true transitions from JSON: an object of lists of steps by name of the run.
+
+    Raises
+    ------
+    InputError
+        If the file is not of this form.
+    """
+    try:
+        given = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {str(name): [float(step) for step in steps] for name, steps in given.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f'{path}: give JSON such as {{"NAME OF RUN": [18280, 39500]}} ({error})') from error
+
+
+def usable_truth(
+    runs: Sequence[Trace], truth: Mapping[str, Sequence[float]]
+) -> tuple[dict[str, Sequence[float]], list[InputError]]:
+    """Return the truth of the names that exactly one run has, and an error for each other name."""
+    paths: dict[str, list[str]] = {name: [] for name in truth}
+    for run in runs:
+        paths.setdefault(run.name, []).append(str(run.path))
+    errors = []
+    for name in truth:
+        if not paths[name]:
+            errors.append(unknown_name("run", name, {run.name for run in runs}, "truth"))
+        elif len(paths[name]) > 1:
+            where = ", ".join(paths[name])
+            errors.append(InputError(f"truth: several runs are named {name!r} ({where}); evaluate each file alone"))
+    return {name: steps for name, steps in truth.items() if len(paths[name]) == 1}, errors
+
+
+def _true_steps(run: Trace, truth: str | Mapping[str, Sequence[float]]) -> Sequence[float] | None:
+    if not isinstance(truth, str):
+        return truth.get(run.name)
+    if truth == "labels":
+        return _certain(analyze(run, labels=read_labels(run)).slingshots) if is_labelled(run) else None
+    if truth == "misclassification":
+        return _misclassified(run)
+    raise InputError(f"truth {truth!r}: give 'labels', 'misclassification', or steps by name of the run")
+
+
+def _misclassified(run: Trace) -> Sequence[float] | None:
+    """Return the starts of the bursts of misclassified batches, after the training set was first fitted."""
+    if "batch_errors" not in run or "train_errors" not in run:
+        return None
+    whole, batches = run["train_errors"], run["batch_errors"]
+    starts = (
+        terminal_phase_start(whole.step, whole.value),
+        terminal_phase_start(batches.step, batch_errors=batches.value),
+    )
+    fitted = min((start for start in starts if start is not None), default=None)
+    if fitted is None:
+        return []
+    return [b.start for b in detect_misclassification(batches.step, batch_errors=batches.value, after=fitted)]
+
+
+def _certain(found: Sequence[Any]) -> list[float]:
+    """Return the steps of what counts as found; what has no confidence counts always."""
+    return [
+        float(getattr(event, "transition", event)) for event in found if getattr(event, "confidence", 1.0) >= CERTAIN
+    ]
+
+
+def _margin(run: Trace, margin: float | None) -> float:
+    span = run.steps
+    return margin if margin is not None else MARGIN_SHARE * float(np.ptp(span) if span else 0)

@@ -1,0 +1,41 @@
+"""Many runs as tables: one row for each run, for each configuration, for each dose; and their curves over seeds."""
+
+from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, summarize_runs
+from slingshot_analysis.many_runs.curves import Band, band, thin_curves
+from slingshot_analysis.many_runs.dose import cells, dose_response, fills_a_grid, split_against
+from slingshot_analysis.many_runs.files import analyze_files
+from slingshot_analysis.many_runs.groups import (
+    by_configuration,
+    configuration_keys,
+    labels_of,
+    numeric_keys,
+    short_names,
+    shown_value,
+    varying_keys,
+)
+from slingshot_analysis.many_runs.table import RESULTS, check_table_path, runs_table, write_table
+
+__all__ = [
+    "RESULTS",
+    "Band",
+    "Comparison",
+    "analyze_files",
+    "band",
+    "by_configuration",
+    "cells",
+    "check_table_path",
+    "compare_runs",
+    "configuration_keys",
+    "dose_response",
+    "fills_a_grid",
+    "labels_of",
+    "numeric_keys",
+    "runs_table",
+    "short_names",
+    "shown_value",
+    "split_against",
+    "summarize_runs",
+    "thin_curves",
+    "varying_keys",
+    "write_table",
+]

@@ -1,0 +1,208 @@
+"""From the analyses of several runs to what they say together: do jumps and grokking come with slingshots?"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from slingshot_analysis.analysis import Analysis, Skipped, finite
+from slingshot_analysis.association import (
+    Association,
+    Contingency,
+    LagSummary,
+    LogTimeShift,
+    RunEvents,
+    RunSwap,
+    contingency,
+    lag_summary,
+    log_time_shift_test,
+    pool_associations,
+    pool_shifts,
+    run_swap_test,
+)
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.many_runs.table import runs_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Comparison", "compare_runs", "summarize_runs"]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What several runs say together.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        One row for each run, with its configuration: see `runs_table`.
+    association : Association
+        The association tests of all runs, pooled.
+    shift : LogTimeShift
+        Its check by shifts in log time, pooled.
+    swap : RunSwap or None
+        Its check by swapping runs; None where runs can't be swapped.
+    lags : LagSummary
+        Lags of jumps behind transitions, and hit rates.
+    contingency : Contingency
+        Runs by slingshots and grokking. Runs that diverged or were unstable count as without slingshots.
+    undecided : int
+        Runs whose verdict is "undecided", which `contingency` leaves out.
+    skipped : tuple of Skipped
+        What could not be computed, and why.
+    """
+
+    runs: pd.DataFrame
+    association: Association
+    shift: LogTimeShift
+    swap: RunSwap | None
+    lags: LagSummary
+    contingency: Contingency
+    undecided: int
+    skipped: tuple[Skipped, ...]
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row for each number that was estimated or tested, with what it rests on."""
+        import pandas as pd
+
+        p_values = {
+            "association": (self.association.p_value, len(self.runs)),
+            "log_time_shift": (self.shift.p_value, len(self.runs)),
+            "run_swap": (self.swap.p_value if self.swap else None, self.swap.runs if self.swap else 0),
+            "run_swap_smallest": (self.swap.smallest_p if self.swap else None, self.swap.runs if self.swap else 0),
+        }
+        rows = [{"quantity": f"{name}_p", "value": p, "runs": runs} for name, (p, runs) in p_values.items()]
+        tests = pd.DataFrame(rows, columns=["quantity", "value", "low", "high", "runs"])
+        parts = [tests, self.lags.summary(), self.contingency.summary()]
+        records = [record for part in parts for record in part.astype(object).to_dict("records")]
+        columns = {"value": float, "low": float, "high": float, "runs": int, "reason": str}
+        table = pd.DataFrame(records, columns=["quantity", *columns])
+        table["reason"] = table["reason"].where(table["reason"].notna(), "")
+        return table.astype(columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain Python values for JSON; what is not finite or not known is None."""
+        asdict = dataclasses.asdict
+        plain: dict[str, Any] = finite(
+            {
+                "runs": self.runs.astype(object).where(self.runs.notna(), None).to_dict("records"),
+                "association": asdict(self.association),
+                "shift": asdict(self.shift),
+                "swap": asdict(self.swap) if self.swap else None,
+                "lags": asdict(self.lags),
+                "contingency": asdict(self.contingency),
+                "undecided": self.undecided,
+                "skipped": [asdict(one) for one in self.skipped],
+            }
+        )
+        return plain
+
+    def _repr_html_(self) -> str:
+        tables = (
+            table.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="")
+            for table in (self.runs, self.summary())
+        )
+        notes = html.escape("; ".join(f"{one.what}: {one.why}" for one in self.skipped))
+        return f"<div><b>{len(self.runs)} runs</b>, {self.undecided} undecided{''.join(tables)}{notes}</div>"
+
+
+def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: int = 0) -> Comparison:
+    """Ask several runs together whether validation jumps and grokking come with slingshots.
+
+    Parameters
+    ----------
+    analyses : sequence of Analysis
+        One for each run.
+    resamples : int, optional
+        Of the shifts, of the permutations of more than 7 runs, and of the bootstrap over runs.
+    seed : int, optional
+        Of all of them.
+
+    Returns
+    -------
+    Comparison
+        With pooled tests, lags and the table of slingshots against grokking.
+
+    Raises
+    ------
+    InputError
+        If there is no run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from slingshot_analysis import Signal, analyze
+    >>> step = np.arange(0, 10_000, 10)
+    >>> run = analyze({"train_loss": Signal(step, np.exp(-step / 300)), "val_accuracy": Signal(step, step / 1e4)})
+    >>> found = compare_runs([run, run])
+    >>> found.contingency.neither, found.association.transitions, found.skipped[0].why
+    (2, 0, 'no test, no odds ratio: no run with slingshots')
+    """
+    if not len(analyses):
+        raise InputError("analyses: got none; give the analysis of each run")
+    events = [_events(analysis) for analysis in analyses]
+    shifts = [
+        log_time_shift_test(run.jumps, run.transitions, run.window, run.run_span, resamples=resamples, seed=seed)
+        for run in events
+    ]
+    decided = [analysis for analysis in analyses if analysis.verdict != "undecided"]
+    table = contingency(
+        [analysis.verdict == "slingshots" for analysis in decided],
+        [analysis.grokking_step is not None for analysis in decided],
+    )
+    skipped = [Skipped("contingency", note) for note in table.notes]
+    swap = None
+    try:
+        swap = run_swap_test(_over_whole_runs(analyses, events), resamples=resamples, seed=seed)
+    except InputError as error:
+        skipped.insert(0, Skipped("swap of runs", str(error)))
+    return Comparison(
+        runs_table(analyses),
+        pool_associations(analysis.association for analysis in analyses),
+        pool_shifts(shifts),
+        swap,
+        lag_summary([analysis.association for analysis in analyses], resamples=resamples, seed=seed),
+        table,
+        len(analyses) - len(decided),
+        tuple(skipped),
+    )
+
+
+def summarize_runs(analyses: Sequence[Analysis]) -> dict[str, int]:
+    """Count runs, runs with slingshots, runs that grokked, and runs with both."""
+    slingshots = [analysis.verdict == "slingshots" for analysis in analyses]
+    grokked = [analysis.grokking_step is not None for analysis in analyses]
+    return {
+        "runs": len(analyses),
+        "with_slingshots": sum(slingshots),
+        "grokked": sum(grokked),
+        "both": sum(a and b for a, b in zip(slingshots, grokked, strict=True)),
+    }
+
+
+def _events(analysis: Analysis) -> RunEvents:
+    """Return the events that the association test of a run was about: those of its terminal phase."""
+    first, last = analysis.steps
+    if analysis.terminal_phase_start is not None:
+        first = min(analysis.terminal_phase_start, last)
+    jumps = [jump.step for jump in analysis.accuracy_jumps if first < jump.step <= last]
+    transitions = [s.transition for s in analysis.certain if first <= s.transition <= last]
+    return RunEvents(
+        jumps, transitions, analysis.association.window, (first if first < last else analysis.steps[0], last)
+    )
+
+
+def _over_whole_runs(analyses: Sequence[Analysis], events: Sequence[RunEvents]) -> list[RunEvents]:
+    """Return the same events with whole runs as spans, and one window where the evaluation schedule is the same.
+
+    A window reaches as far forward as 1% of its terminal phase, so this end alone may differ; the widest is taken.
+    """
+    widest = max(run.window[1] for run in events)
+    return [
+        RunEvents(run.jumps, run.transitions, (run.window[0], widest), analysis.steps)
+        for analysis, run in zip(analyses, events, strict=True)
+    ]

@@ -1,0 +1,162 @@
+"""What runs do against the numbers of their configuration: one number (dose response), or two (cells of a grid)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.association import proportion
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.many_runs.groups import labels_of, numeric_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MEASURED", "cells", "check_key", "dose_response", "fills_a_grid", "is_telling", "split_against"]
+
+MEASURED = ("slingshots", "best_val_accuracy")
+"""Whose means over runs are given."""
+
+LEAST_RUNS = 5
+
+
+def dose_response(runs: pd.DataFrame, key: str, *, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Return what runs do at each value of one number of their configuration, such as ``optimizer.eps``.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Of `runs_table`.
+    key : str
+        A column of numbers in which runs differ.
+    resamples : int, optional
+        Of the bootstrap over runs.
+    seed : int, optional
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        One row for each value of `key` and each configuration in all else: the column `key`; ``others``, the label of
+        all else; ``runs`` and ``decided``, whose verdict is not "undecided"; ``share`` of the decided runs with
+        slingshots with its Wilson interval; the means over runs of ``slingshots`` and ``best_val_accuracy`` with
+        bootstrap percentile intervals. All intervals are 95% and end in ``_low`` and ``_high``; of fewer than five
+        runs there is no bootstrap interval, as it would be far too narrow.
+
+    Raises
+    ------
+    InputError
+        If `key` is no column of numbers that vary.
+
+    References
+    ----------
+    .. [1] E. B. Wilson, JASA 22, 1927. doi:10.1080/01621459.1927.10502953
+    .. [2] A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997, chapter 5.
+       doi:10.1017/CBO9780511802843
+    """
+    import pandas as pd
+
+    check_key(runs, key)
+    random = np.random.default_rng(seed)
+    told = runs.assign(others=labels_of(runs, without=[key])).dropna(subset=[key]).sort_values(key, kind="stable")
+    rows = []
+    for (others, value), part in told.groupby(["others", key], sort=False):
+        row: dict[str, Any] = {key: value, "others": others} | _share(part)
+        for name in MEASURED:
+            measured = part[name].dropna().to_numpy(dtype=np.float64)
+            low, high = _interval(measured, random, resamples)
+            mean = float(measured.mean()) if len(measured) else np.nan
+            row |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def cells(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Return what runs do at each pair of values of two numbers of their configuration, such as β₁ and β₂.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Of `runs_table`.
+    x, y : str
+        Columns of numbers in which runs differ. Over whatever else differs, runs are taken together.
+
+    Returns
+    -------
+    DataFrame
+        One row for each pair that there is: `x`, `y`, ``runs``, ``decided``, ``share`` with its Wilson interval, and
+        the means over runs of ``slingshots`` and ``best_val_accuracy``.
+
+    Raises
+    ------
+    InputError
+        If one is no column of numbers that vary.
+    """
+    import pandas as pd
+
+    for key in (x, y):
+        check_key(runs, key)
+    rows = [
+        {x: at[0], y: at[1]} | _share(part) | {name: float(part[name].astype(float).mean()) for name in MEASURED}
+        for at, part in runs.groupby([x, y])
+    ]
+    return pd.DataFrame(rows)
+
+
+def is_telling(runs: pd.DataFrame, key: str) -> bool:
+    """Return whether runs that are alike in all else stand at two or more values of a number."""
+    import pandas as pd
+
+    others = pd.Series(labels_of(runs, without=[key]), index=runs.index)
+    return bool((runs.groupby(others)[key].nunique() > 1).any())
+
+
+def fills_a_grid(runs: pd.DataFrame, x: str, y: str) -> bool:
+    """Return whether there are runs at half of all pairs of values, and at more than one row and one column."""
+    pairs = runs[[x, y]].dropna().drop_duplicates()
+    rows, columns = pairs[x].nunique(), pairs[y].nunique()
+    return len(pairs) >= rows * columns / 2 and len(pairs) > rows + columns - 1
+
+
+def split_against(words: str) -> tuple[str, ...]:
+    """Return the one or two keys of ``--against KEY[,KEY]``.
+
+    Raises
+    ------
+    InputError
+        If there are more, or one stands twice.
+
+    Examples
+    --------
+    >>> split_against("optimizer.beta1,optimizer.beta2")
+    ('optimizer.beta1', 'optimizer.beta2')
+    """
+    keys = tuple(words.split(","))
+    if len(keys) > 2 or len(set(keys)) < len(keys) or not all(keys):
+        raise InputError(f"--against {words}: give one KEY for a dose response, or KEY,KEY for a heatmap")
+    return keys
+
+
+def check_key(runs: pd.DataFrame, key: str) -> None:
+    """Raise InputError unless this is a column of numbers in which runs differ."""
+    allowed = numeric_keys(runs)
+    if key not in allowed:
+        raise unknown_name("number that differs between these runs", key, allowed)
+
+
+def _share(part: pd.DataFrame) -> dict[str, Any]:
+    decided = part[part["verdict"] != "undecided"]
+    found = proportion(int((decided["verdict"] == "slingshots").sum()), len(decided))
+    low, high = found.interval or (np.nan, np.nan)
+    value = np.nan if found.value is None else found.value
+    return {"runs": len(part), "decided": len(decided), "share": value, "share_low": low, "share_high": high}
+
+
+def _interval(values: npt.NDArray[np.float64], random: np.random.Generator, resamples: int) -> tuple[float, float]:
+    if len(values) < LEAST_RUNS:
+        return np.nan, np.nan
+    means = values[random.integers(0, len(values), (resamples, len(values)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)

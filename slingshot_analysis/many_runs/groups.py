@@ -1,0 +1,196 @@
+"""Runs by configuration: those that differ in nothing but the seed belong together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from slingshot_analysis.association import proportion
+from slingshot_analysis.configuration import is_seed
+from slingshot_analysis.many_runs.table import RESULTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "by_configuration",
+    "configuration_keys",
+    "labels_of",
+    "numeric_keys",
+    "short_names",
+    "shown_value",
+    "varying_keys",
+]
+
+NO_CONFIGURATION = "no configuration recorded"
+ONE_CONFIGURATION = "one configuration"
+MOST_COMMON = "as most runs"
+TOLD_IN_FULL = 3
+"""Number of columns up to which a label lists them all."""
+
+
+def varying_keys(runs: pd.DataFrame) -> list[str]:
+    """Return the columns of the configuration, seeds among them, in which runs with a recorded one differ.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Of `runs_table`.
+
+    Returns
+    -------
+    list of str
+        In the order of the columns.
+    """
+    recorded = runs[~_is_bare(runs)]
+    return [key for key in runs.columns if key not in RESULTS and recorded[key].nunique(dropna=False) > 1]
+
+
+def configuration_keys(runs: pd.DataFrame) -> list[str]:
+    """Return the columns in which configurations differ: `varying_keys` without seeds."""
+    return [key for key in varying_keys(runs) if not is_seed(key)]
+
+
+def numeric_keys(runs: pd.DataFrame) -> list[str]:
+    """Return those of `configuration_keys` that hold two or more different numbers, and nothing but numbers."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return [
+        key
+        for key in configuration_keys(runs)
+        if is_numeric_dtype(runs[key]) and not is_bool_dtype(runs[key]) and runs[key].nunique() > 1
+    ]
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Return the last part of each dotted name, or the whole name where two would be alike.
+
+    Examples
+    --------
+    >>> short_names(["optimizer.eps", "data.k", "model.k"])
+    {'optimizer.eps': 'eps', 'data.k': 'data.k', 'model.k': 'model.k'}
+    """
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)}
+
+
+def labels_of(runs: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
+    """Return what tells the configuration of each run from the others, such as ``"eps=1e-08, lr=0.004"``.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Of `runs_table`.
+    without : sequence of str, optional
+        Columns to leave out.
+
+    Returns
+    -------
+    list of str
+        One for each run, alike for runs of the same configuration. Where there are several setups, a run is told
+        from the others of its setup; where more than three columns differ, by what is not as in most runs.
+    """
+    bare = _is_bare(runs)
+    if bare.any():
+        others = iter(labels_of(runs[~bare], without))
+        return [NO_CONFIGURATION if alone else next(others) for alone in bare]
+    keys = [key for key in configuration_keys(runs) if key not in without]
+    if not keys:
+        return [ONE_CONFIGURATION] * len(runs)
+    labels = [""] * len(runs)
+    numbered = runs.reset_index(drop=True)
+    within = numbered.groupby("setup", sort=False, dropna=False) if "setup" in keys else [(None, numbered)]
+    for setup, part in within:
+        first = [] if setup is None else [shown_value(setup)]
+        for row, told in zip(part.index.tolist(), _told(part[[key for key in keys if key != "setup"]]), strict=True):
+            labels[row] = ", ".join(filter(None, [*first, told])) or MOST_COMMON
+    return labels
+
+
+def _is_bare(runs: pd.DataFrame) -> pd.Series:
+    """Return which runs have no recorded configuration."""
+    return runs[[key for key in runs.columns if key not in RESULTS]].isna().all(axis=1)
+
+
+def _told(part: pd.DataFrame) -> list[str]:
+    """Return each row in words: all columns that vary if they are few, else those that are not as in most rows."""
+    own = [key for key in part.columns if part[key].nunique(dropna=False) > 1]
+    short = short_names(own)
+    words = {key: [shown_value(value) for value in part[key].astype(object)] for key in own}
+    common = {key: Counter(words[key]).most_common(1)[0][0] if len(own) > TOLD_IN_FULL else "" for key in own}
+    return [
+        ", ".join(f"{short[key]}={words[key][row]}" for key in own if words[key][row] != common[key])
+        for row in range(len(part))
+    ]
+
+
+def by_configuration(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each configuration: how many of its runs slingshot, grok, both or neither (Figure 4).
+
+    Parameters
+    ----------
+    runs : DataFrame
+        Of `runs_table`.
+
+    Returns
+    -------
+    DataFrame
+        ``configuration``, its label, and the columns in which configurations differ; ``runs``; ``both``,
+        ``slingshot_only``, ``grokked_only`` and ``neither``, numbers of runs whose verdict is not "undecided", and
+        ``undecided``; ``share`` of the decided runs with slingshots, with its Wilson interval ``share_low`` and
+        ``share_high``; medians over runs of ``slingshots``, ``first_transition``, ``grokking_step`` and of the best
+        validation accuracies. By numbers of the configuration, then in the order of the runs.
+
+    References
+    ----------
+    .. [1] V. Thilak et al., 2022, Figure 4. arXiv:2206.04817
+    """
+    import pandas as pd
+
+    keys = configuration_keys(runs)
+    sorted_by = [key for key in ("setup", *numeric_keys(runs)) if key in keys]
+    ordered = runs.assign(configuration=labels_of(runs))
+    if sorted_by:
+        ordered = ordered.sort_values(sorted_by, kind="stable")
+    rows = [
+        {"configuration": label} | {key: part[key].iloc[0] for key in keys} | _counts(part)
+        for label, part in ordered.groupby("configuration", sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _counts(part: pd.DataFrame) -> dict[str, Any]:
+    decided = part[part["verdict"] != "undecided"]
+    slingshot, grokked = decided["verdict"] == "slingshots", decided["grokking_step"].notna()
+    found = proportion(int(slingshot.sum()), len(decided))
+    low, high = found.interval or (None, None)
+    medians = (
+        *("slingshots", "first_transition", "grokking_step"),
+        *("best_val_accuracy", "best_val_accuracy_before", "best_val_accuracy_after"),
+    )
+    return {
+        "runs": len(part),
+        "both": int((slingshot & grokked).sum()),
+        "slingshot_only": int((slingshot & ~grokked).sum()),
+        "grokked_only": int((~slingshot & grokked).sum()),
+        "neither": int((~slingshot & ~grokked).sum()),
+        "undecided": len(part) - len(decided),
+        "share": found.value,
+        "share_low": low,
+        "share_high": high,
+    } | {name: _median(part[name]) for name in medians}
+
+
+def _median(column: pd.Series) -> float | None:
+    known = column.dropna()
+    return float(known.median()) if len(known) else None
+
+
+def shown_value(value: object) -> str:
+    """Return an entry of a configuration in few letters; a missing one is "-"."""
+    import pandas as pd
+
+    if pd.isna(value):  # type: ignore[call-overload]
+        return "-"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,119 @@
+"""Gather points that come one by one into columns, for the formats that log one value, or one row, at a time."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from slingshot_analysis.readers._raw import Column
+
+__all__ = ["Points", "as_number", "distinct_names", "flatten", "listed"]
+
+WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+DEEPEST = 20
+
+
+class Points:
+    """Columns in the making: for each name the steps and values so far, and the names that held no numbers."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, tuple[array[float], array[float]]] = {}
+        self._others: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._points)
+
+    def column(self, name: str) -> tuple[array[float], array[float]]:
+        """Return the steps and values of a column, to append to."""
+        return self._points.setdefault(name, (array("d"), array("d")))
+
+    def add(self, name: str, step: float, value: Any) -> None:
+        """Append one point; a value that is no number is left out."""
+        number = as_number(value)
+        if number is None:
+            self.leave_out(name)
+            return
+        steps, values = self.column(name)
+        steps.append(step)
+        values.append(number)
+
+    def leave_out(self, name: str) -> None:
+        """Remember that something under this name was no number."""
+        self._others[name] = None
+
+    @property
+    def longest(self) -> int:
+        """Number of points in the longest column."""
+        return max((len(steps) for steps, _ in self._points.values()), default=0)
+
+    def add_new(self, other: Points) -> None:
+        """Take over the columns whose names are new."""
+        self._points |= {name: points for name, points in other._points.items() if name not in self._points}
+
+    def columns(self) -> dict[str, Column]:
+        """Return the columns, in the order in which they began."""
+        return {name: Column(np.array(values), np.array(steps)) for name, (steps, values) in self._points.items()}
+
+    def notes(self) -> list[str]:
+        """Say what was left out."""
+        return [f"values that are no single numbers were left out: {listed(self._others)}"] if self._others else []
+
+
+def as_number(value: Any) -> float | None:
+    """Return a JSON value as a number, None if it isn't one; ``"NaN"`` and ``"Infinity"`` are numbers that JSON lacks.
+
+    Examples
+    --------
+    >>> as_number(True), as_number("-Infinity"), as_number("0.5")
+    (1.0, -inf, None)
+    """
+    if isinstance(value, str):
+        return WORDS.get(value)
+    if not isinstance(value, bool | int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def flatten(items: Mapping[str, Any], separator: str = ".", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Yield names and values of nested mappings; one with a ``_type``, such as a histogram, stays whole.
+
+    Examples
+    --------
+    >>> dict(flatten({"optimizer": {"lr": 0.1}, "seed": 3}))
+    {'optimizer.lr': 0.1, 'seed': 3}
+    """
+    for name, value in items.items():
+        if isinstance(value, dict) and "_type" not in value and depth < DEEPEST:
+            for rest, inner in flatten(value, separator, depth + 1):
+                yield f"{name}{separator}{rest}", inner
+        else:
+            yield name, value
+
+
+def distinct_names(names: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """Return names of the runs that tell them apart: empty for a single run, with its id where a name occurs twice.
+
+    Examples
+    --------
+    >>> distinct_names(["a", "b", "a"], ["1", "2", "3"])
+    ['a (1)', 'b', 'a (3)']
+    """
+    if len(names) == 1:
+        return [""]
+    return [
+        name if name and names.count(name) == 1 else f"{name} ({identity})" if name else identity
+        for name, identity in zip(names, ids, strict=True)
+    ]
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Return names for a message, the first few and how many more."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

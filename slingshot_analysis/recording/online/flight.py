@@ -1,0 +1,259 @@
+"""The flight recorder: the curvature of a slingshot's onset, update by update."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.curvature import (
+    EigenvalueTracker,
+    HessianOperator,
+    PreconditionedOperator,
+    preconditioner,
+    sharpness,
+    stability_threshold,
+)
+from slingshot_analysis.recording.curvature.shared import Curvatures
+from slingshot_analysis.recording.schedule import Budget
+from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.optimizer_state import AdaptiveState, adaptive_states, has_threshold
+from slingshot_analysis.signal import Axis
+from slingshot_analysis.trace import Group, Quantity, TraceWriter
+
+__all__ = ["FlightRecorder"]
+
+MEAN = ":mean"
+"""Suffix of a parameter's name that stands for the mean of its gradient, which centered RMSprop keeps."""
+UPDATES = 64
+"""States kept before a transition, and measured after it."""
+MOST_BYTES = 256 * 2**20
+"""Of the states kept; a larger network has no flight recorder."""
+SAMPLES = 256
+"""Of a larger training set so many fixed samples stand for it: 128 states have to be measured while training waits."""
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+NAN = float("nan")
+
+
+class FlightRecorder:
+    """Keeps the last states of a run, and writes the curvature at each of them when a transition begins.
+
+    A slingshot's onset lasts 4 to 6 updates, so the weights and second moments of the last 64 updates are kept on the
+    device. When a transition begins, `event_*` quantities are measured at each of them and at the 64 states that
+    follow, in the training process: the loss and the largest eigenvalue of its Hessian, update sharpness, the
+    preconditioned eigenvalue and its ratio to the threshold, and quantiles of the effective step. They stand in a group
+    of their own, and are defined like the probes of these names, over 256 fixed training samples at most. Buffers, such
+    as the statistics of batch normalisation, are those at the time of measuring.
+
+    Parameters
+    ----------
+    subject : Subject
+        The run.
+    curvatures : Curvatures, optional
+        Those of the run, which probes may share.
+    budget : Budget, optional
+        Of the run's curvature, which pays for what is measured here: other curvature rests until an event is paid for,
+        and while more is owed than the last event took, transitions are passed over.
+
+    Raises
+    ------
+    InputError
+        If the states take more than `MOST_BYTES`, or there are no training data.
+
+    References
+    ----------
+    Thilak et al. 2022, Figures 3 and 16, arXiv 2206.04817; Cohen et al. 2022, arXiv 2207.14484.
+    """
+
+    def __init__(self, subject: Subject, curvatures: Curvatures | None = None, budget: Budget | None = None) -> None:
+        assert subject.optimizer is not None
+        if _bytes(subject) > MOST_BYTES:
+            raise InputError(
+                f"the states of a flight recorder would take {_bytes(subject) / 2**20:,.0f} MiB, more than "
+                f"{MOST_BYTES / 2**20:,.0f}: leave out flight_recorder (command line: --flight-recorder)"
+            )
+        self._optimizer, self._parameters = subject.optimizer, subject.parameters
+        self._curvature = (curvatures or Curvatures(subject)).over(SAMPLES)
+        self._weights = {name: _ring(p) for name, p in subject.parameters.items()}
+        self._moments: dict[str, Tensor] = {}
+        self._rates: list[list[float | Tensor]] = [[] for _ in range(UPDATES + 1)]
+        self._slots = _slots(list(self._weights.values()))
+        self._find_live_tensors()
+        self._top, self._preconditioned = EigenvalueTracker(), EigenvalueTracker()
+        self._budget = budget
+        self._oldest = self._newest = self._written = 0
+        self._end: int | None = None
+        self._cost = math.inf
+        unit = "loss per squared norm"
+        axis = Axis("overall_quantile", [f"{q:g}" for q in QUANTILES])
+        quantities = [
+            Quantity("event_loss", "nat", "training loss in float64"),
+            Quantity("event_hessian_top_eigenvalue", unit, "largest eigenvalue of the training loss's Hessian"),
+            Quantity("event_hessian_residual", unit, "norm of H x - lambda x of the eigenpair found"),
+            Quantity("event_max_stable_step", "learning rate", "2 / largest eigenvalue"),
+            Quantity("event_update_sharpness", unit, "curvature of the training loss along the update from this step"),
+            Quantity("event_preconditioned_top_eigenvalue", "1 / learning rate", "largest eigenvalue of P^-1 H"),
+            Quantity("event_preconditioned_ratio", "", "of that eigenvalue to the optimizer's stability threshold"),
+            Quantity("event_effective_step", "learning rate", "quantiles of lr / (sqrt(v) + eps)", (axis,)),
+        ]
+        self.group = Group("events", quantities, "at each update around a transition")
+
+    @staticmethod
+    def fits(subject: Subject) -> bool:
+        """Return whether training data are known, and the states can be kept in `MOST_BYTES`."""
+        return subject.train_data is not None and subject.optimizer is not None and _bytes(subject) <= MOST_BYTES
+
+    def keep(self, step: int) -> None:
+        """Copy the state at `step`, before its update."""
+        slot = step % (UPDATES + 1)
+        if slot == 0 or not self._moments:
+            self._find_live_tensors()
+        torch._foreach_copy_(self._slots[slot], self._live)
+        self._rates[slot] = [_copy(group["lr"]) for group in self._optimizer.param_groups]
+        self._oldest, self._newest = max(self._oldest, step - UPDATES), step
+
+    def _find_live_tensors(self) -> None:
+        """Find the tensors to be copied; the optimizer makes its own at the first update, and may replace them."""
+        live: dict[str, Tensor] = {}
+        for name, state in adaptive_states(self._optimizer, self._parameters).items():
+            if state is not None:
+                live[name] = state.second_moment
+                live |= {} if state.mean_gradient is None else {f"{name}{MEAN}": state.mean_gradient}
+        if live.keys() != self._moments.keys():
+            kept = self._moments
+            self._moments = {n: kept[n] if n in kept else _ring(moment).fill_(NAN) for n, moment in live.items()}
+            self._slots = _slots([*self._weights.values(), *self._moments.values()])
+        self._live = [*self._parameters.values(), *live.values()]
+
+    def transition(self, writer: TraceWriter) -> None:
+        """Measure the states kept, as a transition has begun; those that follow come when there are enough."""
+        if self._end is None and self._is_affordable():
+            self._cost = 0.0
+            self._measure(writer)
+            self._end = self._newest + UPDATES
+
+    def _is_affordable(self) -> bool:
+        """Whether the budget owes no more than the last event took."""
+        return self._budget is None or self._budget.debt(time.perf_counter()) <= self._cost
+
+    def follow(self, writer: TraceWriter) -> None:
+        """Measure what has followed a transition, once there is enough."""
+        if self._end is not None and self._newest >= self._end:
+            self.finish(writer)
+
+    def finish(self, writer: TraceWriter) -> None:
+        """Measure what has followed a transition so far."""
+        if self._end is not None:
+            self._measure(writer)
+            self._end = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states kept, and how far they are measured."""
+        return {
+            "weights": self._weights,
+            "moments": self._moments,
+            "rates": self._rates,
+            "numbers": [self._oldest, self._newest, self._written, self._end],
+            "trackers": [self._top.state_dict(), self._preconditioned.state_dict()],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        device = next(iter(self._weights.values())).device
+        self._weights = {name: kept.to(device) for name, kept in state["weights"].items()}
+        self._moments = {name: kept.to(device) for name, kept in state["moments"].items()}
+        self._rates = list(state["rates"])
+        self._slots = _slots([*self._weights.values(), *self._moments.values()])
+        self._find_live_tensors()
+        self._oldest, self._newest, self._written, self._end = state["numbers"]
+        for tracker, saved in zip((self._top, self._preconditioned), state["trackers"], strict=True):
+            tracker.load_state_dict(saved)
+
+    def _measure(self, writer: TraceWriter) -> None:
+        """Write a row for each state kept but the newest, whose update has not been made."""
+        first = max(self._oldest, self._written)
+        steps = range(first, self._newest)
+        if not steps:
+            return
+        start = time.perf_counter()
+        now = adaptive_states(self._optimizer, self._parameters)
+        rows = [self._row(step, now) for step in steps]
+        names = [quantity.name for quantity in self.group.quantities]
+        columns = {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
+        writer.append(self.group.name, np.array(steps), **columns)
+        self._written = self._newest
+        seconds = time.perf_counter() - start
+        self._cost += seconds
+        if self._budget is not None:
+            self._budget.spend(seconds)
+
+    def _states_at(self, step: int, now: Mapping[str, AdaptiveState | None]) -> list[AdaptiveState | None]:
+        """Return the optimizer's state at a step that is kept."""
+        slot, states = step % (UPDATES + 1), list[AdaptiveState | None]()
+        groups = {id(p): i for i, group in enumerate(self._optimizer.param_groups) for p in group["params"]}
+        for name, state in now.items():
+            updates = 0 if state is None else int(state.step) - (self._newest - step)
+            if state is None or name not in self._moments or (state.bias_correction and updates < 1):
+                states.append(None)
+                continue
+            mean = None if state.mean_gradient is None else self._moments[f"{name}{MEAN}"][slot]
+            rate = self._rates[slot][groups[id(self._parameters[name])]]
+            moment = self._moments[name][slot]
+            states.append(replace(state, second_moment=moment, mean_gradient=mean, step=updates, lr=rate))
+        return states
+
+    def _row(self, step: int, now: Mapping[str, AdaptiveState | None]) -> tuple[Any, ...]:
+        slot, after = step % (UPDATES + 1), (step + 1) % (UPDATES + 1)
+        hessian: HessianOperator = self._curvature.hessian({name: kept[slot] for name, kept in self._weights.items()})
+        top = self._top.follow(hessian)
+        value = float(top.values[0])
+        update = hessian.mean_loss.flatten({name: kept[after] for name, kept in self._weights.items()}) - hessian.point
+        eigenvalue = ratio = NAN
+        effective = [NAN] * len(QUANTILES)
+        states = self._states_at(step, now)
+        if any(state is not None for state in states):
+            effective = _effective_steps(states)
+            if has_threshold(self._optimizer):
+                operator = PreconditionedOperator(hessian, preconditioner(states, hessian.mean_loss.sizes))
+                eigenvalue = float(self._preconditioned.follow(operator).values[0])
+                ratio = eigenvalue / stability_threshold(states)
+        stable = 2 / value if value > 0 else float("inf")
+        along = float(sharpness(hessian, update))
+        residual = float(top.residuals[0])
+        return float(hessian.loss), value, residual, stable, along, eigenvalue, ratio, effective
+
+
+def _bytes(subject: Subject) -> int:
+    """Return what weights and second moments of all states kept take."""
+    return 2 * (UPDATES + 1) * sum(p.nbytes for p in subject.parameters.values())
+
+
+def _ring(tensor: Tensor) -> Tensor:
+    return torch.zeros((UPDATES + 1, *tensor.shape), dtype=tensor.dtype, device=tensor.device)
+
+
+def _slots(rings: Sequence[Tensor]) -> list[list[Tensor]]:
+    return [list(slot) for slot in zip(*(ring.unbind(0) for ring in rings), strict=True)]
+
+
+def _copy(rate: float | Tensor) -> float | Tensor:
+    """Return a learning rate as it is now; one on the device stays there, as a tensor of its own."""
+    return rate.clone() if isinstance(rate, Tensor) else rate
+
+
+def _effective_steps(states: Sequence[AdaptiveState | None]) -> list[float]:
+    """Return quantiles of η/(√v̂ + ε) over all parameters that are updated."""
+    parts = [state.at().effective_step.flatten() for state in states if state is not None]
+    values = torch.cat(parts)
+    values = values[~values.isnan()].sort().values
+    if not len(values):
+        return [NAN] * len(QUANTILES)
+    at = [round(q * (len(values) - 1)) for q in QUANTILES]
+    return [float(values[i]) for i in at]

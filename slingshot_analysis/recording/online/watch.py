@@ -1,0 +1,82 @@
+"""What a recorder does at the transitions of a run while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from slingshot_analysis.recording.online.flight import FlightRecorder
+from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger
+from slingshot_analysis.trace import TraceWriter
+
+__all__ = ["Transition", "Watch"]
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A transition, as it is seen while the run goes on.
+
+    Parameters
+    ----------
+    step : int, updates
+        The update whose loss has risen sharply.
+    seen : int, updates
+        The update at which that was known; a few later on a GPU.
+    loss : float
+        Of the batch.
+    """
+
+    step: int
+    seen: int
+    loss: float
+
+
+class Watch:
+    """Hands each update's loss to the online detector, and each transition to the flight recorder and the callbacks.
+
+    Parameters
+    ----------
+    flight : FlightRecorder or None
+        What keeps and measures the states around it.
+    callbacks : sequence of callable
+        Each is called with the `Transition`, within ``recorder.update``; what it raises ends the run.
+    """
+
+    def __init__(self, flight: FlightRecorder | None, callbacks: Sequence[Callable[[Transition], None]]) -> None:
+        self.flight = flight
+        self._callbacks = callbacks
+        self._trigger = TransitionTrigger()
+        self._losses = LaggedLoss()
+
+    def update(self, step: int, loss: Tensor | None, writer: TraceWriter) -> None:
+        """Take the state at `step` and the loss of its batch."""
+        if self.flight is not None:
+            self.flight.keep(step)
+            self.flight.follow(writer)
+        if loss is None:
+            return
+        for at, value in self._losses.read(step, loss):
+            if self._trigger.update(value):
+                if self.flight is not None:
+                    self.flight.transition(writer)
+                for callback in self._callbacks:
+                    callback(Transition(at, step, value))
+
+    def close(self, writer: TraceWriter) -> None:
+        """Measure what has followed the last transition."""
+        if self.flight is not None:
+            self.flight.finish(writer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is known of the losses, and the states kept."""
+        flight = None if self.flight is None else self.flight.state_dict()
+        return {"trigger": self._trigger.state_dict(), "flight": flight}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` returned."""
+        self._trigger.load_state_dict(state["trigger"])
+        if self.flight is not None:
+            self.flight.load_state_dict(state["flight"])

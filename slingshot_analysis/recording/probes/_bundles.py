@@ -1,0 +1,87 @@
+"""Sets of probes by cost, and what a recorder makes of the names it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.recording.probes import PROBES
+from slingshot_analysis.recording.probes._base import Probe
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
+from slingshot_analysis.recording.schedule import Budget, Every
+from slingshot_analysis.recording.subject import Subject
+
+__all__ = ["BUNDLES", "DEFAULT_BUDGET", "choose_probes"]
+
+LIGHT = ("batch", "norms:10", "evaluation:1000")
+STANDARD = ("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision")
+OPTIMIZER = ("effective_step", "effective_step_quantiles", "below_epsilon_fraction", "gradient_weight_cosine")
+LAYERS = ("logit_margin", "mean_shares", "spectral_norm")
+CURVATURE = ("hessian", "preconditioned", "update_sharpness")
+
+BUNDLES: dict[str, tuple[str, ...]] = {
+    "light": LIGHT,
+    "standard": STANDARD,
+    "full": (*STANDARD, *OPTIMIZER, *LAYERS, *CURVATURE),
+}
+"""Probes by the name of their set; ``NAME:N`` measures every N updates."""
+
+DEFAULT_BUDGET = 0.12
+"""Share of a run's time that the curvature of the full bundle may take."""
+
+
+def choose_probes(
+    wanted: str | Iterable[str | Probe], subject: Subject, curvature_budget: float | None = None
+) -> list[Probe]:
+    """Return the probes that a recorder is to attach.
+
+    Parameters
+    ----------
+    wanted : str, or iterable of str or Probe
+        Names of bundles and of probes, and probes. ``"hessian:50"`` measures every 50 updates. Of a bundle, what does
+        not fit the run is left out. What is named twice counts once, as it was named last.
+    subject : Subject
+        The run.
+    curvature_budget : float, optional
+        Share of the run's time for probes of curvature that are named without an N; by default 0.12 for those of a
+        bundle, and each probe's own cadence for one named by itself.
+
+    Returns
+    -------
+    list of Probe
+        Each with its schedule; one for each name.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or there is none.
+    """
+    budget = Budget(DEFAULT_BUDGET if curvature_budget is None else curvature_budget)
+    chosen: dict[str, Probe] = {}
+    for item in [wanted] if isinstance(wanted, str) else wanted:
+        if isinstance(item, Probe):
+            chosen[f"{item.name} {item.every}"] = item
+            continue
+        bundle = BUNDLES.get(item)
+        for entry in bundle or (item,):
+            name, _, every = entry.partition(":")
+            if name not in PROBES:
+                raise unknown_name("probe", name, [*PROBES, *BUNDLES])
+            kind = PROBES[name]
+            if bundle and not kind.fits(subject):
+                continue
+            if every:
+                chosen[name] = kind(every=Every(_whole_number(every, entry)))
+            elif issubclass(kind, CurvatureProbe) and (bundle or curvature_budget is not None):
+                chosen[name] = kind(every=budget)
+            else:
+                chosen[name] = kind()
+    if not chosen:
+        raise InputError("probes is empty: name at least one")
+    return list(chosen.values())
+
+
+def _whole_number(text: str, entry: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"probe {entry!r}: after the colon stands the number of updates, such as hessian:50")
+    return int(text)

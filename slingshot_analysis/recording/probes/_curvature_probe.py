@@ -1,0 +1,41 @@
+"""What all probes of the loss's curvature have in common."""
+
+from __future__ import annotations
+
+from slingshot_analysis.recording.curvature.samples import LARGEST_SET
+from slingshot_analysis.recording.curvature.shared import Curvatures
+from slingshot_analysis.recording.probes._base import Probe
+from slingshot_analysis.recording.schedule import Schedule
+from slingshot_analysis.recording.subject import Subject
+
+__all__ = ["CurvatureProbe"]
+
+
+class CurvatureProbe(Probe):
+    """A probe of the curvature of the training loss, whose graph it shares with others; a budget can be set for it.
+
+    Parameters
+    ----------
+    every : Schedule, optional
+        When to measure.
+    samples : int, optional
+        Of a larger training set so many fixed samples stand for it.
+    """
+
+    waits = True
+
+    shared: Curvatures | None = None
+    """What the curvature probes of a run share; a probe without partners makes its own."""
+
+    def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
+        super().__init__(every)
+        self._samples = samples
+
+    @classmethod
+    def fits(cls, subject: Subject) -> bool:
+        """Return whether the run has training data."""
+        return subject.train_data is not None
+
+    def attach_curvature(self, subject: Subject) -> None:
+        """Prepare for a run."""
+        self._curvature = (self.shared or Curvatures(subject)).over(self._samples)

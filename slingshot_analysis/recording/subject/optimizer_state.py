@@ -1,0 +1,175 @@
+"""What an adaptive optimizer divides its updates by, read from its state without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.subject.subject import Subject
+
+__all__ = [
+    "AdaptiveState",
+    "adaptive_states",
+    "has_threshold",
+    "keeps_second_moment",
+    "require_second_moment",
+    "sample_positions",
+]
+
+NAMES = "max_exp_avg_sq", "exp_avg_sq", "square_avg"
+"""Of the second moment in an optimizer's state: Adam's with AMSGrad, Adam's, RMSprop's."""
+
+OTHERS = torch.optim.Adadelta, torch.optim.Adamax, torch.optim.RAdam
+"""They keep such a state or such hyperparameters, but divide by something else, RAdam by a rectified root."""
+
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveState:
+    """What an adaptive optimizer knows of one parameter after t updates.
+
+    Parameters
+    ----------
+    second_moment : Tensor
+        v, the average of the squared gradient, in the parameter's shape; with AMSGrad the largest so far.
+    step : float or () Tensor
+        t.
+    lr : float or () Tensor
+        η, as it is now, whether it belongs to the last or to the next update.
+    eps : float
+        ε.
+    betas : (float, float) or None
+        β₁ and β₂ of Adam and its relatives; None for RMSprop, whose first moment is not an average.
+    momentum : float
+        Heavy-ball momentum of RMSprop.
+    bias_correction : bool
+        Whether the averages are divided by 1 − βᵗ.
+    mean_gradient : Tensor or None
+        With centered RMSprop the average of the gradient; the variance takes the place of v.
+
+    Examples
+    --------
+    >>> state = AdaptiveState(torch.tensor([0.04]), step=1, lr=0.1, eps=0.0, betas=(0.9, 0.96))
+    >>> round(state.root.item(), 6), round(state.effective_step.item(), 6)
+    (1.0, 0.1)
+    """
+
+    second_moment: Tensor
+    step: float | Tensor
+    lr: float | Tensor
+    eps: float
+    betas: tuple[float, float] | None = None
+    momentum: float = 0.0
+    bias_correction: bool = True
+    mean_gradient: Tensor | None = None
+
+    @property
+    def root(self) -> Tensor:
+        """√v̂, with v̂ = v / (1 − β₂ᵗ) where the optimizer corrects the bias of its start at 0, else v itself."""
+        v, mean = self.second_moment, self.mean_gradient
+        root = (v if mean is None else torch.addcmul(v, mean, mean, value=-1)).sqrt()
+        if self.betas is None or not self.bias_correction:
+            return root
+        return root / (1 - self.betas[1] ** torch.as_tensor(self.step, dtype=torch.float64)).sqrt()
+
+    @property
+    def effective_step(self) -> Tensor:
+        """η/(√v̂ + ε)."""
+        return self.lr / (self.root + self.eps)
+
+    def at(self, positions: Tensor | None = None) -> AdaptiveState:
+        """Return the state in float64; where given, of the elements at (n,) positions of the flattened parameter."""
+
+        def pick(moment: Tensor) -> Tensor:
+            return (moment if positions is None else torch.take(moment, positions)).to(torch.float64)
+
+        mean = None if self.mean_gradient is None else pick(self.mean_gradient)
+        return replace(self, second_moment=pick(self.second_moment), mean_gradient=mean)
+
+
+def keeps_second_moment(optimizer: torch.optim.Optimizer | None) -> bool:
+    """Return whether the optimizer divides its update by √v + ε, as Adam, RMSprop and their relatives do.
+
+    Told from the state, or before the first update from the hyperparameters: ε, and betas (Adam) or alpha (RMSprop).
+    """
+    if optimizer is None or isinstance(optimizer, OTHERS):
+        return False
+    if optimizer.state:
+        return any(name in state for state in optimizer.state.values() for name in NAMES)
+    return any("eps" in group and ("betas" in group or "alpha" in group) for group in optimizer.param_groups)
+
+
+def has_threshold(optimizer: torch.optim.Optimizer | None) -> bool:
+    """Return whether the curvature above which the optimizer diverges is known: not so for Nesterov's momentum."""
+    return keeps_second_moment(optimizer) and not isinstance(optimizer, torch.optim.NAdam)
+
+
+def require_second_moment(subject: Subject, probe: str) -> torch.optim.Optimizer:
+    """Return the optimizer.
+
+    Raises
+    ------
+    InputError
+        If it keeps no second moment; the message names the probe.
+    """
+    optimizer = subject.optimizer
+    if optimizer is None or not keeps_second_moment(optimizer):
+        raise InputError(
+            f"{probe} needs an optimizer that divides by a second moment, such as Adam or RMSprop, not "
+            f"{type(optimizer).__name__}: leave {probe!r} out of Recorder(probes=[...])"
+        )
+    return optimizer
+
+
+def adaptive_states(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]
+) -> dict[str, AdaptiveState | None]:
+    """Read the state of each parameter; None for one without second moment, such as before the first update.
+
+    Raises
+    ------
+    InputError
+        If the optimizer corrects a bias but counts its updates nowhere.
+    """
+    groups: dict[int, dict[str, Any]] = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    return {name: _state(optimizer.state.get(p, {}), groups.get(id(p))) for name, p in parameters.items()}
+
+
+def _state(state: Mapping[str, Any], group: Mapping[str, Any] | None) -> AdaptiveState | None:
+    kept = next((name for name in NAMES if name in state), None)
+    if kept is None or group is None:
+        return None
+    corrects = "betas" in group and group.get("bias_correction", True)
+    step = state.get("step", group.get("step"))
+    if corrects and step is None:
+        raise InputError("the optimizer keeps no 'step', neither with its parameters nor in its groups")
+    return AdaptiveState(
+        state[kept],
+        0 if step is None else step,
+        group["lr"],
+        group["eps"],
+        group.get("betas"),
+        group.get("momentum", 0.0),
+        corrects,
+        state.get("grad_avg"),
+    )
+
+
+def sample_positions(subject: Subject, most: int) -> list[npt.NDArray[np.int64]]:
+    """Return random positions in each flattened trainable parameter: `most`, or all if there are no more.
+
+    They are distinct and sorted, and the same in every run: drawn by a generator of their own with a fixed seed.
+    """
+    generator = np.random.default_rng(SEED)
+    sizes = [parameter.numel() for parameter in subject.parameters.values()]
+    return [
+        np.sort(generator.choice(n, most, replace=False, shuffle=False)) if n > most else np.arange(n) for n in sizes
+    ]

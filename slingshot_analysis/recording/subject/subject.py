@@ -1,0 +1,137 @@
+"""What a recorder is given, brought into the form in which probes see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.subject.data import Batches, Data, whole_set
+from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy, recognised
+from slingshot_analysis.recording.subject.model import find_feature_layers, find_last_layer
+from slingshot_analysis.recording.subject.targets import Kind, Targets, understand_targets
+
+__all__ = ["Subject", "make_subject"]
+
+PROBE_SAMPLES = 32
+ENTROPIES = nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The training run that is measured, as probes see it before the first update.
+
+    Parameters
+    ----------
+    model : nn.Module
+        In the state of step 0.
+    parameters : dict of str to Tensor
+        The trainable parameters by name.
+    last_layer : str
+        Name of the module, or of the weight, that makes the logits.
+    feature_layers : sequence of str
+        Names of the modules whose outputs are features.
+    loss_function : callable
+        ``loss_function(logits, targets)``, the mean loss of a batch as a scalar tensor.
+    probe_inputs : Tensor or None
+        The fixed batch on which features are compared.
+    train_data, val_data : iterable of (inputs, targets) or None
+        The whole sets, in batches.
+    optimizer : torch.optim.Optimizer or None
+        What makes the updates; its state and hyperparameters are only read.
+    targets : Targets
+        What the targets are, and so how errors are counted.
+    loss_dtype : torch.dtype or None
+        Dtype in which training computes the loss; None for that of the logits.
+    """
+
+    model: nn.Module
+    parameters: dict[str, Tensor]
+    last_layer: str
+    feature_layers: Sequence[str]
+    loss_function: LossFunction
+    probe_inputs: Tensor | None
+    train_data: Batches | None
+    val_data: Batches | None
+    optimizer: torch.optim.Optimizer | None = None
+    targets: Targets = Targets()  # noqa: RUF009
+    loss_dtype: torch.dtype | None = None
+
+    @property
+    def loss_unit(self) -> str:
+        """Of the loss: nat for a cross-entropy, as far as that is known, else empty."""
+        return "nat" if self.targets.kind is Kind.CLASS or isinstance(self.loss_function, ENTROPIES) else ""
+
+    @property
+    def has_last_module(self) -> bool:
+        """Whether the last layer is a module, and no bare parameter of the model."""
+        return self.last_layer not in self.parameters
+
+    @property
+    def last_layer_parameters(self) -> list[str]:
+        """Names of the parameters of the last layer: its weight first, then its bias if it has one."""
+        if not self.has_last_module:
+            return [self.last_layer]
+        layer = self.model.get_submodule(self.last_layer)
+        members = {id(parameter) for parameter in layer.parameters()}
+        names = [name for name, parameter in self.parameters.items() if id(parameter) in members]
+        return sorted(names, key=lambda name: self.parameters[name] is not layer.weight)
+
+
+def make_subject(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    train_data: Data | None,
+    val_data: Data | None,
+    probe_inputs: Tensor | None,
+    last_layer: str | None,
+    feature_layers: Sequence[str] | None,
+    loss_function: LossFunction,
+    loss_dtype: torch.dtype | None,
+) -> Subject:
+    """Return the run as probes see it; the parameters are those of `Recorder`. The model's forward pass is run.
+
+    Raises
+    ------
+    InputError
+        If the model has no trainable parameter, complex ones or some on another device, or a name is unknown.
+    """
+    parameters: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad and p.numel()}
+    if not parameters:
+        raise InputError("the model has no trainable parameter to record")
+    complex_ones = [name for name, p in parameters.items() if p.is_complex()]
+    if complex_ones:
+        raise InputError(f"the parameters {complex_ones} are complex; the recorder measures real ones")
+    devices = {p.device for p in parameters.values()}
+    if len(devices) > 1:
+        raise InputError(f"the parameters are on several devices ({devices}); the recorder needs them on one")
+    device = devices.pop()
+    train, val = whole_set(train_data, device), whole_set(val_data, device)
+    if probe_inputs is None and train is not None:
+        probe_inputs = next(iter(train))[0][:PROBE_SAMPLES]
+    if probe_inputs is not None:
+        probe_inputs = probe_inputs.to(device)
+    last = find_last_layer(model, probe_inputs, last_layer)
+    layers = [] if probe_inputs is None else find_feature_layers(model, last, probe_inputs, feature_layers)
+    loss, targets = _understand(model, train or val, device, loss_function)
+    return Subject(model, parameters, last, layers, loss, probe_inputs, train, val, optimizer, targets, loss_dtype)
+
+
+def _understand(
+    model: nn.Module, data: Batches | None, device: torch.device, loss_function: LossFunction
+) -> tuple[LossFunction, Targets]:
+    """Return the loss, as `cross_entropy` where it is that, and what the targets of the data are; classes if none."""
+    classes = Targets(ignored=getattr(loss_function, "ignore_index", -100))
+    if data is None or loss_function is cross_entropy:
+        return recognised(loss_function), classes
+    outputs = model(next(iter(data))[0][:PROBE_SAMPLES].to(device))
+    if not isinstance(outputs, Tensor):
+        return recognised(loss_function), classes
+    known = [targets for _, targets in (data if isinstance(data, list) else [next(iter(data))])]
+    kind = understand_targets(outputs, torch.cat(known).to(device), loss_function)
+    one_class_each = kind.kind is Kind.CLASS and outputs.ndim == 2
+    return (recognised(loss_function) if one_class_each else loss_function), kind

@@ -1,0 +1,193 @@
+"""The training loop of several runs at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.errors import SlingshotError
+from slingshot_analysis.recording import Recorder
+from trainers.batch._passes import fast_products, find_passes, loss_and_gradient, products_can_be_fast
+from trainers.batch._stack import Stack
+from trainers.interventions import orthogonalize_gradients
+from trainers.loop import Run
+
+__all__ = ["Lockstep", "Member"]
+
+LONGEST = 512
+"""Updates. Of so many the batches are drawn beforehand, and handed to the recorders together."""
+
+LARGEST = 2**22
+"""Logits of all those batches."""
+
+SECONDS = 2.0
+"""After which the recorders get the batches in any case."""
+
+
+@dataclass(eq=False)
+class Member:
+    """A run of a batch.
+
+    Parameters
+    ----------
+    index : int
+        Its place among all runs asked for.
+    run : Run
+        Data, model, optimizer and order of batches.
+    recorder : Recorder
+        Open.
+    path : Path
+        Of the trace.
+    step : int, updates
+        That the run has made.
+    has_checkpoint : bool
+        Whether there may be one beside the trace, which goes when the run has come to its end.
+    failure : str
+        What has gone wrong; empty while nothing has.
+    """
+
+    index: int
+    run: Run
+    recorder: Recorder
+    path: Path
+    step: int
+    has_checkpoint: bool = False
+    failure: str = ""
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Note an error instead of raising it."""
+        try:
+            yield
+        except SlingshotError as error:
+            self.failure = str(error)
+
+
+class Lockstep:
+    """R runs of one shape that make their updates together, each from its own step on.
+
+    Nothing waits for the device within an update.
+
+    Parameters
+    ----------
+    members : sequence of R Member
+        Of one :func:`~trainers.batch.batch_key`.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
+        first = members[0].run
+        self._setup = first.setup
+        self._stack = Stack([member.run for member in members], [member.step for member in members])
+        self._passes = find_passes(first.model, self._stack)
+        self._inputs, self._targets, self._offsets = _join_data([member.run for member in members])
+        samples = len(members) * self._setup.batch_size
+        self._batch = self._inputs.new_empty((samples, *self._inputs.shape[1:]))
+        self._longest = max(1, min(LONGEST, LARGEST // (samples * max(1, first.data.classes))))
+        self._length = 1
+        self._kept: tuple[Tensor, ...] | None = None
+        products = self._passes.products(self._setup.batch_size)
+        self._fast = self._batch.device.type == "cpu" and products_can_be_fast(products, first.setup.torch_dtype)
+        for member in members:
+            member.run.model.train()
+
+    @torch.no_grad()
+    def advance(self, most: int) -> int:
+        """Make some updates of every run, no more than `most`, and record them; return how many."""
+        start = time.monotonic()
+        n = min(most, self._length)
+        self._make_updates(n)
+        seconds = time.monotonic() - start
+        self._length = max(1, min(self._longest, 2 * n, int(n * SECONDS / max(seconds, 1e-9))))
+        return n
+
+    def _make_updates(self, n: int) -> None:
+        setup, stack = self._setup, self._stack
+        order = [torch.stack([next(member.run.batches) for _ in range(n)]) for member in self.members]
+        samples = torch.stack(order, 1).add_(self._offsets)
+        shape = (*samples.shape[1:], *self._inputs.shape[1:])
+        targets = self._targets[samples]
+        steps = [member.step for member in self.members]
+        lag = [member.recorder.takes_batches for member in self.members]
+        due = [self._next_state(row, 0, lag) for row in range(len(lag))]
+        for i, (which, expected) in enumerate(zip(samples.flatten(1), targets, strict=True)):
+            torch.index_select(self._inputs, 0, which, out=self._batch)
+            with fast_products(self._fast):
+                logits = self._passes.forward(self._batch.view(shape))
+                losses, gradient = loss_and_gradient(setup.loss_function, setup.torch_loss_dtype, logits, expected)
+                self._passes.backward(gradient)
+            if setup.orthogonal_gradient:
+                for member in self.members:
+                    orthogonalize_gradients(member.run.model.parameters())
+            if any(lag):
+                self._keep(i, losses, logits)
+            if min(due) <= i:
+                stack.share()
+                batches = zip(losses, logits, expected, strict=True)
+                for row, batch in enumerate(batches):
+                    if due[row] <= i:
+                        self._record_state(row, i, lag, batch)
+                        due[row] = self._next_state(row, i + 1, lag)
+            stack.warm_up([step + i for step in steps])
+            stack.update()
+        stack.share()
+        self._losses = losses
+        for row, member in enumerate(self.members):
+            member.step += n
+            if lag[row] and not member.failure and self._kept is not None:
+                with member.failing():
+                    member.recorder.updates(*(kept[:n, row] for kept in (*self._kept, targets)))
+
+    def _next_state(self, row: int, at_least: int, lag: Sequence[bool]) -> float:
+        """Return for which of the updates that are being made a run's recorder needs the state."""
+        member = self.members[row]
+        if member.failure:
+            return math.inf
+        return member.recorder.next_state - member.step if lag[row] else at_least
+
+    def _record_state(self, row: int, i: int, lag: Sequence[bool], batch: Sequence[Tensor]) -> None:
+        member = self.members[row]
+        with member.failing():
+            if lag[row]:
+                member.recorder.update_state(member.step + i, *batch)
+            else:
+                member.recorder.update(*batch)
+
+    def _keep(self, i: int, losses: Tensor, logits: Tensor) -> None:
+        if self._kept is None:
+            self._kept = tuple(value.new_empty((self._longest, *value.shape)) for value in (losses, logits))
+        for kept, value in zip(self._kept, (losses, logits), strict=True):
+            kept[i] = value
+
+    def diverged(self) -> list[Member]:
+        """Return the runs whose weights are not finite, once a loss shows it or they end; this waits for the device."""
+        weights = torch.stack([p.flatten(1).isfinite().all(1) for p in self._stack.parameters.values()]).all(0)
+        shown = self._losses.isfinite().logical_not_().tolist()
+        return [
+            member
+            for member, is_finite, is_shown in zip(self.members, weights.tolist(), shown, strict=True)
+            if not is_finite and (is_shown or member.step == member.run.setup.steps)
+        ]
+
+
+def _join_data(runs: Sequence[Run]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all training inputs and targets, each set once, and where that of each run begins, (R, 1)."""
+    sets: list[tuple[Tensor, Tensor]] = []
+    starts: dict[int, int] = {}
+    offsets, total = [], 0
+    for run in runs:
+        inputs, targets = run.data.train_inputs, run.data.train_targets
+        if id(inputs) not in starts:
+            starts[id(inputs)] = total
+            sets.append((inputs, targets))
+            total += len(inputs)
+        offsets.append(starts[id(inputs)])
+    inputs, targets = (parts[0] if len(parts) == 1 else torch.cat(parts) for parts in zip(*sets, strict=True))
+    return inputs, targets, torch.tensor(offsets, device=inputs.device).unsqueeze(1)
