@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from slingshot_analysis.nested import flatten
 from slingshot_analysis.trace import Trace
 
 __all__ = ["SEEDS", "Plain", "configuration", "is_seed"]
@@ -57,11 +58,11 @@ def configuration(run: Trace) -> dict[str, Plain]:
     InputError
         If ``config`` is no JSON object.
     """
-    entries = dict(_flat({name: value for name, value in run.config.items() if name not in WORDS}))
+    entries = _flat({name: value for name, value in run.config.items() if name not in WORDS})
     others = [name for name in run.attributes if name not in PROVENANCE and name != "config"]
     attributes = {name: run.attributes[name] for name in others if not RESULTS.fullmatch(name.rpartition(".")[2])}
     first = {"setup": attributes.pop("setup")} if "setup" in attributes else {}
-    return dict(_flat(first)) | entries | {k: v for k, v in _flat(attributes) if k not in entries}
+    return _flat(first) | entries | {k: v for k, v in _flat(attributes).items() if k not in entries}
 
 
 def is_seed(name: str) -> bool:
@@ -75,14 +76,16 @@ def is_seed(name: str) -> bool:
     return name.rpartition(".")[2].lower() in SEEDS
 
 
-def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Plain]]:
-    for name, value in entries.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif name == "betas" and isinstance(value, list | tuple) and len(value) == 2:
-            yield from _flat({"beta1": value[0], "beta2": value[1]}, prefix)
+def _flat(entries: Mapping[str, Any]) -> dict[str, Plain]:
+    flat: dict[str, Plain] = {}
+    for name, value in flatten(entries).items():
+        place, dot, last = name.rpartition(".")
+        if last == "betas" and isinstance(value, list | tuple) and len(value) == 2:
+            betas = {f"{place}{dot}beta1": value[0], f"{place}{dot}beta2": value[1]}
+            flat |= {key: _plain(beta) for key, beta in betas.items() if beta is not None}
         elif value is not None:
-            yield f"{prefix}{name}", _plain(value)
+            flat[name] = _plain(value)
+    return flat
 
 
 def _plain(value: Any) -> Plain:

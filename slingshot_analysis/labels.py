@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.files import replaced
 from slingshot_analysis.trace import Trace
 
 __all__ = ["Labels", "is_labelled", "labels_path", "read_labels", "write_labels"]
@@ -97,10 +98,9 @@ def write_labels(trace: Trace, labels: Labels | None) -> Path:
         known[trace.name] = labels
     runs = {name: {"add": list(own.added), "remove": list(own.removed)} for name, own in known.items()}
     document = {"format": FORMAT, "version": VERSION, "runs": runs}
-    whole = path.with_name(f"{path.name}.part")
     try:
-        whole.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        whole.replace(path)
+        with replaced(path) as aside:
+            aside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: can't be written ({error.strerror})") from error
     return path

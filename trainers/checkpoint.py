@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from slingshot_analysis.errors import InputError, UnwritableError
+from slingshot_analysis.files import replaced
 from slingshot_analysis.recording import Recorder
 from trainers.loop import Run
 from trainers.setup import Setup, check_settings, resolved
@@ -54,11 +55,10 @@ def save_checkpoint(path: Path, run: Run, recorder: Recorder | None = None) -> N
         "recorder": recorder.state_dict() if recorder else None,
         "run": run.state_dict(),
     }
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, temporary)
-        temporary.replace(path)
+        with replaced(path) as aside:
+            torch.save(state, aside)
     except (OSError, RuntimeError) as error:
         raise UnwritableError(f"{path}: can't be written ({error}); choose another place or free some space") from error
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from trainers.loop import BatchOrder, Run, cpu_settings, updates
-from trainers.setup import Setup, flatten
+from trainers.setup import Setup, settings_of
 
 __all__ = ["Cost", "estimate_cost"]
 
@@ -52,7 +52,7 @@ def estimate_cost(setup: Setup) -> Cost:
         From at least one update after a warm-up and, where the whole batch is timed, about 0.3 s.
     """
     data = setup.data.stand_in(setup.batch_size) if hasattr(setup.data, "stand_in") else setup.data
-    shape = tuple((name, value) for name, value in flatten(data).items() if name != "operation")
+    shape = tuple((name, value) for name, value in settings_of(data).items() if name != "operation")
     alike = dataclasses.replace(setup, name="", title="", figures="", data=None, steps=1, seed=0)
     key = type(data), shape, alike
     if key not in _measured:

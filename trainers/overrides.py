@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from slingshot_analysis.errors import InputError, unknown_name
 from trainers.optimizers import OPTIMIZERS, as_kind
-from trainers.setup import Setup, flatten
+from trainers.setup import Setup, settings_of
 
 __all__ = ["override_all", "with_optimizer"]
 
@@ -63,7 +63,7 @@ def override_all(setup: Setup, assignments: Iterable[str], option: str = "--set"
         key, separator, text = assignment.partition("=")
         if not separator:
             raise InputError(f"{option} {assignment}: write it as key=value, such as optimizer.eps=1e-7")
-        names = flatten(setup)
+        names = settings_of(setup)
         if key == "optimizer":
             raise InputError(
                 f"{option} {assignment}: the kind of optimizer is chosen by `slingshot record --optimizer {text}` or "

@@ -20,7 +20,7 @@ from trainers.lock import owned
 from trainers.loop import Run, cpu_settings, updates
 from trainers.objective import Objective
 from trainers.optimizers import as_kind
-from trainers.setup import Setup, check_settings, flatten, resolved
+from trainers.setup import Setup, check_settings, resolved, settings_of
 from trainers.setups import SETUPS
 
 __all__ = ["default_name", "differences", "find_device", "is_finished", "make_recorder", "record", "start"]
@@ -245,10 +245,10 @@ def differences(setup: Setup, standard: Setup) -> str:
     if type(standard.optimizer) is not kind:
         standard = dataclasses.replace(standard, optimizer=as_kind(standard.optimizer, kind))
         parts.append(f"-optimizer={kind.__name__}")
-    fields = flatten(standard)
+    fields = settings_of(standard)
     parts += [
         f"-{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for name, value in flatten(setup).items()
+        for name, value in settings_of(setup).items()
         if name not in ("seed", "data.folder") and value != fields[name]
     ]
     return "".join(parts)

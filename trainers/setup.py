@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError, OtherFileError, unknown_name
+from slingshot_analysis.nested import flatten
 from trainers.data.dataset import Dataset
 from trainers.losses import LOSSES
 
@@ -23,10 +24,9 @@ __all__ = [
     "OptimizerConfig",
     "Setup",
     "check_settings",
-    "dotted",
-    "flatten",
     "other_settings",
     "resolved",
+    "settings_of",
 ]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -137,22 +137,21 @@ class Setup:
         return DTYPES[self.dtype if self.loss_dtype == "same" else self.loss_dtype]
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+def settings_of(value: Any) -> dict[str, Any]:
     """Return the fields of a nested dataclass by dotted name, without the fixed ones of a setup.
 
     Examples
     --------
     >>> from trainers.optimizers import Adam
-    >>> flatten(Adam(lr=0.004))
+    >>> settings_of(Adam(lr=0.004))
     {'lr': 0.004, 'betas': (0.9, 0.999), 'eps': 1e-08, 'warmup': 0}
     """
-    fields: dict[str, Any] = {}
-    for f in dataclasses.fields(value):
-        if not f.metadata.get("fixed"):
-            inner = getattr(value, f.name)
-            name = f"{prefix}{f.name}"
-            fields |= flatten(inner, f"{name}.") if dataclasses.is_dataclass(inner) else {name: inner}
-    return fields
+    return flatten(_settable(value))
+
+
+def _settable(value: Any) -> dict[str, Any]:
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if not f.metadata.get("fixed")}
+    return {name: _settable(inner) if dataclasses.is_dataclass(inner) else inner for name, inner in fields.items()}
 
 
 def resolved(value: Any) -> dict[str, Any]:
@@ -168,20 +167,6 @@ def resolved(value: Any) -> dict[str, Any]:
     return {"kind": type(value).__name__} | {
         name: resolved(inner) if dataclasses.is_dataclass(inner) else inner for name, inner in fields.items()
     }
-
-
-def dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of a nested mapping by dotted name.
-
-    Examples
-    --------
-    >>> dotted({"optimizer": {"lr": 0.004, "eps": 1e-8}, "seed": 3})
-    {'optimizer.lr': 0.004, 'optimizer.eps': 1e-08, 'seed': 3}
-    """
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        values |= dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return values
 
 
 def check_settings(path: Path, setup: Setup, config: Mapping[str, Any]) -> None:
@@ -201,7 +186,7 @@ def check_settings(path: Path, setup: Setup, config: Mapping[str, Any]) -> None:
     InputError
         If it is of another; the message names what differs.
     """
-    wanted, found = dotted(json.loads(json.dumps(resolved(setup)))), dotted(config)
+    wanted, found = flatten(json.loads(json.dumps(resolved(setup)))), flatten(config)
     differ = [name for name, value in wanted.items() if name not in WITHOUT_EFFECT and found.get(name) != value]
     if differ:
         raise other_settings(path, differ)

@@ -15,12 +15,24 @@ from pathlib import Path
 from slingshot_analysis.errors import InputError, NoRunError, unknown_name
 from slingshot_analysis.readers._log import Log, Understood
 from slingshot_analysis.readers._names import Names, built_in_names
-from slingshot_analysis.readers._parts.text_file import HEAD, LONGEST_HEAD
+from slingshot_analysis.readers._parts.text_file import HEAD, LONGEST_HEAD, read_bytes, read_text
 from slingshot_analysis.readers._raw import Column, RawRun, Reader
 from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.trace import Trace, open_trace
 
-__all__ = ["Column", "Log", "Names", "RawRun", "Reader", "Understood", "built_in_names", "read_log", "readers"]
+__all__ = [
+    "Column",
+    "Log",
+    "Names",
+    "RawRun",
+    "Reader",
+    "Understood",
+    "built_in_names",
+    "read_bytes",
+    "read_log",
+    "read_text",
+    "readers",
+]
 
 OURS = {
     "slingshot-labels": "the labels of a run",

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers._parts.points import Points, as_number, distinct_names, flatten
+from slingshot_analysis.nested import flatten
+from slingshot_analysis.readers._parts.points import Points, as_number, distinct_names
 from slingshot_analysis.readers._parts.sqlite import has_tables, opened, tables
 from slingshot_analysis.readers._raw import RawRun, Reader
 
@@ -54,7 +55,7 @@ class TrackioReader(Reader):
             raise InputError(f"{path}: holds no numbers; log some first, or give another file")
         labels = distinct_names(list(names.values()), [str(run) for run in names])
         return [
-            RawRun(label, points[run].columns(), dict(flatten(configs.get(run, {}))), [*notes, *points[run].notes()])
+            RawRun(label, points[run].columns(), flatten(configs.get(run, {})), [*notes, *points[run].notes()])
             for run, label in zip(names, labels, strict=True)
         ]
 
@@ -71,7 +72,7 @@ def _read_metrics(
         if at is None:
             raise InputError(f"{path}: {where}: step is {step!r}; expected a number, so mend or delete the row")
         names.setdefault(run, str(name or ""))
-        for key, value in flatten(_decode(path, where, text)):
+        for key, value in flatten(_decode(path, where, text)).items():
             points.setdefault(run, Points()).add(key, at, value)
         points.setdefault(run, Points())
     return names, points

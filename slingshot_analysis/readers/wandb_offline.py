@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers._parts.points import Points, as_number, distinct_names, flatten
+from slingshot_analysis.nested import flatten
+from slingshot_analysis.readers._parts.points import Points, as_number, distinct_names
 from slingshot_analysis.readers._parts.protobuf import Message
 from slingshot_analysis.readers._raw import RawRun, Reader
 
@@ -114,7 +115,7 @@ def _add_row(points: Points, history: Message) -> None:
         step = float(history.message(2).integer(1))
     if step is None:
         raise ValueError("a row of the history has no step")
-    for name, value in flatten(row):
+    for name, value in flatten(row).items():
         points.add(name, step, value)
 
 

@@ -13,19 +13,19 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.trace.schema import CHUNK_ROWS, Group, Quantity
 
-__all__ = ["Table"]
+__all__ = ["Rows"]
 
 UNFILTERED = 0b11  # HDF5 filter mask: this chunk went through neither shuffle nor gzip
 Array = npt.NDArray[Any]
 
 
-class Table:
+class Rows:
     """The current chunk of one group: `filled` rows, of which `written` are in the file."""
 
     def __init__(self, group: Group, node: h5py.Group) -> None:
         self.name = group.name
-        self.step = Column(node, "step", Quantity("updates", dtype="int64"))
-        self.columns = {quantity.name: Column(node, quantity.name, quantity) for quantity in group.quantities}
+        self.step = Chunk(node, "step", Quantity("updates", dtype="int64"))
+        self.columns = {quantity.name: Chunk(node, quantity.name, quantity) for quantity in group.quantities}
         self.last_step = -1
         self.start = self.filled = self.written = 0
 
@@ -123,7 +123,7 @@ class Table:
         return InputError(f"group {self.name!r}: no value for quantity {missing}; expected one for each quantity")
 
 
-class Column:
+class Chunk:
     """The current chunk of one dataset, in memory."""
 
     def __init__(self, node: h5py.Group, name: str, quantity: Quantity) -> None:

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from slingshot_analysis.errors import InputError, UnwritableError
+from slingshot_analysis.files import replaced
 from slingshot_analysis.trace.schema import CHUNK_ROWS, FORMAT, LIBVER, VERSION, Group, Quantity, check_name
 
 __all__ = ["cause", "create_file"]
@@ -57,22 +58,19 @@ def create_file(path: Path, groups: Sequence[Group], attributes: Mapping[str, ob
     }
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the name of a file in it, such as {path / 'run.h5'}")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     reserved = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not overwrite:
             path.touch(exist_ok=False)
             reserved = True
-        with h5py.File(
-            temporary, "w", libver=LIBVER, locking=False, fs_strategy="page", fs_page_size=PAGE_BYTES
-        ) as file:
-            _write_header(file, groups, header)
-        temporary.replace(path)
+        with replaced(path) as aside:
+            options = {"libver": LIBVER, "locking": False, "fs_strategy": "page", "fs_page_size": PAGE_BYTES}
+            with h5py.File(aside, "w", **options) as file:
+                _write_header(file, groups, header)
     except FileExistsError as error:
         raise InputError(f"{path}: exists; pass overwrite=True (command line: --overwrite)") from error
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         if reserved:
             path.unlink(missing_ok=True)
         raise UnwritableError(

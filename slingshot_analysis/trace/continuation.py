@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.files import replaced
 from slingshot_analysis.trace._header import RESERVED
 from slingshot_analysis.trace.reader import TraceFile, open_trace
 from slingshot_analysis.trace.schema import Group
@@ -58,18 +59,13 @@ def continue_trace(
     if old.finished:
         raise InputError(f"{path}: the run is finished; record it anew with overwrite (command line: --overwrite)")
     _check_quantities(old, groups)
-    temporary = path.with_name(f".{path.name}.resumed")
-    try:
-        writer = TraceWriter(temporary, groups, _attributes(old, step, attributes or {}), overwrite=True)
+    with replaced(path) as aside:
+        writer = TraceWriter(aside, groups, _attributes(old, step, attributes or {}), overwrite=True)
         for group in groups:
             signals = [old[quantity.name] for quantity in group.quantities]
             rows = min(int(signal.step.searchsorted(step)) for signal in signals)
             writer.append(group.name, signals[0].step[:rows], **{s.name: s.value[:rows] for s in signals})
         writer.flush()
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
     writer.path = path
     return writer
 

@@ -15,7 +15,7 @@ import h5py
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, UnwritableError, unknown_name
-from slingshot_analysis.trace._block import Table
+from slingshot_analysis.trace._block import Rows
 from slingshot_analysis.trace._header import cause, create_file
 from slingshot_analysis.trace.schema import CHUNK_ROWS, LIBVER, Group, check_groups
 
@@ -77,7 +77,7 @@ class TraceWriter:
             self._file.swmr_mode = True
         except OSError as error:
             raise self._failed(error) from error
-        self._tables = {group.name: Table(group, self._file[group.name]) for group in groups}
+        self._tables = {group.name: Rows(group, self._file[group.name]) for group in groups}
         self._closed = False
         self._due = time.monotonic() + FLUSH_SECONDS
 
@@ -155,7 +155,7 @@ class TraceWriter:
     ) -> None:
         self.close(finished=kind is None)
 
-    def _append_block(self, table: Table, step: object, values: Mapping[str, object]) -> None:
+    def _append_block(self, table: Rows, step: object, values: Mapping[str, object]) -> None:
         steps, arrays = table.check_block(step, values)
         done = 0
         while done < len(steps):
@@ -163,7 +163,7 @@ class TraceWriter:
             if table.filled == CHUNK_ROWS:
                 self._write([table])
 
-    def _write(self, tables: list[Table], last: bool = False) -> None:
+    def _write(self, tables: list[Rows], last: bool = False) -> None:
         """Write quantities first and steps after them, so that a reader never sees a step without its values."""
         if not tables:
             return

@@ -251,6 +251,26 @@ def test_a_row_cut_short_at_the_end_is_left_out(tmp_path: Path) -> None:
     assert list(run.notes) == ["line 4 is cut short and was left out; the writer was killed"]
 
 
+def test_a_last_row_with_a_line_end_was_not_cut(tmp_path: Path) -> None:
+    run = only(write(tmp_path, "step,loss,acc\n0,1,2\n1,2,3\n2,4\n"))
+    assert plain(run)["loss"] == [1, 2, 4]
+    np.testing.assert_array_equal(run.columns["acc"].values, [2, 3, math.nan])
+    assert list(run.notes) == [
+        "rows with fewer than 3 fields: 1, first in line 4; those at their ends count as missing"
+    ]
+
+
+def test_a_whole_last_row_needs_no_line_end(tmp_path: Path) -> None:
+    run = only(write(tmp_path, "step,loss,acc\n0,1,2\n1,2,3\n2,4,5"))
+    assert plain(run) == {"step": [0, 1, 2], "loss": [1, 2, 4], "acc": [2, 3, 5]}
+    assert list(run.notes) == []
+
+
+def test_the_only_row_is_kept_though_it_is_cut(tmp_path: Path) -> None:
+    run = only(write(tmp_path, "step,loss,acc\n0,1"))
+    assert {name: column.values[0] for name, column in run.columns.items()}["loss"] == 1
+
+
 def test_short_rows_within_are_filled_and_noted(tmp_path: Path) -> None:
     run = only(write(tmp_path, "step,loss,acc\n0,1,2\n1,2\n2,4,5\n3,6,7\n4,8,9\n5,1,1\n"))
     np.testing.assert_array_equal(run.columns["acc"].values, [2, math.nan, 5, 7, 9, 1])

@@ -198,9 +198,8 @@ def test_what_a_killed_writer_left_is_made_anew(damage, four, tmp_path):
         path.write_bytes(HDF5_BEGIN + b"not a trace")
     for left in (
         f".{path.name}.123.tmp",
-        f".{path.name}.resumed",
-        f"..{path.name}.resumed.4.tmp",
-        f".{path.stem}.checkpoint.tmp",
+        f"..{path.name}.123.tmp.123.tmp",
+        f".{path.stem}.checkpoint.123.tmp",
     ):
         (folder / left).write_text("")
     assert list(sweep([setup], folder, engine=Here())["state"]) == ["finished"]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.files import replaced
 from trainers.lock import lock
 
 __all__ = ["HIDDEN", "StoppedError", "end_session", "is_current", "open_session"]
@@ -67,6 +68,5 @@ def is_current(folder: Path, session: str) -> bool:
 
 
 def _write(folder: Path, text: str) -> None:
-    temporary = folder / HIDDEN / "session.tmp"
-    temporary.write_text(text)
-    temporary.replace(folder / HIDDEN / "session")
+    with replaced(folder / HIDDEN / "session") as aside:
+        aside.write_text(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError, unknown_name
-from trainers.setup import dotted
+from slingshot_analysis.nested import flatten
 
 __all__ = ["SweepConfig", "read_config"]
 
@@ -64,7 +64,7 @@ def read_config(path: str | Path) -> SweepConfig:
             raise unknown_name("key", key, names, where=f"--config {path}")
         _check(path, key, value)
     for key in ("set", "grid", "draw"):
-        content[key] = dotted(content.get(key, {}))
+        content[key] = flatten(content.get(key, {}))
     for key, values in content["grid"].items():
         if not isinstance(values, list) or not values:
             raise InputError(f"--config {path}: grid: {key} is {values!r}; give a list of values")
@@ -74,7 +74,7 @@ def read_config(path: str | Path) -> SweepConfig:
     for key, least in (("draws", 1), ("draw_seed", 0)):
         if content.get(key, least) < least:
             raise InputError(f"--config {path}: {key} is {content[key]}; give at least {least}")
-    content["runs"] = [dotted(run) for run in content.get("runs", [])]
+    content["runs"] = [flatten(run) for run in content.get("runs", [])]
     return SweepConfig(**content)
 
 

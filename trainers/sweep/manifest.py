@@ -14,10 +14,11 @@ import pandas as pd
 import torch
 
 from slingshot_analysis.errors import InputError, SlingshotError
+from slingshot_analysis.files import replaced
 from slingshot_analysis.trace import open_trace
 from trainers.loop import Run
 from trainers.recorded_run import make_recorder
-from trainers.setup import Setup, check_settings, flatten, other_settings
+from trainers.setup import Setup, check_settings, other_settings, settings_of
 from trainers.sweep.work import end_of
 
 __all__ = ["DONE", "FILE", "Manifest", "RunState", "read_manifest"]
@@ -84,10 +85,9 @@ class Manifest:
             indent=1,
         )
         if text != self._written:
-            temporary = self.folder / f".{FILE}.tmp"
             try:
-                temporary.write_text(text, encoding="utf-8")
-                temporary.replace(self.folder / FILE)
+                with replaced(self.folder / FILE) as aside:
+                    aside.write_text(text, encoding="utf-8")
             except OSError as error:
                 raise InputError(
                     f"{self.folder / FILE}: can't be written ({error.strerror}); free some space"
@@ -179,7 +179,7 @@ def open_manifest(folder: Path, planned: Mapping[str, Setup], probes: Sequence[s
 
 def settings(setup: Setup) -> dict[str, Any]:
     """Return every setting of a run by dotted name, as JSON gives it back."""
-    values = {"setup": setup.name, "optimizer": type(setup.optimizer).__name__} | flatten(setup)
+    values = {"setup": setup.name, "optimizer": type(setup.optimizer).__name__} | settings_of(setup)
     values.pop("data.folder", None)
     return dict(json.loads(json.dumps(values)))
 

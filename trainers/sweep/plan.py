@@ -14,7 +14,7 @@ import numpy as np
 from slingshot_analysis.errors import InputError, unknown_name
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import default_name, differences
-from trainers.setup import Setup, flatten
+from trainers.setup import Setup, settings_of
 from trainers.setups import SETUPS
 
 __all__ = ["DISTRIBUTIONS", "by_name", "draw_values", "parse_seeds", "parse_values", "plan_runs"]
@@ -242,7 +242,7 @@ def parse_values(setup: Setup, assignment: str) -> tuple[str, list[str]]:
     ('optimizer.betas', ['0.9,0.999', '0.9,0.99'])
     """
     key, separator, text = assignment.partition("=")
-    several = ";" in text or isinstance(flatten(setup).get(key), tuple)
+    several = ";" in text or isinstance(settings_of(setup).get(key), tuple)
     values = [part.strip() for part in text.split(";" if several else ",")]
     if not separator or not all(values):
         raise InputError(f"--grid {assignment}: write it as key=value,value, such as optimizer.eps=1e-8,1e-7")

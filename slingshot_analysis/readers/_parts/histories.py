@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.nested import flatten
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._parts.arrays import Array, is_axis_name, runs_of_arrays
 from slingshot_analysis.readers._parts.long_tables import SPLITS
 from slingshot_analysis.readers._parts.tables import runs_of_table
 from slingshot_analysis.readers._raw import RawRun
 
-__all__ = ["CONFIGURATION", "flat", "runs_of_json"]
+__all__ = ["CONFIGURATION", "runs_of_json"]
 
 RUN = re.compile(r"(?P<word>seed|run|trial|repeat|replicate|rep|fold|experiment|exp|model)?[ _-]?(?P<number>\d+)", re.I)
 """Keys under each of which stands one run."""
@@ -61,7 +62,7 @@ def runs_of_json(
     known = dict(attributes or {})
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         if not _are_histories(value):
-            frame = pd.DataFrame([flat(item) for item in value])
+            frame = pd.DataFrame([flatten(item, "/") for item in value])
             return runs_of_table(
                 frame.set_axis([str(name) for name in frame.columns], axis="columns"), path, known, notes
             )
@@ -82,20 +83,6 @@ def runs_of_json(
         notes = [*notes, f"left out, being no lists of numbers: {', '.join(map(repr, lost))}"]
     scalars = _scalars(value) if isinstance(value, dict) else {}
     return runs_of_arrays(arrays, path, known | scalars, notes)
-
-
-def flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a record without nesting, its names joined with ``/``.
-
-    Examples
-    --------
-    >>> flat({"step": 1, "train": {"loss": 0.5}})
-    {'step': 1, 'train/loss': 0.5}
-    """
-    found: dict[str, Any] = {}
-    for key, value in record.items():
-        found |= flat(value, f"{prefix}{key}/") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
 
 
 def _settings(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -179,7 +166,7 @@ def _arrays(value: Any, place: tuple[str, ...]) -> tuple[list[Array], list[str]]
         found = [_arrays(item, (*place, str(key))) for key, item in value.items() if isinstance(item, dict | list)]
         return [array for arrays, _ in found for array in arrays], [name for _, lost in found for name in lost]
     if _is_records(value):
-        rows = [flat(row) for row in value]
+        rows = [flatten(row, "/") for row in value]
         keys = dict.fromkeys(key for row in rows for key in row)
         return _arrays({key: [row.get(key) for row in rows] for key in keys}, place)
     if not isinstance(value, list):
@@ -248,12 +235,6 @@ def _only_records(value: dict[str, Any]) -> list[Any] | None:
     return only if _is_records(only) else None
 
 
-def _scalars(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _scalars(value: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain values in nested dicts, names joined with a dot."""
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, dict):
-            found |= _scalars(item, f"{prefix}{key}.")
-        elif isinstance(item, str | int | float):
-            found[f"{prefix}{key}"] = item
-    return found
+    return {name: item for name, item in flatten(value).items() if isinstance(item, str | int | float)}

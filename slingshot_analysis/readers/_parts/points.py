@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from slingshot_analysis.readers._raw import Column
 
-__all__ = ["Points", "as_number", "distinct_names", "flatten", "listed"]
+__all__ = ["Points", "as_number", "distinct_names", "listed"]
 
 WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-DEEPEST = 20
 
 
 class Points:
@@ -78,22 +77,6 @@ def as_number(value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
-
-
-def flatten(items: Mapping[str, Any], separator: str = ".", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield names and values of nested mappings; one with a ``_type``, such as a histogram, stays whole.
-
-    Examples
-    --------
-    >>> dict(flatten({"optimizer": {"lr": 0.1}, "seed": 3}))
-    {'optimizer.lr': 0.1, 'seed': 3}
-    """
-    for name, value in items.items():
-        if isinstance(value, dict) and "_type" not in value and depth < DEEPEST:
-            for rest, inner in flatten(value, separator, depth + 1):
-                yield f"{name}{separator}{rest}", inner
-        else:
-            yield name, value
 
 
 def distinct_names(names: Sequence[str], ids: Sequence[str]) -> list[str]:
