@@ -1,4 +1,4 @@
-"""The configuration of a run as flat names and plain values, so that runs can be told apart by it."""
+"""The configuration of a run as flat names and plain values, by which runs are compared and grouped."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ __all__ = ["SEEDS", "Plain", "configuration", "is_seed"]
 Plain = bool | int | float | str
 
 SEEDS = {"seed", "seeds", "random_seed", "data_seed", "init_seed"}
-"""Last parts of the names of seeds: runs that differ in nothing else have the same configuration."""
+"""Last parts of the names of seeds. Runs that differ only in these have the same configuration."""
 
 PROVENANCE = {
     *("format", "version", "start_time", "finished", "creator", "device", "threads", "cpu_kernels", "flush_denormal"),
     *("libraries", "git_revision", "command", "last_layer", "resumed", "thinned", "run_id", "experiment", "results"),
 }
-"""Attributes that say where a file comes from or what came of it, and not what was trained."""
+"""Attributes that say where a file comes from or how the run went; they do not describe what was trained."""
 
 RESULTS = re.compile(
     r"final_(.*_)?(loss|acc|accuracy|error|perplexity|norm_value|step|gini)(es|s)?(_(?!weight|scale|size|factor|rate).*)?"
     r"|.*_per_seed|total_flos|global_step",
     re.IGNORECASE,
 )
-"""Last parts of the names of what came of a run."""
+"""Last parts of the names of results of a run."""
 
-WORDS = {"kind", "name", "title", "figures"}
-"""Outermost entries that describe a configuration; ``setup`` names it."""
+DESCRIPTIONS = {"kind", "name", "title", "figures"}
+"""Top-level entries of a configuration that describe it in words; ``setup`` names it already."""
 
 
 def configuration(run: Trace) -> dict[str, Plain]:
     """Return the configuration of a run by dotted names, such as ``optimizer.eps``.
 
-    It is the attribute ``config`` of a trace, and each other attribute that says what was trained, such as ``setup``
-    and the parameters of an MLflow run. A pair ``betas`` becomes ``beta1`` and ``beta2``, any other list JSON text,
-    text that is a number a number. What is None is left out, and so are results, such as ``final_loss``.
+    It consists of the attribute ``config`` of a trace and of every other attribute that says what was trained, such as
+    ``setup`` and the parameters of an MLflow run. A pair ``betas`` becomes ``beta1`` and ``beta2``. Any other list
+    becomes JSON text, and text that is a number becomes a number. None is left out, and so are results, such as
+    ``final_loss``.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ def configuration(run: Trace) -> dict[str, Plain]:
     InputError
         If ``config`` is no JSON object.
     """
-    entries = _flat({name: value for name, value in run.config.items() if name not in WORDS})
+    entries = _flat({name: value for name, value in run.config.items() if name not in DESCRIPTIONS})
     others = [name for name in run.attributes if name not in PROVENANCE and name != "config"]
     attributes = {name: run.attributes[name] for name in others if not RESULTS.fullmatch(name.rpartition(".")[2])}
     first = {"setup": attributes.pop("setup")} if "setup" in attributes else {}

@@ -1,4 +1,4 @@
-"""The errors of this project, and the one helper that words "unknown name" messages."""
+"""The errors of this project, and the helper that words messages about unknown names."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class InputError(SlingshotError, ValueError):
 
 
 class NoRunError(InputError):
-    """A file of ours that stands beside runs and holds none; who reads whole folders leaves it out."""
+    """A file written by this project that contains no run; folder readers skip it."""
 
 
 class OtherFileError(InputError):
-    """A file is whole, but of another kind, version or run than the one asked for: it is not to be replaced."""
+    """An intact file of another kind, version or run than the one asked for. It must not be replaced."""
 
 
 class UnwritableError(InputError):
-    """A file can't be written, for which nothing that stands in it is to blame."""
+    """A file can't be written, because of the disk or its permissions, not because of its content."""
 
 
 def unknown_name(what: str, given: str, allowed: Iterable[str], where: str = "") -> InputError:

@@ -1,6 +1,6 @@
-"""Corrections by people who looked at a run: which transitions are slingshots after all, and which are none.
+"""Labels: corrections by people who looked at a run. They add slingshots that were missed and remove wrong ones.
 
-They stand in a JSON file beside the run, ``NAME.labels.json``, under the name of each run of the file.
+Labels are kept in a JSON file beside the run, ``NAME.labels.json``, by the name of each run in the file.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ FORMAT, VERSION = "slingshot-labels", 1
 
 @dataclass(frozen=True)
 class Labels:
-    """What somebody says of one run.
+    """The labels of one run.
 
     Parameters
     ----------
     added, removed : tuple of int, updates
-        Transitions that are slingshots, and that are none.
+        Transitions that are slingshots, and transitions that are not.
     """
 
     added: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
 
     def change(self, add: Iterable[int] = (), remove: Iterable[int] = (), forget: Iterable[int] = ()) -> Labels:
-        """Return labels that say so too, and no more what is to be forgotten; what was said last holds.
+        """Return labels with these changes. A step that was labelled before gets the new label.
 
         Raises
         ------
         InputError
-            If two of the three name the same step, or what is to be forgotten was never said.
+            If two of the three name the same step, or a step to forget has no label.
 
         Examples
         --------
@@ -56,12 +56,12 @@ class Labels:
 
 
 def labels_path(trace: Trace) -> Path:
-    """Return the file in which the labels of a run stand."""
+    """Return the file that holds the labels of a run."""
     return trace.path.with_name(f"{trace.path.name}.labels.json")
 
 
 def read_labels(trace: Trace) -> Labels:
-    """Read the labels of a run; there are none where there is no file.
+    """Read the labels of a run. Without a file there are none.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def read_labels(trace: Trace) -> Labels:
 
 
 def is_labelled(trace: Trace) -> bool:
-    """Return whether the labels of a run stand in its file, be it that all is right that is found.
+    """Return whether somebody has labelled a run, including runs in which every detection was confirmed.
 
     Raises
     ------
@@ -85,12 +85,13 @@ def is_labelled(trace: Trace) -> bool:
 def write_labels(trace: Trace, labels: Labels | None) -> Path:
     """Write the labels of a run, keep those of the file's other runs, and return the file.
 
-    None takes the run out of the file, as it stands there without labels too: all is right that is found in it.
+    Empty labels say that every detection in the run is right. None removes the run from the file, as if nobody had
+    labelled it.
 
     Raises
     ------
     InputError
-        If there is a file of another form, which is left as it is, or the folder can't be written.
+        If a file of another form is there, which is left as it is, or the folder can't be written.
     """
     path = labels_path(trace)
     known = {name: own for name, own in _read(path).items() if name != trace.name}

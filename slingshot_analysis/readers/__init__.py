@@ -1,7 +1,7 @@
-"""Read anybody's logs. To add a format, write its file and name its class here.
+"""Read the logs of any program. To add a format, write a module with a `Reader` and name its class in ``READERS``.
 
-From outside, a package adds one by an entry point of the group ``slingshot_analysis.readers`` whose object is a
-`Reader`, an instance or a class.
+Another package adds a format by an entry point of the group ``slingshot_analysis.readers``. Its object is a `Reader`,
+an instance or a class.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ __all__ = [
     "readers",
 ]
 
-OURS = {
+WITHOUT_RUNS = {
     "slingshot-labels": "the labels of a run",
     "slingshot-sweep": "the manifest of a sweep",
     "slingshot-analysis": "an analysis",
 }
-"""Formats of what we write beside runs."""
+"""Formats of files that this project writes beside runs, and what they hold."""
 
 READERS = (
     "hdf5.HDF5Reader",
@@ -55,13 +55,13 @@ READERS = (
     "text_log.TextLogReader",
     "delimited.DelimitedReader",
 )
-"""Built-in readers, the most specific first: the first that recognizes a file reads it."""
+"""Built-in readers, the most specific first. The first one that recognizes a file reads it."""
 
 
 def read_log(
     path: str | Path, *, format: str | None = None, map: Mapping[str, str] | None = None, names: Names | None = None
 ) -> list[Trace]:
-    r"""Read the runs of a log, ours or anybody's.
+    r"""Read the runs of a trace or of a log of any program.
 
     Parameters
     ----------
@@ -70,15 +70,15 @@ def read_log(
     format : str, optional
         Name of the reader, where the guess is wrong; one of ``readers()``, or ``"trace"``.
     map : mapping of str to str, optional
-        Canonical signal and column where the guess is wrong, such as ``{"val_accuracy": "Accuracy/test"}``; ``"step"``
-        is the axis.
+        Columns by canonical signal, where the guess is wrong, such as ``{"val_accuracy": "Accuracy/test"}``; ``"step"``
+        names the column of steps.
     names : Names, optional
         A table of names to ask before the built-in one.
 
     Returns
     -------
     list of Trace
-        One for each run of the file: a lazy trace file, or a `Log` that tells how each column was understood.
+        One for each run of the file: a `TraceFile`, or a `Log` that says how each column was understood.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def read_log(
         If there is no such file, its format is not known, it is damaged, or it holds no run; if `map` names an unknown
         signal or column, or the file is a trace.
     NoRunError
-        If it is a file of ours, such as labels or the manifest of a sweep.
+        If this project wrote the file and it holds no run, such as labels or the manifest of a sweep.
 
     Examples
     --------
@@ -104,10 +104,10 @@ def read_log(
     head = _head(path)
     if format == "trace" or (format is None and _is_trace(path, head)):
         if map:
-            raise InputError(f"{path}: is a trace, whose signals bear their names already; leave --map out")
+            raise InputError(f"{path}: is a trace, whose signals have their names already; leave out `map`")
         return [open_trace(path)]
     if found := re.match(rb'\s*\{\s*"format":\s*"([\w-]+)"', head):
-        ours = OURS.get(found[1].decode())
+        ours = WITHOUT_RUNS.get(found[1].decode())
         if ours:
             raise NoRunError(f"{path}: holds {ours}, and no run; give the run itself")
     known = readers()
@@ -118,7 +118,7 @@ def read_log(
     reader = known[format] if format else next((r for r in known.values() if r.recognizes(path, head)), None)
     if reader is None:
         raise InputError(
-            f"{path}: its format is not known; name it with format=, one of {', '.join([*known, 'trace'])}"
+            f"{path}: its format is not known; name it with `format`, one of {', '.join([*known, 'trace'])}"
         )
     table = names.before(built_in_names()) if names else built_in_names()
     logs = [log for raw in reader.read(path) for log in understand(path, raw, table, map or {})]
@@ -155,7 +155,7 @@ def _head(path: Path) -> bytes:
 
 
 def _is_trace(path: Path, head: bytes) -> bool:
-    """Tell our own traces from other HDF5 files."""
+    """Return whether an HDF5 file is a trace."""
     if not head.startswith(b"\x89HDF\r\n\x1a\n"):
         return False
     from slingshot_analysis.readers.hdf5 import HDF5Reader

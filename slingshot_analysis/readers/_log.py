@@ -1,4 +1,4 @@
-"""A run from somebody's log, in memory, with an account of how each column was understood."""
+"""A run of a log, in memory, with a record of how each column was understood."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Understood:
     rows : int
         Values that it holds.
     remark : str
-        What was done to it, or why it is not used.
+        How its values were changed, or why it is not used.
     """
 
     column: str
@@ -46,11 +46,11 @@ class Log(Trace):
     name : str
         The run.
     signals : mapping of str to Signal
-        By canonical name; each Signal bears its name in the source.
+        By canonical name; the name of each Signal is that of its column.
     columns : sequence of Understood
         All columns, in the order of the file.
     notes : sequence of str
-        What was handled in reading.
+        What was changed or left out while reading, one sentence each.
     attributes : mapping
         What holds for the whole run.
     """

@@ -1,4 +1,4 @@
-"""Which canonical signal a column of a log is."""
+"""The table that says which canonical signal a column of a log is, by the column's name."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LAYER_NORM = re.compile(r"^(?:param(?:eter)?s?|weights?|w)_?norm(?:s)?[/._\[\- ]
 
 @dataclass(frozen=True)
 class Names:
-    """A table from canonical signals to the names they go by in logs.
+    """A table of canonical signals and the names that logs give them.
 
     Parameters
     ----------
     signals : mapping of str to sequence of str
-        For each canonical signal its names, the best first; ``*`` stands for anything.
+        Names of each canonical signal, the best first; ``*`` matches any text.
     step : sequence of str
         Names of the step axis, the best first.
     """
@@ -42,7 +42,7 @@ class Names:
         Raises
         ------
         InputError
-            If the file can't be read, or holds anything else than lists of names of known signals.
+            If the file can't be read, or holds anything but lists of names of known signals.
         """
         try:
             table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -68,7 +68,7 @@ class Names:
         return cls({name: tuple(map(_plain, given)) for name, given in signals.items()}, tuple(map(_plain, step)))
 
     def before(self, other: Names) -> Names:
-        """Return a table in which these names come before those of another."""
+        """Return a table that prefers these names to those of another table."""
         signals = {
             name: (*self.signals.get(name, ()), *other.signals.get(name, ()))
             for name in {**other.signals, **self.signals}
@@ -76,9 +76,9 @@ class Names:
         return Names(signals, (*self.step, *other.step))
 
     def assign(self, columns: Iterable[str]) -> dict[str, str]:
-        """Return for each signal the column that goes by its best name.
+        """Return for each signal the column that has the best of its names.
 
-        Each column stands for one signal at most; what two could claim goes to the one that comes first in the table.
+        A column becomes at most one signal: the first in the table that has its name.
 
         Examples
         --------
@@ -95,20 +95,20 @@ class Names:
         return found
 
     def step_of(self, columns: Iterable[str]) -> str | None:
-        """Return the column that is the step axis by its name, if any."""
+        """Return the column whose name is the best name of the step axis, None if there is none."""
         ranked = [(rank, column) for column in columns if (rank := _rank(_plain(column), self.step)) is not None]
         return min(ranked, default=(0, None), key=lambda pair: pair[0])[1]
 
 
 @cache
 def built_in_names() -> Names:
-    """Return the table that comes with this package."""
+    """Return the table ``names.toml`` of this package."""
     text = files(__package__).joinpath("names.toml").read_text(encoding="utf-8")
     return Names._of(tomllib.loads(text), "names.toml")
 
 
 def parameter_of(column: str) -> str | None:
-    """Return the parameter whose norm a column holds, if its name says so.
+    """Return the parameter whose norm a column holds, None if its name names none.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def parameter_of(column: str) -> str | None:
 
 
 def _rank(name: str, patterns: tuple[str, ...]) -> int | None:
-    """Return the place of the first pattern that a name matches; those without ``*`` come first."""
+    """Return the place of the first pattern that a name matches; patterns without ``*`` come first."""
     if name in patterns:
         return patterns.index(name)
     for rank, pattern in enumerate(patterns):

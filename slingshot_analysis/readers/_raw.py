@@ -1,4 +1,4 @@
-"""What a reader makes of a file: runs of named columns, before anybody has asked what the columns mean."""
+"""What a reader returns: runs of named columns, not yet interpreted as signals."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One column of a log, as it stands there.
+    """One column of a log, unchanged.
 
     Parameters
     ----------
     values : (n,) float array
         NaN where a row has no value.
     step : (n,) float array or None
-        Where the format itself gives each value a step, as TensorBoard does. None for a column of a table, whose
-        steps are another column.
+        Steps of the values, in formats that give each value its own step, such as TensorBoard. None for a column of
+        a table, whose steps are another column.
     """
 
     values: Numbers
@@ -49,13 +49,13 @@ class RawRun:
     Parameters
     ----------
     name : str
-        What tells it from the other runs of the same file, such as ``seed 3``; empty if it is the only one.
+        Distinguishes it from the other runs of the file, such as ``seed 3``; empty if it is the only one.
     columns : mapping of str to Column
-        In the order of the file. Columns without steps of their own are all of one length.
+        In the order of the file. All columns without steps of their own have the same length.
     attributes : mapping of str to value, optional
         Plain values that hold for the whole run, such as its configuration.
     notes : sequence of str, optional
-        What had to be handled on the way and a reader of the result should know, one sentence each.
+        What was changed or left out while reading, one sentence each.
     """
 
     name: str
@@ -76,22 +76,22 @@ def plain(value: Any) -> Any:
 
 
 class Reader(ABC):
-    """A format of log. Subclass it in a file of its own and name it in ``readers/__init__.py``.
+    """A format of log files. A module in ``readers/`` subclasses it and is named in ``readers/__init__.py``.
 
-    From outside, give an instance as an entry point of the group ``slingshot_analysis.readers``.
+    Another package gives it as an entry point of the group ``slingshot_analysis.readers``.
     """
 
     name: ClassVar[str]
-    """The name by which ``read_log(path, format=...)`` finds it."""
+    """What the argument `format` of `read_log` calls it."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
-    """Ends of the names of its files, lower-case, with the dot."""
+    """Usual endings of its files, in lower case, with the dot."""
 
     @abstractmethod
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell from the name and the beginning whether a file is of this format.
+        """Return whether a file is of this format, judged by its name and beginning.
 
-        `head` is 64 KiB, or more where lines are long; empty for a folder.
+        `head` holds the first 64 KiB, or more where lines are long; it is empty for a folder.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""From the columns of a log to the signals of a run: which is which, on what steps, and in what unit."""
+"""Turn the columns of a log into the signals of a run: their names, steps and units."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ __all__ = ["understand"]
 
 Numbers = npt.NDArray[np.float64]
 
-PERCENT = 1.5
-"""An accuracy that exceeds this is in percent."""
+LARGEST_FRACTION = 1.5
+"""An accuracy that exceeds this value is in percent."""
 AVERAGED = ("epoch", "avg", "average", "mean", "smooth", "ema", "running")
-"""Words in a column's name that tell of values averaged over a window."""
+"""Words in a column's name which say that its values are averages over a window."""
 OUT_OF_ORDER = "rows were out of order: sorted by step"
 UNITS = {"loss": "nat"}
-LATE = 3
-"""Rows that come late do so by ones and twos: on average at most this many each time that steps go back."""
-AROUND = 8
-"""Rows on either side that tell how far apart steps are."""
-SAME = 1 + 1e-6
-"""Distances between steps that are fractions differ by less where they are meant to be the same."""
+MOST_LATE_ROWS = 3
+"""Rows are out of order, and not of a restart, if at most this many on average follow each time that steps go back."""
+NEIGHBOURS = 8
+"""Number of rows on either side from which the usual distance of steps is estimated."""
+SAME_DISTANCE = 1 + 1e-6
+"""Ratio of two distances between fractional steps that count as the same."""
 UNNAMED = re.compile(r"column_\d+$")
-"""What readers call the columns of a file without a header."""
+"""Names that readers give to the columns of a file without a header."""
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class _Values:
 
 
 def understand(path: Path, raw: RawRun, names: Names, chosen: Mapping[str, str]) -> list[Log]:
-    """Make the runs of one `RawRun`: one, or several that its rows hold one after the other.
+    """Turn a `RawRun` into runs: one, or several if its steps start afresh.
 
     Parameters
     ----------
     path : Path
-        The file, for names and errors.
+        The file; it is named in errors and names the runs.
     raw : RawRun
-        What a reader made of it.
+        What a reader returned.
     names : Names
-        What columns are called.
+        The table of column names.
     chosen : mapping of str to str
-        Signal and column, where the user knows better; ``step`` is the axis.
+        Columns by signal, chosen by the user; ``step`` names the column of steps.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def understand(path: Path, raw: RawRun, names: Names, chosen: Mapping[str, str])
     Raises
     ------
     InputError
-        If there is no such signal, or a chosen column is not there.
+        If there is no signal or no column of a chosen name.
     """
     for signal, column in chosen.items():
         if signal not in (*names.signals, "step"):
@@ -94,11 +94,11 @@ def _log(
     assigned = {signal: column for signal, column in names.assign(full).items() if signal not in by_hand} | by_hand
     if not assigned and all(UNNAMED.match(column) for column in raw.columns):
         axis, assigned = _guessed({column: raw.columns[column].values for column in full})
-        notes.append("the file has no header: what its columns are was guessed from their values; --map says better")
+        notes.append("the file has no header: its columns were guessed from their values; correct the guess with `map`")
     rows = max((len(column.values) for column in raw.columns.values() if column.step is None), default=0)
     step = raw.columns[axis].values if axis is not None else np.arange(rows, dtype=np.float64)
     if axis is None and any(raw.columns[column].step is None for column in assigned.values()):
-        notes.append("no column counts steps: rows are counted instead; name one with --map step=COLUMN")
+        notes.append("no column counts steps: rows are counted instead; name the column of steps with `map`")
     elif axis is not None and "epoch" in axis.lower():
         notes.append(f"steps are those of {axis!r}, which counts epochs, not updates")
     signals: dict[str, Signal] = {}
@@ -127,7 +127,7 @@ def _log(
 
 
 def _guessed(columns: Mapping[str, Numbers]) -> tuple[str | None, dict[str, str]]:
-    """Tell columns without names apart: steps that increase, and two fractions, of which training is fitted first."""
+    """Guess columns without names: increasing steps, and two accuracies; that of training has the larger mean."""
     names = list(columns)
     axis = names[0] if names and np.all(np.diff(columns[names[0]]) > 0) else None
     rest = [name for name in names if name != axis]
@@ -139,7 +139,7 @@ def _guessed(columns: Mapping[str, Numbers]) -> tuple[str | None, dict[str, str]
 
 
 def _values(column: Column, step: Numbers) -> _Values:
-    """Return a column's steps and values, each step once: the rows that a restart repeats, as it repeats them."""
+    """Return a column's steps and values, each step once. Rows that a restart repeats are taken from the restart."""
     steps = step if column.step is None else column.step
     keep = ~np.isnan(column.values)
     lost = int((keep & ~np.isfinite(steps)).sum())
@@ -170,7 +170,7 @@ def _in_unit(signal: str, column: str, value: Numbers) -> tuple[Numbers, list[st
     if not signal.endswith("_accuracy") or not len(value):
         return value, []
     remarks = []
-    if value.max() > PERCENT:
+    if value.max() > LARGEST_FRACTION:
         value = value / 100
         remarks.append("in percent: divided by 100")
     if value.min() < 0 or value.max() > 1 + 1e-6:
@@ -183,7 +183,7 @@ def _in_unit(signal: str, column: str, value: Numbers) -> tuple[Numbers, list[st
 
 
 def _warnings(signal: str, column: str, value: Numbers) -> list[str]:
-    """Say what makes a signal coarser than it looks."""
+    """Return remarks on a loss whose values are coarser than they look: zeros, rounding, averages."""
     if not signal.endswith("_loss") or not len(value):
         return []
     found = []
@@ -209,7 +209,7 @@ def _rounding(value: Numbers) -> float | None:
 
 
 def _parameter_norm(raw: RawRun, norms: Mapping[str, str | None], step: Numbers) -> dict[str, Signal]:
-    """Join the norms of single parameters that share their rows into one signal with an axis."""
+    """Join the norms of single parameters, measured at the same steps, into one signal with an axis."""
     columns = {column: _values(raw.columns[column], step) for column in norms}
     first = next(iter(columns.values())).step
     same = {column: found for column, found in columns.items() if np.array_equal(found.step, first)}
@@ -219,7 +219,7 @@ def _parameter_norm(raw: RawRun, norms: Mapping[str, str | None], step: Numbers)
 
 
 def _in_order(raw: RawRun, axis: str | None) -> RawRun:
-    """Sort the rows of a table whose steps are mixed up."""
+    """Sort the rows of a table if they are out of order."""
     step = raw.columns[axis].values if axis is not None else np.empty(0)
     if not _is_mixed(step[np.isfinite(step)]):
         return raw
@@ -231,22 +231,22 @@ def _in_order(raw: RawRun, axis: str | None) -> RawRun:
 
 
 def _is_mixed(steps: Numbers) -> bool:
-    """Tell rows out of order, no two of one step, from a restart, which goes over some rows again."""
+    """Return whether rows are out of order; rows that go back because of a restart are not."""
     back = np.flatnonzero(np.diff(steps) < 0) + 1
     if not len(back) or len(np.unique(steps)) < len(steps):
         return False
     behind = int((steps < np.maximum.accumulate(steps)).sum())
-    few = behind <= (LATE * len(back) if len(back) > 1 else 1)
+    few = behind <= (MOST_LATE_ROWS * len(back) if len(back) > 1 else 1)
     return (few and not all(_goes_on(steps, start) for start in back.tolist())) or _is_sorted_as_text(steps)
 
 
 def _goes_on(steps: Numbers, start: int) -> bool:
-    """Tell whether steps that went back go on regularly, as those of a restart, until they pass what was there."""
+    """Return whether steps that went back increase regularly, as after a restart, until they exceed all before."""
     passed = np.flatnonzero(steps[start:] > steps[start - 1])
     stop = start + int(passed[0]) + 1 if len(passed) else len(steps)
     rises = np.diff(steps[start:stop])
-    usual = np.median(np.diff(np.sort(steps[max(start - AROUND, 0) : stop + AROUND])))
-    return len(rises) > 0 and bool(np.all((rises > 0) & (rises <= SAME * usual)))
+    usual = np.median(np.diff(np.sort(steps[max(start - NEIGHBOURS, 0) : stop + NEIGHBOURS])))
+    return len(rises) > 0 and bool(np.all((rises > 0) & (rises <= SAME_DISTANCE * usual)))
 
 
 def _is_sorted_as_text(steps: Numbers) -> bool:
@@ -255,7 +255,7 @@ def _is_sorted_as_text(steps: Numbers) -> bool:
 
 
 def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
-    """Split a table whose steps start afresh; runs appended twice are one run."""
+    """Split a table where its steps start afresh. Runs with the same rows are kept once."""
     if axis is None:
         return [(raw, [])]
     step = raw.columns[axis].values
@@ -291,4 +291,4 @@ def _count(column: Column) -> int:
 
 
 def _why_unused(column: Column) -> str:
-    return "not used; --map SIGNAL=COLUMN makes it a signal" if _count(column) else "empty"
+    return "not used; `map` makes it a signal" if _count(column) else "empty"

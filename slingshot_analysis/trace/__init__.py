@@ -1,4 +1,4 @@
-"""The trace file: one run as one HDF5 file, written while the run goes on.
+"""The trace file: one run in one HDF5 file, written while the run goes on.
 
 ``docs/trace-format.md`` is the specification, for readers and writers in other languages.
 """

@@ -1,4 +1,4 @@
-"""The rows of the current chunk, in memory, and how they get into the file."""
+"""The current chunk of rows, kept in memory and written to the file chunk by chunk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Rows:
         self.start = self.filled = self.written = 0
 
     def put_row(self, step: int, values: Mapping[str, object]) -> None:
-        """Check one row and keep it."""
+        """Check one row and add it to the chunk."""
         if step <= self.last_step:
             raise self._not_increasing([step])
         columns, row = self.columns, self.filled
@@ -48,7 +48,7 @@ class Rows:
         self.filled += 1
 
     def check_block(self, step: object, values: Mapping[str, object]) -> tuple[Array, dict[str, Array]]:
-        """Return steps and values as arrays, of which all rows fit."""
+        """Return steps and values as arrays, after a check that every row fits."""
         steps = np.asarray(step)
         if steps.ndim != 1 or (steps.dtype.kind not in "iu" and len(steps)):
             raise InputError(
@@ -66,7 +66,7 @@ class Rows:
         return steps, {name: self._checked(name, value, steps.shape) for name, value in values.items()}
 
     def put_rows(self, steps: Array, arrays: Mapping[str, Array], done: int) -> int:
-        """Copy as many rows from `done` on as the chunk has room for, and return their number."""
+        """Copy rows, from row `done` on, until the chunk is full, and return how many were copied."""
         count = min(CHUNK_ROWS - self.filled, len(steps) - done)
         here, there = slice(self.filled, self.filled + count), slice(done, done + count)
         for name, array in arrays.items():
@@ -139,8 +139,8 @@ class Chunk:
         again in the same place; a compressed one would leave its old place unused in the file each time.
         """
         shape = self.buffer.shape[1:]
-        # opened anew: a dataset that stays open remembers how its last chunk was filtered, and misleads other readers
-        # in this process
+        # The dataset is opened for each write: one that stays open remembers how its last chunk was filtered, and other
+        # readers in this process would read the next chunk wrongly.
         dataset = h5py.h5d.open(self.node, self.name)
         dataset.set_extent((start + rows, *shape))
         offset = (start, *(0 for _ in shape))

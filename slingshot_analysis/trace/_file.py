@@ -1,4 +1,4 @@
-"""Open a trace file for reading and read what stands in it besides the rows, with errors that name the key."""
+"""Open a trace file and read its attributes and the description of its groups; errors name the key."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _open(path: Path) -> h5py.File:
                 return h5py.File(path, "r", swmr=True, locking=False)
         elif "truncated" not in str(reason):
             raise _explained(path, reason) from reason
-        # a writer that is just extending or closing its file admits no reader for a moment
+        # A writer that is extending or closing its file keeps readers out for a moment.
         if time.monotonic() > deadline:
             raise _explained(path, reason) from reason
         time.sleep(0.02)

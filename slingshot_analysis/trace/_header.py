@@ -1,4 +1,4 @@
-"""Create a trace file with everything in it but the rows, as SWMR wants it."""
+"""Create a trace file with everything but the rows: under SWMR nothing else can be added later."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ from slingshot_analysis.trace.schema import CHUNK_ROWS, FORMAT, LIBVER, VERSION,
 __all__ = ["cause", "create_file"]
 
 RESERVED = ("format", "version", "finished")
-# A kill can cut a write in two where memory pages meet. Within pages HDF5 keeps each piece of its index whole.
 PAGE_BYTES = 4096
+"""HDF5 keeps each piece of its index within one page of this size. A kill cuts a write only where pages meet."""
 STRING = h5py.string_dtype()
 
 
 def create_file(path: Path, groups: Sequence[Group], attributes: Mapping[str, object], overwrite: bool) -> None:
     """Create the file at `path`, whole or not at all.
 
-    It is written beside `path` under another name and then moved into place, so an old file stays as it is until
-    the new one is complete. Without `overwrite` the name is first reserved with an empty file, which fails if there
-    is one already, even one that another process made a moment ago.
+    An old file stays as it is until the new one is complete. Without `overwrite` the name is first reserved with an
+    empty file. That fails if there is a file already, even one that another process has just made.
 
     Parameters
     ----------
@@ -69,7 +68,7 @@ def create_file(path: Path, groups: Sequence[Group], attributes: Mapping[str, ob
             with h5py.File(aside, "w", **options) as file:
                 _write_header(file, groups, header)
     except FileExistsError as error:
-        raise InputError(f"{path}: exists; pass overwrite=True (command line: --overwrite)") from error
+        raise InputError(f"{path}: exists; replace it with `overwrite`, or choose another name") from error
     except (OSError, RuntimeError) as error:
         if reserved:
             path.unlink(missing_ok=True)
@@ -79,7 +78,7 @@ def create_file(path: Path, groups: Sequence[Group], attributes: Mapping[str, ob
 
 
 def cause(error: Exception) -> str:
-    """Return what an HDF5 error says, or only the system's error if it holds one."""
+    """Return the message of an HDF5 error, or only the system's error if it contains one."""
     number = re.search(r"errno = (\d+)", str(error))
     return os.strerror(int(number[1])) if number else str(error)
 
@@ -93,7 +92,7 @@ def _write_header(file: h5py.File, groups: Sequence[Group], header: Mapping[str,
         node = file.create_group(group.name)
         node.attrs["schedule"] = group.schedule
         for name in group.axes:
-            node[name] = axes[name]  # a hard link: netCDF readers look for an axis in the group itself
+            node[name] = axes[name]  # a hard link, because netCDF readers look for an axis in the group itself
         step = Quantity("updates", unit="update", description="Optimizer updates done so far", dtype="int64")
         _create_column(node, "step", step, fill=-1).make_scale("step")
         for quantity in group.quantities:

@@ -1,4 +1,4 @@
-"""Go on writing the trace of a run that was killed."""
+"""Continue the trace of a run that was killed."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ __all__ = ["continue_trace"]
 def continue_trace(
     path: str | Path, groups: Iterable[Group], step: int, attributes: Mapping[str, object] | None = None
 ) -> TraceWriter:
-    """Return a writer that goes on where a killed run is to go on.
+    """Return a writer that continues the trace of a killed run at a given step.
 
-    Its rows before `step` are copied into a new file beside it, which then takes its place, so that there is one whole
-    file at every moment. The old attributes are kept; `resumed` tells step, time, and what differs since then.
+    The rows before `step` are copied into a new file, which then replaces the trace, so that there is one complete file
+    at every moment. The old attributes are kept. The attribute `resumed` says at which step and when the run continued,
+    and which attributes have changed.
 
     Parameters
     ----------
     path : path-like
         A trace that is not finished.
     groups : iterable of Group
-        All that will be measured: what the trace holds already.
+        All that will be measured; the trace must hold the same.
     step : int, updates
-        Where the run goes on; later rows are left out.
+        Where the run continues; rows from here on are dropped.
     attributes : mapping, optional
-        As for `TraceWriter`, of the run as it goes on.
+        As for `TraceWriter`, of the run that continues.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def continue_trace(
     path, groups = Path(path), tuple(groups)
     old = open_trace(path)
     if old.finished:
-        raise InputError(f"{path}: the run is finished; record it anew with overwrite (command line: --overwrite)")
+        raise InputError(f"{path}: the run is finished; record it anew with `overwrite`")
     _check_quantities(old, groups)
     with replaced(path) as aside:
         writer = TraceWriter(aside, groups, _attributes(old, step, attributes or {}), overwrite=True)

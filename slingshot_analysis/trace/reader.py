@@ -24,7 +24,7 @@ __all__ = ["TraceFile", "open_trace"]
 
 
 def open_trace(path: str | os.PathLike[str]) -> TraceFile:
-    """Open a trace file. It may still be growing, or have been left by a writer that was killed.
+    """Open a trace file. It may still be growing, and its writer may have been killed.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def open_trace(path: str | os.PathLike[str]) -> TraceFile:
     Returns
     -------
     TraceFile
-        Rows are read when they are asked for.
+        Rows are read from the file when they are needed.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def open_trace(path: str | os.PathLike[str]) -> TraceFile:
 class TraceFile(Trace):
     """One recorded run in a trace file. Made by `open_trace`.
 
-    The file is opened for each read and closed again, so each read sees the rows that a running writer has added, and
-    nothing is locked. `attributes` are the root attributes of the file as it was opened.
+    The file is opened and closed for each read. So each read sees the rows that a running writer has added, and nothing
+    is locked. `attributes` are the root attributes at the time of `open_trace`.
     """
 
     def __init__(self, path: Path, attributes: dict[str, Any], groups: tuple[Group, ...]) -> None:
@@ -74,7 +74,7 @@ class TraceFile(Trace):
 
     @property
     def finished(self) -> bool:
-        """Whether the run has come to its end, as the file says now."""
+        """Whether the run has finished, read from the file now."""
         with opened(self.path) as file:
             return bool(read_attributes(self.path, file)["finished"])
 
@@ -194,7 +194,7 @@ class TraceFile(Trace):
         return "\n".join(lines)
 
     def _read_steps(self, file: h5py.File, group: str) -> npt.NDArray[np.int64]:
-        """Return the steps of the rows that are whole: as many as the shortest dataset has."""
+        """Return the steps of the complete rows: as many as the shortest dataset has."""
         names = ["step", *self.groups[group]]
         steps = _read(self.path, file, group, "step", min(len(file[group][name]) for name in names))
         unwritten = np.flatnonzero(steps < 0)

@@ -1,4 +1,4 @@
-"""What every run is, wherever it comes from: signals by name."""
+"""`Trace`, the interface of every run, recorded here or read from a log: signals by name."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Trace(ABC):
     path : Path
         The file.
     name : str
-        The run: the stem of the file, with the run's own name where the file holds several.
+        Name of the run: the stem of the file, and the run's own name if the file holds several.
     attributes : dict
-        What holds for the whole run.
+        Values for the whole run, such as its configuration.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""Write a trace while the run goes on, so that it can be read at any moment and survives a kill."""
+"""Write a trace while a run goes on. It can be read at any moment and survives a kill."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ FLUSH_SECONDS = 2.0
 class TraceWriter:
     """Write one run to one trace file. Needs no torch: any training loop can use it.
 
-    Rows are collected in memory and written when a block of 512 is full, when two seconds have passed since the last
-    flush (checked at each `append`), at `flush` and at `close`. What was written can be read at once by other
-    processes and is still there after the writer is killed.
+    Rows are collected in memory. They are written when a chunk of 512 rows is full, when two seconds have passed since
+    the last flush (checked at each `append`), at `flush` and at `close`. Other processes can read written rows at once,
+    and a kill does not lose them.
 
     Parameters
     ----------
     path : str or path
-        Where the file is made; missing parent folders are made too.
+        The file to create; missing parent folders are created too.
     groups : iterable of Group
         All that will be measured. Nothing can be added later.
     attributes : mapping, optional
         Root attributes, such as ``setup``, ``config``, ``seed``, ``dtype``: text, numbers, bools. A mapping or list is
         written as JSON, None is left out. See ``docs/trace-format.md`` for the names in use.
     overwrite : bool, optional
-        Replace a file that is there already, once the new one has been made.
+        Replace an existing file, once the new one is complete.
 
     Raises
     ------
@@ -116,7 +116,7 @@ class TraceWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write all rows, so that readers see them and a kill can't lose them.
+        """Write all rows, so that readers see them and a kill does not lose them.
 
         Raises
         ------
@@ -127,12 +127,12 @@ class TraceWriter:
         self._write([table for table in self._tables.values() if table.filled > table.written])
 
     def close(self, finished: bool = True) -> None:
-        """Write the last rows and close the file. Does nothing if it is closed already.
+        """Write the last rows and close the file. Do nothing if it is closed already.
 
         Parameters
         ----------
         finished : bool, optional
-            Whether the run came to its end; sets the attribute ``finished``.
+            Whether the run has finished; sets the attribute ``finished``.
 
         Raises
         ------
@@ -164,7 +164,7 @@ class TraceWriter:
                 self._write([table])
 
     def _write(self, tables: list[Rows], last: bool = False) -> None:
-        """Write quantities first and steps after them, so that a reader never sees a step without its values."""
+        """Write quantities before steps, so that a reader never sees a step without its values."""
         if not tables:
             return
         try:
@@ -179,7 +179,7 @@ class TraceWriter:
             raise self._failed(error) from error
 
     def _abandon(self) -> None:
-        """Close a file that can't be written, so that what was flushed before can still be read."""
+        """Close a file that can't be written, so that the rows flushed before can still be read."""
         self._closed = True
         with contextlib.suppress(OSError, RuntimeError):
             size = self._file.id.get_filesize()
@@ -207,7 +207,7 @@ class TraceWriter:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells this file from any other, or None if there is none."""
+    """Return device and inode of a file, by which it is recognized; None if there is no file."""
     try:
         status = path.stat()
     except OSError:

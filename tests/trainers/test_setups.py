@@ -14,7 +14,7 @@ from trainers.data.parity import SparseParity
 from trainers.loop import Run, train
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import default_name, find_device, record
-from trainers.setup import flatten
+from trainers.setup import settings_of
 from trainers.setups import SETUPS, find_setup
 
 CPU = torch.device("cpu")
@@ -95,7 +95,7 @@ def short(name="parity_3_50", **changes):
 
 @pytest.mark.parametrize("name", SETUPS)
 def test_a_setup_says_what_the_paper_says(name):
-    fields = flatten(find_setup(name))
+    fields = settings_of(find_setup(name))
     assert {key: fields[key] for key in PAPER[name]} == PAPER[name]
     assert find_setup(name).figures
 

@@ -18,7 +18,7 @@ from trainers.batch import record_batch
 from trainers.lock import owned
 from trainers.overrides import override_all
 from trainers.recorded_run import default_name, record
-from trainers.setup import flatten
+from trainers.setup import settings_of
 from trainers.setups import find_setup
 from trainers.sweep import plan_runs, read_manifest, sweep
 from trainers.sweep._session import HIDDEN, is_current, open_session
@@ -420,7 +420,7 @@ def test_a_manifest_that_cannot_be_used_is_explained(tmp_path):
 def test_a_setup_without_classes_is_swept_too(tmp_path):
     runs = plan_runs(override_all(find_setup("quadratic"), ["steps=30"]), seeds=[0, 1])
     assert list(sweep(runs, tmp_path, engine=Here())["state"]) == ["finished"] * 2
-    assert "seed" in flatten(runs[0])
+    assert "seed" in settings_of(runs[0])
 
 
 # engines
