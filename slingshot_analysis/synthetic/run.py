@@ -96,7 +96,7 @@ def row_steps(rows: int, steps: int) -> IntArray:
     """
     if steps < MINIMUM_STEPS or not MINIMUM_ROWS <= rows <= steps:
         raise InputError(
-            f"rows={rows}, steps={steps}: give at least {MINIMUM_STEPS} steps, and {MINIMUM_ROWS} rows to one row per step"
+            f"rows={rows}, steps={steps}: give {MINIMUM_STEPS} steps or more, and {MINIMUM_ROWS} rows to one row a step"
         )
     return np.arange(rows, dtype=np.int64) * steps // rows
 
