@@ -1,8 +1,8 @@
-"""Put what a detector is given into one form: float64 arrays, sorted by step, without NaN or duplicate steps."""
+"""The form in which detectors read a signal: float64 arrays, sorted by step, without NaN or repeated steps."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,43 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.signal import as_array
 
-__all__ = ["FloatArray", "as_step", "bin_edges", "bin_medians", "canonical", "step_and_value"]
+__all__ = [
+    "MAD_OF_NORMAL",
+    "FloatArray",
+    "Samples",
+    "as_step",
+    "bin_edges",
+    "bin_medians",
+    "canonical",
+    "step_and_value",
+]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+MAD_OF_NORMAL = 0.6745
+"""Median absolute deviation of normal noise whose standard deviation is 1."""
+
 SAME_STEP = 1e-12
-"""Steps that differ by less than this share of the largest are one step; only rounding makes such a difference."""
+"""Steps that differ by less than this fraction of the largest step count as equal: rounding alone makes such a
+difference."""
 
 
-def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = False) -> tuple[FloatArray, FloatArray]:
+class Samples(NamedTuple):
+    """A signal in canonical form. Detectors that are given one do not check or sort it again.
+
+    Parameters
+    ----------
+    step : (n,) float array, updates
+        Strictly increasing.
+    value : (n,) float array
+        One number for each step.
+    """
+
+    step: FloatArray
+    value: FloatArray
+
+
+def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = False) -> Samples:
     """Sort a signal by step, drop NaN, and keep the last of the rows that share a step.
 
     Parameters
@@ -30,12 +58,12 @@ def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = Fa
     name : str, optional
         What to call the values in an error.
     keep_nan : bool, optional
-        Keep the rows whose value is NaN, for those who ask how a run ended.
+        Keep the rows whose value is NaN, which tell how a run ended.
 
     Returns
     -------
-    step, value : (m,) float array
-        With m <= n and the steps strictly increasing; two that differ by rounding only are the same.
+    Samples
+        With m <= n rows. Steps that differ by rounding only count as equal.
 
     Raises
     ------
@@ -45,7 +73,7 @@ def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = Fa
     Examples
     --------
     >>> canonical([3, 1, 1, 2], [30.0, 10.0, 11.0, float("nan")])
-    (array([1., 3.]), array([11., 30.]))
+    Samples(step=array([1., 3.]), value=array([11., 30.]))
     """
     steps, values = _floats(step, "step"), _floats(value, name)
     if steps.ndim != 1 or steps.shape != values.shape:
@@ -65,11 +93,11 @@ def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = Fa
         steps, values = steps[order], values[order]
         last = np.append(np.diff(steps) > same, np.ones(min(len(steps), 1), dtype=bool))
         steps, values = steps[last], values[last]
-    return steps, values
+    return Samples(steps, values)
 
 
 def step_and_value(given: Any, name: str, step: Any = None) -> tuple[Any, Any]:
-    """Return step and value of a Signal, known by these attributes, of a pair, or of an array on the common axis.
+    """Return the steps and values of a Signal, of a (step, value) pair, or of a bare array on the common axis.
 
     Parameters
     ----------
@@ -78,17 +106,17 @@ def step_and_value(given: Any, name: str, step: Any = None) -> tuple[Any, Any]:
     name : str
         What to call it in an error.
     step : (n,) array_like, updates, optional
-        Axis of a bare array.
+        Steps of a bare array.
 
     Returns
     -------
     step, value : array_like
-        As they were given.
+        Unchanged.
 
     Raises
     ------
     InputError
-        If a bare array has no axis.
+        If a bare array is given without steps.
     """
     if hasattr(given, "step") and hasattr(given, "value"):
         return given.step, given.value
@@ -110,7 +138,7 @@ def as_step(step: float) -> int:
     Returns
     -------
     int, updates
-        A float for fractional steps, typed as the int that it nearly always is.
+        A fractional step stays a float. The annotation says int because nearly every step is one.
 
     Examples
     --------
@@ -121,19 +149,19 @@ def as_step(step: float) -> int:
 
 
 def bin_edges(n: int, bins: int) -> npt.NDArray[np.intp]:
-    """Return the first index of each of at most `bins` runs of equally many samples, for ``reduceat``.
+    """Return where each of at most `bins` bins of equally many samples begins, as ``reduceat`` takes it.
 
     Parameters
     ----------
     n : int
         Number of samples.
     bins : int
-        Most bins wanted.
+        Maximum number of bins.
 
     Returns
     -------
     (m,) int array
-        Strictly increasing, from 0.
+        Strictly increasing, from 0. The last bin may be shorter than the others.
 
     Examples
     --------
@@ -149,9 +177,9 @@ def bin_medians(values: FloatArray, edges: npt.NDArray[np.intp]) -> FloatArray:
     Parameters
     ----------
     values : (n,) float array
-        One or more.
+        At least one.
     edges : (m,) int array
-        Of `bin_edges`: all bins but the last are equally long.
+        As returned by `bin_edges`, so that all bins but the last are equally long.
 
     Returns
     -------

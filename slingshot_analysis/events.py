@@ -1,6 +1,6 @@
-"""The vocabulary of results: what detectors find in a run.
+"""The events that detectors find in a run.
 
-Steps are optimizer updates; intervals are half open; an event stands at the first step of what it begins.
+Steps count optimizer updates and intervals are half open. The step of an event is its first step.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Tier = Literal["full", "norm_only", "loss_only"]
 Shape = Literal["staircase", "sawtooth", "inverse"]
 
 CERTAIN = 0.5
-"""Confidence from which a slingshot counts; one that is less sure is only listed."""
+"""Minimum confidence of a slingshot that counts. A less certain one is listed but not counted."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training in which the norm grows, stays or falls.
+    """A part of training in which the norm grows, rests or falls.
 
     Parameters
     ----------
     kind : {"growth", "plateau", "decay"}
-        Plateau means a slope that is low for this run, not a slope of zero.
+        The slope of a plateau is small compared with the growth phases of this run. It need not be zero.
     start, end : int, updates
         The half-open interval [start, end).
     rate : float, 1/update
@@ -51,14 +51,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class LossSpike:
-    """A sudden rise of the training loss that comes back.
+    """A sudden rise of the training loss, followed by a fall.
 
     Parameters
     ----------
     start, peak, end : int, updates
-        First step of the rise, step of the largest loss, first step at which it is back.
+        First step of the rise, step of the largest loss, and first step at which the rise is undone.
     ratio : float
-        Loss at the peak over the loss in the trough before it.
+        Loss at the peak divided by the loss in the trough before it.
     """
 
     start: int
@@ -69,14 +69,14 @@ class LossSpike:
 
 @dataclass(frozen=True)
 class AccuracyJump:
-    """A rise of the accuracy that is too steep and too large for chance.
+    """A rise of the accuracy that is steeper than gradual learning and larger than chance allows.
 
     Parameters
     ----------
     step : int, updates
-        First evaluation at which the accuracy has left its old level.
+        First evaluation after a quarter of the rise.
     before, after : float, fraction in [0, 1]
-        Level on either side of the rise.
+        Level before and after the rise.
     """
 
     step: int
@@ -86,14 +86,15 @@ class AccuracyJump:
 
 @dataclass(frozen=True)
 class Peak:
-    """A stretch in which a positive signal is far above what it was before, and comes back.
+    """A part of training in which a positive signal rises far above its earlier level and falls again.
 
     Parameters
     ----------
     start, peak, end : int, updates
-        First step above the geometric mean of trough and peak, step of the largest value, step at which it is back.
+        First step above the geometric mean of trough and peak, step of the largest value, and first step at which half
+        of the rise (on a logarithmic scale) is undone.
     ratio : float
-        Value at the peak over that in the trough before it.
+        Value at the peak divided by the value in the trough before it.
     """
 
     start: int
@@ -104,22 +105,21 @@ class Peak:
 
 @dataclass(frozen=True)
 class LogGrowth:
-    """How a norm grew within one growth phase, against the logarithm of time.
+    """Growth of a norm within one growth phase, compared with the logarithm of time.
 
-    Gradient descent on separable data lets the norm grow as c log t; growth that is faster than that is what the
-    adaptive optimizer adds.
+    Under gradient descent on separable data the norm grows as c log t. Faster growth comes from the adaptive optimizer.
 
     Parameters
     ----------
     start, end : int, updates
         The growth phase, half open.
     coefficient : float, norm
-        c of the least-squares fit of a + c log t to the norm.
+        The coefficient c of the least-squares fit of a + c log t to the norm.
     log_residual, exponential_residual : float
-        Root mean square residual of that fit, and of an exponential, over the range of the norm in the phase.
+        Root mean square residual of that fit, and of an exponential fit, divided by the range of the norm in the phase.
     excess : float or None
-        Growth of the norm in the phase over what c log t, fitted to the whole run so far outside growth phases,
-        would have given; None where there is no such stretch.
+        Growth of the norm in the phase, divided by the growth that c log t predicts when it is fitted to the plateaus
+        before the phase. None if there are no such plateaus.
     """
 
     start: int
@@ -137,24 +137,24 @@ class Slingshot:
     Parameters
     ----------
     growth_start : int or None, updates
-        Where the norm-growth phase begins; None where no norm was logged or no growth was found.
+        Start of the growth phase of the norm. None if no norm was logged or no growth was found.
     transition : int, updates
-        First step of the spike: of the misclassification or of the loss, else of the break in the norm.
+        First step of the loss spike or of the misclassification; without either, the step at which growth ends.
     interval : (int, int), updates
-        Where the transition may lie: after the row before the first sign and no later than that sign; for a break of
-        the norm, the steps that fit the norm nearly as well (a 95% likelihood interval).
+        Range in which the transition lies: from the last row before the first sign of it to the row of that sign. If
+        only the norm shows the transition, a 95% likelihood interval of the end of growth.
     plateau_end : int or None, updates
-        End of the plateau that follows; None while it still lasts at the end of the run.
+        End of the plateau that follows. None if it lasts to the end of the run.
     norm_before, norm_after : float or None, norm
         Norm at `growth_start` and after the transition.
     tier : {"full", "norm_only", "loss_only"}
-        Which evidence there is: norm and spike, only the norm, only the loss.
+        Which signals show the event: norm and spike, only the norm, only the loss.
     shape : {"staircase", "sawtooth", "inverse"} or None
-        How the norm answers: steps up and stays, crests and decays, or drops.
+        Course of the norm: it steps up and stays, rises to a crest and decays, or drops.
     evidence : tuple of str
         What was seen, in words.
     confidence : float, in [0, 1]
-        How surely this is a slingshot.
+        Probability that this is a slingshot.
     """
 
     growth_start: int | None

@@ -1,4 +1,4 @@
-"""Analyses and traces made by hand, with known truth, for tests of many runs."""
+"""Analyses, signals and traces made by hand, with known truth."""
 
 from types import SimpleNamespace
 
@@ -26,14 +26,20 @@ def found(name, /, transitions=(), *, grokking_step=None, verdict=None, accuracy
     )
 
 
-def write_staircase(path, at=6000, *, steps=10_000, stride=10, attributes=None):
-    """Write a run with one slingshot, and a jump of the validation accuracy with it; none where `at` is None."""
+def staircase(at=6000, *, steps=10_000, stride=10):
+    """Return step, norm and loss of a run with one slingshot of the staircase shape, or with none if `at` is None."""
     step = np.arange(0, steps, stride)
-    there = at is not None
-    at = at if there else steps
-    norm = np.exp(np.interp(step, [0, 500, at - 1000, at, steps + 1], [0, 1, 1.01, 1.5 if there else 1.01, 1.51]))
+    gain, at = (0.49, at) if at is not None else (0.0, steps)
+    norm = np.exp(np.interp(step, [0, 500, at - 1000, at, steps + 1], [0, 1, 1.01, 1.01 + gain, 1.02 + gain]))
     loss = np.exp(-step / 300)
     loss[step >= at] += np.exp(-(step[step >= at] - at) / 200)
+    return step, norm, loss
+
+
+def write_staircase(path, at=6000, *, steps=10_000, stride=10, attributes=None):
+    """Write the run of `staircase`, with a jump of the validation accuracy at the slingshot."""
+    step, norm, loss = staircase(at, steps=steps, stride=stride)
+    at = steps if at is None else at
     rare = np.arange(0, steps, 100)
     every = Group("every", [Quantity("last_layer_norm"), Quantity("batch_loss", "nat")])
     rarely = Group("rarely", [Quantity("val_accuracy"), Quantity("train_errors", "samples", dtype="int64")])

@@ -1,4 +1,4 @@
-"""The growth of a norm against c log t, which gradient descent predicts for separable data."""
+"""The growth of a norm, compared with c log t, which gradient descent predicts for separable data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from slingshot_analysis.events import LogGrowth, Phase
 
 __all__ = ["fit_log_growth"]
 
-LEAST_ROWS = 4
-"""Rows of a phase that are fitted; fewer fit any law."""
+MINIMUM_ROWS = 4
+"""Minimum number of rows of a fit. Fewer rows fit any law."""
 
 
 def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = None) -> list[LogGrowth]:
@@ -23,21 +23,21 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
     Parameters
     ----------
     step : (n,) array_like, updates
-        Where the norm was measured; steps before 1 are left out.
+        Steps at which the norm was measured. Steps before 1 are ignored.
     norm : (n,) array_like
         Any weight norm.
     phases : sequence of Phase, optional
-        Of this norm; by default those of `segment_norm`.
+        Phases of this norm. By default those of `segment_norm`.
 
     Returns
     -------
     list of LogGrowth
-        One for each growth phase that has four rows or more.
+        One for each growth phase of at least four rows.
 
     Raises
     ------
     InputError
-        If the arrays do not fit.
+        If the arrays do not fit together.
 
     References
     ----------
@@ -63,7 +63,7 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
             calm &= (steps < phase.start) | (steps >= phase.end)
     for phase in phases:
         inside = (steps >= phase.start) & (steps < phase.end)
-        if phase.kind != "growth" or inside.sum() < LEAST_ROWS:
+        if phase.kind != "growth" or inside.sum() < MINIMUM_ROWS:
             continue
         time, grown = steps[inside], values[inside]
         extent = float(np.ptp(grown))
@@ -71,7 +71,7 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
         _, exponential_error = _line(time, np.log(grown), grown)
         before = calm & (steps < phase.start)
         excess = None
-        if before.sum() >= LEAST_ROWS:
+        if before.sum() >= MINIMUM_ROWS:
             usual, _ = _line(np.log(steps[before]), values[before])
             expected = usual * float(np.log(time[-1] / time[0]))
             excess = float(grown[-1] - grown[0]) / expected if expected > 0 else None
@@ -80,7 +80,10 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
 
 
 def _line(x: FloatArray, y: FloatArray, target: FloatArray | None = None) -> tuple[float, float]:
-    """Return slope and root mean square error of the least-squares line; with a target, of its exponential to that."""
+    """Return slope and root mean square error of a least-squares line.
+
+    With a target, the error is that of the exponential of the line.
+    """
     centre = x - x.mean()
     slope = float((centre * y).sum() / (centre * centre).sum())
     fitted = y.mean() + slope * centre

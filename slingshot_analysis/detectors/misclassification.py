@@ -1,4 +1,4 @@
-"""Terminal phase of training, and the bursts of misclassified training samples that interrupt it."""
+"""The terminal phase of training, and the bursts of misclassified training samples that interrupt it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slingshot_analysis.canonical import FloatArray, as_step, canonical
+from slingshot_analysis.canonical import FloatArray, Samples, as_step, canonical
 from slingshot_analysis.errors import InputError
 
-__all__ = ["MisclassificationBurst", "detect_misclassification", "terminal_phase_start"]
+__all__ = [
+    "MisclassificationBurst",
+    "detect_misclassification",
+    "errors_of",
+    "first_fit",
+    "misclassification_bursts",
+    "terminal_phase_start",
+]
 
 HOLD = 3
-"""Evaluations of the whole training set that must be perfect in a row."""
+"""Number of successive evaluations of the whole training set that must be perfect."""
 BATCH_HOLD = 100
-"""Minibatches that must be perfect in a row; more than an epoch of the small data sets where this happens."""
+"""Number of successive minibatches that must be perfect. It exceeds an epoch of small data sets, which show
+slingshots."""
 HOLD_SHARE = 0.005
-"""Share of a long run's rows that must be perfect: an epoch is not known from batches alone, and an accuracy that is
-logged at every update may be that of a batch."""
+"""Share of the rows that must be perfect in succession, if it is more than that. The length of an epoch is unknown, and
+an accuracy that is logged at every update may be that of a batch."""
 ROUNDING = 1e-6
-"""An accuracy this near to 1 is 1: nothing smaller than a millionth of a training set is a sample."""
+"""An accuracy that differs from 1 by less than this counts as 1. The smallest true difference is one sample of the
+training set, and no training set here has a million samples."""
 GAP_SHARE = 0.005
-"""Errors nearer than 0.5% of the run belong to one burst."""
+"""Errors that are nearer to each other than this share of the run form one burst."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +42,9 @@ class MisclassificationBurst:
     Parameters
     ----------
     start, peak, end : int, updates
-        First step with an error, step with most errors, first step measured without error.
+        First step with an error, step with most errors, and first step measured without error afterwards.
     worst : float
-        Misclassified samples at the peak, or their fraction if accuracies were given.
+        Number of misclassified samples at the peak, or their fraction if accuracies were given.
     """
 
     start: int
@@ -47,18 +56,20 @@ class MisclassificationBurst:
 def terminal_phase_start(
     step: Any, train_errors: Any = None, *, train_accuracy: Any = None, batch_errors: Any = None
 ) -> int | None:
-    """Find the first step at which the training set is, and for a while stays, perfectly classified.
+    """Find the first step from which the training set stays perfectly classified for a while.
 
     Parameters
     ----------
     step : (n,) array_like, updates
-        Where the signal was measured.
+        Steps at which the signal was measured.
     train_errors : (n,) array_like, optional
-        Misclassified samples of the whole training set; perfect for three evaluations or 0.5% of them in a row.
+        Misclassified samples of the whole training set. Three successive evaluations must be perfect, or 0.5% of all
+        evaluations if that is more.
     train_accuracy : (n,) array_like, fraction in [0, 1], optional
-        Of the whole training set; likewise.
+        Of the whole training set, by the same rule.
     batch_errors : (n,) array_like, optional
-        Misclassified samples of each update's batch; perfect for 100 batches or 0.5% of them, whichever is more.
+        Misclassified samples of each update's batch. A hundred successive batches must be perfect, or 0.5% of all
+        batches if that is more.
 
     Returns
     -------
@@ -79,8 +90,14 @@ def terminal_phase_start(
     >>> terminal_phase_start([0, 100, 200, 300, 400, 500], [9, 0, 1, 0, 0, 0])
     300
     """
-    steps, errors = _errors(step, train_errors, train_accuracy, batch_errors)
-    hold = max(HOLD if batch_errors is None else BATCH_HOLD, int(HOLD_SHARE * len(errors)))
+    name, samples = _only(step, train_errors, train_accuracy, batch_errors)
+    return first_fit(errors_of(samples, name), batches=name == "batch_errors")
+
+
+def first_fit(misclassified: Samples, *, batches: bool) -> int | None:
+    """Find the start of the terminal phase in what `errors_of` returns; see `terminal_phase_start`."""
+    steps, errors = misclassified
+    hold = max(BATCH_HOLD if batches else HOLD, int(HOLD_SHARE * len(errors)))
     wrong = np.flatnonzero(errors > 0)
     runs = np.diff(wrong, prepend=-1, append=len(errors)) - 1
     long = np.flatnonzero(runs >= hold)
@@ -97,23 +114,23 @@ def detect_misclassification(
     batch_errors: Any = None,
     after: float | None = None,
 ) -> list[MisclassificationBurst]:
-    """Find the bursts of misclassified training samples after the terminal phase began.
+    """Find the bursts of misclassified training samples after the start of the terminal phase.
 
     Parameters
     ----------
     step : (n,) array_like, updates
-        Where the signal was measured.
+        Steps at which the signal was measured.
     train_errors, batch_errors : (n,) array_like, optional
         Misclassified samples of the whole training set or of each update's batch.
     train_accuracy : (n,) array_like, fraction in [0, 1], optional
         Of the whole training set.
     after : float, updates, optional
-        Start of the terminal phase, where another signal tells it better; else it is found from this signal.
+        Start of the terminal phase. By default it is found from this signal.
 
     Returns
     -------
     list of MisclassificationBurst
-        In order. Errors nearer to each other than 0.5% of the run make one burst.
+        In order. Errors that are nearer to each other than 0.5% of the run form one burst.
 
     Raises
     ------
@@ -132,17 +149,55 @@ def detect_misclassification(
     >>> detect_misclassification(np.arange(50) * 100, errors)[0].start
     3000
     """
-    steps, errors = _errors(step, train_errors, train_accuracy, batch_errors)
+    name, samples = _only(step, train_errors, train_accuracy, batch_errors)
+    misclassified = errors_of(samples, name)
     if after is None:
-        after = terminal_phase_start(step, train_errors, train_accuracy=train_accuracy, batch_errors=batch_errors)
-    if after is None or not len(steps):
+        after = first_fit(misclassified, batches=name == "batch_errors")
+    return [] if after is None else misclassification_bursts(misclassified, after)
+
+
+def misclassification_bursts(misclassified: Samples, after: float) -> list[MisclassificationBurst]:
+    """Find bursts in what `errors_of` returns; see `detect_misclassification`."""
+    steps, errors = misclassified
+    if not len(steps):
         return []
     wrong = np.flatnonzero((errors > 0) & (steps >= after))
     return [_burst(steps, errors, group) for group in _groups(steps, wrong) if len(group)]
 
 
+def errors_of(samples: Samples, name: str) -> Samples:
+    """Return errors that are exactly zero where every sample is classified correctly.
+
+    Parameters
+    ----------
+    samples : Samples
+        In canonical form.
+    name : {"train_errors", "batch_errors", "train_accuracy"}
+        The quantity that was measured.
+
+    Returns
+    -------
+    Samples
+        Numbers of misclassified samples; their fractions if accuracies are given.
+
+    Raises
+    ------
+    InputError
+        If an accuracy is no fraction or a number of errors is negative.
+    """
+    steps, values = samples
+    if name == "train_accuracy":
+        if len(values) and (values.max() > 1 + ROUNDING or values.min() < 0):
+            raise InputError("train_accuracy: not a fraction in [0, 1]; divide percentages by 100")
+        values = 1 - values
+        values[values < ROUNDING] = 0.0
+    elif len(values) and values.min() < 0:
+        raise InputError(f"{name}: counts of misclassified samples can't be negative")
+    return Samples(steps, values)
+
+
 def _groups(steps: FloatArray, wrong: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
-    """Split the rows with errors where a long stretch of the run lies between them, and a row without error."""
+    """Split the rows with errors at gaps that are long and contain a row without error."""
     far = (np.diff(steps[wrong]) > GAP_SHARE * (steps[-1] - steps[0])) & (np.diff(wrong) > 1)
     return np.split(wrong, np.flatnonzero(far) + 1)
 
@@ -155,18 +210,10 @@ def _burst(steps: FloatArray, errors: FloatArray, group: npt.NDArray[np.intp]) -
     )
 
 
-def _errors(step: Any, train_errors: Any, train_accuracy: Any, batch_errors: Any) -> tuple[FloatArray, FloatArray]:
-    """Return steps, and errors as a count or fraction that is exactly zero where all is right."""
+def _only(step: Any, train_errors: Any, train_accuracy: Any, batch_errors: Any) -> tuple[str, Samples]:
+    """Return name and samples of the one signal that was given."""
     given = {"train_errors": train_errors, "train_accuracy": train_accuracy, "batch_errors": batch_errors}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
         raise InputError(f"got {' and '.join(names) or 'no signal'}; give one of {', '.join(given)}")
-    steps, values = canonical(step, given[names[0]], names[0])
-    if train_accuracy is not None:
-        if len(values) and (values.max() > 1 + ROUNDING or values.min() < 0):
-            raise InputError("train_accuracy: not a fraction in [0, 1]; divide percentages by 100")
-        values = 1 - values
-        values[values < ROUNDING] = 0.0
-    elif len(values) and values.min() < 0:
-        raise InputError(f"{names[0]}: counts of misclassified samples can't be negative")
-    return steps, values
+    return names[0], canonical(step, given[names[0]], names[0])

@@ -1,4 +1,4 @@
-"""Phases of a weight norm: growth, plateau, decay, and the breaks from growth to plateau."""
+"""Phases of a weight norm (growth, plateau, decay), and the sharp breaks from growth to plateau."""
 
 from __future__ import annotations
 
@@ -9,48 +9,52 @@ from typing import Any
 import numpy as np
 import ruptures
 
-from slingshot_analysis.canonical import FloatArray, as_step, bin_edges, canonical
+from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, bin_edges, canonical
 from slingshot_analysis.events import Phase, PhaseKind
 
-__all__ = ["NormBreak", "NormOptions", "norm_breaks", "segment_norm"]
+__all__ = ["NormBreak", "NormOptions", "NormSegments", "breaks_of", "norm_breaks", "segment_norm", "segments_of"]
 
 SLOW_SHARE = 0.02
-"""A slope of 2% of the run's mean slope is told from none; below it slopes are compressed towards zero."""
-LEAST_NOISE = 0.05
-"""Noise of the compressed slope that is assumed where there is none, so that smooth curves are not cut to pieces."""
-CLEARLY = 2.0
-"""A plateau that drifts is slower than the growth after it by a factor e**2 = 7.4 at least."""
+"""Slopes below this share of the run's mean slope are compressed towards zero, so that they all count as slow."""
+MINIMUM_NOISE = 0.05
+"""Minimum noise of the compressed slope. Without it the segmentation would cut smooth curves to pieces."""
+PLATEAU_TO_GROWTH = 2.0
+"""Minimum logarithm of the ratio of slopes of growth and of a drifting plateau before it: a factor of 7.4."""
 GROWTH_LEVEL = 0.9
-"""Compressed slope from which a norm can be said to move: about 2% of the run's mean slope."""
+"""Minimum compressed slope of a growing or decaying norm, about 2% of the run's mean slope."""
 SHARP_SHARE, SLOW_FALL = 0.4, 0.3
-"""A transition loses 40% of the slope's fall at once, or falls within 30% of the growth's length; else it is a hump."""
-LEFT = 0.1
-"""Growth begins where the level has left the plateau by a tenth of its way to the high."""
+"""The end of growth is gradual, as in a hump, if no single step of the level makes this share of its fall and the fall
+takes longer than this share of the growth."""
+ONSET_SHARE = 0.1
+"""Growth begins where the level has covered this share of the way from the plateau to its maximum."""
 CHI_SQUARE = 3.84
-"""95% quantile of chi-square with one degree of freedom."""
-WINDOW, LEAST_WINDOWS = 16, 4
-"""Bins of a window in which noise is told from smooth change, and windows without which it is not."""
+"""95% quantile of the chi-square distribution with one degree of freedom."""
+WINDOW, MINIMUM_WINDOWS = 16, 4
+"""Bins of a window in which noise is told from smooth change, and the minimum number of such windows."""
 QUARTILE_TO_MEAN = 1.2
-"""The lower quartile of correlated noise in windows, to its mean."""
+"""Ratio of the mean and the lower quartile of the residuals of correlated noise in such windows."""
 REFINE_BINS = 3
-"""Bins on either side in which a break is placed to the sample."""
+"""Number of bins on either side of a bound among which its exact sample is searched."""
+MINIMUM_GAIN = 5.0
+"""Minimum change of the logarithm of the norm in a phase of growth or decay, in standard deviations of the noise."""
 
 
 @dataclass(frozen=True)
 class NormOptions:
-    """Choices of the norm's segmentation. The defaults need no tuning.
+    """Options of the segmentation of a norm. The defaults need no tuning.
 
     Parameters
     ----------
     bins : int
-        Bins over which the norm is averaged. 250 to 4,000 find more true breaks than all samples do, and fast.
+        Maximum number of bins over which the norm is averaged. With 250 to 4,000 bins more true breaks are found than
+        with all samples, and faster.
     penalty : float
-        Of a changepoint, times the variance of the noise and log(bins), as in BIC. Breaks too many are merged when
-        phases are labelled, so that 3 to 20 give the same.
+        Penalty of a changepoint, in units of the variance of the noise times log(bins), as in BIC. Superfluous
+        changepoints are merged when phases are labelled, so that penalties from 3 to 20 give the same phases.
     min_swing : float
-        Least difference of two levels of compressed slope that counts: a factor of e**0.8 = 2.2 in slope.
+        Minimum difference of two levels of the compressed slope: a factor of e**0.8 = 2.2 in slope.
     min_significance : float
-        Standard errors by which the slope before a break exceeds that after it.
+        Minimum difference of the slopes before and after a break, in standard errors.
     """
 
     bins: int = 2000
@@ -64,18 +68,18 @@ DEFAULT = NormOptions()
 
 @dataclass(frozen=True)
 class NormBreak:
-    """A growth phase of the norm and the sharp break that ends it.
+    """A growth phase of the norm that ends in a sharp break.
 
     Parameters
     ----------
     growth_start, transition, plateau_end : int, updates
-        Start of growth, its sharp end, and the start of the next growth (or the end of the run).
+        Start of growth, its sharp end, and the start of the next growth phase or the end of the run.
     contrast : float
-        Logarithm of the ratio of the slopes before and after the break, with slow slopes compressed towards zero.
+        Logarithm of the ratio of the slopes before and after the break, where slow slopes are compressed towards zero.
     gain : float
         Growth of the natural logarithm of the norm from `growth_start` to `transition`.
     interval : (int, int), updates
-        Where the transition may lie: the splits that fit nearly as well, a 95% likelihood interval.
+        95% likelihood interval of the transition: the steps at which a split fits nearly as well.
     """
 
     growth_start: int
@@ -87,56 +91,80 @@ class NormBreak:
 
 
 @dataclass(frozen=True)
-class _Segments:
+class NormSegments:
+    """A norm, cut into segments whose compressed slope is constant.
+
+    Parameters
+    ----------
+    time : (m,) float array, updates
+        Mean step of each bin.
+    log_norm : (m,) float array
+        Mean natural logarithm of the norm in each bin.
+    bounds : list of int
+        Bins at which segments begin; segment k lies between ``bounds[k]`` and ``bounds[k + 1]``.
+    level : list of float
+        Compressed slope of each segment.
+    noise, wander : float
+        Standard deviations of the white noise of the bins, and of all noise including that which is correlated.
+    samples : Samples
+        Natural logarithm of the norm at each row.
+    """
+
     time: FloatArray
     log_norm: FloatArray
     bounds: list[int]
     level: list[float]
     noise: float
     wander: float
-    raw_time: FloatArray
-    raw_log_norm: FloatArray
+    samples: Samples
 
     def duration(self, k: int) -> float:
-        """Return how long segment k lasts, updates."""
+        """Return the length of segment k, in updates."""
         return float(self.time[self.bounds[k + 1]] - self.time[self.bounds[k]])
 
+    def change(self, k: int) -> float:
+        """Return the change of the logarithm of the norm in segment k."""
+        return float(self.log_norm[self.bounds[k + 1]] - self.log_norm[self.bounds[k]])
+
+    def gain(self, start: float, end: float) -> float:
+        """Return the change of the logarithm of the norm between two steps."""
+        low, high = np.interp([start, end], *self.samples)
+        return float(high - low)
+
     def significance(self, high: int, low: int) -> float:
-        """Return by how many standard errors the slope of one segment exceeds that of another, by their endpoints."""
+        """Return the difference of the slopes of two segments, each by its endpoints, in standard errors."""
         spans = self.duration(high), self.duration(low)
-        slopes = [
-            float(self.log_norm[self.bounds[k + 1]] - self.log_norm[self.bounds[k]]) / span
-            for k, span in zip((high, low), spans, strict=True)
-        ]
+        slope, rest = self.change(high) / spans[0], self.change(low) / spans[1]
         error = np.sqrt(2) * self.wander * np.hypot(1 / spans[0], 1 / spans[1])
-        return float((slopes[0] - slopes[1]) / error) if error > 0 else float("inf")
+        return float((slope - rest) / error) if error > 0 else float("inf")
 
 
 def segment_norm(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> list[Phase]:
     """Divide a run into phases of growth, plateau and decay of a norm.
 
-    The slope of the logarithm of the norm, averaged into bins and compressed by arsinh, is cut by the exact search of
-    ruptures' KernelCPD with the linear kernel. A phase is growth where its slope is nearer to the neighbouring high
-    than to the neighbouring low; a plateau is low for this run, not zero. Units of norm and step cancel.
+    The logarithm of the norm is averaged in bins, and its slope is compressed by arsinh. The exact search of ruptures'
+    KernelCPD with the linear kernel cuts this slope into segments. A segment is growth if its slope is nearer to the
+    neighbouring maximum than to the neighbouring minimum. The slope of a plateau is small for this run, not zero. The
+    units of norm and step do not matter.
 
     Parameters
     ----------
     step : (n,) array_like, updates
-        Where the norm was measured.
+        Steps at which the norm was measured.
     norm : (n,) array_like
-        Any weight norm; values that are not positive are left out.
+        Any weight norm. Values that are not positive are ignored.
     options : NormOptions, optional
-        Bins, penalty and least swing.
+        Bins, penalty and minimum swing.
 
     Returns
     -------
     list of Phase
-        From the first step measured to the last, in order and without gaps; empty with fewer than three rows.
+        In order and without gaps, from the first measured step to the last. Empty if there are fewer than three rows.
 
     Raises
     ------
     InputError
-        If the arrays do not fit.
+        If the arrays do not fit together.
 
     References
     ----------
@@ -151,13 +179,16 @@ def segment_norm(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> lis
     >>> [(phase.kind, phase.start) for phase in segment_norm(step, norm)]
     [('plateau', 0), ('growth', 1000), ('plateau', 2000), ('growth', 3000)]
     """
-    found = _segments(step, norm, options)
-    if found is None:
-        return []
+    found = segments_of(canonical(step, norm, "norm"), options)
+    return [] if found is None else _phases(found, options)
+
+
+def _phases(found: NormSegments, options: NormOptions) -> list[Phase]:
+    """Join segments of one kind to phases, and place their edges to the sample."""
     kinds = _kinds(found, options.min_swing)
     starts = [k for k in range(len(kinds)) if k == 0 or kinds[k] != kinds[k - 1]]
     inner = [_refine(found, found.bounds[k])[0] for k in starts[1:]]
-    edges = [float(found.raw_time[0]), *inner, float(found.raw_time[-1])]
+    edges = [float(found.samples.step[0]), *inner, float(found.samples.step[-1])]
     phases: list[Phase] = []
     for k, start, end in zip(starts, edges[:-1], edges[1:], strict=True):
         if end <= start:
@@ -169,29 +200,28 @@ def segment_norm(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> lis
     return phases
 
 
-def _phase(found: _Segments, kind: PhaseKind, start: float, end: float) -> Phase:
-    """Make a phase between two refined edges; where they leave no growth or decay, what is left is a plateau."""
-    low, high = np.interp([start, end], found.raw_time, found.raw_log_norm)
-    rate = float((high - low) / (end - start))
+def _phase(found: NormSegments, kind: PhaseKind, start: float, end: float) -> Phase:
+    """Make a phase between two exact edges. If the norm does not grow or decay between them, it is a plateau."""
+    rate = found.gain(start, end) / (end - start)
     if (kind == "growth" and rate <= 0) or (kind == "decay" and rate >= 0):
         kind = "plateau"
     return Phase(kind, as_step(start), as_step(end), rate)
 
 
 def norm_breaks(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> list[NormBreak]:
-    """Find the sharp ends of growth phases, the only trace of a slingshot where no loss is logged.
+    """Find the sharp ends of growth phases: the only trace of a slingshot if no loss is logged.
 
-    A break is a high of the compressed slope between two lows, at least a factor of 2.2 above each. The first growth of
-    a run, from its first step on, is fitting and no cycle; a slope that falls gradually is a hump and no break.
+    A break ends a maximum of the compressed slope that exceeds the minima on either side by a factor of 2.2 at least.
+    Growth from the first step of a run on is fitting and no cycle. A slope that falls gradually is a hump and no break.
 
     Parameters
     ----------
     step : (n,) array_like, updates
-        Where the norm was measured.
+        Steps at which the norm was measured.
     norm : (n,) array_like
-        Any weight norm.
+        Any weight norm. Values that are not positive are ignored.
     options : NormOptions, optional
-        Bins, penalty, least swing and significance.
+        Bins, penalty, minimum swing and significance.
 
     Returns
     -------
@@ -201,7 +231,7 @@ def norm_breaks(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> list
     Raises
     ------
     InputError
-        If the arrays do not fit.
+        If the arrays do not fit together.
 
     Examples
     --------
@@ -211,44 +241,58 @@ def norm_breaks(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> list
     >>> norm_breaks(step, norm)[0].transition
     2000
     """
-    found = _segments(step, norm, options)
-    if found is None:
-        return []
+    found = segments_of(canonical(step, norm, "norm"), options)
+    return [] if found is None else breaks_of(found, options)
+
+
+def breaks_of(found: NormSegments, options: NormOptions) -> list[NormBreak]:
+    """Find the breaks of a norm that is cut into segments; see `norm_breaks`."""
     extremes = _zigzag(found.level, options.min_swing)
     breaks: list[NormBreak] = []
-    highs = [i for i in range(1, len(extremes) - 1) if found.level[extremes[i]] > found.level[extremes[i - 1]]]
-    for i in highs:
+    maxima = [i for i in range(1, len(extremes) - 1) if found.level[extremes[i]] > found.level[extremes[i - 1]]]
+    for i in maxima:
         low, high, after = extremes[i - 1], extremes[i], extremes[i + 1]
         level, beyond = found.level[high], max(found.level[after], 0.0)
         if level < GROWTH_LEVEL:
             continue
-        rest = _rest(found, extremes[i - 2] + 1 if i > 1 else low, low, high)
-        before = max(found.level[rest], 0.0)
-        onset = next(k for k in range(rest + 1, high + 1) if found.level[k] >= before + LEFT * (level - before))
+
+        # Growth starts with the first segment that leaves the level of the plateau before it.
+        plateau_before = _plateau_before(found, extremes[i - 2] + 1 if i > 1 else low, low, high)
+        before = max(found.level[plateau_before], 0.0)
+        onset = next(
+            k for k in range(plateau_before + 1, high + 1) if found.level[k] >= before + ONSET_SHARE * (level - before)
+        )
+
+        # The transition is the largest single fall of the level, placed to the sample like the start of growth.
         drops = [max(found.level[k - 1], 0.0) - max(found.level[k], 0.0) for k in range(high + 1, after + 1)]
         last = high + 1 + int(np.argmax(drops))
         start, (stop, *interval) = _refine(found, found.bounds[onset])[0], _refine(found, found.bounds[last])
         if stop <= start:
             continue
-        gain = float(np.diff(np.interp([start, stop], found.raw_time, found.raw_log_norm))[0])
-        fall = found.time[found.bounds[after]] - found.time[found.bounds[high + 1]]
-        gradual = max(drops) < SHARP_SHARE * (level - beyond) and fall > SLOW_FALL * (stop - start)
+
+        # The longest slow segment before the next growth stands for the plateau that follows.
         following = extremes[i + 2] if i + 2 < len(extremes) else len(found.level)
         slow = [k for k in range(high + 1, following) if found.level[k] <= (level + beyond) / 2]
         plateau = max(slow, key=found.duration, default=after)
-        if gain < 5 * found.noise or gradual or found.significance(high, plateau) < options.min_significance:
+
+        # Noise, gradual humps and slopes that hardly differ are no breaks.
+        gain = found.gain(start, stop)
+        fall = found.time[found.bounds[after]] - found.time[found.bounds[high + 1]]
+        gradual = max(drops) < SHARP_SHARE * (level - beyond) and fall > SLOW_FALL * (stop - start)
+        significant = found.significance(high, plateau) >= options.min_significance
+        if gain < MINIMUM_GAIN * found.noise or gradual or not significant:
             continue
         if breaks:
             breaks[-1] = _ended(breaks[-1], start)
-        steps = as_step(start), as_step(stop), as_step(found.raw_time[-1])
+        steps = as_step(start), as_step(stop), as_step(found.samples.step[-1])
         breaks.append(NormBreak(*steps, float(level - beyond), gain, (as_step(interval[0]), as_step(interval[1]))))
     return breaks
 
 
-def _rest(found: _Segments, first: int, low: int, high: int) -> int:
-    """Return the segment that stands for the plateau before a high: the longest slow one, not the dip after a spike."""
+def _plateau_before(found: NormSegments, first: int, low: int, high: int) -> int:
+    """Return the longest slow segment before a maximum: its plateau, not the short dip after a spike."""
     middle = (max(found.level[low], 0.0) + found.level[high]) / 2
-    slow = [k for k in range(first, high) if found.level[k] <= max(middle, found.level[high] - CLEARLY)]
+    slow = [k for k in range(first, high) if found.level[k] <= max(middle, found.level[high] - PLATEAU_TO_GROWTH)]
     return max(slow, key=found.duration, default=low)
 
 
@@ -256,45 +300,59 @@ def _ended(norm_break: NormBreak, end: float) -> NormBreak:
     return replace(norm_break, plateau_end=as_step(max(end, norm_break.transition)))
 
 
-def _segments(step: Any, norm: Any, options: NormOptions) -> _Segments | None:
-    """Cut the compressed slope of the logarithm of the norm into pieces of one level each."""
-    steps, values = canonical(step, norm, "norm")
-    positive = (values > 0) & np.isfinite(values)
-    steps, raw = steps[positive], np.log(values[positive])
-    if len(steps) < 3:
+def segments_of(norm: Samples, options: NormOptions = DEFAULT) -> NormSegments | None:
+    """Cut the compressed slope of the logarithm of a norm into segments of constant level.
+
+    Parameters
+    ----------
+    norm : Samples
+        In canonical form. Values that are not positive are ignored.
+    options : NormOptions, optional
+        Bins and penalty.
+
+    Returns
+    -------
+    NormSegments or None
+        None if there are fewer than three positive values.
+    """
+    positive = (norm.value > 0) & np.isfinite(norm.value)
+    samples = Samples(norm.step[positive], np.log(norm.value[positive]))
+    if len(samples.step) < 3:
         return None
-    edges = bin_edges(len(steps), options.bins)
-    count = np.diff(np.append(edges, len(steps)))
-    time, log_norm = np.add.reduceat(steps, edges) / count, np.add.reduceat(raw, edges) / count
+    # Average in bins, and compress the slope so that all slow slopes are alike.
+    edges = bin_edges(len(samples.step), options.bins)
+    count = np.diff(np.append(edges, len(samples.step)))
+    time, log_norm = (np.add.reduceat(values, edges) / count for values in samples)
     gap = np.diff(time)
     slope = np.diff(log_norm) / gap
     noise = _noise(time, log_norm)
     slow = max(SLOW_SHARE * float(np.ptp(log_norm)) / float(time[-1] - time[0]), np.finfo(float).tiny)
     compressed = np.arcsinh(slope / np.maximum(2 * np.sqrt(2) * noise / gap, slow))
+    # Cut it, with a penalty of each cut that is proportional to the noise.
     bounds = [0, len(slope)]
     if len(slope) >= 4:
-        spread = max(float(np.median(np.abs(np.diff(compressed)))) / (0.6745 * np.sqrt(2)), LEAST_NOISE)
+        spread = max(float(np.median(np.abs(np.diff(compressed)))) / (MAD_OF_NORMAL * np.sqrt(2)), MINIMUM_NOISE)
         penalty = options.penalty * spread**2 * np.log(len(slope))
         search = ruptures.KernelCPD(kernel="linear", min_size=2).fit(compressed[:, None])
         bounds = [0, *search.predict(pen=penalty)]
     level = [float(np.arcsinh((log_norm[b] - log_norm[a]) / (time[b] - time[a]) / slow)) for a, b in pairwise(bounds)]
-    return _Segments(time, log_norm, bounds, level, noise, max(noise, _wander(log_norm)), steps, raw)
+    return NormSegments(time, log_norm, bounds, level, noise, max(noise, _wander(log_norm)), samples)
 
 
 def _noise(time: FloatArray, value: FloatArray) -> float:
-    """Standard deviation of the noise, from the deviation of each sample from the line between its neighbours."""
+    """Estimate the standard deviation of white noise from the distance of each sample to the line of its neighbours."""
     share = (time[1:-1] - time[:-2]) / (time[2:] - time[:-2])
     deviation = value[1:-1] - (1 - share) * value[:-2] - share * value[2:]
-    return float(np.median(np.abs(deviation) / np.sqrt(1 + share**2 + (1 - share) ** 2))) / 0.6745
+    return float(np.median(np.abs(deviation) / np.sqrt(1 + share**2 + (1 - share) ** 2))) / MAD_OF_NORMAL
 
 
 def _wander(value: FloatArray) -> float:
-    """Standard deviation of all noise, that which is correlated over a few bins included, about smooth curves.
+    """Estimate the standard deviation of all noise, including noise that is correlated over a few bins.
 
-    Parabolas are fitted to windows of bins; the lower quartile of their residuals leaves out windows with a transition.
+    A parabola is fitted to each window of bins. The lower quartile of the residuals excludes windows with a transition.
     """
     windows = value[: len(value) // WINDOW * WINDOW].reshape(-1, WINDOW)
-    if len(windows) < LEAST_WINDOWS:
+    if len(windows) < MINIMUM_WINDOWS:
         return 0.0
     basis, _ = np.linalg.qr(np.vander(np.linspace(-1, 1, WINDOW), 3))
     residual = windows - windows.mean(axis=1, keepdims=True)
@@ -303,7 +361,7 @@ def _wander(value: FloatArray) -> float:
 
 
 def _zigzag(level: list[float], swing: float) -> list[int]:
-    """Return the turning points of a sequence, neglecting lesser swings; its ends belong to them."""
+    """Return the turning points of a sequence, including its ends, and ignore swings that are smaller than `swing`."""
     turns, direction = [0], 0
     for k in range(1, len(level)):
         last = level[turns[-1]]
@@ -320,13 +378,12 @@ def _zigzag(level: list[float], swing: float) -> list[int]:
     return turns
 
 
-def _kinds(found: _Segments, swing: float) -> list[PhaseKind]:
-    """Name each segment by its level and the turning points around it."""
+def _kinds(found: NormSegments, swing: float) -> list[PhaseKind]:
+    """Return the kind of each segment, from its level and the turning points around it."""
     turns, level = _zigzag(found.level, swing), found.level
     mean = np.arcsinh(0.5 / SLOW_SHARE)
     kinds: list[PhaseKind] = []
     for k, own in enumerate(level):
-        change = found.log_norm[found.bounds[k + 1]] - found.log_norm[found.bounds[k]]
         near = [turn for turn in turns if turn <= k][-1:] + [turn for turn in turns if turn >= k][:1]
         around = [level[turn] for turn in near]
         if k in turns:
@@ -334,7 +391,7 @@ def _kinds(found: _Segments, swing: float) -> list[PhaseKind]:
             around = [level[turn] for turn in turns[max(place - 1, 0) : place + 2]]
         low, high = max(min(around), 0.0), max(around)
         threshold = (low + high) / 2 if high - low >= swing else mean
-        if abs(change) <= 5 * found.noise or abs(own) < GROWTH_LEVEL:
+        if abs(found.change(k)) <= MINIMUM_GAIN * found.noise or abs(own) < GROWTH_LEVEL:
             kinds.append("plateau")
         elif own < 0:
             kinds.append("decay")
@@ -343,29 +400,30 @@ def _kinds(found: _Segments, swing: float) -> list[PhaseKind]:
     return kinds
 
 
-def _refine(found: _Segments, bound: int) -> tuple[float, float, float]:
-    """Place a break to the sample: the split of two least-squares lines around it with the smallest error.
+def _refine(found: NormSegments, bound: int) -> tuple[float, float, float]:
+    """Return the sample at which two least-squares lines around a bound fit best.
 
-    With it come the first and the last split whose error is within chi-square's 95% quantile of the smallest.
+    The first and the last sample of its 95% likelihood interval follow.
     """
     low, high = max(bound - REFINE_BINS, 0), min(bound + REFINE_BINS, len(found.time) - 1)
     first, last = found.time[low], found.time[high]
-    if len(found.raw_time) == len(found.time):
+    steps, log_norm = found.samples
+    if len(steps) == len(found.time):
         near = max(bound - 1, 0), min(bound + 1, len(found.time) - 1)
         return float(found.time[bound]), float(found.time[near[0]]), float(found.time[near[1]])
-    a, b = np.searchsorted(found.raw_time, [first, last], side="left")
-    b = min(b + 1, len(found.raw_time))
-    x = (found.raw_time[a:b] - first) / (last - first)
-    y = found.raw_log_norm[a:b] - found.raw_log_norm[a]
+    a, b = np.searchsorted(steps, [first, last], side="left")
+    b = min(b + 1, len(steps))
+    x = (steps[a:b] - first) / (last - first)
+    y = log_norm[a:b] - log_norm[a]
     error = (_line_errors(x, y) + _line_errors(x[::-1], y[::-1])[::-1])[2:-2]
     best = int(np.argmin(error))
     alike = np.flatnonzero(error <= error[best] * (1 + CHI_SQUARE / max(len(error), 1)))
-    at = found.raw_time[a + 2 :]
+    at = steps[a + 2 :]
     return float(at[best]), float(at[alike[0]]), float(at[alike[-1]])
 
 
 def _line_errors(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Sum of squared residuals of the least-squares line through the first 1, 2, ... points."""
+    """Return the sum of squared residuals of the least-squares line through the first 1, 2, ... points."""
     n = np.arange(1, len(x) + 1)
     mx, my = np.cumsum(x) / n, np.cumsum(y) / n
     sxx, sxy = np.cumsum(x * x) / n - mx**2, np.cumsum(x * y) / n - mx * my

@@ -1,4 +1,4 @@
-"""Peaks of positive signals over what they usually are: bursts of feature change, peaks of the curvature."""
+"""Peaks of positive signals above their usual values: bursts of feature change and peaks of the curvature."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray, as_step, bin_edges, canonical
-from slingshot_analysis.detectors.spikes import MOST_DECADES, excursions, local_noise
+from slingshot_analysis.detectors.spikes import MAXIMUM_DECADES, excursions, local_noise
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import Peak
 
 __all__ = ["detect_curvature_peaks", "detect_feature_bursts"]
 
 BINS = 4000
-"""Bins of the search; a peak shows in the maximum of its bin, however short it is."""
+"""Maximum number of bins of the search. A peak shows in the maximum of its bin, however short it is."""
 NOISE_FACTOR = 10.0
-"""Standard deviations of the noise between bins that a peak stands above the trough before it; normal noise ranges over
-seven or eight in 4,000 bins, and is known to a seventh."""
+"""Minimum height of a peak above the trough before it, in standard deviations of the noise. The range of 4,000 normal
+numbers is seven or eight, and the estimate of the standard deviation is off by up to a seventh."""
 
 
 def detect_feature_bursts(step: Any, feature_change: Any, *, min_ratio: float = 3.0) -> list[Peak]:
-    """Find the updates around which features change much faster than before and after.
+    """Find the updates at which features change much faster than before and after.
 
     Parameters
     ----------
     step : (n,) array_like, updates
-        Where the change was measured.
+        Steps at which the change was measured.
     feature_change : (n,) array_like
         Relative change of one layer's features by one update, ‖h_{t+1} − h_t‖ / ‖h_t‖.
     min_ratio : float, optional
-        Least ratio of peak and trough.
+        Minimum ratio of peak and trough.
 
     Returns
     -------
     list of Peak
-        In order. Each exceeds ten times the local noise, and at least half of its rise (on a logarithmic scale) is
-        lost again.
+        In order. Each rises by more than ten times the local noise, and at least half of its rise (on a logarithmic
+        scale) is undone.
 
     Raises
     ------
     InputError
-        If the arrays do not fit, or `min_ratio` is not above 1.
+        If the arrays do not fit together, or `min_ratio` is not above 1.
 
     References
     ----------
@@ -59,26 +59,26 @@ def detect_feature_bursts(step: Any, feature_change: Any, *, min_ratio: float = 
 
 
 def detect_curvature_peaks(step: Any, curvature: Any, *, min_ratio: float = 1.5) -> list[Peak]:
-    """Find the peaks of a curvature: of the top Hessian eigenvalue, or of the sharpness along the update.
+    """Find the peaks of a curvature, such as the top Hessian eigenvalue or the sharpness along the update.
 
     Parameters
     ----------
     step : (n,) array_like, updates
-        Where it was measured.
+        Steps at which the curvature was measured.
     curvature : (n,) array_like
-        Values that are not positive are left out.
+        Values that are not positive are ignored.
     min_ratio : float, optional
-        Least ratio of peak and trough.
+        Minimum ratio of peak and trough.
 
     Returns
     -------
     list of Peak
-        As `detect_feature_bursts` finds them.
+        By the same rule as `detect_feature_bursts`.
 
     Raises
     ------
     InputError
-        If the arrays do not fit, or `min_ratio` is not above 1.
+        If the arrays do not fit together, or `min_ratio` is not above 1.
 
     References
     ----------
@@ -110,6 +110,6 @@ def _peaks(step: Any, value: Any, name: str, min_ratio: float) -> list[Peak]:
         level = 10 ** ((height[peak] + height[trough]) / 2)
         below = np.flatnonzero(values[edges[trough] : top] < level)
         start = edges[trough] + (below[-1] + 1 if len(below) else 0)
-        ratio = float(10 ** min(height[peak] - height[trough], MOST_DECADES))
+        ratio = float(10 ** min(height[peak] - height[trough], MAXIMUM_DECADES))
         found.append(Peak(as_step(steps[start]), as_step(steps[top]), as_step(steps[edges[back]]), ratio))
     return found

@@ -1,4 +1,4 @@
-"""Loss spikes: sudden rises of the training loss that come back."""
+"""Loss spikes: sudden rises of the training loss, each followed by a fall."""
 
 from __future__ import annotations
 
@@ -6,57 +6,61 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.canonical import FloatArray, as_step, bin_edges, canonical
+from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, bin_edges, canonical
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import LossSpike
 
-__all__ = ["FLOAT32_FLOOR", "binned_log_loss", "detect_loss_spikes", "excursions", "local_noise"]
+__all__ = ["FLOAT32_SPACING", "binned_log_loss", "detect_loss_spikes", "excursions", "local_noise", "loss_spikes"]
 
-FLOAT32_FLOOR = 2.0**-23
-"""Losses below the spacing of float32 at 1 are rounding noise: log-softmax subtracts numbers of order one or more."""
+FLOAT32_SPACING = 2.0**-23
+"""Spacing of float32 numbers at 1. Losses below it are rounding noise, because log-softmax subtracts numbers of order
+one or more."""
 BINS = 4000
-"""Bins of the search; a spike shows in the maximum of its bin, however short it is."""
+"""Maximum number of bins of the search. A spike shows in the maximum of its bin, however short it is."""
 NOISE_BLOCK = 64
-"""Bins over which the noise of the loss is taken as constant."""
+"""Number of bins in which the noise of the loss is taken as constant."""
 NOISE_FACTOR = 8.0
-"""A spike stands this many standard deviations of the noise above the trough: 4,000 normal numbers range over seven,
-and maxima of bins are skewed upwards."""
-MOST_NOISE = 3.0
-"""Decades above the floor that noise can never reach, however much the loss flickers below it."""
-ROUNDED = 1e-2
-"""Largest unit to which losses are rounded in logs; where there are exact zeros, the least other value is that unit."""
-MOST_DECADES = 300.0
-"""Largest rise that still fits a float."""
+"""Minimum height of a spike, in standard deviations of the noise. The range of 4,000 normal numbers is about seven, and
+the maxima of bins are skewed upwards."""
+MAXIMUM_NOISE = 3.0
+"""Maximum height, in decades, that noise can demand of a spike: a loss that flickers below the floor is no reason to
+miss a spike far above it."""
+MAXIMUM_ROUNDING_UNIT = 1e-2
+"""Largest unit to which logs round a loss. Where a log has exact zeros, its smallest other value is taken for that
+unit."""
+MAXIMUM_DECADES = 300.0
+"""Largest rise that a float can hold."""
 SUDDEN_BINS, SUDDEN_SHARE = 3, 1 / 3
-"""A rise is sudden if three neighbouring bins gain a third of its height; slow humps gain it everywhere alike."""
+"""A rise is sudden if some three successive bins gain a third of it. A slow hump gains the same in every bin."""
 
 
 def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[LossSpike]:
-    """Find the sudden rises of a training loss that come back.
+    """Find the sudden rises of a training loss that are followed by a fall.
 
-    The loss is floored at the resolution of float32, reduced to the logarithm of bin maxima, and followed from trough
-    to peak to trough; a rise counts if it exceeds `min_ratio` and eight times the local noise, if it is sudden, and if
-    at least half of it (in decades) is lost again. The start is then read off the samples themselves.
+    The detector takes the logarithm of the largest loss in each bin, floored at the resolution of float32, and follows
+    it from trough to peak to trough. A rise is a spike if it exceeds `min_ratio` and eight times the local noise, if it
+    is sudden, and if at least half of it (in decades) is undone. The first step of the spike is then read off the
+    samples themselves.
 
     Parameters
     ----------
     step : (n,) array_like, updates
-        Where the loss was measured; every update or now and then.
+        Steps at which the loss was measured, regular or not.
     loss : (n,) array_like, nats
         Of a minibatch or of the whole training set. Exact zeros and rounded values are fine.
     min_ratio : float, optional
-        Smallest rise. Twofold by default, as spikes of large language models are no more than that.
+        Minimum ratio of peak and trough. Spikes of large language models are no higher than the default of 2.
 
     Returns
     -------
     list of LossSpike
         In order. `start` is the first sample above the geometric mean of trough and peak, `end` the first bin below it
-        again; `ratio` counts from a trough of no less than 2**-23, the resolution of float32, or the unit of rounding.
+        again. For `ratio`, the trough is at least 2**-23 (the resolution of float32) and at least the unit of rounding.
 
     Raises
     ------
     InputError
-        If the arrays do not fit, or `min_ratio` is not above 1.
+        If the arrays do not fit together, or `min_ratio` is not above 1.
 
     References
     ----------
@@ -73,18 +77,28 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[
     """
     if not min_ratio > 1:
         raise InputError(f"min_ratio: got {min_ratio}; a spike rises, so give a number above 1")
-    steps, values = canonical(step, loss, "loss")
+    return loss_spikes(canonical(step, loss, "loss"), min_ratio)
+
+
+def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
+    """Find loss spikes in canonical samples; see `detect_loss_spikes`."""
+    steps, values = loss
     if len(steps) < 3:
         return []
+    # Candidates: rises that exceed the local noise.
     edges, height = binned_log_loss(values)
-    noise = local_noise(np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_FLOOR / 100, np.finfo(float).max)))
-    threshold = np.maximum(np.log10(min_ratio), np.minimum(NOISE_FACTOR * noise, MOST_NOISE))
+    noise = local_noise(
+        np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_SPACING / 100, np.finfo(float).max))
+    )
+    threshold = np.maximum(np.log10(min_ratio), np.minimum(NOISE_FACTOR * noise, MAXIMUM_NOISE))
     spikes = []
     for trough, peak, back in excursions(height, threshold):
+        # A gradual rise is no spike.
         rise = height[peak] - height[trough]
         gain = max(height[i] - height[max(i - SUDDEN_BINS, trough)] for i in range(trough + 1, peak + 1))
         if gain < SUDDEN_SHARE * rise:
             continue
+        # Start: the first sample from which on the loss stays above half of the rise, up to gaps of one bin.
         level = 10 ** ((height[peak] + height[trough]) / 2)
         width = int(edges[1] - edges[0])
         first = int(edges[trough])
@@ -93,25 +107,24 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[
         above = first + np.flatnonzero(values[first : top + 1] >= level)
         breaks = np.flatnonzero(np.diff(above) > width)
         start = above[breaks[-1] + 1] if len(breaks) else above[0]
+        # End: the first bin below half of the rise.
         below = peak + np.flatnonzero(height[peak : back + 1] < np.log10(level))
         end = edges[below[0]] if len(below) else edges[back]
-        spikes.append(
-            LossSpike(
-                as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), float(10 ** min(rise, MOST_DECADES))
-            )
-        )
+        ratio = float(10 ** min(rise, MAXIMUM_DECADES))
+        spikes.append(LossSpike(as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), ratio))
     return spikes
 
 
 def binned_log_loss(loss: FloatArray) -> tuple[Any, FloatArray]:
-    """Return bin edges and the decimal logarithm of each bin's largest loss, floored at the resolution of the numbers.
+    """Return bin edges, and the decimal logarithm of the largest loss of each bin.
 
-    That is the spacing of float32 at 1, or the unit to which a log rounds, told by exact zeros.
+    The loss is floored at its resolution: the spacing of float32 at 1, or the unit to which the log rounds, if exact
+    zeros show that it does.
 
     Parameters
     ----------
     loss : (n,) float array, nats
-        Canonical.
+        In canonical form.
 
     Returns
     -------
@@ -129,24 +142,24 @@ def binned_log_loss(loss: FloatArray) -> tuple[Any, FloatArray]:
     edges = bin_edges(len(loss), BINS)
     peak = np.maximum.reduceat(loss, edges)
     least = float(np.min(loss, where=loss > 0, initial=np.inf)) if (loss == 0).any() else 0.0
-    floor = max(FLOAT32_FLOOR, least if least <= ROUNDED else 0.0)
+    floor = max(FLOAT32_SPACING, least if least <= MAXIMUM_ROUNDING_UNIT else 0.0)
     return edges, np.log10(np.clip(peak, floor, np.finfo(float).max))
 
 
 def excursions(height: FloatArray, threshold: FloatArray) -> list[tuple[int, int, int]]:
-    """Follow a curve from trough to peak to trough, ignoring what is smaller than the threshold.
+    """Follow a curve from trough to peak to trough, and ignore rises below the threshold.
 
     Parameters
     ----------
     height : (m,) float array, decades
-        Such as the logarithm of the loss.
+        Any curve, such as the logarithm of the loss.
     threshold : (m,) float array, decades
-        Least rise above a trough at that place. Half of the rise must be lost again.
+        Minimum rise above a trough at that place.
 
     Returns
     -------
     list of (trough, peak, back)
-        Indices; `back` is where half of the rise is lost again.
+        Indices. `back` is the first index after the peak at which half of the rise is undone.
 
     Examples
     --------
@@ -172,7 +185,7 @@ def excursions(height: FloatArray, threshold: FloatArray) -> list[tuple[int, int
 
 
 def local_noise(height: FloatArray) -> FloatArray:
-    """Return the standard deviation of the noise per bin, from the median difference of neighbours in each block.
+    """Estimate the standard deviation of the noise of each bin from the median difference of neighbours in its block.
 
     Parameters
     ----------
@@ -182,10 +195,10 @@ def local_noise(height: FloatArray) -> FloatArray:
     Returns
     -------
     (m,) float array, decades
-        Constant over blocks of 64 bins.
+        Constant in each block of 64 bins.
     """
     change = np.abs(np.diff(height, prepend=height[:1]))
     blocks = bin_edges(len(height), -(-len(height) // NOISE_BLOCK))
     noise = [np.median(block) for block in np.split(change, blocks[1:])]
-    spread = np.array(noise, dtype=np.float64) / (0.6745 * np.sqrt(2))
+    spread = np.array(noise, dtype=np.float64) / (MAD_OF_NORMAL * np.sqrt(2))
     return np.asarray(np.repeat(spread, np.diff(np.append(blocks, len(height)))), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Slingshots, assembled from what the detectors of single signals find."""
+"""The composite detector: slingshots, assembled from the events that detectors of single signals find."""
 
 from slingshot_analysis.slingshots.anchors import Anchor, merge_anchors
 from slingshot_analysis.slingshots.assembly import Assembly, Verdict, assemble, detect_slingshots

@@ -1,8 +1,8 @@
-"""Cycles of growth, transition and plateau: spikes matched with breaks of the norm, judged and scored."""
+"""Cycles of growth, transition and plateau: spikes are matched with breaks of the norm, and each event is scored."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,20 +15,34 @@ from slingshot_analysis.slingshots.anchors import Anchor
 
 __all__ = ["assemble_cycles"]
 
-ANSWER = 3.0
-"""The norm answers where it moves three times as much as it usually does in as long a time."""
-BIAS, DECADE, MISCLASSIFIED, NO_ERROR, CONTRAST, NO_ANSWER = -1.5, 0.7, 2.0, -2.5, 0.5, -2.5
-"""Weights of the score, set by hand: three decades alone, or two with a fair answer of the norm, are more likely than
-not a slingshot; a norm that does not answer, or batches without an error, outweigh three and a half decades."""
+MINIMUM_RESPONSE = 3.0
+"""Minimum movement of the norm at a spike, relative to its usual movement, that counts as a response."""
+BIAS, DECADE, MISCLASSIFIED, NO_ERROR, CONTRAST, NO_RESPONSE = -1.5, 0.7, 2.0, -2.5, 0.5, -2.5
+"""Weights of the confidence, set by hand. Three decades alone, or two with a fair response of the norm, are more likely
+than not a slingshot. A norm that does not respond, or batches without an error, outweigh three and a half decades."""
 BREAK_BIAS, BREAK_CONTRAST, BREAK_GAIN = 3.0, 1.5, 2.4
-"""Weights where there is only the norm, of the break's contrast and the decimal logarithm of its gain: a logistic
-regression on 1,927 breaks in synthetic runs with and without slingshots."""
-FULL_DECADES, FULL_CONTRAST = 6.0, 6.0
-"""More decades or more contrast make no surer."""
+"""Weights of the confidence if only the norm shows the event: of the contrast of the break, and of the logarithm of its
+gain. From a logistic regression on 1,927 breaks in synthetic runs with and without slingshots."""
+MAXIMUM_DECADES, MAXIMUM_CONTRAST = 6.0, 6.0
+"""Decades and contrast beyond these do not raise the confidence."""
+MINIMUM_STRIDES = 3
+"""Minimum distance, in rows of the norm, within which a spike and a break are matched."""
+SAME_STRIDE = 1.01
+"""Maximum ratio of two strides that count as equal."""
+
+
+@dataclass(frozen=True)
+class _Cycle:
+    """A spike, the break of the norm that belongs to it, and the edges of its cycle."""
+
+    anchor: Anchor
+    found: NormBreak | None
+    growth_start: int | None
+    next_start: float
 
 
 def assemble_cycles(run: RunSignals, anchors: list[Anchor], end: float) -> list[Slingshot]:
-    """Make slingshots of spikes, and of the breaks of the norm that no spike goes with.
+    """Make slingshots from spikes, and from breaks of the norm that have no spike.
 
     Parameters
     ----------
@@ -37,93 +51,123 @@ def assemble_cycles(run: RunSignals, anchors: list[Anchor], end: float) -> list[
     anchors : list of Anchor
         Spikes and misclassification in the terminal phase, in order.
     end : float, updates
-        Where the run diverged; infinite if it did not.
+        Step from which the run has diverged. Infinite if it has not.
 
     Returns
     -------
     list of Slingshot
-        In order of their transitions, without those that are less sure than was asked for.
+        In order of their transitions. Events below the minimum confidence are left out.
     """
+    # Each spike gets a break of the norm and the start of the growth before it.
     matched = _match(run, anchors)
     growths = _growths(run, anchors, matched)
-    following = [growth if growth is not None else a.start for growth, a in zip(growths, anchors, strict=True)][1:]
-    events = [
-        _event(run, anchor, found, growth, until)
-        for anchor, found, growth, until in zip(anchors, matched, growths, [*following, run.span[1]], strict=False)
+    starts = [anchor.start if growth is None else growth for growth, anchor in zip(growths, anchors, strict=True)]
+    cycles = [
+        _Cycle(*cycle)
+        for cycle in zip(anchors, matched, growths, [*starts[1:], run.span[1]][: len(anchors)], strict=True)
     ]
+
+    # Each cycle becomes an event, and so does each break that is left.
+    events = [_event(run, cycle) for cycle in cycles]
     if run.norm is not None:
-        used = [found for found in matched if found is not None]
-        events += _unmatched(run, run.norm, [found for found in run.norm.breaks if found not in used], end)
-    events = sorted(
-        (e for e in events if e.confidence >= run.options.min_confidence), key=lambda event: event.transition
-    )
+        events += _unmatched(run, run.norm, [found for found in run.norm.breaks if found not in matched], end)
+    events = [event for event in events if event.confidence >= run.options.min_confidence]
+
+    # A plateau ends where the next cycle begins.
+    events.sort(key=lambda event: event.transition)
     for k, event in enumerate(events[1:]):
-        starts = event.transition if event.growth_start is None else event.growth_start
-        events[k] = replace(events[k], plateau_end=max(starts, events[k].transition))
+        start = event.transition if event.growth_start is None else event.growth_start
+        events[k] = replace(events[k], plateau_end=max(start, events[k].transition))
     return events
 
 
-def _event(run: RunSignals, anchor: Anchor, found: NormBreak | None, growth: int | None, following: float) -> Slingshot:
-    """Make the slingshot of one spike; what somebody has seen there is sure."""
-    event = _scored(run, anchor, found, growth, following)
-    return replace(event, confidence=1.0) if anchor.by_hand else event
+def _event(run: RunSignals, cycle: _Cycle) -> Slingshot:
+    """Make the slingshot of one spike, with confidence 1 if a label says that it is one."""
+    event = _scored(run, cycle)
+    return replace(event, confidence=1.0) if cycle.anchor.by_hand else event
 
 
-def _scored(
-    run: RunSignals, anchor: Anchor, found: NormBreak | None, growth: int | None, following: float
-) -> Slingshot:
-    score = BIAS + DECADE * min(anchor.decades, FULL_DECADES)
+def _scored(run: RunSignals, cycle: _Cycle) -> Slingshot:
+    """Weigh the evidence for one spike."""
+    # Evidence of the loss and of misclassification.
+    anchor, found = cycle.anchor, cycle.found
+    score = BIAS + DECADE * min(anchor.decades, MAXIMUM_DECADES)
     score += MISCLASSIFIED if anchor.misclassified else (NO_ERROR if "batch_errors" in run.errors else 0.0)
-    at, interval = as_step(anchor.start), _interval(run, anchor.start)
+    event = Slingshot(
+        growth_start=cycle.growth_start,
+        transition=as_step(anchor.start),
+        interval=_interval(run, anchor.start),
+        plateau_end=None,
+        norm_before=None,
+        norm_after=None,
+        tier="loss_only",
+        shape=None,
+        evidence=anchor.evidence,
+        confidence=_logistic(score),
+    )
     if run.norm is None:
-        return Slingshot(None, at, interval, None, None, None, "loss_only", None, anchor.evidence, _logistic(score))
+        return event
+
+    # Evidence of the norm.
+    at = event.transition
     reach = norm_reach(run, run.norm, at)
-    answer = norm_response(run, run.norm, at, reach)
-    from_step = growth if growth is not None else at - reach
-    before, after = np.exp(np.interp([from_step, at + reach], run.norm.step, run.norm.log)).tolist()
-    if found is None and answer < ANSWER:
-        score += NO_ANSWER
-        return Slingshot(
-            growth, at, interval, None, before, after, "loss_only", None, anchor.evidence, _logistic(score)
-        )
-    score += CONTRAST * min(max(answer, found.contrast if found else 0.0), FULL_CONTRAST)
-    seen = "the norm breaks from growth" if found else f"the norm moves {answer:.0f} times as fast as usual"
-    shape = norm_shape(run.norm, from_step, at, reach, following)
-    evidence = (*anchor.evidence, seen)
-    return Slingshot(growth, at, interval, None, before, after, "full", shape, evidence, _logistic(score))
+    response = norm_response(run, run.norm, at, reach)
+    start = at - reach if cycle.growth_start is None else cycle.growth_start
+    before, after = np.exp(np.interp([start, at + reach], run.norm.step, run.norm.log)).tolist()
+    event = replace(event, norm_before=before, norm_after=after)
+    if found is None and response < MINIMUM_RESPONSE:
+        return replace(event, confidence=_logistic(score + NO_RESPONSE))
+    contrast = max(response, found.contrast if found else 0.0)
+    seen = "the norm breaks from growth" if found else f"the norm moves {response:.0f} times as fast as usual"
+    return replace(
+        event,
+        tier="full",
+        shape=norm_shape(run.norm, start, at, reach, cycle.next_start),
+        evidence=(*anchor.evidence, seen),
+        confidence=_logistic(score + CONTRAST * min(contrast, MAXIMUM_CONTRAST)),
+    )
 
 
 def _unmatched(run: RunSignals, norm: Norm, breaks: list[NormBreak], end: float) -> list[Slingshot]:
-    """Make slingshots of the breaks that no spike goes with, unless a spike would have shown."""
-    if _is_dense(run, norm) or (run.terminal_phase_start is None and (run.losses or run.errors)):
+    """Make slingshots from breaks of the norm that have no spike, unless the loss would have shown one."""
+    if _loss_is_as_dense(run, norm) or (run.terminal_phase_start is None and (run.losses or run.errors)):
         return []
-    width = run.near
     events = []
     for found in breaks:
         late = run.terminal_phase_start is None or found.transition >= run.terminal_phase_start
         if not late or found.transition >= end:
             continue
-        reached = [found.growth_start, found.transition + width]
-        before, after = np.exp(np.interp(reached, norm.step, norm.log)).tolist()
-        shape = norm_shape(norm, found.growth_start, found.transition, width, found.plateau_end)
-        score = BREAK_BIAS + BREAK_CONTRAST * min(found.contrast, FULL_CONTRAST) + BREAK_GAIN * np.log10(found.gain)
-        steps = found.growth_start, found.transition, found.interval, None
-        evidence = ("the norm breaks from growth",)
-        events.append(Slingshot(*steps, before, after, "norm_only", shape, evidence, _logistic(score)))
+        steps = [found.growth_start, found.transition + run.extent]
+        before, after = np.exp(np.interp(steps, norm.step, norm.log)).tolist()
+        score = BREAK_BIAS + BREAK_CONTRAST * min(found.contrast, MAXIMUM_CONTRAST) + BREAK_GAIN * np.log10(found.gain)
+        events.append(
+            Slingshot(
+                growth_start=found.growth_start,
+                transition=found.transition,
+                interval=found.interval,
+                plateau_end=None,
+                norm_before=before,
+                norm_after=after,
+                tier="norm_only",
+                shape=norm_shape(norm, found.growth_start, found.transition, run.extent, found.plateau_end),
+                evidence=("the norm breaks from growth",),
+                confidence=_logistic(score),
+            )
+        )
     return events
 
 
 def _match(run: RunSignals, anchors: list[Anchor]) -> list[NormBreak | None]:
-    """Give each spike the nearest break of the norm, each break to one spike at most."""
+    """Return for each spike the nearest break of the norm. A break belongs to one spike at most."""
     chosen: list[NormBreak | None] = [None] * len(anchors)
     if run.norm is None:
         return chosen
     pairs = []
     for k, anchor in enumerate(anchors):
-        near = max(run.near, 3 * norm_stride(run.norm.step, anchor.start))
+        limit = max(run.extent, MINIMUM_STRIDES * norm_stride(run.norm.step, anchor.start))
         for j, found in enumerate(run.norm.breaks):
             distance = abs(found.transition - anchor.start)
-            if distance <= near or anchor.start <= found.transition <= anchor.end + near:
+            if distance <= limit or anchor.start <= found.transition <= anchor.end + limit:
                 pairs.append((distance, k, j))
     taken: set[int] = set()
     for _, k, j in sorted(pairs):
@@ -134,10 +178,10 @@ def _match(run: RunSignals, anchors: list[Anchor]) -> list[NormBreak | None]:
 
 
 def _growths(run: RunSignals, anchors: list[Anchor], matched: list[NormBreak | None]) -> list[int | None]:
-    """Return where growth begins before each spike, no earlier than the spike before has ended.
+    """Return the start of the growth before each spike, not before the end of the previous spike.
 
-    Growth may slow down well before the spike: where no break that began earlier goes with it, the last one
-    since the spike before counts.
+    Growth may slow down well before a spike. If the break of a spike does not begin before it, the last break since the
+    previous spike counts.
     """
     earlier = [
         run.terminal_phase_start if run.terminal_phase_start is not None else run.span[0],
@@ -155,7 +199,7 @@ def _growths(run: RunSignals, anchors: list[Anchor], matched: list[NormBreak | N
 
 
 def _interval(run: RunSignals, at: float) -> tuple[int, int]:
-    """Return the last row before a spike and its first, on the finest of the axes in which it was seen."""
+    """Return the last row before a spike and its first row, in the densest signal that shows it."""
     before = run.span[0]
     for step, _ in [*run.losses.values(), *run.errors.values()]:
         i = int(np.searchsorted(step, at))
@@ -164,11 +208,11 @@ def _interval(run: RunSignals, at: float) -> tuple[int, int]:
     return as_step(before), as_step(at)
 
 
-def _is_dense(run: RunSignals, norm: Norm) -> bool:
-    """Tell whether a loss or the errors are measured as often as the norm, so that no spike hides between the rows."""
+def _loss_is_as_dense(run: RunSignals, norm: Norm) -> bool:
+    """Return whether a loss or errors are measured as often as the norm, so that no spike is hidden between rows."""
     own = float(np.median(np.diff(norm.step)))
     axes = [step for step, _ in [*run.losses.values(), *run.errors.values()] if len(step) > 1]
-    return any(float(np.median(np.diff(step))) <= 1.01 * own for step in axes)
+    return any(float(np.median(np.diff(step))) <= SAME_STRIDE * own for step in axes)
 
 
 def _logistic(score: float) -> float:

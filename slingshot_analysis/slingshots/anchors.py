@@ -1,9 +1,9 @@
-"""What of a slingshot is sudden: loss spikes and bursts of misclassification, joined where they belong together."""
+"""Anchors: sudden transitions, each joined from the loss spikes and misclassified samples that belong together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -14,26 +14,26 @@ from slingshot_analysis.events import LossSpike
 __all__ = ["BY_HAND", "Anchor", "correct_anchors", "merge_anchors"]
 
 BY_HAND = "labelled by hand"
-LOWER = 3.0
-"""An aftershock stays below a third of the spike it follows."""
+AFTERSHOCK_RATIO = 3.0
+"""Minimum ratio of a spike and an aftershock that belongs to it."""
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A sudden transition, seen in one signal or more.
+    """A sudden transition, seen in at least one signal.
 
     Parameters
     ----------
     start, end : int, updates
-        First step of the first sign, and first step at which all is quiet again.
+        First step of the first sign, and first step after the last one.
     decades : float
-        Decimal logarithm of the rise of the loss; 0 where only misclassification was seen.
+        Decimal logarithm of the rise of the loss. 0 if only misclassification was seen.
     misclassified : bool
         Whether training samples were misclassified.
     evidence : tuple of str
         What was seen, in words.
     by_hand : bool
-        Whether somebody who looked says that it is a slingshot.
+        Whether a label says that it is a slingshot.
     """
 
     start: int
@@ -45,18 +45,19 @@ class Anchor:
 
 
 def correct_anchors(
-    anchors: Sequence[Anchor], added: Sequence[float], removed: Sequence[float], near: float
+    anchors: Sequence[Anchor], added: Sequence[float], removed: Sequence[float], distance: float
 ) -> list[Anchor]:
-    """Apply what somebody who looked at the run says: these are slingshots, and those are none.
+    """Apply the labels of a run: transitions that are slingshots, and transitions that are none.
 
     Parameters
     ----------
     anchors : sequence of Anchor
         In order.
     added, removed : sequence of float, updates
-        Transitions. Each means the nearest anchor within `near`; an added one that has none becomes an anchor.
-    near : float, updates
-        Largest distance of two steps that mean the same transition.
+        Labelled transitions. Each applies to the nearest anchor within `distance`. An added transition without such an
+        anchor becomes one.
+    distance : float, updates
+        Maximum distance of a label and its anchor.
 
     Returns
     -------
@@ -71,9 +72,9 @@ def correct_anchors(
     """
     kept = list(anchors)
     for step in removed:
-        kept = [anchor for anchor in kept if anchor is not _nearest(kept, step, near)]
+        kept = [anchor for anchor in kept if anchor is not _nearest(kept, step, distance)]
     for step in added:
-        known = _nearest(kept, step, near)
+        known = _nearest(kept, step, distance)
         if known is None:
             kept.append(Anchor(as_step(step), as_step(step), 0.0, False, (BY_HAND,), True))
         else:
@@ -81,20 +82,31 @@ def correct_anchors(
     return sorted(kept, key=lambda anchor: anchor.start)
 
 
-def merge_anchors(
-    spikes: Sequence[tuple[str, LossSpike]], bursts: Sequence[tuple[str, MisclassificationBurst]], near: float
-) -> list[Anchor]:
-    """Join spikes and bursts that lie within `near` of each other.
+@dataclass(frozen=True)
+class _Sign:
+    """A loss spike or a burst of misclassified samples in one signal."""
 
-    Spikes of one signal are joined only if the later one is an aftershock, lower than a third of the first. What starts
-    while an earlier event of another signal lasts belongs to it.
+    start: int
+    end: int
+    decades: float
+    signal: str
+    misclassified: bool
+
+
+def merge_anchors(
+    spikes: Sequence[tuple[str, LossSpike]], bursts: Sequence[tuple[str, MisclassificationBurst]], distance: float
+) -> list[Anchor]:
+    """Join spikes and bursts of misclassification that belong to one transition.
+
+    A sign that begins while an earlier one lasts, or within `distance` of its end, belongs to the same transition. If
+    both are spikes of the same signal, that holds only for an aftershock: a spike lower than a third of the first.
 
     Parameters
     ----------
     spikes, bursts : sequence of (str, event)
-        With the name of the signal they were found in.
-    near : float, updates
-        Largest gap within one transition.
+        Events with the name of their signal.
+    distance : float, updates
+        Maximum gap within one transition.
 
     Returns
     -------
@@ -107,34 +119,34 @@ def merge_anchors(
     >>> anchors[0].decades
     4.0
     """
-    rows = [(s.start, s.end, float(np.log10(s.ratio)), name, False) for name, s in spikes]
-    rows += [(b.start, b.end, 0.0, name, True) for name, b in bursts]
-    groups: list[list[tuple[int, int, float, str, bool]]] = []
-    for row in sorted(rows):
-        if groups and row[0] <= max(member[1] for member in groups[-1]) + near and _belongs(row, groups[-1]):
-            groups[-1].append(row)
+    signs = [_Sign(spike.start, spike.end, float(np.log10(spike.ratio)), name, False) for name, spike in spikes]
+    signs += [_Sign(burst.start, burst.end, 0.0, name, True) for name, burst in bursts]
+    groups: list[list[_Sign]] = []
+    for sign in sorted(signs, key=astuple):
+        if groups and sign.start <= max(other.end for other in groups[-1]) + distance and _belongs(sign, groups[-1]):
+            groups[-1].append(sign)
         else:
-            groups.append([row])
+            groups.append([sign])
     return [_anchor(group) for group in groups]
 
 
-def _nearest(anchors: Sequence[Anchor], step: float, near: float) -> Anchor | None:
+def _nearest(anchors: Sequence[Anchor], step: float, distance: float) -> Anchor | None:
     found = min(anchors, key=lambda anchor: abs(anchor.start - step), default=None)
-    return found if found is not None and abs(found.start - step) <= near else None
+    return found if found is not None and abs(found.start - step) <= distance else None
 
 
-def _belongs(row: tuple[int, int, float, str, bool], group: list[tuple[int, int, float, str, bool]]) -> bool:
-    own = [member[2] for member in group if member[3] == row[3]]
-    return row[4] or not own or row[2] <= max(own) - np.log10(LOWER)
+def _belongs(sign: _Sign, group: list[_Sign]) -> bool:
+    earlier = [other.decades for other in group if other.signal == sign.signal]
+    return sign.misclassified or not earlier or sign.decades <= max(earlier) - np.log10(AFTERSHOCK_RATIO)
 
 
-def _anchor(group: list[tuple[int, int, float, str, bool]]) -> Anchor:
-    decades = max(row[2] for row in group)
+def _anchor(group: list[_Sign]) -> Anchor:
+    highest = max(group, key=lambda sign: sign.decades)
     evidence = []
-    if decades:
-        name = next(row[3] for row in group if row[2] == decades)
-        evidence.append(f"{name} rises {10**decades:.2g}-fold")
-    names = sorted({row[3] for row in group if row[4]})
+    if highest.decades:
+        evidence.append(f"{highest.signal} rises {10**highest.decades:.2g}-fold")
+    names = sorted({sign.signal for sign in group if sign.misclassified})
     if names:
         evidence.append(f"misclassified training samples in {', '.join(names)}")
-    return Anchor(min(row[0] for row in group), max(row[1] for row in group), decades, bool(names), tuple(evidence))
+    start, end = min(sign.start for sign in group), max(sign.end for sign in group)
+    return Anchor(start, end, highest.decades, bool(names), tuple(evidence))

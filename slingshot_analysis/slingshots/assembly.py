@@ -1,17 +1,17 @@
-"""Slingshots: cycles of norm growth, sharp transition and plateau, from whatever signals there are."""
+"""The composite detector: cycles of norm growth, sharp transition and plateau, from the signals that a run has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from slingshot_analysis.canonical import FloatArray, as_step
-from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
-from slingshot_analysis.detectors.misclassification import detect_misclassification
-from slingshot_analysis.detectors.spikes import detect_loss_spikes
+from slingshot_analysis.canonical import Samples, as_step
+from slingshot_analysis.detectors.divergence import divergence, instability
+from slingshot_analysis.detectors.misclassification import misclassification_bursts
+from slingshot_analysis.detectors.spikes import loss_spikes
 from slingshot_analysis.events import CERTAIN, Slingshot
 from slingshot_analysis.slingshots._cycles import assemble_cycles
 from slingshot_analysis.slingshots._inputs import RunSignals, read_run
@@ -23,26 +23,28 @@ __all__ = ["Assembly", "Verdict", "assemble", "detect_slingshots"]
 Verdict = Literal["slingshots", "none", "diverged", "unstable", "undecided"]
 
 LABEL_SHARE = 0.01
-"""A label applies to the nearest event, at most 1% of the run away."""
+"""Maximum distance of a label and the event that it applies to, as a share of the run."""
+SPARSE_RATIO = 10.0
+"""Minimum ratio of the strides of two losses from which the sparser one is ignored. The other shows the same spikes."""
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """What a run's signals say about slingshots.
+    """The slingshots and the verdict of a run.
 
     Parameters
     ----------
     slingshots : tuple of Slingshot
         In order of their transitions.
     verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
-        "slingshots" with a full one, or a loss_only one and no norm to ask, of confidence 0.5 or more. "undecided"
-        where neither norm nor loss was given, or the norm breaks and no loss was measured as often as the norm.
+        "slingshots" if there is a full slingshot of confidence 0.5 or more, or a loss_only one and no norm was given.
+        "undecided" if neither norm nor loss was given, or if the norm breaks and no loss was measured as often.
     terminal_phase_start : int or None, updates
         First step of the terminal phase.
     diverged_at : int or None, updates
-        Step from which the loss never came back.
+        Step from which the loss stays high to the end.
     skipped : tuple of (str, str)
-        What could not be asked, and why.
+        Signals and questions that were skipped, and the reason.
     """
 
     slingshots: tuple[Slingshot, ...]
@@ -50,10 +52,6 @@ class Assembly:
     terminal_phase_start: int | None
     diverged_at: int | None
     skipped: tuple[tuple[str, str], ...]
-
-
-MUCH_RARER = 10.0
-"""A loss measured so many times more rarely than another shows no spike that the other does not."""
 
 
 def detect_slingshots(
@@ -67,30 +65,31 @@ def detect_slingshots(
     train_accuracy: Any = None,
     options: Options = DEFAULT,
 ) -> list[Slingshot]:
-    """Find the slingshots of a run from whatever of its signals there are.
+    """Find the slingshots of a run from the signals that it has.
 
     Parameters
     ----------
     step : (n,) array_like, updates, optional
-        Axis of the signals that are given as bare arrays.
+        Steps of the signals that are given as bare arrays.
     norm : (n,) array_like, Signal or (step, value), optional
         Norm of the last layer, or another weight norm.
     train_loss, batch_loss : (n,) array_like, Signal or (step, value), nats, optional
-        Loss of the whole training set, of each update's batch.
+        Loss of the whole training set, and of each update's batch.
     train_errors, batch_errors : (n,) array_like, Signal or (step, value), optional
-        Misclassified samples of the whole training set, of each update's batch.
+        Number of misclassified samples of the whole training set, and of each update's batch.
     train_accuracy : (n,) array_like, Signal or (step, value), fraction in [0, 1], optional
         Of the whole training set.
     options : Options, optional
-        Choices; the defaults need no tuning.
+        Options of the detector. The defaults need no tuning.
 
     Returns
     -------
     list of Slingshot
-        In order. The confidence is the logistic function of a weighted sum of the spike's decades, of misclassification
-        seen or missed, and of the contrast in the norm; for breaks that no spike goes with, of contrast and gain. On
-        synthetic runs, half with and half without slingshots, its expected calibration error is 0.02 or less
-        (``benchmarks/detection.py``, 2,000 events for each kind of input); on real logs too few are known to say.
+        In order. The confidence is the logistic function of a weighted sum: of the decades of the spike, of
+        misclassification that was seen or missed, and of the response of the norm; for breaks without a spike, of their
+        contrast and gain. On synthetic runs, half of them without slingshots, its expected calibration error is at most
+        0.02 (``benchmarks/detection.py``, 2,000 events for each kind of input). Too few events of recorded runs are
+        known to measure it there.
 
     Raises
     ------
@@ -139,19 +138,19 @@ def assemble(
     removed: Sequence[float] = (),
     options: Options = DEFAULT,
 ) -> Assembly:
-    """Find the slingshots of a run, its verdict, and what could not be asked.
+    """Find the slingshots of a run and its verdict.
 
     Parameters
     ----------
     step : (n,) array_like, updates, optional
-        Axis of the signals that are given as bare arrays.
+        Steps of the signals that are given as bare arrays.
     norm, train_loss, batch_loss, train_errors, batch_errors, train_accuracy : optional
         As for `detect_slingshots`.
     added, removed : sequence of float, updates, optional
-        Transitions that somebody who looked at the run has added or struck out; each applies to the nearest
-        event found, at most 1% of the run away.
+        Labelled transitions: slingshots, and events that are none. Each applies to the nearest event, at most 1% of the
+        run away.
     options : Options, optional
-        Choices; the defaults need no tuning.
+        Options of the detector. The defaults need no tuning.
 
     Returns
     -------
@@ -170,60 +169,63 @@ def assemble(
     """
     losses = {"batch_loss": batch_loss, "train_loss": train_loss}
     errors = {"batch_errors": batch_errors, "train_errors": train_errors, "train_accuracy": train_accuracy}
-    run, raw_losses, skipped = read_run(step, norm, losses, errors, options)
-    diverged = [at for at in (detect_divergence(*pair) for pair in raw_losses) if at is not None]
-    diverged_at = min(diverged, default=None)
+    run = read_run(step, norm, losses, errors, options)
+    diverged_at = min((at for at in map(divergence, run.raw_losses) if at is not None), default=None)
     end = float("inf") if diverged_at is None else diverged_at
-    near = LABEL_SHARE * (run.span[1] - run.span[0])
-    anchors = correct_anchors([anchor for anchor in _anchors(run) if anchor.end < end], added, removed, near)
+    unstable = any(instability(loss, run.terminal_phase_start) for loss in [*run.losses.values()][:1])
+
+    # Anchors and events up to the divergence, as corrected by labels. In an unstable run only labelled events count.
+    distance = LABEL_SHARE * (run.span[1] - run.span[0])
+    anchors = correct_anchors([anchor for anchor in _anchors(run) if anchor.end < end], added, removed, distance)
     events = [
         event
         for event in assemble_cycles(run, anchors, end)
-        if BY_HAND in event.evidence or not any(abs(event.transition - step) <= near for step in removed)
+        if BY_HAND in event.evidence
+        or not (unstable or any(abs(event.transition - step) <= distance for step in removed))
     ]
-    unstable = any(detect_instability(*pair, after=run.terminal_phase_start) for pair in [*run.losses.values()][:1])
-    if unstable:
-        events = [event for event in events if BY_HAND in event.evidence]
+    return Assembly(
+        slingshots=tuple(events),
+        verdict=_verdict(run, events, diverged=diverged_at is not None, unstable=unstable),
+        terminal_phase_start=None if run.terminal_phase_start is None else as_step(run.terminal_phase_start),
+        diverged_at=diverged_at,
+        skipped=run.skipped,
+    )
+
+
+def _verdict(run: RunSignals, events: list[Slingshot], *, diverged: bool, unstable: bool) -> Verdict:
     tiers = {event.tier for event in events if event.confidence >= CERTAIN}
-    verdict: Verdict = "none"
-    if diverged_at is not None:
-        verdict = "diverged"
-    elif run.norm is None and not run.losses:
-        verdict = "undecided"
-    elif unstable:
-        verdict = "unstable"
-    elif "full" in tiers or ("loss_only" in tiers and run.norm is None) or any(anchor.by_hand for anchor in anchors):
-        verdict = "slingshots"
-    elif "norm_only" in tiers:
-        verdict = "undecided"
-    terminal = None if run.terminal_phase_start is None else as_step(run.terminal_phase_start)
-    return Assembly(tuple(events), verdict, terminal, diverged_at, tuple(skipped))
+    if diverged:
+        return "diverged"
+    if run.norm is None and not run.losses:
+        return "undecided"
+    if unstable:
+        return "unstable"
+    labelled = any(BY_HAND in event.evidence for event in events)
+    if "full" in tiers or ("loss_only" in tiers and run.norm is None) or labelled:
+        return "slingshots"
+    return "undecided" if "norm_only" in tiers else "none"
 
 
 def _anchors(run: RunSignals) -> list[Anchor]:
-    """Collect the spikes and bursts of misclassification of the terminal phase."""
+    """Collect the spikes and the bursts of misclassification of the terminal phase."""
     if run.terminal_phase_start is None:
         return []
     spikes, bursts = [], []
-    for name in _finest(run.losses):
+    for name in _dense(run.losses):
         step, value = run.losses[name]
         late = step >= run.terminal_phase_start
-        spikes += [
-            (name, spike)
-            for spike in detect_loss_spikes(step[late], value[late], min_ratio=run.options.min_spike_ratio)
-        ]
-    for name, (step, value) in run.errors.items():
-        found = detect_misclassification(step, **{name: value}, after=run.terminal_phase_start)
-        bursts += [(name, burst) for burst in found]
+        found = loss_spikes(Samples(step[late], value[late]), run.options.min_spike_ratio)
+        spikes += [(name, spike) for spike in found]
+    for name, misclassified in run.errors.items():
+        bursts += [(name, burst) for burst in misclassification_bursts(misclassified, run.terminal_phase_start)]
     settled = run.span[0] + run.options.settled * (run.terminal_phase_start - run.span[0])
-    anchors = merge_anchors(spikes, bursts, run.near)
-    return [anchor for anchor in anchors if anchor.start >= settled]
+    return [anchor for anchor in merge_anchors(spikes, bursts, run.extent) if anchor.start >= settled]
 
 
-def _finest(losses: dict[str, tuple[FloatArray, FloatArray]]) -> list[str]:
-    """Return the losses measured often enough, beside the others, for their spikes to be spikes.
+def _dense(losses: Mapping[str, Samples]) -> list[str]:
+    """Return the losses that are measured often enough, compared with the densest one.
 
-    Spikes pass between two samples of a rare one, and what it shows of them is chance.
+    A spike can begin and end between two rows of a sparse loss, so that the rows show it by chance.
     """
-    strides = {name: float(np.median(np.diff(step))) for name, (step, _) in losses.items()}
-    return [name for name, stride in strides.items() if stride <= MUCH_RARER * min(strides.values())]
+    strides = {name: float(np.median(np.diff(samples.step))) for name, samples in losses.items()}
+    return [name for name, stride in strides.items() if stride <= SPARSE_RATIO * min(strides.values())]

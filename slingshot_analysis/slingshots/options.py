@@ -1,4 +1,4 @@
-"""What can be chosen in the search for slingshots. The defaults need no tuning."""
+"""Options of the composite detector. The defaults need no tuning."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ __all__ = ["DEFAULT", "Options"]
 
 @dataclass(frozen=True)
 class Options(NormOptions):
-    """Choices of the composite detector, beside those of the norm's segmentation, `NormOptions`.
+    """Options of the composite detector, in addition to those of the segmentation of the norm, `NormOptions`.
 
     Parameters
     ----------
     min_spike_ratio : float
-        Least rise of the loss at a slingshot; smaller ones happen in any training. The loss spikes that an analysis
-        lists, slingshots or not, begin at a twofold rise.
-    near : float
-        Share of the run within which a spike, its burst of errors and its trace in the norm belong together.
+        Minimum rise of the loss at a slingshot. Smaller rises occur in any training. The list of loss spikes in an
+        analysis is independent of this option and begins at twofold rises.
+    transition_share : float
+        Maximum distance of the signs of one transition (loss spike, misclassified samples, break of the norm), as a
+        share of the run.
     fitted_loss : float
-        Share of its first value below which the loss says that the training set is fitted, where nothing tells of
-        misclassification.
+        The training set counts as fitted when the loss is below this share of its first value. Used only if no signal
+        tells how many training samples are misclassified.
     settled : float
-        A spike counts from this multiple of the time that fitting took on; before, it belongs to fitting.
+        Earliest spike that counts, as a multiple of the time that fitting took. Earlier spikes belong to fitting.
     min_confidence : float
-        What is less sure is left out.
+        Minimum confidence of the events that are listed.
 
     Raises
     ------
     InputError
-        If a value is out of range.
+        If a value is out of its range.
 
     Examples
     --------
@@ -42,14 +43,14 @@ class Options(NormOptions):
     """
 
     min_spike_ratio: float = 10.0
-    near: float = 0.005
+    transition_share: float = 0.005
     fitted_loss: float = 0.01
     settled: float = 1.5
     min_confidence: float = 0.1
 
     def __post_init__(self) -> None:
         least = {"bins": 4, "penalty": 0.01, "min_spike_ratio": 1.01, "settled": 1.0}
-        most = {"near": 0.5, "fitted_loss": 1.0, "min_confidence": 1.0}
+        most = {"transition_share": 0.5, "fitted_loss": 1.0, "min_confidence": 1.0}
         for field in fields(self):
             value = getattr(self, field.name)
             low, high = least.get(field.name, 0), most.get(field.name, float("inf"))
@@ -62,7 +63,7 @@ class Options(NormOptions):
         Raises
         ------
         InputError
-            If there is no such option, or its value is no number.
+            If there is no such option, or its value is not a number.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Runs without a slingshot, each with something that a careless detector takes for one."""
+"""Runs without a slingshot, each with something that a careless detector mistakes for one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEGATIVE_KINDS: tuple[NegativeKind, ...] = get_args(NegativeKind)
 
 FIRST_LOSS, CHANCE = 0.69, 0.5
 FLOOR_RANGE = 1e-8, 1e-4
-"""Loss that training ends with."""
+"""Range of the loss at the end of training."""
 
 
 def negative_run(
@@ -57,19 +57,20 @@ def negative_run(
         As for `slingshot_run`.
     kind : {"log_growth", "linear_growth", "weight_decay", "saturation", "random_walk", "learning_rate_drop", \
 "constant", "slow_hump", "benign_spikes", "divergence", "instability"}
-        The norm grows with the logarithm of the step, grows linearly, falls with weight decay, saturates as under SGD,
-        walks at random, grows slower from one or two learning-rate drops on, stays, or grows once and gradually; the
-        loss rises 5 to 15 times by two to six decades for up to 30 updates, to 0.03 at most, while nothing happens to
-        the norm; rises and never returns; or rises again and again, 40 to 120 updates apart, with no quiet between.
+        The first eight kinds differ in the norm: it grows with the logarithm of the step, grows linearly, falls
+        with weight decay, saturates as under SGD, walks at random, grows more slowly after one or two drops of the
+        learning rate, stays, or grows once and gradually. With "benign_spikes" the loss rises 5 to 15 times by two to
+        six decades, for up to 30 updates and to 0.03 at most, and the norm does not respond. With "divergence" the loss
+        rises and stays high. With "instability" it rises every 40 to 120 updates.
     rows, steps : int, updates
-        A row every ``steps / rows`` updates.
+        Number of rows and of updates. A row is written every ``steps / rows`` updates.
     noise, quantize, underflow : optional
         As for `slingshot_run`.
 
     Returns
     -------
     SyntheticRun
-        Without onsets, transitions and jumps.
+        A run without onsets, transitions and jumps.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def negative_run(
     loss = FIRST_LOSS * (np.exp(-step / 150) + 10**-3.5 * np.exp(-step / 1500)) + floor
     log_norm = np.log(_norm(course, kind, step, steps))
     if kind == "random_walk":
-        # The walk needs a number for each row, so it comes from a stream that may depend on the number of rows.
+        # The walk needs one random number per row, so it uses a stream that may depend on the number of rows.
         log_norm += np.sqrt(steps / rows) * 1e-4 * np.cumsum(streams[1].standard_normal(rows))
     elif kind == "benign_spikes":
         for _ in range(course.integers(5, 16)):
@@ -116,7 +117,7 @@ def negative_run(
 
 
 def _norm(course: np.random.Generator, kind: NegativeKind, step: IntArray, steps: int) -> FloatArray:
-    """Return the smooth norm; what only concerns the loss leaves it growing with the logarithm of the step."""
+    """Return the smooth norm. In kinds that concern the loss it grows with the logarithm of the step."""
     t = step / steps
     start = course.uniform(2, 5) - np.exp(-step / 200)
     if kind == "constant":
@@ -143,7 +144,7 @@ def _norm(course: np.random.Generator, kind: NegativeKind, step: IntArray, steps
 
 
 def _add_spike(loss: FloatArray, step: IntArray, at: int, peak: float, course: np.random.Generator) -> None:
-    """Raise the loss at once and let it fall again."""
+    """Add a spike with a sudden rise and an exponential fall."""
     fall = course.uniform(1, 30)
     a, b = np.searchsorted(step, [at, at + 25 * fall])
     loss[a:b] += peak * np.exp(-(step[a:b] - at) / fall)

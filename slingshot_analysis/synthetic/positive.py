@@ -22,28 +22,28 @@ LARGEST_GAIN = {"accelerating": (0.15, 0.4), "exponential": (0.3, 0.9)}
 SHRINK = {"accelerating": (0.7, 1.0), "exponential": (0.2, 0.6)}
 """Gain of a cycle over that of the one before."""
 LATE_GAIN = 0.01, 0.03
-"""However much gains shrink, the norm still grows by 1% to 3%, as in late cycles of real runs."""
+"""Minimum gain of a cycle, however much gains shrink: late cycles of real runs still gain 1% to 3%."""
 GROWTH_SHARE = {"accelerating": (0.15, 0.35), "exponential": (0.08, 0.25), "inverse": (0.6, 0.9)}
-"""Share of the cycle in which the norm grows; with the inverse shape growth is slow whatever the style."""
+"""Share of the cycle in which the norm grows. In the inverse shape growth is slow in either style."""
 LAST_SHARE = 0.97
-"""No spike but the first comes later in the run, so that each can fall again."""
+"""Latest spike, as a share of the run, so that every spike can fall again. The first may come later."""
 BEND = {"accelerating": (2.0, 2.0), "exponential": (3.0, 6.0), "inverse": (1.0, 2.0)}
-"""Growth rate times length of growth: how much steeper its end is than its start, in natural logarithm."""
+"""Natural logarithm of the ratio of the slopes at the end and at the start of growth."""
 KICK = {"accelerating": (-0.1, 0.0), "exponential": (-0.1, 0.1)}
 """Change of the logarithm of the norm in the tens of updates after the spike, in gains: a dip, or a last rise."""
 INVERSE_DROP = -1.1, -0.8
 REBOUND = 0.4
-"""Share of the kick that is made good in the hundreds of updates that follow."""
+"""Share of the kick that is undone in the hundreds of updates that follow."""
 DECAYED = 0.6, 1.1
-"""What a sawtooth loses again until the next onset, in gains."""
+"""Decay of a sawtooth until the next onset, in gains."""
 PLATEAU_SLOPE = {"accelerating": (-0.01, 0.08), "exponential": (0.0, 0.0)}
-"""Slope of a staircase's plateau over the mean slope of the growth; with weight decay a norm that rests rests."""
+"""Slope of the plateau of a staircase, relative to the mean slope of its growth."""
 LOG_DRIFT = {"accelerating": (0.0, 0.0), "exponential": (0.02, 0.08)}
-"""Growth of the logarithm of the norm for each e-folding of the step, all along a staircase."""
+"""Growth of the logarithm of the norm per e-folding of the step, all along a staircase."""
 FITTED, FIRST_GAIN, FIRST_LOSS, CHANCE = 1500.0, 1.3, 0.69, 0.5
 FLOOR = 1e-8
-"""Least mean loss; it is a twentieth of that where batch losses shall underflow to 0."""
-LEAST_CYCLE = 100
+"""Minimum mean loss. If batch losses underflow to 0, a twentieth of it."""
+MINIMUM_CYCLE = 100
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def slingshot_run(
         The same seed gives the same truth for all `rows`, and the same values up to the last digit of exp and log,
         which is not the same on all processors.
     rows, steps : int, updates
-        A row every ``steps / rows`` updates.
+        Number of rows and of updates. A row is written every ``steps / rows`` updates.
     style : {"accelerating", "exponential"}
         "accelerating": the logarithm of the norm bends upwards, gains shrink slowly, plateaus drift a little, as in the
         paper's Figure 1. "exponential": the norm itself grows exponentially (on a staircase out of a
@@ -186,7 +186,7 @@ def _draw_cycles(
 def _draw_times(
     course: np.random.Generator, steps: int, growth_share: tuple[float, float], bounds: tuple[float, float]
 ) -> list[tuple[int, int]]:
-    """Draw onsets and transitions; there is always one."""
+    """Draw onsets and transitions: at least one of each."""
     times: list[tuple[int, int]] = []
     length, ratio = course.uniform(*FIRST_CYCLE), course.uniform(*CYCLE_RATIO)
     at = FITTED
@@ -257,7 +257,7 @@ def _check(style: str, shape: str, noise: float | None, cycles: tuple[float, flo
         raise unknown_name("shape", shape, get_args(Shape))
     if noise is not None and not 0 <= noise < 1:
         raise InputError(f"noise: got {noise}; give a relative standard deviation from 0 to 1")
-    if not LEAST_CYCLE <= cycles[0] <= cycles[1] < np.inf:
-        raise InputError(f"cycles: got {cycles}; give shortest and longest cycle, {LEAST_CYCLE} updates or more")
+    if not MINIMUM_CYCLE <= cycles[0] <= cycles[1] < np.inf:
+        raise InputError(f"cycles: got {cycles}; give shortest and longest cycle, {MINIMUM_CYCLE} updates or more")
     if not 0 <= jump_share <= 1:
         raise InputError(f"jump_share: got {jump_share}; give a share from 0 to 1")

@@ -1,4 +1,4 @@
-"""A synthetic run, and what makes one of a smooth norm and a smooth loss: noise, rounding, errors and accuracies."""
+"""A synthetic run, and the noise, rounding, errors and accuracies that a smooth norm and loss become one with."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 NOISE_RANGE = 3e-6, 2e-4
-"""Relative noise of the norm: above the 1e-7 of real float32 runs, so that a detector must not rely on silence."""
+"""Relative noise of the norm. It exceeds the 1e-7 of real float32 runs, so that no detector
+relies on silence."""
 NOISE_TIME = 200.0
 """Correlation time of the slow part of the noise, in updates."""
 BATCH, VALIDATION = 32, 2000
 """Samples of a batch and of the validation set."""
 BATCH_NOISE, SET_NOISE = 0.35, 0.03
-"""Standard deviation of the natural logarithm of the loss: of batches, of the whole training set."""
+"""Standard deviation of the natural logarithm of the loss of batches, and of the whole training set."""
 FLICKER = 1.5
-"""Mean of an exponential number by which the logarithm of a batch's loss falls: some batches escape even a spike."""
+"""Mean of the exponential number that is subtracted from the logarithm of a batch's loss. Some batches have a low loss
+even in a spike."""
 LOSS_UNIT = 2.0**-23 / BATCH
-"""Float32 losses of single samples are multiples of the spacing at 1; their batch mean is a multiple of this."""
+"""Losses of single samples in float32 are multiples of the spacing at 1, so batch means are multiples of this."""
 WRONG_LOSS = 0.05
-"""A batch with a lower loss has no misclassified sample; above, the share grows up to a half."""
+"""Loss below which no sample of a batch is misclassified. Above it the share grows up to a half."""
 EVALUATIONS = 500
-"""Evaluations of whole sets in a run, at most one for each row."""
-LEAST_STEPS, LEAST_ROWS = 10_000, 100
+"""Maximum number of evaluations of whole sets in a run."""
+MINIMUM_STEPS, MINIMUM_ROWS = 10_000, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +94,9 @@ def row_steps(rows: int, steps: int) -> IntArray:
     >>> row_steps(4000, 10_000)[:4]
     array([0, 2, 5, 7])
     """
-    if steps < LEAST_STEPS or not LEAST_ROWS <= rows <= steps:
+    if steps < MINIMUM_STEPS or not MINIMUM_ROWS <= rows <= steps:
         raise InputError(
-            f"rows={rows}, steps={steps}: give {LEAST_STEPS} steps or more, and from {LEAST_ROWS} rows to one per step"
+            f"rows={rows}, steps={steps}: give {MINIMUM_STEPS} steps or more, and {MINIMUM_ROWS} rows to one row a step"
         )
     return np.arange(rows, dtype=np.int64) * steps // rows
 
@@ -102,7 +104,7 @@ def row_steps(rows: int, steps: int) -> IntArray:
 def random_streams(*seed: int) -> list[np.random.Generator]:
     """Return generators for the course of a run, its norm, its loss and its accuracies.
 
-    The first one gives the truth: it depends on the seed alone, and not on how many rows are drawn from the others.
+    The first one makes the truth, which therefore depends on the seed alone and not on the number of rows.
     """
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
 

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from made_runs import write_staircase
 
 from cli.main import main
 from cli.record import Progress
@@ -40,20 +41,7 @@ def slingshot(tmp_path):
 @pytest.fixture
 def staircase(tmp_path):
     """Write a run with one slingshot at 6,000 and a validation jump with it, as any NumPy loop could."""
-    path = tmp_path / "staircase.h5"
-    step = np.arange(10_000)
-    norm = np.exp(np.interp(step, [0, 500, 5000, 6000, 10_000], [0, 1, 1.01, 1.5, 1.51]))
-    loss = np.exp(-step / 300)
-    loss[6000:] += np.exp(-(step[6000:] - 6000) / 200)
-    every_1 = Group("every_1", [Quantity("last_layer_norm"), Quantity("batch_loss", "nat")])
-    every_100 = Group("every_100", [Quantity("val_accuracy"), Quantity("train_errors", "samples", dtype="int64")])
-    with TraceWriter(path, [every_1, every_100]) as writer:
-        writer.append("every_1", step, last_layer_norm=norm, batch_loss=loss)
-        rare = step[::100]
-        accuracy = np.where(rare < 6050, 0.5, 0.9) + 0.001 * np.sin(rare)
-        errors = np.where(rare < 500, 100, np.where(abs(rare - 6000) < 50, 7, 0))
-        writer.append("every_100", rare, val_accuracy=accuracy, train_errors=errors)
-    return path
+    return write_staircase(tmp_path / "staircase.h5", 6000, stride=1)
 
 
 def test_record_then_analyze(slingshot, tmp_path):

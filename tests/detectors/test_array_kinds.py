@@ -5,13 +5,12 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from made_runs import staircase
 
 from slingshot_analysis import InputError, Signal, detect_loss_spikes, detect_slingshots, segment_norm
 from slingshot_analysis.canonical import canonical
 
-STEP = np.arange(0, 10_000, 10)
-NORM = np.exp(np.interp(STEP, [0, 500, 5000, 6000, 10_000], [0, 1, 1.01, 1.5, 1.51]))
-LOSS = np.exp(-STEP / 300) + np.where(STEP >= 6000, np.exp((6000 - STEP) / 200), 0)
+STEP, NORM, LOSS = staircase(6000)
 KINDS = {
     "list": lambda values: values.tolist(),
     "float32": lambda values: values.astype(np.float32),

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from traces import STEPS, slingshot_run
 
 from slingshot_analysis.detectors import (
     detect_accuracy_jumps,
@@ -19,6 +18,7 @@ from slingshot_analysis.detectors import (
     terminal_phase_start,
 )
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.synthetic import slingshot_run
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
@@ -33,10 +33,10 @@ def test_phases_of_straight_lines(scale, every):
 
 
 def test_phases_follow_each_other_without_gaps():
-    run = slingshot_run(0, "nfi")
-    phases = segment_norm(run.step, run.norm)
+    norm = slingshot_run(0, rows=100_000, style="exponential").signals["last_layer_norm"]
+    phases = segment_norm(norm.step, norm.value)
     assert all(a.end == b.start for a, b in pairwise(phases))
-    assert (phases[0].start, phases[-1].end) == (0, STEPS - 1)
+    assert (phases[0].start, phases[-1].end) == (0, norm.step[-1])
     assert type(phases[0].start) is int
 
 
@@ -71,6 +71,16 @@ def test_rounded_losses():
         12_000,
         25_000,
     ]
+
+
+@pytest.mark.parametrize(("unit", "trough"), [(1e-4, 1e-4), (0.5, 2.0**-23)])
+def test_a_spike_over_exact_zeros_counts_from_the_unit_of_rounding_if_there_is_one(unit, trough):
+    loss = np.zeros(300)
+    loss[:3], loss[200:203] = 2.0, 2.0
+    loss[100] = unit  # one unit of rounding is no spike; half a nat is no unit of rounding
+    spikes = {spike.start: spike.ratio for spike in detect_loss_spikes(np.arange(300), loss)}
+    assert spikes[200] == pytest.approx(2.0 / trough)
+    assert (100 in spikes) == (unit == 0.5)
 
 
 def test_small_spike_of_a_language_model():
@@ -138,6 +148,13 @@ def test_a_jump_must_be_significant_for_the_validation_set():
     assert len(detect_accuracy_jumps(step, accuracy, samples=8000)) == 1
     assert detect_accuracy_jumps(step, accuracy, samples=200) == []
     assert detect_accuracy_jumps(step, accuracy) == []
+
+
+@pytest.mark.parametrize(("height", "jumps"), [(0.08, 0), (0.3, 1)])
+def test_a_jump_is_three_times_as_steep_as_the_curve_around_it(height, jumps):
+    evaluation = np.arange(40)
+    angle = 0.5 + 0.02 * evaluation + height * (evaluation >= 20)
+    assert len(detect_accuracy_jumps(evaluation * 100, np.sin(angle / 2) ** 2, samples=8000)) == jumps
 
 
 def test_chance_makes_no_jumps():

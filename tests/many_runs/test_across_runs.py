@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import found, write_staircase
+from made_runs import found, staircase, write_staircase
 from scipy import stats
 
 from slingshot_analysis import Axis, InputError, Signal, analyze
@@ -92,10 +92,7 @@ def test_a_damaged_configuration_is_noted_and_the_run_analyzed(tmp_path):
 
 
 def test_an_evaluation_at_the_transition_counts_as_after():
-    step = np.arange(0, 20_000, 10)
-    loss = np.exp(-step / 300)
-    loss[step >= 9000] += np.exp(-(step[step >= 9000] - 9000) / 200)
-    norm = np.exp(np.interp(step, [0, 500, 8000, 9000, 20_000], [0, 1, 1.01, 1.5, 1.51]))
+    step, norm, loss = staircase(9000, steps=20_000)
     accuracy = Signal([0, 8000, 9000, 19_990], [0.1, 0.3, 0.8, 0.7])
     run = analyze({"last_layer_norm": Signal(step, norm), "batch_loss": Signal(step, loss), "val_accuracy": accuracy})
     assert [slingshot.transition for slingshot in run.slingshots] == [9000]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_runs import staircase
 from scipy import stats
 
 from slingshot_analysis import Signal, analyze
@@ -147,25 +148,20 @@ def test_names_are_escaped_in_html():
 
 def test_analyzed_signals():
     """Three runs with a spike in norm, loss and validation accuracy, and a quiet one."""
-    step = np.arange(0, 20_000, 10)
 
     def run(at):
-        norm = np.interp(
-            step, [0, 500, at - 3000, at, 20_000], [0, 1, 1.01, 1.5, 1.51] if at < 20_000 else [0, 1, 1, 1, 1]
-        )
-        loss = np.exp(-step / 300)
-        loss[step >= at] += np.exp(-(step[step >= at] - at) / 200)
-        accuracy = np.where(step < at + 100, 0.3, 0.97)
+        step, norm, loss = staircase(at, steps=20_000)
+        accuracy = np.where(step < (at or 30_000) + 100, 0.3, 0.97)
         return analyze(
             {
-                "last_layer_norm": Signal(step, np.exp(norm)),
+                "last_layer_norm": Signal(step, norm),
                 "train_loss": Signal(step, loss),
                 "train_accuracy": Signal(step, np.where(step < 500, 0.5, 1.0)),
                 "val_accuracy": Signal(step[::20], accuracy[::20]),
             }
         )
 
-    found = compare_runs([run(at) for at in (8000, 12_000, 15_000, 30_000)])
+    found = compare_runs([run(at) for at in (8000, 12_000, 15_000, None)])
     assert found.runs["first_transition"].tolist()[:3] == [8000, 12_000, 15_000]
     assert (found.contingency.both, found.contingency.neither) == (3, 1)
     assert found.lags.median_lag.value == pytest.approx(200, abs=200)

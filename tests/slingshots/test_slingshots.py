@@ -1,68 +1,91 @@
 """The composite detector against synthetic truth, and against runs that only look like slingshots."""
 
 import tracemalloc
+from typing import get_args
 
 import numpy as np
 import pytest
-from traces import STEPS, match, negative_norms, slingshot_run
+from made_runs import staircase
 
+from slingshot_analysis import Options, Signal, segment_norm
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.signal import Signal
+from slingshot_analysis.evaluation import match_events
 from slingshot_analysis.slingshots import assemble, detect_slingshots
+from slingshot_analysis.synthetic import NegativeKind, Style, negative_run, slingshot_run
+
+STEPS = 100_000
+STYLES = get_args(Style)
+SMOOTH = ("log_growth", "linear_growth", "weight_decay", "saturation", "constant", "slow_hump")
 
 
-@pytest.mark.parametrize("style", ["paper", "nfi"])
+def parts(run):
+    """Return step, norm and loss of a synthetic run as arrays."""
+    norm, loss = run.signals["last_layer_norm"], run.signals["batch_loss"]
+    return norm.step, norm.value, loss.value
+
+
+def hits(found, true, margin):
+    return len(match_events(found, true, margin))
+
+
+def test_the_smooth_kinds_exist():
+    assert set(SMOOTH) <= set(get_args(NegativeKind))
+
+
+@pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("every", [1, 20])
 def test_finds_all_cycles_with_norm_and_loss(style, every):
-    hits, onsets, found, true = 0, 0, 0, 0
+    both, onsets, found, true = 0, 0, 0, 0
     for seed in range(3):
-        run = slingshot_run(seed, style, every)
-        events = [e for e in detect_slingshots(run.step, run.norm, train_loss=run.loss) if e.confidence >= 0.5]
-        hits += match([e.transition for e in events], run.transitions, 2 * every)
-        onsets += match([e.growth_start for e in events if e.growth_start is not None], run.onsets, STEPS / 100)
+        run = slingshot_run(seed, style=style, rows=STEPS // every)
+        step, norm, loss = parts(run)
+        events = [e for e in detect_slingshots(step, norm, train_loss=loss) if e.confidence >= 0.5]
+        both += hits([e.transition for e in events], run.transitions, max(10, 2 * every))
+        onsets += hits([e.growth_start for e in events if e.growth_start is not None], run.onsets, STEPS / 100)
         found += len(events)
         true += len(run.transitions)
-    assert hits == found == true
+    assert both == found == true
     assert onsets >= 0.85 * true
 
 
-@pytest.mark.parametrize(("style", "recall"), [("paper", 0.95), ("nfi", 0.75)])
-def test_finds_cycles_from_the_norm_alone(style, recall):
-    runs = [slingshot_run(seed, style, 20) for seed in range(4)]
-    found = [[e.transition for e in detect_slingshots(run.step, run.norm)] for run in runs]
-    hits = sum(match(steps, run.transitions, STEPS / 100) for steps, run in zip(found, runs, strict=True))
-    assert hits >= recall * sum(len(run.transitions) for run in runs)
-    assert hits >= 0.9 * sum(len(steps) for steps in found)
+@pytest.mark.parametrize("style", STYLES)
+def test_finds_cycles_from_the_norm_alone(style):
+    runs = [slingshot_run(seed, style=style, rows=STEPS // 20) for seed in range(4)]
+    found = [[e.transition for e in detect_slingshots(*parts(run)[:2])] for run in runs]
+    right = sum(hits(steps, run.transitions, STEPS / 100) for steps, run in zip(found, runs, strict=True))
+    assert right >= 0.95 * sum(len(run.transitions) for run in runs)
+    assert right >= 0.9 * sum(len(steps) for steps in found)
 
 
 def test_finds_cycles_from_the_loss_alone():
-    run = slingshot_run(0)
-    result = assemble(run.step, train_loss=run.loss)
+    run = slingshot_run(0, rows=STEPS)
+    step, _, loss = parts(run)
+    result = assemble(step, train_loss=loss)
     assert [e.tier for e in result.slingshots] == ["loss_only"] * len(run.transitions)
-    assert match([e.transition for e in result.slingshots], run.transitions, 2) == len(run.transitions)
+    assert hits([e.transition for e in result.slingshots], run.transitions, 10) == len(run.transitions)
     assert result.verdict == "slingshots"
 
 
-@pytest.mark.parametrize("name", sorted(negative_norms(0)))
+@pytest.mark.parametrize("kind", SMOOTH)
 @pytest.mark.parametrize("with_loss", [False, True])
-def test_smooth_norms_are_no_slingshots(name, with_loss):
-    step = np.arange(0, STEPS, 20)
-    loss = np.exp(-step / 300) if with_loss else None
+def test_smooth_norms_are_no_slingshots(kind, with_loss):
     for seed in range(3):
-        result = assemble(step, negative_norms(seed)[name], train_loss=loss)
+        step, norm, _ = parts(negative_run(seed, kind, rows=STEPS // 20))
+        result = assemble(step, norm, train_loss=np.exp(-step / 300) if with_loss else None)
         assert result.slingshots == ()
         assert result.verdict == "none"
 
 
 def test_growth_to_plateau_without_a_spike_is_no_slingshot():
-    run = slingshot_run(1, every=20)
-    assert detect_slingshots(run.step, run.norm)
-    assert assemble(run.step, run.norm, train_loss=np.exp(-run.step / 300) + 1e-8).verdict == "none"
+    step, norm, _ = parts(slingshot_run(1, rows=STEPS // 20))
+    assert detect_slingshots(step, norm)
+    assert assemble(step, norm, train_loss=np.exp(-step / 300) + 1e-8).verdict == "none"
 
 
 def test_spike_that_the_norm_does_not_answer_is_no_verdict():
-    run = slingshot_run(2, every=20)
-    result = assemble(run.step, negative_norms(0)["linear"], train_loss=run.loss)
+    step, _, loss = parts(slingshot_run(2, rows=STEPS // 20))
+    smooth = parts(negative_run(0, "linear_growth", rows=STEPS // 20))[1]
+    result = assemble(step, smooth, train_loss=loss)
     assert {e.tier for e in result.slingshots} <= {"loss_only"}
     assert result.verdict == "none"
 
@@ -74,9 +97,8 @@ def test_noise_at_the_floor_of_float32_is_no_slingshot():
 
 
 def test_loss_that_never_comes_back_is_a_divergence():
-    run = slingshot_run(3)
-    blown = np.where(run.step >= 90_000, 4.7, run.loss)
-    result = assemble(run.step, run.norm, train_loss=blown)
+    step, norm, loss = parts(slingshot_run(3, rows=STEPS))
+    result = assemble(step, norm, train_loss=np.where(step >= 90_000, 4.7, loss))
     assert result.verdict == "diverged"
     assert result.diverged_at == 90_000
     assert all(e.transition < 90_000 for e in result.slingshots)
@@ -125,34 +147,43 @@ def test_finds_late_slingshots_that_hardly_move_the_norm():
 
 @pytest.mark.parametrize("unit", [1e-6, 1e6])
 def test_unit_of_the_norm_cancels(unit):
-    run = slingshot_run(4, every=20)
-    a, b = (detect_slingshots(run.step, norm, train_loss=run.loss) for norm in (run.norm, run.norm * unit))
+    step, norm, loss = parts(slingshot_run(4, rows=STEPS // 20))
+    a, b = (detect_slingshots(step, values, train_loss=loss) for values in (norm, norm * unit))
     assert [(e.growth_start, e.transition, e.tier, e.shape) for e in a] == [
         (e.growth_start, e.transition, e.tier, e.shape) for e in b
     ]
 
 
 def test_unit_of_the_step_cancels():
-    run = slingshot_run(4, every=20)
-    a, b = (detect_slingshots(step, run.norm, train_loss=run.loss) for step in (run.step, run.step * 1000))
+    step, norm, loss = parts(slingshot_run(4, rows=STEPS // 20))
+    a, b = (detect_slingshots(steps, norm, train_loss=loss) for steps in (step, step * 1000))
     assert [(e.growth_start, e.transition) for e in b] == [
         (None if e.growth_start is None else e.growth_start * 1000, e.transition * 1000) for e in a
     ]
 
 
+@pytest.mark.parametrize("shift", [0, 1_000_000])
+def test_steps_may_begin_anywhere(shift):
+    step, norm, loss = staircase(2000)
+    errors = np.where((step < 400) | (step == 2000) | (step == 5000), 5, 0)
+    found = detect_slingshots(step + shift, norm, train_loss=loss, train_errors=errors)
+    assert [event.transition - shift for event in found] == [2000, 5000]
+
+
 def test_irregular_steps_change_little():
-    run = slingshot_run(5)
+    run = slingshot_run(5, rows=STEPS)
     rows = np.sort(np.random.default_rng(0).choice(STEPS, 10_000, replace=False))
-    found = detect_slingshots(run.step[rows], run.norm[rows], train_loss=run.loss[rows])
-    assert match([e.transition for e in found], run.transitions, 100) == len(run.transitions) == len(found)
+    step, norm, loss = (values[rows] for values in parts(run))
+    found = detect_slingshots(step, norm, train_loss=loss)
+    assert hits([e.transition for e in found], run.transitions, 100) == len(run.transitions) == len(found)
 
 
 def test_order_and_form_of_the_input_do_not_matter():
-    run = slingshot_run(6, every=20)
-    plain = detect_slingshots(run.step, run.norm, train_loss=run.loss)
-    order = np.random.default_rng(0).permutation(len(run.step))
-    assert detect_slingshots(run.step[order], run.norm[order], train_loss=run.loss[order]) == plain
-    assert detect_slingshots(None, Signal(run.step, run.norm), train_loss=(run.step, run.loss)) == plain
+    step, norm, loss = parts(slingshot_run(6, rows=STEPS // 20))
+    plain = detect_slingshots(step, norm, train_loss=loss)
+    order = np.random.default_rng(0).permutation(len(step))
+    assert detect_slingshots(step[order], norm[order], train_loss=loss[order]) == plain
+    assert detect_slingshots(None, Signal(step, norm), train_loss=(step, loss)) == plain
 
 
 def test_array_without_steps_is_an_error():
@@ -160,14 +191,14 @@ def test_array_without_steps_is_an_error():
         assemble(norm=[1.0, 2.0])
 
 
-def test_memory_stays_below_four_times_the_arrays():
-    run = slingshot_run(0)
-    errors = (run.loss > 0.3).astype(int)
+def test_memory_stays_below_three_times_the_arrays():
+    step, norm, loss = parts(slingshot_run(0, rows=STEPS))
+    errors = (loss > 0.3).astype(int)
     tracemalloc.start()
-    detect_slingshots(run.step, run.norm, batch_loss=run.loss, batch_errors=errors)
+    detect_slingshots(step, norm, batch_loss=loss, batch_errors=errors)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 3 * sum(a.nbytes for a in (run.step, run.norm, run.loss, errors))
+    assert peak < 3 * sum(values.nbytes for values in (step, norm, loss, errors))
 
 
 def test_growth_that_slows_down_before_the_spike_is_found():
@@ -182,8 +213,6 @@ def test_growth_that_slows_down_before_the_spike_is_found():
 
 
 def test_every_choice_can_be_set_and_is_checked():
-    from slingshot_analysis import Options, detect_slingshots, segment_norm
-
     step = np.arange(0, 20_000, 10)
     norm = np.exp(np.interp(step, [0, 500, 9000, 10_000, 20_000], [0, 1, 1.1, 1.6, 1.65]))
     loss = np.exp(-step / 500) + np.where(step >= 10_000, 1e-4 * np.exp((10_000 - step) / 300), 0)
@@ -191,8 +220,8 @@ def test_every_choice_can_be_set_and_is_checked():
     assert detect_slingshots(step, norm, train_loss=loss, options=Options(min_spike_ratio=1e9)) == []
     assert detect_slingshots(step, norm, options=Options(min_swing=100)) == []
     assert len(segment_norm(step, norm, options=Options(penalty=1e9))) == 1
-    assert Options().changed(["near=0.01", "bins=100"]) == Options(near=0.01, bins=100)
-    for wrong in (["bin=3"], ["bins=many"], ["near=3"], ["penalty=nan"]):
+    assert Options().changed(["transition_share=0.01", "bins=100"]) == Options(transition_share=0.01, bins=100)
+    for wrong in (["bin=3"], ["bins=many"], ["transition_share=3"], ["penalty=nan"]):
         with pytest.raises(InputError):
             Options().changed(wrong)
 
