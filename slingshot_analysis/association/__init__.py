@@ -1,26 +1,21 @@
-"""Association: events against events, as exact statistics."""
+"""Association: statistical tests of whether accuracy gains and grokking come with slingshots."""
 
 from slingshot_analysis.association.contingency import Contingency, Proportion, contingency, proportion
-from slingshot_analysis.association.lags import Estimate, LagSummary, lag_summary
-from slingshot_analysis.association.order import EventOrder, order_events
-from slingshot_analysis.association.phase import (
+from slingshot_analysis.association.jumps import (
     Association,
     association_test,
     near_window,
-    poisson_binomial_tail,
     pool_associations,
 )
+from slingshot_analysis.association.lags import Estimate, LagSummary, lag_summary
+from slingshot_analysis.association.order import EventOrder, order_events
 from slingshot_analysis.association.shifts import (
     LogTimeShift,
     log_time_shift_test,
     pool_shifts,
 )
 from slingshot_analysis.association.swaps import RunEvents, RunSwap, run_swap_test
-from slingshot_analysis.association.triggered import (
-    TriggeredAverage,
-    event_triggered_average,
-    pooled_triggered_average,
-)
+from slingshot_analysis.association.triggered import TriggeredAverage, event_triggered_average
 
 __all__ = [
     "Association",
@@ -40,10 +35,8 @@ __all__ = [
     "log_time_shift_test",
     "near_window",
     "order_events",
-    "poisson_binomial_tail",
     "pool_associations",
     "pool_shifts",
-    "pooled_triggered_average",
     "proportion",
     "run_swap_test",
 ]
