@@ -10,7 +10,7 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.signal import as_array
 
-__all__ = ["FloatArray", "as_step", "bin_edges", "bin_medians", "canonical", "step_and_value"]
+__all__ = ["FloatArray", "as_step", "bin_edges", "bin_medians", "canonical", "canonical_accuracy", "step_and_value"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -66,6 +66,37 @@ def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = Fa
         last = np.append(np.diff(steps) > same, np.ones(min(len(steps), 1), dtype=bool))
         steps, values = steps[last], values[last]
     return steps, values
+
+
+def canonical_accuracy(step: Any, accuracy: Any) -> tuple[FloatArray, FloatArray]:
+    """Return an accuracy in canonical form, with a check that it is a fraction.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        Steps of the evaluations.
+    accuracy : (n,) array_like, fraction in [0, 1]
+        One number for each step.
+
+    Returns
+    -------
+    step, value : (m,) float array
+        As `canonical` returns them; rounding above 1 is removed.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit together, or the accuracy is not a fraction.
+
+    Examples
+    --------
+    >>> canonical_accuracy([20, 10], [1.0, 0.5])[1]
+    array([0.5, 1. ])
+    """
+    steps, values = canonical(step, accuracy, "accuracy")
+    if len(values) and (values.max() > 1 + 1e-6 or values.min() < 0):
+        raise InputError("accuracy: not a fraction in [0, 1]; divide percentages by 100")
+    return steps, np.minimum(values, 1.0)
 
 
 def step_and_value(given: Any, name: str, step: Any = None) -> tuple[Any, Any]:

@@ -1,6 +1,12 @@
 """Association: statistical tests of whether accuracy gains and grokking come with slingshots."""
 
 from slingshot_analysis.association.contingency import Contingency, Proportion, contingency, proportion
+from slingshot_analysis.association.gain import (
+    GainAssociation,
+    gain_association,
+    gain_by_phase,
+    pool_gain_associations,
+)
 from slingshot_analysis.association.jumps import (
     Association,
     association_test,
@@ -22,6 +28,7 @@ __all__ = [
     "Contingency",
     "Estimate",
     "EventOrder",
+    "GainAssociation",
     "LagSummary",
     "LogTimeShift",
     "Proportion",
@@ -31,11 +38,14 @@ __all__ = [
     "association_test",
     "contingency",
     "event_triggered_average",
+    "gain_association",
+    "gain_by_phase",
     "lag_summary",
     "log_time_shift_test",
     "near_window",
     "order_events",
     "pool_associations",
+    "pool_gain_associations",
     "pool_shifts",
     "proportion",
     "run_swap_test",
