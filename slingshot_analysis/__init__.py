@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from slingshot_analysis.analysis import Analysis, analyze
-    from slingshot_analysis.association import association_test, event_triggered_average
+    from slingshot_analysis.association import association_test, event_triggered_average, gain_association
     from slingshot_analysis.detectors import (
         detect_accuracy_jumps,
         detect_curvature_peaks,
@@ -63,6 +63,7 @@ _HOMES = {
     "evaluate": "evaluation",
     "event_triggered_average": "association",
     "fit_log_growth": "detectors",
+    "gain_association": "association",
     "open_trace": "trace",
     "read_log": "readers",
     "runs_table": "many_runs",
@@ -102,6 +103,7 @@ __all__ = [
     "evaluate",
     "event_triggered_average",
     "fit_log_growth",
+    "gain_association",
     "open_trace",
     "read_log",
     "runs_table",

@@ -18,6 +18,7 @@ __all__ = [
     "bin_edges",
     "bin_medians",
     "canonical",
+    "canonical_accuracy",
     "step_and_value",
 ]
 
@@ -94,6 +95,37 @@ def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = Fa
         last = np.append(np.diff(steps) > same, np.ones(min(len(steps), 1), dtype=bool))
         steps, values = steps[last], values[last]
     return Samples(steps, values)
+
+
+def canonical_accuracy(step: Any, accuracy: Any) -> tuple[FloatArray, FloatArray]:
+    """Return an accuracy in canonical form, with a check that it is a fraction.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        Steps of the evaluations.
+    accuracy : (n,) array_like, fraction in [0, 1]
+        One number for each step.
+
+    Returns
+    -------
+    step, value : (m,) float array
+        As `canonical` returns them; rounding above 1 is removed.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit together, or the accuracy is not a fraction.
+
+    Examples
+    --------
+    >>> canonical_accuracy([20, 10], [1.0, 0.5])[1]
+    array([0.5, 1. ])
+    """
+    steps, values = canonical(step, accuracy, "accuracy")
+    if len(values) and (values.max() > 1 + 1e-6 or values.min() < 0):
+        raise InputError("accuracy: not a fraction in [0, 1]; divide percentages by 100")
+    return steps, np.minimum(values, 1.0)
 
 
 def step_and_value(given: Any, name: str, step: Any = None) -> tuple[Any, Any]:

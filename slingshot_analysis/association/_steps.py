@@ -1,4 +1,4 @@
-"""Read steps, events and spans as arrays."""
+"""Steps and intervals: input checks, and which jumps lie near a transition."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["FloatArray", "as_span", "as_steps", "hits_near"]
+__all__ = ["FloatArray", "as_span", "as_steps", "hits_near", "is_near"]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
 def as_steps(given: Sequence[Any], attribute: str, name: str, first: float, last: float) -> FloatArray:
-    """Return the steps of events, or of plain numbers.
+    """Return the steps of events as an array.
 
     Parameters
     ----------
     given : (n,) array_like, updates
-        Numbers, or objects with the attribute.
+        Steps, or events that have the attribute.
     attribute : str
-        Where an event keeps its step, such as ``"transition"``.
+        Attribute that holds the step of an event, such as ``"transition"``.
     name : str
-        What to call them in an error.
+        Name of the argument, for error messages.
     first, last : float, updates
-        Within which they must lie.
+        Smallest and largest step allowed.
 
     Returns
     -------
     (n,) float array, updates
-        In the order given.
+        The steps, in the order given.
 
     Raises
     ------
     InputError
-        If one of them is no finite number, or lies outside.
+        If a step is not a finite number or lies outside [first, last].
 
     Examples
     --------
@@ -62,14 +62,14 @@ def as_span(given: tuple[float, float], name: str) -> tuple[float, float]:
     Parameters
     ----------
     given : (float, float), updates
-        Its ends.
+        Start and end.
     name : str
-        What to call it in an error.
+        Name of the argument, for error messages.
 
     Returns
     -------
     (float, float), updates
-        The same.
+        Start and end.
 
     Raises
     ------
@@ -87,30 +87,51 @@ def as_span(given: tuple[float, float], name: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def is_near(jump: FloatArray, transition: FloatArray, window: tuple[float, float]) -> npt.NDArray[np.bool_]:
+    """Tell for each jump whether it falls into the window around some transition.
+
+    Parameters
+    ----------
+    jump : (..., n) float array, updates
+        Steps of the jumps.
+    transition : (m,) float array, updates
+        Steps of the transitions, in increasing order.
+    window : (float, float), updates
+        Smallest and largest lag of a jump behind a transition that counts as near.
+
+    Returns
+    -------
+    (..., n) bool array
+
+    Examples
+    --------
+    >>> is_near(np.array([95.0, 120.0, 205.0]), np.array([100.0, 200.0]), (-5, 10))
+    array([ True, False,  True])
+    """
+    if not len(transition):
+        return np.zeros(jump.shape, dtype=np.bool_)
+    reached = np.searchsorted(transition + window[0], jump, side="right") - 1
+    return np.asarray((reached >= 0) & (jump <= transition[np.maximum(reached, 0)] + window[1]))
+
+
 def hits_near(jump: FloatArray, transition: FloatArray, window: tuple[float, float]) -> npt.NDArray[np.int64]:
-    """Count the jumps that fall within the window of some transition.
+    """Count the jumps that fall into the window around some transition.
 
     Parameters
     ----------
     jump : (..., n) float array, updates
         Sets of n jumps.
-    transition : (m,) float array, updates
-        In increasing order.
-    window : (float, float), updates
-        First and last lag that count.
+    transition, window
+        As for `is_near`.
 
     Returns
     -------
     (...) int array
-        One count for each set.
+        Number of hits in each set.
 
     Examples
     --------
     >>> int(hits_near(np.array([95.0, 120.0, 205.0]), np.array([100.0, 200.0]), (-5, 10)))
     2
     """
-    if not len(transition):
-        return np.zeros(jump.shape[:-1], dtype=np.int64)
-    reached = np.searchsorted(transition + window[0], jump, side="right") - 1
-    near = (reached >= 0) & (jump <= transition[np.maximum(reached, 0)] + window[1])
-    return np.asarray(near.sum(axis=-1), dtype=np.int64)
+    return np.asarray(is_near(jump, transition, window).sum(axis=-1), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Slingshots against grokking over runs: the table of four cells and its exact tests."""
+"""Association of slingshots with grokking across runs: the 2 x 2 contingency table and its exact tests."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Contingency", "Proportion", "contingency", "proportion"]
 
-MOST_RUNS = 500
-"""Boschloo's test compares all pairs of tables; beyond so many runs it takes seconds and Fisher's says the same."""
+MAXIMUM_BOSCHLOO_RUNS = 500
+"""Boschloo's test compares all pairs of tables. For more runs it takes seconds, and Fisher's test nearly agrees."""
 
 
 @dataclass(frozen=True)
 class Proportion:
-    """A share of runs.
+    """A fraction of runs, with its confidence interval.
 
     Parameters
     ----------
     count, runs : int
-        Runs that did, and all of them.
+        Number of runs with the property, and of all runs.
     value : float or None
-        Their quotient; None without runs.
+        The fraction; None without runs.
     interval : (float, float) or None
         Wilson's 95% interval.
     """
@@ -44,7 +44,7 @@ class Proportion:
 
 @dataclass(frozen=True)
 class Contingency:
-    """Runs by whether they slingshot and whether they grokked. What can't be computed is None, and `notes` say why.
+    """Runs counted by slingshots and grokking, with tests. What can't be computed is None, and `notes` say why.
 
     Parameters
     ----------
@@ -53,10 +53,11 @@ class Contingency:
     fisher_greater, fisher_two_sided : float or None
         Fisher's exact p-values. "greater" asks whether runs with slingshots grok more often.
     boschloo_greater, boschloo_two_sided : float or None
-        Boschloo's exact p-values, for given numbers of runs with and without slingshots. More powerful than Fisher's,
-        because how many runs grok is not fixed beforehand.
+        Boschloo's exact p-values, given the numbers of runs with and without slingshots. More powerful than Fisher's,
+        because the number of runs that grok is not fixed beforehand.
     odds_ratio : float or None
-        Conditional maximum likelihood estimate; infinite where a cell that argues against it is empty.
+        Conditional maximum likelihood estimate; infinite if slingshots without grokking, or grokking
+        without slingshots, never occurs.
     odds_ratio_interval : (float, float) or None
         Its 95% interval.
     grokked_with_slingshot, grokked_without_slingshot : Proportion
@@ -64,9 +65,9 @@ class Contingency:
     smallest_fisher : float or None
         Smallest "greater" p-value of all tables with these margins.
     smallest_boschloo : float or None
-        Smallest "greater" p-value of all tables with so many runs with and without slingshots.
+        Smallest "greater" p-value of all tables with these numbers of runs with and without slingshots.
     notes : tuple of str
-        Why something is None, or can't be other than 1.
+        Why a value is None, or why it must be 1.
     """
 
     both: int
@@ -86,7 +87,7 @@ class Contingency:
     notes: tuple[str, ...]
 
     def summary(self) -> pd.DataFrame:
-        """Return one row for each number, with its interval and the number of runs behind it."""
+        """Return one row for each number, with its interval and the number of runs it is based on."""
         import pandas as pd
 
         runs = self.both + self.slingshot_only + self.grokked_only + self.neither
@@ -108,7 +109,7 @@ class Contingency:
 
 
 def contingency(slingshot: Sequence[bool], grokked: Sequence[bool]) -> Contingency:
-    """Cross runs with slingshots and runs that grokked, and test whether the first grok more often.
+    """Test whether runs with slingshots grok more often than runs without.
 
     Parameters
     ----------
@@ -120,12 +121,12 @@ def contingency(slingshot: Sequence[bool], grokked: Sequence[bool]) -> Contingen
     Returns
     -------
     Contingency
-        Cells, tests, odds ratio and shares.
+        Cells, tests, odds ratio and fractions.
 
     Raises
     ------
     InputError
-        If the two differ in length or hold anything but truth values.
+        If the two differ in length or contain anything but truth values.
 
     References
     ----------
@@ -169,10 +170,10 @@ def _cross(both: int, slingshot_only: int, grokked_only: int, neither: int) -> C
             float(stats.hypergeom.pmf(min(withs, groks), withs + withouts, withs, groks)),
             _smallest_boschloo(withs, withouts),
         )
-        if withs + withouts <= MOST_RUNS:
+        if withs + withouts <= MAXIMUM_BOSCHLOO_RUNS:
             boschloo = _boschloo(table)
         else:
-            notes.append(f"no Boschloo test: it takes too long beyond {MOST_RUNS} runs")
+            notes.append(f"no Boschloo test: it takes too long beyond {MAXIMUM_BOSCHLOO_RUNS} runs")
         found = stats.contingency.odds_ratio(table)
         interval = found.confidence_interval(0.95)
         odds, odds_interval = float(found.statistic), (float(interval.low), float(interval.high))
@@ -197,7 +198,7 @@ def _fisher(table: npt.NDArray[np.int64], alternative: str) -> float:
 
 
 def _boschloo(table: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Return the p-values "greater" and two-sided; SciPy wants the groups, whose sizes are fixed, as columns."""
+    """Return the p-values "greater" and two-sided; SciPy expects the groups of fixed size as columns."""
     greater, less = (
         float(stats.boschloo_exact(table.T, alternative=alternative).pvalue) for alternative in ("greater", "less")
     )
@@ -205,26 +206,27 @@ def _boschloo(table: npt.NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _smallest_boschloo(withs: int, withouts: int) -> float:
-    """Return the p-value of the table that argues most: all with slingshots grok, all others do not.
+    """Return the p-value of the most extreme table, in which exactly the runs with slingshots grok.
 
-    Its chance, q^withs (1 - q)^withouts where runs grok with probability q, is greatest at q = withs / runs.
+    If runs grok with probability q, the table has probability q^withs (1 - q)^withouts, which is largest at
+    q = withs / runs.
     """
     share = withs / (withs + withouts)
     return float(share**withs * (1 - share) ** withouts)
 
 
 def proportion(count: int, runs: int) -> Proportion:
-    """Return a share of runs with its interval.
+    """Return a fraction of runs with its confidence interval.
 
     Parameters
     ----------
     count, runs : int
-        Runs that did, and all of them.
+        Number of runs with the property, and of all runs.
 
     Returns
     -------
     Proportion
-        With Wilson's 95% interval; without value and interval if there is no run.
+        With Wilson's 95% interval; value and interval are None without runs.
 
     Examples
     --------

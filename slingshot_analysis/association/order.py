@@ -1,4 +1,4 @@
-"""In which order what belongs to a slingshot happens."""
+"""The order of events around a transition."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from slingshot_analysis.events import AccuracyJump, Slingshot
 __all__ = ["EventOrder", "order_events"]
 
 SHARES = "softmax_collapse", "zero_loss_fraction", "zero_gradient_fraction", "zero_sum_violation"
-"""Signals of lost precision, in [0, 1]."""
-HALF = 0.5
-SMOOTH = 100
-"""Rows of a running mean: the share of a batch flickers."""
+"""Signals of lost floating-point precision, in [0, 1]."""
+ONSET_LEVEL = 0.5
+"""Level that a signal of lost precision exceeds from its onset on."""
+SMOOTHING_ROWS = 100
+"""Length of the running mean of these signals, which fluctuate from batch to batch."""
 EVENT_UPDATES = 64
-"""The curvature of a transition is that of the updates this near to it."""
+"""Maximum distance of a curvature event from its transition."""
 
 
 @dataclass(frozen=True)
 class EventOrder:
-    """When things happened around one transition.
+    """The lags of events around one transition.
 
     Parameters
     ----------
     transition : int, updates
         First step of the spike.
     lags : dict of str to int, updates
-        Steps from the transition, negative before it, in order; what was not seen is left out. ``softmax_collapse``,
-        ``zero_loss_fraction``, ``zero_gradient_fraction`` and ``zero_sum_violation``: since when the signal, over 100
-        rows, had been above one half without a break; ``norm growth``: its start; ``all effective steps > 2/L``: first
-        update at which the smallest effective step exceeds the largest stable one, 2/L;
-        ``preconditioned ratio > 1``: first such update; ``update sharpness peaks``; ``loss peaks``;
-        ``validation jump``.
+        Lag of each observed event behind the transition, negative before it, in increasing order.
+        ``softmax_collapse``, ``zero_loss_fraction``, ``zero_gradient_fraction`` and ``zero_sum_violation``: start of
+        the uninterrupted interval, up to the transition, in which the running mean of the signal over 100 rows exceeds
+        one half. ``norm growth``: start of the growth phase. ``all effective steps > 2/L``: first update at which the
+        smallest effective step exceeds the largest stable step, 2/L. ``preconditioned ratio > 1``: first update at
+        which it does. ``update sharpness peaks``, ``loss peaks``: maximum. ``validation jump``: the nearest one.
     """
 
     transition: int
@@ -49,19 +50,19 @@ def order_events(
     jumps: Sequence[AccuracyJump] = (),
     near: tuple[float, float] = (0.0, 0.0),
 ) -> list[EventOrder]:
-    """Return for each slingshot what is known of the order of its events.
+    """Return the order of events around each slingshot.
 
     Parameters
     ----------
     slingshots : sequence of Slingshot
-        In order.
+        In order of their transitions.
     signals : mapping of str to Signal or (step, value)
-        Of the names above, `batch_loss`, and the `event_*` quantities of a flight recorder, of `event_effective_step`
-        the smallest; any may be missing.
+        The signals of lost precision that `EventOrder` names, `batch_loss`, and the `event_*` quantities of a flight
+        recorder (of `event_effective_step` the smallest). Any may be missing.
     jumps : sequence of AccuracyJump, optional
-        Of the validation accuracy.
+        Jumps of the validation accuracy.
     near : (float, float), updates, optional
-        Window around a transition in which a jump belongs to it.
+        Smallest and largest lag of a jump that belongs to a transition.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def order_events(
     References
     ----------
     .. [1] V. Thilak et al., The Slingshot Mechanism, 2022, arXiv:2206.04817, Figures 3 and 16.
-    .. [2] Liu et al., 2026, arXiv:2605.06152: lost precision comes first.
+    .. [2] Liu et al., 2026, arXiv:2605.06152: precision is lost first.
 
     Examples
     --------
@@ -90,7 +91,7 @@ def order_events(
         lags["norm growth"] = event.growth_start
         lags |= _curvature(known, at)
         if "batch_loss" in known:
-            lags["loss peaks"] = _highest(*known["batch_loss"], at, at + EVENT_UPDATES)
+            lags["loss peaks"] = _peak(*known["batch_loss"], at, at + EVENT_UPDATES)
         following = [jump.step for jump in jumps if at + near[0] <= jump.step <= at + near[1]]
         lags["validation jump"] = min(following, key=lambda step: abs(step - at), default=None)
         seen = {name: as_step(step - at) for name, step in lags.items() if step is not None}
@@ -110,20 +111,21 @@ def _curvature(known: Mapping[str, tuple[FloatArray, FloatArray]], at: float) ->
         step, ratio = known["event_preconditioned_ratio"]
         found["preconditioned ratio > 1"] = _crossing(step, ratio - 1, first, last)
     if "event_update_sharpness" in known:
-        found["update sharpness peaks"] = _highest(*known["event_update_sharpness"], first, last)
+        found["update sharpness peaks"] = _peak(*known["event_update_sharpness"], first, last)
     return found
 
 
 def _above_since(step: FloatArray, value: FloatArray, after: float, at: float) -> float | None:
-    """Return since when the running mean had been above one half when the transition came."""
-    inside = (step > after) & (step < at) & np.isfinite(value)
+    """Return the start of the interval up to the transition in which the running mean exceeds the onset level."""
+    inside = slice(np.searchsorted(step, after, side="right"), np.searchsorted(step, at))
     steps, values = step[inside], value[inside]
+    steps, values = steps[np.isfinite(values)], values[np.isfinite(values)]
     if not len(values):
         return None
     sums = np.concatenate([[0.0], np.cumsum(values)])
     rows = np.arange(1, len(values) + 1)
-    first = np.maximum(rows - SMOOTH, 0)
-    high = (sums[rows] - sums[first]) / (rows - first) > HALF
+    first = np.maximum(rows - SMOOTHING_ROWS, 0)
+    high = (sums[rows] - sums[first]) / (rows - first) > ONSET_LEVEL
     if not high[-1]:
         return None
     low = np.flatnonzero(~high)
@@ -131,13 +133,21 @@ def _above_since(step: FloatArray, value: FloatArray, after: float, at: float) -
 
 
 def _crossing(step: FloatArray, excess: FloatArray, first: float, last: float) -> float | None:
-    """Return the first step in a window at which the excess becomes positive; None if it was so from the start."""
-    inside = (step >= first) & (step <= last) & np.isfinite(excess)
-    above = excess[inside] > 0
+    """Return the first step in [first, last] at which the excess turns positive; None if it starts positive."""
+    steps, values = _between(step, excess, first, last)
+    above = values > 0
     rises = np.flatnonzero(above[1:] & ~above[:-1])
-    return float(step[inside][rises[0] + 1]) if len(rises) else None
+    return float(steps[rises[0] + 1]) if len(rises) else None
 
 
-def _highest(step: FloatArray, value: FloatArray, first: float, last: float) -> float | None:
-    inside = (step >= first) & (step <= last) & np.isfinite(value)
-    return float(step[inside][np.argmax(value[inside])]) if inside.any() else None
+def _peak(step: FloatArray, value: FloatArray, first: float, last: float) -> float | None:
+    """Return the step of the largest value in [first, last]."""
+    steps, values = _between(step, value, first, last)
+    return float(steps[np.argmax(values)]) if len(values) else None
+
+
+def _between(step: FloatArray, value: FloatArray, first: float, last: float) -> tuple[FloatArray, FloatArray]:
+    """Return the rows of finite value in [first, last]."""
+    inside = slice(np.searchsorted(step, first), np.searchsorted(step, last, side="right"))
+    kept = np.isfinite(value[inside])
+    return step[inside][kept], value[inside][kept]

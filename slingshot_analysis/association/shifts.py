@@ -1,4 +1,4 @@
-"""A check of the association test: shift the jumps of a run together, in log time."""
+"""A check of the association test: all jumps of a run are shifted together in log time."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from slingshot_analysis.errors import InputError
 
 __all__ = ["LogTimeShift", "log_time_shift_test", "pool_shifts"]
 
-EARLIEST = 1e-3
-"""Log time begins at this share of the last step where the span begins earlier; earlier jumps are put there."""
+LOG_TIME_START = 1e-3
+"""Log time starts at this fraction of the last step, if the span starts earlier; earlier jumps are moved there."""
 
 
 @dataclass(frozen=True)
 class LogTimeShift:
-    """How many jumps fall near transitions, and how many do when all jumps are shifted in log time.
+    """Number of jumps near transitions, and its distribution when all jumps are shifted in log time.
 
     Parameters
     ----------
     hits : int
-        Jumps near some transition.
+        Number of jumps near some transition.
     expected : float
-        Their mean number over the shifts.
+        Mean number of hits over the shifts.
     p_value : float or None
-        (k + 1) / (n + 1), where k of the n shifts give as many hits or more; None without a jump or a transition.
+        (k + 1) / (n + 1), where k of n shifts give at least as many hits; None without jumps or transitions.
     resamples : int
-        The number n of shifts.
+        Number of shifts.
     jumps, transitions : int
-        All of them.
+        Total numbers.
     counts : tuple of int
-        Shifts that gave 0, 1, 2, ... hits; what `pool_shifts` joins.
+        Number of shifts that gave 0, 1, 2, ... hits. `pool_shifts` needs it.
     """
 
     hits: int
@@ -55,10 +55,10 @@ def log_time_shift_test(
     resamples: int = 2000,
     seed: int = 0,
 ) -> LogTimeShift:
-    """Shift all jumps of a run together, around the circle that log time makes, and count the hits anew.
+    """Test the association of jumps with transitions by circular shifts of all jumps in log time.
 
-    This keeps the distances of the jumps in log time, which `association_test` does not, and pays with power. In log
-    time jumps and transitions are spread more evenly than in time, where such a test rejects far too often.
+    Unlike `association_test`, this test preserves the distances between jumps, at the price of power. It shifts in log
+    time because jumps and transitions are spread more evenly there; shifts in linear time reject too often.
 
     Parameters
     ----------
@@ -67,13 +67,13 @@ def log_time_shift_test(
     transitions : (m,) array_like, updates
         Steps of the transitions, or `Slingshot` objects.
     window : (float, float), updates
-        First and last lag behind a transition that count as near.
+        Smallest and largest lag behind a transition that counts as near.
     run_span : (float, float), updates
-        First and last step in which a jump could have been seen.
+        First and last step at which a jump could be observed.
     resamples : int, optional
         Number of random shifts.
     seed : int, optional
-        Of the shifts.
+        Seed of the shifts.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def log_time_shift_test(
     Raises
     ------
     InputError
-        If the window or the span is empty, a step is no finite number within the span, or the last step is not
+        If the window or the span is empty, a step is not a finite number within the span, or the last step is not
         positive.
 
     References
@@ -106,7 +106,7 @@ def log_time_shift_test(
         raise InputError(f"run_span: got ({first:g}, {last:g}); log time needs a last step greater than 0")
     if not len(jump) or not len(transition):
         return LogTimeShift(0, 0.0, None, resamples, len(jump), len(transition), ())
-    start = max(first, EARLIEST * last)
+    start = max(first, LOG_TIME_START * last)
     length = np.log(last / start)
     place = np.log(np.maximum(jump, start) / start) / length
     shift = np.random.default_rng(seed).random((resamples, 1))
@@ -125,23 +125,24 @@ def log_time_shift_test(
 
 
 def pool_shifts(tests: Iterable[LogTimeShift]) -> LogTimeShift:
-    """Join the shift tests of several runs, each run shifted on its own.
+    """Pool the shift tests of several runs, each of which is shifted independently.
 
     Parameters
     ----------
     tests : iterable of LogTimeShift
-        One for each run. A run without jumps or without transitions adds only to the counts.
+        One for each run. A run without jumps or without transitions adds to the counts only.
 
     Returns
     -------
     LogTimeShift
-        With the distribution of the sum of hits by convolution; `resamples` is the smallest of the runs, and the
-        p-value is never below 1 / (resamples + 1). Its `counts` are empty, as it can't be joined again.
+        The test of the total number of hits, whose distribution is the convolution of those of the runs. `resamples`
+        is the smallest of the runs, and the p-value is at least 1 / (resamples + 1). `counts` is empty because a
+        pooled test can't be pooled again.
 
     Raises
     ------
     InputError
-        If there is none, or one is itself joined.
+        If there are no tests, or one of them is pooled already.
 
     Examples
     --------
@@ -154,7 +155,7 @@ def pool_shifts(tests: Iterable[LogTimeShift]) -> LogTimeShift:
         raise InputError("pool_shifts: got no test; give one for each run")
     telling = [run for run in runs if run.p_value is not None]
     if not all(run.counts for run in telling):
-        raise InputError("pool_shifts: got a test that is itself joined from several runs; give those of the runs")
+        raise InputError("pool_shifts: got a test that is already pooled; give the tests of the single runs")
     hits = sum(run.hits for run in telling)
     resamples = min(run.resamples for run in telling or runs)
     chance = np.ones(1)

@@ -1,4 +1,4 @@
-"""A check of the association test: swap the jumps of different runs."""
+"""A check of the association test: jumps of one run are compared with transitions of other runs."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["RunEvents", "RunSwap", "run_swap_test"]
 
 Counts = npt.NDArray[np.integer[Any]]
 
-ENUMERATED = 7
-"""Up to so many runs, all of their permutations are looked at."""
+MAXIMUM_ENUMERATED = 7
+"""Maximum number of runs for which all permutations are enumerated; more runs are sampled."""
 
 
 @dataclass(frozen=True)
 class RunEvents:
-    """The events of one run, as `run_swap_test` wants them.
+    """The events of one run, as input of `run_swap_test`.
 
     Parameters
     ----------
     jumps, transitions : array_like, updates
         Steps, or `AccuracyJump` and `Slingshot` objects.
     window : (float, float), updates
-        First and last lag behind a transition that count as near.
+        Smallest and largest lag behind a transition that counts as near.
     run_span : (float, float), updates
         First and last step of the run.
     """
@@ -44,22 +44,23 @@ class RunEvents:
 
 @dataclass(frozen=True)
 class RunSwap:
-    """How many jumps fall near the transitions of their own run, and of other runs.
+    """Number of jumps near transitions of their own run, and of other runs.
 
     Parameters
     ----------
     hits : int
-        Jumps near a transition of their own run, summed over runs.
+        Number of jumps near a transition of their own run, summed over runs.
     expected : float
-        Mean of that sum over all permutations of the runs.
+        Mean number of hits over all permutations of the runs.
     p_value : float or None
-        Share of the permutations that give as many hits or more; None without a jump or without a transition.
+        Fraction of the permutations that give at least as many hits; None without jumps or without transitions.
     smallest_p : float or None
-        Share of those that give the most: no pairing of these jumps with these transitions can have a smaller p.
+        Fraction of the permutations that give the most hits, which is the smallest p-value that these runs can reach.
     runs, permutations : int
-        Number of runs, and of the permutations looked at.
+        Number of runs, and of permutations evaluated.
     exact : bool
-        Whether these are all permutations; else a sample, and shares are (k + 1) / (n + 1).
+        Whether all permutations were evaluated. Otherwise they are a random sample of n, and a fraction is
+        (k + 1) / (n + 1), where k of them qualify.
     """
 
     hits: int
@@ -72,24 +73,24 @@ class RunSwap:
 
 
 def run_swap_test(runs: Sequence[RunEvents], *, resamples: int = 2000, seed: int = 0) -> RunSwap:
-    """Compare the jumps of each run with the transitions of every other run.
+    """Test the association of jumps with transitions by permuting the runs.
 
-    If jumps only follow the clock of the schedule, those of another run lie as near to this run's transitions. All
-    permutations of the runs are looked at up to 7 runs, else a sample.
+    If jumps only follow the training schedule, the jumps of another run lie as near to the transitions of this run as
+    its own. The test evaluates all permutations of up to 7 runs, and a random sample for more.
 
     Parameters
     ----------
     runs : sequence of RunEvents
-        Two or more of the same length, evaluated equally often, so that they have the same span and window.
+        Two or more runs with the same span and window, that is, of equal length and evaluation schedule.
     resamples : int, optional
-        Number of random permutations where there are too many.
+        Number of random permutations, for more than 7 runs.
     seed : int, optional
-        Of the permutations.
+        Seed of the random permutations.
 
     Returns
     -------
     RunSwap
-        Hits, expectation, p-value, and the smallest p-value that was possible.
+        Hits, expectation, p-value, and the smallest p-value possible.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def run_swap_test(runs: Sequence[RunEvents], *, resamples: int = 2000, seed: int
 
     References
     ----------
-    .. [1] eLife RP103703, doi:10.7554/eLife.103703: tests that swap trials, with few replicates.
+    .. [1] eLife RP103703, doi:10.7554/eLife.103703: permutation tests that swap trials, with few replicates.
 
     Examples
     --------
@@ -123,7 +124,7 @@ def run_swap_test(runs: Sequence[RunEvents], *, resamples: int = 2000, seed: int
     jump = [as_steps(run.jumps, "step", "jumps", *spans[0]) for run in runs]
     transition = [np.unique(as_steps(run.transitions, "transition", "transitions", *spans[0])) for run in runs]
     hits = _hits(jump, transition, windows[0])
-    exact = len(runs) <= ENUMERATED
+    exact = len(runs) <= MAXIMUM_ENUMERATED
     totals = _all_totals(hits) if exact else _drawn_totals(hits, resamples, seed)
     own = int(hits.trace())
     most = int(hits[linear_sum_assignment(hits, maximize=True)].sum())
@@ -159,6 +160,6 @@ def _all_totals(hits: Counts) -> Counts:
 
 
 def _drawn_totals(hits: Counts, resamples: int, seed: int) -> Counts:
-    """Return the hits under random permutations, drawn one after the other so that memory stays small."""
+    """Return the hits under random permutations. Drawing them one by one limits memory."""
     random, runs = np.random.default_rng(seed), np.arange(len(hits))
     return np.array([hits[runs, random.permutation(runs)].sum() for _ in range(resamples)])

@@ -1,4 +1,4 @@
-"""Averages of a signal around events."""
+"""Event-triggered averages of a signal."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 
     from slingshot_analysis.signal import Signal
 
-__all__ = ["TriggeredAverage", "event_triggered_average", "pooled_triggered_average"]
+__all__ = ["TriggeredAverage", "event_triggered_average"]
 
 Normalize = Literal["first", "before"]
 
-WIDEST_GAP = 3.0
-"""Unless told, interpolate over at most three times the usual distance of two measurements."""
+MAXIMUM_GAP = 3.0
+"""Default of the widest gap to interpolate over, as a multiple of the median distance of two measurements."""
 
 
 @dataclass(frozen=True, eq=False)
 class TriggeredAverage:
-    """A signal around events, averaged over events or over runs. Where nothing was measured it is NaN.
+    """Average of a signal around events. It is NaN at lags without measurements.
 
     Parameters
     ----------
     lag : (points,) float array, updates
-        Behind the event.
+        Lag behind the event.
     mean : (points,) float array, in the unit of the signal
-        Average; of natural logarithms where `log` is set; relative where `normalize` is.
+        Mean over events: of the natural logarithm if `log` is true, of the normalized signal if `normalize` is set.
     standard_error : (points,) float array
-        Of the mean, by the spread over events or runs; NaN where there are fewer than two.
+        Standard error of the mean; NaN for fewer than two events.
     lower_quartile, upper_quartile : (points,) float array
-        Over events or runs.
+        Quartiles over events.
     n : (points,) int array
-        Events, or runs, that contribute at each lag.
-    events, runs : int
-        That contribute at any lag.
+        Number of events that contribute at each lag.
+    events : int
+        Number of events that contribute at any lag.
     name : str
-        Of the signal.
+        Name of the signal.
     log : bool
         Whether logarithms were averaged.
     normalize : {"first", "before"} or None
-        What each curve was divided by; its logarithm subtracted.
+        What each curve was divided by; with `log`, its logarithm is subtracted.
     max_gap : float, updates
-        Widest gap that was interpolated over.
+        Widest gap between measurements that was interpolated over.
     """
 
     lag: FloatArray
@@ -60,7 +60,6 @@ class TriggeredAverage:
     upper_quartile: FloatArray
     n: npt.NDArray[np.int64]
     events: int
-    runs: int
     name: str
     log: bool
     normalize: Normalize | None
@@ -87,35 +86,35 @@ def event_triggered_average(
 ) -> TriggeredAverage:
     """Average a signal around events.
 
-    The signal is interpolated linearly (its logarithm, with `log`) on one grid of lags for every event. Events near the
-    ends of the run contribute to those lags at which something was measured.
+    The signal (with `log`, its logarithm) is interpolated linearly onto the same grid of lags for every event. Events
+    near the ends of the run contribute only at lags within the run.
 
     Parameters
     ----------
     signal : Signal, or (step, value) of shapes (n,) and (n,)
-        What was measured; values that are not finite count as not measured, nor do those <= 0 on a log scale.
+        The measurements. Values that are not finite count as missing; with `log`, so do values <= 0.
     events : (m,) array_like, updates
         Steps, or objects such as `Slingshot` and `AccuracyJump`.
     before, after : float, updates
-        How far the grid reaches on either side.
+        Extent of the grid on either side.
     points : int, optional
         Number of lags.
     normalize : {"first", "before"}, optional
-        Divide each event's curve by its first value, or by its mean over negative lags.
+        Divide the curve of each event by its first value, or by its mean over negative lags.
     log : bool, optional
-        Average natural logarithms, as losses need, which span many decades.
+        Average natural logarithms, as is appropriate for losses, which span many decades.
     max_gap : float, optional, updates
-        Never interpolate between measurements farther apart; three times their median distance if not given.
+        Maximum distance of two measurements to interpolate between; by default three times their median distance.
 
     Returns
     -------
     TriggeredAverage
-        With the number of events at each lag.
+        The average, with the number of events at each lag.
 
     Raises
     ------
     InputError
-        If the signal has axes or fewer than two rows, or the grid is empty.
+        If the signal is not one-dimensional or has fewer than two rows, or the grid is empty.
 
     Examples
     --------
@@ -125,59 +124,15 @@ def event_triggered_average(
     """
     lag = _grid(before, after, points)
     curves, gap = _curves(signal, events, lag, normalize, log, max_gap)
-    return _average(lag, curves, len(curves), 1, str(getattr(signal, "name", "")), log, normalize, gap)
-
-
-def pooled_triggered_average(
-    runs: Sequence[tuple[Signal | tuple[Any, Any], Sequence[Any]]],
-    before: float,
-    after: float,
-    *,
-    points: int = 200,
-    normalize: Normalize | None = None,
-    log: bool = False,
-    max_gap: float | None = None,
-) -> TriggeredAverage:
-    """Average a signal around the events of each run, then over runs, so that each run weighs the same.
-
-    Parameters
-    ----------
-    runs : sequence of (signal, events)
-        As `event_triggered_average` takes them, one pair for each run.
-    before, after, points, normalize, log, max_gap
-        As there; the widest gap is found for each run if not given.
-
-    Returns
-    -------
-    TriggeredAverage
-        Whose `n`, standard error and quartiles are over runs; `max_gap` is the largest of the runs.
-
-    Raises
-    ------
-    InputError
-        If there is no run, or as `event_triggered_average` does.
-
-    Examples
-    --------
-    >>> step = [0, 10, 20, 30]
-    >>> runs = [((step, [1, 1, 5, 3]), [10, 20]), ((step, [3, 3, 3, 3]), [10])]
-    >>> found = pooled_triggered_average(runs, 10, 10, points=3)
-    >>> found.mean, found.n, found.events
-    (array([2. , 3. , 3.5]), array([2, 2, 2]), 3)
-    """
-    if not len(runs):
-        raise InputError("runs: got none; give a pair of signal and events for each run")
-    lag = _grid(before, after, points)
-    means, gaps, events = [], [], 0
-    for signal, given in runs:
-        curves, gap = _curves(signal, given, lag, normalize, log, max_gap)
-        gaps.append(gap)
-        if len(curves):
-            events += len(curves)
-            means.append(_mean(curves))
-    over_runs = np.array(means).reshape(len(means), points)
-    name = str(getattr(runs[0][0], "name", ""))
-    return _average(lag, over_runs, events, len(means), name, log, normalize, max(gaps))
+    n = np.isfinite(curves).sum(axis=0)
+    mean = _mean(curves)
+    squares = np.nansum((curves - mean) ** 2, axis=0)
+    variance = np.divide(squares, n - 1, out=np.full(points, np.nan), where=n > 1)
+    error = np.sqrt(np.divide(variance, n, out=np.full(points, np.nan), where=n > 1))
+    quartiles = np.full((2, points), np.nan)
+    quartiles[:, n > 0] = np.nanpercentile(curves[:, n > 0], [25, 75], axis=0) if n.any() else np.nan
+    name = str(getattr(signal, "name", ""))
+    return TriggeredAverage(lag, mean, error, quartiles[0], quartiles[1], n, len(curves), name, log, normalize, gap)
 
 
 def _curves(
@@ -188,11 +143,11 @@ def _curves(
     log: bool,
     max_gap: float | None,
 ) -> tuple[FloatArray, float]:
-    """Return one row for each event that has data at some lag, and the widest gap interpolated over."""
+    """Return one row for each event that has data at some lag, and the widest gap to interpolate over."""
     step, value = _read(signal, log)
     if max_gap is not None and not max_gap > 0:
         raise InputError(f"max_gap: got {max_gap}; give a positive number of updates")
-    gap = float(WIDEST_GAP * np.median(np.diff(step))) if max_gap is None else float(max_gap)
+    gap = float(MAXIMUM_GAP * np.median(np.diff(step))) if max_gap is None else float(max_gap)
     steps = [getattr(event, "transition", getattr(event, "step", getattr(event, "start", event))) for event in events]
     at = as_steps(steps, "", "events", -np.inf, np.inf)[:, None] + lag
     left = np.clip(np.searchsorted(step, at, side="right") - 1, 0, len(step) - 2)
@@ -206,7 +161,7 @@ def _curves(
 
 
 def _base(curves: FloatArray, lag: FloatArray, normalize: Normalize) -> FloatArray:
-    """Return for each curve the value that it is compared with; NaN where there is none."""
+    """Return the value that each curve is normalized by; NaN if there is none."""
     if normalize == "before":
         return _mean(curves[:, lag < 0].T)
     if normalize != "first":
@@ -216,30 +171,10 @@ def _base(curves: FloatArray, lag: FloatArray, normalize: Normalize) -> FloatArr
 
 
 def _mean(curves: FloatArray) -> FloatArray:
-    """Return the mean over rows of what is measured, NaN where nothing is."""
+    """Return the mean over the finite rows; NaN without any."""
     number = np.isfinite(curves).sum(axis=0)
     total = np.nansum(curves, axis=0)
     return np.asarray(np.divide(total, number, out=np.full(curves.shape[1], np.nan), where=number > 0))
-
-
-def _average(
-    lag: FloatArray,
-    curves: FloatArray,
-    events: int,
-    runs: int,
-    name: str,
-    log: bool,
-    normalize: Normalize | None,
-    gap: float,
-) -> TriggeredAverage:
-    n = np.isfinite(curves).sum(axis=0)
-    mean = _mean(curves)
-    squares = np.nansum((curves - mean) ** 2, axis=0)
-    variance = np.divide(squares, n - 1, out=np.full(len(lag), np.nan), where=n > 1)
-    quartiles = np.full((2, len(lag)), np.nan)
-    quartiles[:, n > 0] = np.nanpercentile(curves[:, n > 0], [25, 75], axis=0) if n.any() else np.nan
-    error = np.sqrt(np.divide(variance, n, out=np.full(len(lag), np.nan), where=n > 1))
-    return TriggeredAverage(lag, mean, error, quartiles[0], quartiles[1], n, events, runs, name, log, normalize, gap)
 
 
 def _grid(before: float, after: float, points: int) -> FloatArray:
@@ -251,7 +186,7 @@ def _grid(before: float, after: float, points: int) -> FloatArray:
 
 
 def _read(signal: Signal | tuple[Any, Any], log: bool) -> tuple[FloatArray, FloatArray]:
-    """Return steps in order, the last row of each, and values; NaN where not finite, or without a logarithm."""
+    """Return sorted steps without duplicates, and values, which are NaN where missing or without a logarithm."""
     given = signal if isinstance(signal, tuple) else (signal.step, signal.value)
     step, value = (np.asarray(part, dtype=np.float64) for part in given)
     if step.ndim != 1 or step.shape != value.shape:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from slingshot_analysis.association import association_test, lag_summary, pool_associations
+from slingshot_analysis.association import Association, association_test, lag_summary, pool_associations
 from slingshot_analysis.errors import InputError
 
 RUNS = [
@@ -15,6 +15,15 @@ RUNS = [
     association_test([5000, 26_050], [9000, 18_000, 26_000], (-800, 1000), (0, 40_000)),
     association_test([], [9000, 18_000], (-800, 1000), (0, 40_000)),
 ]
+
+
+def with_lags(*lags):
+    """A run of which nothing but the lags matters."""
+    return Association(
+        len(lags), len(lags), len(lags), (-800, 1000), 1.0, None, tuple(lags), (1 / len(lags),) * len(lags)
+    )
+
+
 sequences = st.lists(
     st.lists(st.floats(-1e4, 1e4, allow_subnormal=False), min_size=1, max_size=4), min_size=2, max_size=6
 )
@@ -34,17 +43,17 @@ def test_values_agree_with_the_pooled_association():
 def test_interval_agrees_with_the_bootstrap_of_scipy():
     """With one jump in every run the bootstrap over runs is the ordinary one."""
     lags = np.random.default_rng(0).exponential(100, 25)
-    found = lag_summary([[lag] for lag in lags], resamples=9000).median_lag.interval
+    found = lag_summary([with_lags(lag) for lag in lags], resamples=9000).median_lag.interval
     theirs = stats.bootstrap((lags,), np.median, n_resamples=9000, method="percentile", rng=1).confidence_interval
     assert found == pytest.approx(tuple(theirs), rel=0.05)
 
 
 def test_runs_are_drawn_and_not_jumps():
     """Two runs whose jumps agree within each: only these two medians and the mean of both can come out."""
-    found = lag_summary([[10.0] * 50, [90.0] * 50]).median_lag
+    found = lag_summary([with_lags(*[10.0] * 50), with_lags(*[90.0] * 50)]).median_lag
     assert found.value == 50
     assert found.interval == (10.0, 90.0)
-    weighed = lag_summary([[10.0] * 50, [90.0]]).median_lag
+    weighed = lag_summary([with_lags(*[10.0] * 50), with_lags(90.0)]).median_lag
     assert (weighed.value, weighed.interval) == (10, (10.0, 90.0))
 
 
@@ -62,8 +71,6 @@ def test_nothing_known():
     found = lag_summary([RUNS[3], RUNS[3]])
     assert (found.median_lag.value, found.rate_ratio.value, found.median_lag.runs) == (None, None, 0)
     assert found.median_lag.reason == "no run has both jumps and transitions"
-    lags = lag_summary([[1.0, 2.0], [3.0]])
-    assert (lags.median_lag.value, lags.rate_ratio.value, lags.rate_ratio.reason) == (2, None, "only lags were given")
 
 
 def test_no_ratio_where_chance_never_hits():
@@ -78,10 +85,10 @@ def test_no_ratio_where_chance_never_hits():
 @given(sequences, st.randoms(), st.sampled_from([0.5, 4.0, 1024.0]))
 @settings(max_examples=30, deadline=None)
 def test_order_of_runs_and_unit_of_the_step_cancel(runs, random, unit):
-    found = lag_summary(runs, resamples=100).median_lag
-    shuffled = random.sample(runs, len(runs))
+    found = lag_summary([with_lags(*run) for run in runs], resamples=100).median_lag
+    shuffled = [with_lags(*run) for run in random.sample(runs, len(runs))]
     assert lag_summary(shuffled, resamples=100).median_lag == found
-    scaled = lag_summary([[lag * unit for lag in run] for run in runs], resamples=100).median_lag
+    scaled = lag_summary([with_lags(*(lag * unit for lag in run)) for run in runs], resamples=100).median_lag
     assert (scaled.value, *scaled.interval) == pytest.approx([unit * x for x in (found.value, *found.interval)])
 
 
@@ -93,12 +100,8 @@ def test_summary_has_one_row_for_each_estimate():
     assert lag_summary([RUNS[3]]).summary()["value"].isna().all()
 
 
-@pytest.mark.parametrize(
-    ("runs", "message"),
-    [([], "got none"), ([RUNS[0], [1.0]], "both"), ([[float("nan")]], "finite"), ([[[1.0]]], "flat")],
-)
-def test_clear_errors(runs, message):
-    with pytest.raises(InputError, match=message):
-        lag_summary(runs)
+def test_clear_errors():
+    with pytest.raises(InputError, match="got none"):
+        lag_summary([])
     with pytest.raises(InputError, match="resamples"):
         lag_summary(RUNS, resamples=0)

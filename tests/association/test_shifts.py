@@ -95,7 +95,7 @@ def test_pooled_shifts_agree_with_all_pairs_of_shifts():
     assert found.expected == pytest.approx(sums.mean())
     assert found.p_value == pytest.approx(((sums >= 3).mean() * 300 + 1) / 301)
     assert pool_shifts(runs[::-1]).p_value == pytest.approx(found.p_value)
-    with pytest.raises(InputError, match="itself joined"):
+    with pytest.raises(InputError, match="already pooled"):
         pool_shifts([found, runs[0]])
     with pytest.raises(InputError, match="got no test"):
         pool_shifts([])

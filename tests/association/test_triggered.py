@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slingshot_analysis import Signal
-from slingshot_analysis.association import event_triggered_average, pooled_triggered_average
+from slingshot_analysis.association import event_triggered_average
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump, LossSpike
 
@@ -60,13 +60,7 @@ def test_a_line_stays_a_line():
     found = event_triggered_average(Signal(STEP, 2.0 * STEP, "last_layer_norm"), [300, 505, 700], 95, 95, points=39)
     assert found.mean == pytest.approx(2 * (found.lag + (300 + 505 + 700) / 3))
     assert (found.n == 3).all()
-    assert (found.name, found.events, found.runs, found.max_gap, len(found.to_dataframe())) == (
-        "last_layer_norm",
-        3,
-        1,
-        30.0,
-        39,
-    )
+    assert (found.name, found.events, found.max_gap, len(found.to_dataframe())) == ("last_layer_norm", 3, 30.0, 39)
 
 
 def test_logarithms_of_a_loss_average_to_its_exponents():
@@ -137,25 +131,10 @@ def test_unit_of_the_step_cancels(unit, tens):
     np.testing.assert_allclose(one.mean, other.mean)
 
 
-def test_every_run_weighs_the_same():
-    """One run with three events at level 1, one with one event at level 5, one without events."""
-    flat = [(STEP, np.full(len(STEP), level)) for level in (1.0, 5.0, 9.0)]
-    runs = [(flat[0], [200, 400, 600]), (flat[1], [500]), (flat[2], [])]
-    found = pooled_triggered_average(runs, 50, 50, points=11)
-    assert found.mean.tolist() == [3.0] * 11
-    assert found.standard_error == pytest.approx(np.full(11, np.std([1, 5], ddof=1) / np.sqrt(2)))
-    assert (found.runs, found.events, found.n.tolist()) == (2, 4, [2] * 11)
-    backwards = pooled_triggered_average(runs[::-1], 50, 50, points=11)
-    assert backwards.mean.tolist() == found.mean.tolist()
-
-
 def test_nothing_around_no_events():
-    for found in (
-        event_triggered_average((STEP, STEP), [], 10, 10, points=3),
-        pooled_triggered_average([((STEP, STEP), [])], 10, 10, points=3),
-    ):
-        assert (found.n.tolist(), found.events) == ([0, 0, 0], 0)
-        assert found.to_dataframe()["mean"].isna().all()
+    found = event_triggered_average((STEP, STEP), [], 10, 10, points=3)
+    assert (found.n.tolist(), found.events) == ([0, 0, 0], 0)
+    assert found.to_dataframe()["mean"].isna().all()
 
 
 @pytest.mark.parametrize(
@@ -174,5 +153,3 @@ def test_nothing_around_no_events():
 def test_clear_errors(signal, options, message):
     with pytest.raises(InputError, match=message):
         event_triggered_average(signal, [0], **{"before": 1, "after": 1} | options)
-    with pytest.raises(InputError, match="got none"):
-        pooled_triggered_average([], 1, 1)

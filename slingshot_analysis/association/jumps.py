@@ -1,47 +1,46 @@
-"""Do validation jumps fall next to slingshots? An exact test that draws each jump anew within its own cycle."""
+"""Association of accuracy jumps with transitions: an exact test that places each jump at random in its own cycle."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.association._steps import FloatArray, as_span, as_steps
+from slingshot_analysis.association._steps import FloatArray, as_span, as_steps, hits_near
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Association", "association_test", "near_window", "poisson_binomial_tail", "pool_associations"]
+__all__ = ["Association", "association_test", "near_window", "pool_associations"]
 
 STRIDES_BEFORE = 2
-"""Evaluations by which a jump may seem to come early: it is seen between two, and both ends are read from a grid."""
-LEAST_AFTER, SHARE_AFTER, MOST_AFTER = 1000, 0.01, 0.05
-"""A jump follows within 1,000 updates or 1% of the run, whichever is more, and within 5% of the run."""
-WIDE = 200
-"""Steps from which on a window is told in whole steps, which changes it by 1% at most."""
+"""Number of evaluations by which a jump may precede its transition, because both are dated on a grid of steps."""
+MINIMUM_REACH, REACH_SHARE, MAXIMUM_REACH_SHARE = 1000, 0.01, 0.05
+"""A jump follows within 1,000 updates or 1% of the run, whichever is more, but within 5% of the run."""
+ROUNDED_WIDTH = 200
+"""A window of this many steps or more is reported in whole steps, which changes it by 1% at most."""
 
 
 @dataclass(frozen=True)
 class Association:
-    """How often accuracy jumps fall near transitions, and how often they would by chance.
+    """Accuracy jumps near transitions: their number, and the number expected by chance.
 
     Parameters
     ----------
     jumps_near_transitions : int
-        Jumps within `window` of some transition.
+        Number of jumps that fall into the window of some transition.
     jumps, transitions : int
-        All of them.
+        Total numbers.
     window : (float, float), updates
-        First and last lag that counts as near, in whole steps if it is 200 steps wide or more.
+        Smallest and largest lag that counts as near; in whole steps if the window is 200 steps or wider.
     expected : float
-        Jumps that would fall near by chance, the sum of `coverage`.
+        Number of jumps near transitions expected by chance: the sum of `coverage`.
     p_value : float or None
-        Probability of so many or more by chance; None without a jump or without a transition.
+        Probability of at least this many hits by chance; None without jumps or without transitions.
     lags : tuple of float, updates
-        Of each jump behind its nearest transition; negative where the jump comes first.
+        Lag of each jump behind its nearest transition; negative where the jump comes first.
     coverage : tuple of float
-        For each jump the share of its own cycle that the window covers; what `pool_associations` joins.
+        For each jump the fraction of its cycle that windows cover. `pool_associations` needs it.
     """
 
     jumps_near_transitions: int
@@ -57,24 +56,24 @@ class Association:
 def association_test(
     jumps: Sequence[Any], transitions: Sequence[Any], window: tuple[float, float], run_span: tuple[float, float]
 ) -> Association:
-    """Test whether accuracy jumps fall near slingshots more often than chance puts them there.
+    """Test whether accuracy jumps fall near transitions more often than by chance.
 
-    Under the null hypothesis each jump lies anywhere in its own cycle, between two consecutive transitions, with equal
-    probability; so it may get rarer or more frequent along the run, as jumps do, without looking associated. The
-    number of hits is then Poisson binomial. A shift of all jumps along the run, in contrast, rejects far too often.
-    Before the first transition the cycle starts with the run, after the last it ends with the run. A window reaching
-    past a transition counts in both cycles that it covers.
+    A cycle lies between two consecutive transitions; the first starts with the run and the last ends with it. Under
+    the null hypothesis each jump is uniformly distributed over its own cycle, and the number of hits is Poisson
+    binomial. Because jumps stay in their cycles, a trend in their frequency along the run does not look like an
+    association. A test that shifts all jumps along the run has no such protection and rejects too often. A window
+    that reaches past a transition counts in both cycles that it covers.
 
     Parameters
     ----------
     jumps : (n,) array_like, updates
-        Steps of the accuracy jumps, or `AccuracyJump` objects; of the terminal phase, if only that is asked about.
+        Steps of the accuracy jumps, or `AccuracyJump` objects.
     transitions : (m,) array_like, updates
         Steps of the transitions, or `Slingshot` objects.
     window : (float, float), updates
-        First and last lag behind a transition that count as near, as `near_window` tells.
+        Smallest and largest lag behind a transition that counts as near; `near_window` returns the default.
     run_span : (float, float), updates
-        First and last step in which a jump could have been seen.
+        First and last step at which a jump could be observed.
 
     Returns
     -------
@@ -101,42 +100,41 @@ def association_test(
     first, last = as_span(run_span, "run_span")
     jump = as_steps(jumps, "step", "jumps", first, last)
     transition = np.unique(as_steps(transitions, "transition", "transitions", first, last))
-    told = (int(np.floor(low)), int(np.ceil(high))) if high - low >= WIDE else (low, high)
+    reported = (int(np.floor(low)), int(np.ceil(high))) if high - low >= ROUNDED_WIDTH else (low, high)
     if not len(jump) or not len(transition):
-        return Association(0, len(jump), len(transition), told, 0.0, None, (), ())
+        return Association(0, len(jump), len(transition), reported, 0.0, None, (), ())
     lags = _lags(jump, transition)
-    near = ((jump[:, None] - transition >= low) & (jump[:, None] - transition <= high)).any(axis=1)
+    hits = int(hits_near(jump, transition, (low, high)))
     coverage = _coverage(jump, transition, (low, high), (first, last))
-    hits = int(near.sum())
     return Association(
         hits,
         len(jump),
         len(transition),
-        told,
+        reported,
         float(coverage.sum()),
-        poisson_binomial_tail(coverage, hits),
+        _poisson_binomial_tail(coverage, hits),
         tuple(lags.tolist()),
         tuple(coverage.tolist()),
     )
 
 
 def pool_associations(associations: Iterable[Association]) -> Association:
-    """Join the tests of several runs into one, by concatenating their jumps.
+    """Pool the tests of several runs into one.
 
     Parameters
     ----------
     associations : iterable of Association
-        One for each run. A run without jumps or without transitions says nothing and adds only to the counts.
+        One for each run. A run without jumps or without transitions adds to the counts only.
 
     Returns
     -------
     Association
-        With the widest window.
+        The exact test of all jumps together. Its window spans those of the runs.
 
     Raises
     ------
     InputError
-        If there is none.
+        If there are no runs.
 
     Examples
     --------
@@ -155,7 +153,7 @@ def pool_associations(associations: Iterable[Association]) -> Association:
         sum(run.transitions for run in runs),
         (min(run.window[0] for run in runs), max(run.window[1] for run in runs)),
         float(sum(coverage)),
-        poisson_binomial_tail(coverage, hits) if coverage else None,
+        _poisson_binomial_tail(coverage, hits) if coverage else None,
         tuple(lag for run in runs for lag in run.lags),
         coverage,
     )
@@ -164,24 +162,24 @@ def pool_associations(associations: Iterable[Association]) -> Association:
 def near_window(
     evaluation_stride: float, run_span: tuple[float, float], run_length: float | None = None
 ) -> tuple[float, float]:
-    """Return the lags that count as near: from two evaluations early to 1,000 updates or 1% of the run late.
+    """Return the default window: from two evaluations before a transition to 1,000 updates or 1% of the run after it.
 
-    Of a run of fewer than 20,000 steps, such as a log that counts epochs, 1,000 would be too much of it to tell near
-    from far: there 5% of the run is the end, or the next evaluation where that is later.
+    The window ends at 5% of the run at the latest, because 1,000 steps can be most of a short run, such as a log that
+    counts epochs. It always reaches the next evaluation.
 
     Parameters
     ----------
     evaluation_stride : float, updates
-        Usual distance of two evaluations.
+        Typical distance of two evaluations.
     run_span : (float, float), updates
-        First and last step in which a jump could have been seen.
+        First and last step at which a jump could be observed.
     run_length : float, updates, optional
-        Of the whole run, where the span is only a part of it.
+        Length of the whole run, if the span is only a part of it.
 
     Returns
     -------
     (float, float), updates
-        First and last lag.
+        Smallest and largest lag.
 
     Raises
     ------
@@ -198,31 +196,13 @@ def near_window(
     if not evaluation_stride > 0:
         raise InputError(f"evaluation_stride: got {evaluation_stride}; give the distance of two evaluations in updates")
     first, last = as_span(run_span, "run_span")
-    after = max(LEAST_AFTER, SHARE_AFTER * (last - first))
-    end = min(after, MOST_AFTER * (run_length or last - first))
+    after = max(MINIMUM_REACH, REACH_SHARE * (last - first))
+    end = min(after, MAXIMUM_REACH_SHARE * (run_length or last - first))
     return -STRIDES_BEFORE * evaluation_stride, max(end, evaluation_stride)
 
 
-def poisson_binomial_tail(probabilities: Sequence[float] | FloatArray, hits: int) -> float:
-    """Return the probability that at least `hits` of independent events happen.
-
-    Parameters
-    ----------
-    probabilities : (n,) array_like
-        Of the single events.
-    hits : int
-        Number asked about.
-
-    Returns
-    -------
-    float
-        By convolution, exact.
-
-    Examples
-    --------
-    >>> round(poisson_binomial_tail([0.1, 0.2], 1), 6)
-    0.28
-    """
+def _poisson_binomial_tail(probabilities: Sequence[float] | FloatArray, hits: int) -> float:
+    """Return the exact probability that at least `hits` of independent events with these probabilities happen."""
     count = np.ones(1)
     for probability in probabilities:
         count = np.convolve(count, [1 - probability, probability])
@@ -232,21 +212,22 @@ def poisson_binomial_tail(probabilities: Sequence[float] | FloatArray, hits: int
 def _coverage(
     jump: FloatArray, transition: FloatArray, window: tuple[float, float], span: tuple[float, float]
 ) -> FloatArray:
-    """Return for each jump the share of its cycle that lies within the window of any transition."""
+    """Return for each jump the fraction of its cycle that lies in the window of any transition."""
     bounds = np.unique(np.concatenate([[span[0]], transition, [span[1]]]))
     cycle = np.clip(np.searchsorted(bounds, jump, side="right") - 1, 0, len(bounds) - 2)
-    shares = np.zeros(len(bounds) - 1)
-    for k, (start, end) in enumerate(pairwise(bounds)):
-        reached = start
-        for at in transition:
-            low, high = max(at + window[0], reached), min(at + window[1], end)
-            if high > low:
-                shares[k] += (high - low) / (end - start)
-                reached = high
-    return np.minimum(shares[cycle], 1.0)
+    # Overlapping windows count once: each starts where the previous one ends, if that is later.
+    end = transition + window[1]
+    start = np.maximum(transition + window[0], np.concatenate([[-np.inf], end[:-1]]))
+    knots = np.column_stack([start, end]).ravel()
+    length = np.cumsum(end - start)
+    covered = np.interp(bounds, knots, np.column_stack([length - (end - start), length]).ravel())
+    shares = np.diff(covered) / np.diff(bounds)
+    return np.asarray(np.minimum(shares[cycle], 1.0))
 
 
 def _lags(jump: FloatArray, transition: FloatArray) -> FloatArray:
-    """Return the step of each jump less that of the transition nearest to it."""
-    lag = jump[:, None] - transition
-    return np.asarray(lag[np.arange(len(jump)), np.abs(lag).argmin(axis=1)])
+    """Return the lag of each jump behind the nearest transition; of two equally near ones, the earlier."""
+    after = np.clip(np.searchsorted(transition, jump), 0, len(transition) - 1)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(jump - transition[before] <= np.abs(transition[after] - jump), before, after)
+    return np.asarray(jump - transition[nearest])

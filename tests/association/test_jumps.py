@@ -4,8 +4,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from slingshot_analysis.association import association_test, near_window, poisson_binomial_tail, pool_associations
+from slingshot_analysis.association import association_test, near_window, pool_associations
+from slingshot_analysis.association.jumps import _poisson_binomial_tail
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump
 
@@ -34,11 +37,11 @@ def test_tail_agrees_with_enumeration(seed):
     for outcome in product([0, 1], repeat=7):
         chance[sum(outcome)] += np.prod(np.where(outcome, probability, 1 - probability))
     for hits in range(9):
-        assert poisson_binomial_tail(probability, hits) == pytest.approx(chance[hits:].sum(), abs=1e-12)
+        assert _poisson_binomial_tail(probability, hits) == pytest.approx(chance[hits:].sum(), abs=1e-12)
 
 
 def test_equal_probabilities_make_a_binomial():
-    assert poisson_binomial_tail([0.5] * 4, 3) == pytest.approx(5 / 16)
+    assert _poisson_binomial_tail([0.5] * 4, 3) == pytest.approx(5 / 16)
 
 
 def test_counts_lags_and_coverage():
@@ -56,6 +59,33 @@ def test_window_wider_than_the_cycle_is_no_evidence():
     found = association_test([500, 1500, 2500], [1000, 2000], (-1000, 1000), (0, 3000))
     assert found.coverage == pytest.approx((1.0, 1.0, 1.0))
     assert found.p_value == pytest.approx(1.0)
+
+
+def association_by_loop(jumps, transitions, window, span):
+    """Hits, lags and coverage, step by step: windows, cycles and steps are whole numbers."""
+    near = {step for at in transitions for step in range(at + window[0], at + window[1])}
+    bounds = sorted({span[0], *transitions, span[1]})
+    coverage = []
+    for jump in jumps:
+        start = max(bound for bound in bounds[:-1] if bound <= jump)
+        cycle = range(start, bounds[bounds.index(start) + 1])
+        coverage.append(sum(step in near for step in cycle) / len(cycle))
+    hits = sum(any(at + window[0] <= jump <= at + window[1] for at in transitions) for jump in jumps)
+    return hits, [min((jump - at for at in sorted(transitions)), key=abs) for jump in jumps], coverage
+
+
+@given(
+    st.lists(st.integers(0, 300), min_size=1, max_size=8),
+    st.lists(st.integers(0, 300), min_size=1, max_size=8),
+    st.tuples(st.integers(-60, 20), st.integers(1, 80)),
+)
+@settings(max_examples=200, deadline=None)
+def test_agrees_with_a_loop_over_steps(jumps, transitions, lag_and_width):
+    window = (lag_and_width[0], sum(lag_and_width))
+    found = association_test(jumps, transitions, window, (0, 300))
+    hits, lags, coverage = association_by_loop(jumps, transitions, window, (0, 300))
+    assert (found.jumps_near_transitions, list(found.lags)) == (hits, lags)
+    assert found.coverage == pytest.approx(coverage)
 
 
 @pytest.mark.parametrize(("jumps", "transitions"), [([], [1000]), ([1000], []), ([], [])])
