@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from slingshot_analysis.recording.curvature.lanczos import quadrature, random_direction
+from slingshot_analysis.recording.curvature._lanczos import quadrature, random_direction
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
 __all__ = ["SpectralDensity", "spectral_density"]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError, unknown_name
-from slingshot_analysis.recording.curvature.lanczos import random_direction
+from slingshot_analysis.recording.curvature._lanczos import random_direction
+from slingshot_analysis.recording.curvature._subspace import RitzPairs, Subspace
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
-from slingshot_analysis.recording.curvature.subspace import RitzPairs, Subspace
 
 __all__ = ["EigenvalueTracker", "Eigenvalues", "Solver"]
 

@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy, float64_loss, loss_weight
 from slingshot_analysis.recording.subject.model import ForwardPass
+from slingshot_analysis.recording.torch_internals import is_compiled
 
 __all__ = ["MeanLoss"]
 
@@ -79,7 +80,7 @@ class MeanLoss:
         self.device = self._live[0].device
         self._shadow = _copy(model).to(self.model_dtype).eval().requires_grad_(False)
         self._frozen = [(name, p) for name, p in self._shadow.named_parameters() if name not in self.names]
-        self._is_compiled = any(hasattr(module, "_orig_mod") for module in model.modules())
+        self._is_compiled = is_compiled(model)
         self._forward = ForwardPass(self._shadow)
         self._loss_function = loss_function
         counts = [float(loss_weight(loss_function, targets)) for _, targets in data]

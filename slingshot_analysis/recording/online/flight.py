@@ -25,6 +25,7 @@ from slingshot_analysis.recording.curvature.shared import Curvatures
 from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.optimizer_state import AdaptiveState, adaptive_states, has_threshold
+from slingshot_analysis.recording.torch_internals import foreach
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 
@@ -115,7 +116,7 @@ class FlightRecorder:
         slot = step % (UPDATES + 1)
         if slot == 0 or not self._moments:
             self._find_live_tensors()
-        torch._foreach_copy_(self._slots[slot], self._live)
+        foreach("copy_", self._slots[slot], self._live)
         self._rates[slot] = [_copy(group["lr"]) for group in self._optimizer.param_groups]
         self._oldest, self._newest = max(self._oldest, step - UPDATES), step
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording._table import Table
 from slingshot_analysis.recording.probes._base import Columns
-from slingshot_analysis.recording.table import Table
 
 __all__ = ["MEASURED", "EarlyWarning", "SlingshotWarning", "warn_from"]
 

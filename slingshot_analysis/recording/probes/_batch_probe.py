@@ -11,6 +11,7 @@ from torch import Tensor
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.probes._base import Moment, Probe
+from slingshot_analysis.recording.torch_internals import foreach
 from slingshot_analysis.trace.schema import CHUNK_ROWS
 
 __all__ = ["BatchProbe", "KeptBatches"]
@@ -48,7 +49,7 @@ class KeptBatches:
         self._begin_block()
         if fits:
             self._make_space(loss, logits, targets)
-            torch._foreach_copy_(self._slots[self._row], [loss, logits, targets])
+            foreach("copy_", self._slots[self._row], [loss, logits, targets])
             self._rows.append(self._row)
         self._row += 1
         self._step = moment.step

@@ -11,6 +11,8 @@ import torch
 from scipy.linalg.blas import ddot, dnrm2, sdot, snrm2
 from torch import Tensor
 
+from slingshot_analysis.recording.torch_internals import norms
+
 __all__ = ["ParameterNorms", "norm_dtype"]
 
 ADDRESS, ARRAY, FLAT = Tensor.data_ptr, Tensor.numpy, np.ndarray.ravel
@@ -77,7 +79,7 @@ class ParameterNorms:
                 self._arrays = [FLAT(ARRAY(p.detach())) for p in parameters]
             slot.numpy()[:] = self._norms([*self._arrays, *map(FLAT, map(ARRAY, gradients))])
         else:
-            torch.stack(torch._foreach_norm(parameters + gradients, 2, self.dtype), out=slot)
+            torch.stack(norms(parameters + gradients, self.dtype), out=slot)
         return present
 
     def _norms(self, arrays: list[npt.NDArray[np.floating]]) -> list[float]:

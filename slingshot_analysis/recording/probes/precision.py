@@ -12,6 +12,7 @@ from slingshot_analysis.recording.probes._base import Buffer
 from slingshot_analysis.recording.probes._batch_probe import BatchProbe
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.losses import cross_entropy
+from slingshot_analysis.recording.torch_internals import log_softmax_backward
 from slingshot_analysis.trace import Quantity
 
 
@@ -68,7 +69,7 @@ class Precision(BatchProbe):
         log_p = torch.log_softmax(logits, -1)
         weight = counted.to(logits.dtype) / samples.to(logits.dtype).view(-1, *[1] * (counted.ndim - 1))
         upstream = torch.zeros_like(logits).scatter_(-1, index, -weight.unsqueeze(-1))
-        gradient = torch.ops.aten._log_softmax_backward_data(upstream, log_p, -1, logits.dtype)
+        gradient = log_softmax_backward(upstream, log_p, logits)
         no_loss, no_gradient = (part.gather(-1, index).squeeze(-1) == 0 for part in (log_p, gradient))
         sizes = gradient.movedim(-1, 0).to(torch.float64, memory_format=torch.contiguous_format)
         violation = _sum(sizes.sum(0).abs_()) / _sum(sizes.abs_().sum(0))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.subject.subject import Subject
+from slingshot_analysis.recording.torch_internals import foreach
 
 __all__ = ["StatePairs"]
 
@@ -51,12 +52,12 @@ class StatePairs:
     def keep_before(self) -> None:
         """Copy the state that an update starts from."""
         buffers = [self._model.get_buffer(name) for name in self._buffers]
-        torch._foreach_copy_(self._slots[self._rows][0], [*self._parameters, *buffers])
+        foreach("copy_", self._slots[self._rows][0], [*self._parameters, *buffers])
 
     def keep_after(self) -> None:
         """Copy the parameters to which that update has led; buffers, which it does not change, are those before it."""
         before, after = self._slots[self._rows]
-        torch._foreach_copy_(after, [*self._parameters, *before[len(self._parameters) :]])
+        foreach("copy_", after, [*self._parameters, *before[len(self._parameters) :]])
         self._rows += 1
 
     def clear(self) -> None:

@@ -10,7 +10,7 @@ from slingshot_analysis import open_trace
 from slingshot_analysis.evaluation.detector import evaluate
 from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger
 
-EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples" / "data").glob("*.h5"))
+EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples" / "data").glob("*.h5"))
 
 
 def fired(losses, **choices):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.curvature.lanczos import random_direction
+from slingshot_analysis.recording.curvature._lanczos import random_direction
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
 __all__ = ["RitzPairs", "Subspace"]

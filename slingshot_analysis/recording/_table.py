@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import Curvatures
-from slingshot_analysis.recording.probes import CurvatureProbe
 from slingshot_analysis.recording.probes._base import Buffer, Columns, Moment, Probe
 from slingshot_analysis.recording.probes._batch_probe import BatchProbe, KeptBatches
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Budget, Every, Schedule
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.states import StatePairs
@@ -104,7 +104,6 @@ class Table:
     def take(self, step: int, losses: Tensor, logits: Tensor, targets: Tensor, writer: TraceWriter) -> None:
         """Take rows from batches, (n, ...) each, of the updates from `step` on; where there are `kept_batches`."""
         assert self.kept_batches is not None
-        assert self.next_due is not None
         taken, n = self.next_due - step, len(losses)
         while taken < n:
             rows = min(n - taken, self._room - self._rows)
