@@ -19,8 +19,8 @@ from slingshot_analysis.trace import Quantity
 class GradientWeightCosine(Probe):
     """`gradient_weight_cosine`: cos(−g, w) of each parameter tensor w and its gradient g, in float64.
 
-    Near 1, descent does little but scale the weights up: naive loss minimisation. NaN where gradient or weights are all
-    zero, and where there is no gradient.
+    Near 1, gradient descent does little but scale the weights up ("naive loss minimisation"). NaN where the gradient or
+    the weights are all zero, and where there is no gradient.
 
     References
     ----------
