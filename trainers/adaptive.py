@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from slingshot_analysis.recording.torch_internals import foreach
+
 __all__ = ["GenericAdaptiveOptimizer"]
 
 
@@ -70,16 +72,16 @@ class GenericAdaptiveOptimizer(torch.optim.Optimizer):
             states = [self._state_of(p) for p in parameters]
             averages, squares = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq"))
             beta1, beta2 = group["betas"]
-            torch._foreach_lerp_(averages, gradients, 1 - beta1)
-            torch._foreach_mul_(squares, beta2)
-            torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
-            roots = torch._foreach_sqrt(squares)
+            foreach("lerp_", averages, gradients, 1 - beta1)
+            foreach("mul_", squares, beta2)
+            foreach("addcmul_", squares, gradients, gradients, value=1 - beta2)
+            roots = foreach("sqrt", squares)
             rates = [-group["lr"]] * len(states)
             if group["bias_correction"]:
-                torch._foreach_div_(roots, [(1 - beta2 ** state["step"]) ** 0.5 for state in states])
+                foreach("div_", roots, [(1 - beta2 ** state["step"]) ** 0.5 for state in states])
                 rates = [-group["lr"] / (1 - beta1 ** state["step"]) for state in states]
-            torch._foreach_add_(roots, group["eps"])
-            torch._foreach_addcdiv_(parameters, averages, roots, rates)
+            foreach("add_", roots, group["eps"])
+            foreach("addcdiv_", parameters, averages, roots, value=rates)
 
     def _state_of(self, parameter: nn.Parameter) -> dict[str, Any]:
         """Return the state of a parameter, counted up to the update that is being made."""

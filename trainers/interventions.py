@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from slingshot_analysis.recording.torch_internals import foreach, norms
+
 __all__ = ["orthogonalize_gradients"]
 
 
@@ -44,10 +46,10 @@ def orthogonalize_gradients(parameters: Iterable[nn.Parameter]) -> None:
     weights = [p for p in parameters if p.grad is not None]
     gradients = [p.grad for p in weights if p.grad is not None]
     tiny = torch.finfo(gradients[0].dtype).tiny
-    lengths = torch._foreach_norm(gradients)
-    shares = [product.sum() for product in torch._foreach_mul(weights, gradients)]
-    squares = [square.sum() for square in torch._foreach_mul(weights, weights)]
-    torch._foreach_div_(shares, torch._foreach_clamp_min(squares, tiny))
-    torch._foreach_sub_(gradients, torch._foreach_mul(weights, shares))
-    torch._foreach_div_(lengths, torch._foreach_clamp_min(torch._foreach_norm(gradients), tiny))
-    torch._foreach_mul_(gradients, lengths)
+    lengths = norms(gradients)
+    shares = [product.sum() for product in foreach("mul", weights, gradients)]
+    squares = [square.sum() for square in foreach("mul", weights, weights)]
+    foreach("div_", shares, foreach("clamp_min", squares, tiny))
+    foreach("sub_", gradients, foreach("mul", weights, shares))
+    foreach("div_", lengths, foreach("clamp_min", norms(gradients), tiny))
+    foreach("mul_", gradients, lengths)

@@ -1,4 +1,4 @@
-"""What a trace has to say about the program and the machine that made it."""
+"""Attributes of a trace that describe the program and the machine that made it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def provenance(device: torch.device) -> dict[str, str | int | bool]:
     Parameters
     ----------
     device : torch.device
-        The device that trains.
+        The device on which the model is trained.
 
     Returns
     -------
     dict
-        `device`, `threads`, `cpu_kernels`, `flush_denormal`, `libraries` (JSON), `command` and, within a git
-        checkout, `git_revision` of the working directory, marked ``-dirty`` where files differ from it.
+        `device`, `threads`, `cpu_kernels`, `flush_denormal`, `libraries` (JSON) and `command`. Within a git checkout
+        also `git_revision`, which ends in ``-dirty`` if files of the checkout are modified.
     """
     attributes: dict[str, str | int | bool] = {
         "device": f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device),
@@ -43,7 +43,7 @@ def provenance(device: torch.device) -> dict[str, str | int | bool]:
 
 
 def describe_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return class and hyperparameters of an optimizer, those of its first parameter group."""
+    """Return the class of an optimizer and the hyperparameters of its first parameter group."""
     group = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
     plain = {
         name: v if isinstance(v, bool | int | float | str | tuple | type(None)) else str(v) for name, v in group.items()

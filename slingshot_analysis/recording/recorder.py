@@ -1,9 +1,8 @@
-"""The Recorder: one call per update of anybody's PyTorch loop writes a dense trace."""
+"""The Recorder, which writes a dense trace of any PyTorch training loop: call it once per update."""
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
 from slingshot_analysis.recording.online.flight import FlightRecorder
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
@@ -28,78 +28,80 @@ from slingshot_analysis.recording.subject.data import Data
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy
 from slingshot_analysis.recording.subject.model import ForwardPass, random_states_kept
 from slingshot_analysis.recording.subject.subject import make_subject
-from slingshot_analysis.recording.table import Table, make_tables
+from slingshot_analysis.recording.torch_internals import uncompiled
 from slingshot_analysis.trace import TraceWriter, continue_trace
 
 __all__ = ["Recorder"]
 
 FLUSH_SECONDS = 2.0
+"""Longest time for which measured rows stay in memory, unless the user asks for another."""
 
 
 class Recorder:
     """Record a training run into a trace file while it trains.
 
     Call :meth:`update` once per update, between ``loss.backward()`` and ``optimizer.step()``; with a gradient scaler
-    after ``scaler.unscale_(optimizer)``. Recording never changes training: modes, gradients and the random states of
-    Python, NumPy and PyTorch are left as they were, and the weights stay bit-identical, unless the model changes
-    something else in evaluation mode, such as a counter or a random generator of its own.
-    Values are measured on the device of the parameters and reach the host once per block of 512 rows or 2 s.
+    after ``scaler.unscale_(optimizer)``. Recording never changes training: the recorder restores modes, gradients and
+    the random states of Python, NumPy and PyTorch, and the weights stay bit-identical. The only exception is a model
+    that changes something else in evaluation mode, such as a counter or a random generator of its own.
+    Values are measured on the device of the parameters and copied to the host in blocks: every 512 rows or 2 s.
 
     Parameters
     ----------
     path : path-like
         The HDF5 file to write; its folder is created.
     model : nn.Module
-        The model, in the state of step 0 and on its device; all parameters on one device.
+        The model, in the state of step 0 and on its device; all parameters must be on one device.
     optimizer : torch.optim.Optimizer
-        Its class and hyperparameters go into the trace.
+        The optimizer. Its class and hyperparameters are written into the trace.
     train_data, val_data : (inputs, targets) pair of tensors, or iterable of such pairs, optional
-        The whole sets, for the losses and accuracies on them. An iterable, such as a DataLoader without shuffling,
-        is run through once per evaluation: give the recorder one of its own.
+        The whole training and validation sets, on which losses and accuracies are evaluated. An iterable, such as a
+        DataLoader without shuffling, is run through once per evaluation; don't share it with the training loop.
     probe_inputs : Tensor, optional
         The fixed batch on which features are compared; by default the first 32 training inputs.
     probes : str, or iterable of str or Probe, optional
         What to record: a bundle ("light", "standard", "full"), names of ``slingshot_analysis.recording.PROBES`` with or
-        without a number of updates ("hessian:50"), or values such as ``Norms(every=Every(5))``.
+        without a number of updates ("hessian:50"), or objects such as ``Norms(every=Every(5))``.
     curvature_budget : float, optional
-        Share of the run's time that curvature without a cadence of its own may take; 0.12 in the full bundle.
+        Largest share of the run's time for curvature probes that are named without a number of updates. The default is
+        0.12 for those of a bundle, and no limit for others.
     flight_recorder : bool, optional
-        Whether to keep the last 64 states and measure the curvature at each update around a transition; by default
-        where curvature is recorded and the states fit into 256 MiB.
+        Whether to keep the last 64 states and to measure the curvature at each update around a transition. By default
+        this is done where curvature is recorded and the states fit into 256 MiB.
     on_event : callable, optional
-        Called with a `Transition` when one begins, within :meth:`update`. What it raises ends the run.
+        Called within :meth:`update` with a `Transition` when one begins. An exception that it raises ends the run.
     on_warning : callable, optional
-        Called with a `SlingshotWarning` when a slingshot is to be expected, as a block of rows reaches the host; needs
-        the probe ``precision``.
+        Called with a `SlingshotWarning` when a slingshot is to be expected. This happens when a block of rows reaches
+        the host, and needs the probe ``precision``.
     last_layer : str, optional
-        Name of the module that makes the logits, where the guess (the last called of those with a trainable weight
-        matrix) is wrong, or of a parameter that no module of its own holds. The trace says which it was.
+        Name of the module that computes the logits, or of the parameter if no module holds it. By default it is the
+        last called of the modules with a trainable weight matrix. The trace names the layer that was used.
     feature_layers : sequence of str, optional
-        Modules whose outputs are features; by default the blocks, or else the activations, and the input of the
-        last layer.
+        Modules whose outputs are features. By default these are the blocks or, in a model without blocks, the
+        activations, and always the input of the last layer.
     loss_function : callable, optional
         ``loss_function(logits, targets)``, the mean loss over a batch; by default cross-entropy. It is called with
-        float64 logits too: what it keeps, such as class weights, belongs into a module that holds it.
+        float64 logits too, so tensors that it uses, such as class weights, must be held by a module.
     setup : str, optional
         Name of the experiment.
     config : mapping, optional
-        The whole resolved configuration; must be convertible to JSON.
+        The complete configuration of the run; it must be convertible to JSON.
     seed : int, optional
         The seed of the run.
     loss_dtype : torch.dtype, optional
         Dtype in which training computes the loss; by default that of the model.
     overwrite : bool, optional
-        Replace an existing file.
+        Whether to replace an existing file.
     resume : mapping, optional
-        What :meth:`state_dict` returned at the state in which model and optimizer are: the trace at `path`, of a run
-        that was killed, is cut there and goes on.
+        What :meth:`state_dict` returned when model and optimizer were in their present state. The trace at `path`, of a
+        run that was killed, is cut at that step and continued.
     flush_seconds : float, optional, seconds
-        Between two moments at which rows are written that fill no block yet; 2 by default.
+        Longest time between two writes of rows to the file; 2 by default.
 
     Raises
     ------
     InputError
-        If the file exists, a name is unknown, or the model has no trainable parameter; with `resume`, if the file
+        If the file exists, a name is unknown, or the model has no trainable parameter. With `resume`: if the file
         does not exist, is finished or holds other quantities.
 
     Examples
@@ -148,7 +150,7 @@ class Recorder:
         resume: Mapping[str, Any] | None = None,
         flush_seconds: float | None = None,
     ) -> None:
-        model = getattr(model, "_orig_mod", model)
+        model = uncompiled(model)
         with random_states_kept(), ForwardPass(model).undisturbed():
             subject = make_subject(
                 model,
@@ -199,8 +201,7 @@ class Recorder:
         self._closed = False
         self.path = Path(path)
         self.step: int = 0 if resume is None else resume["step"]
-        """Updates seen so far."""
-        self._next = self.step
+        """Number of updates recorded so far."""
 
     def update(self, loss: Tensor | None = None, logits: Tensor | None = None, targets: Tensor | None = None) -> None:
         """Record the state before this update and the update itself.
@@ -210,90 +211,34 @@ class Recorder:
         loss : () Tensor, optional
             The loss of the batch, as it was differentiated.
         logits : (..., classes) Tensor, optional
-            What the model said of the batch.
+            The model's outputs for the batch.
         targets : (...) integer Tensor, optional
             Class of each sample of the batch.
 
         Raises
         ------
         InputError
-            If a probe needs what was not given, or there is no gradient yet.
+            If a probe needs an argument that is missing, or there is no gradient yet.
         """
-        self._update(self.step, loss, logits, targets, self._tables)
+        self._record(self.step, loss, logits, targets, self._tables)
         self.step += 1
 
-    def _update(
+    @torch.no_grad()
+    def _record(
         self, step: int, loss: Tensor | None, logits: Tensor | None, targets: Tensor | None, tables: Sequence[Table]
     ) -> None:
+        """Record an update in those of the tables that are due."""
         if self._closed:
-            raise InputError(f"{self.path}: this recorder is closed; give a further run a recorder of its own")
+            raise InputError(f"{self.path}: this recorder is closed; make a new recorder for another run")
         moment = Moment(step, loss, logits, targets)
-        gradients_wanted = torch.is_grad_enabled()
-        torch._C._set_grad_enabled(False)  # what torch.no_grad() does, without its objects
-        try:
-            if self._open:
-                self._complete_open_rows()
-            if time.monotonic() > self._flush_due:
-                self._flush()
-            for table in tables:
-                if table.next_due == step:
-                    self._measure(table, moment)
-            if self._watch is not None:
-                self._watch.update(step, loss, self._writer)
-        finally:
-            torch._C._set_grad_enabled(gradients_wanted)
-        self._next = step + 1
-
-    @property
-    def takes_batches(self) -> bool:
-        """Whether batches may come later than states, to :meth:`updates` after :meth:`update_state`.
-
-        So it is after the first update, where the batch of every update is kept.
-        """
-        return any(table.kept_batches for table in self._tables)
-
-    @property
-    def next_state(self) -> float:
-        """The step of the next update that :meth:`update_state` is needed for; infinite where there is none."""
-        if self._open or self._watch is not None:
-            return self._next
-        due = [t.next_due for t in self._tables if t.next_due is not None and t.kept_batches is None]
-        return min(due, default=math.inf)
-
-    def update_state(self, step: int, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Record of the update from `step` what its state is needed for: :meth:`update` less the batch.
-
-        Parameters
-        ----------
-        step : int, updates
-            At least :attr:`step`.
-        loss, logits, targets
-            As for :meth:`update`.
-        """
-        self._update(step, loss, logits, targets, [table for table in self._tables if table.kept_batches is None])
-
-    @torch.no_grad()
-    def updates(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Record the batches of the next n updates at once; of their states, all that are due have been seen.
-
-        Call it after the last of these updates was made.
-
-        Parameters
-        ----------
-        losses : (n,) Tensor
-            The losses of the batches, as they were differentiated.
-        logits : (n, ..., classes) Tensor
-            What the model said of each batch.
-        targets : (n, ...) integer Tensor
-            Class of each sample.
-        """
-        for table in self._tables:
-            if table.kept_batches is not None:
-                table.take(self.step, losses, logits, targets, self._writer)
-        self.step += len(losses)
-        if time.monotonic() > self._flush_due:
-            self._complete_open_rows()
+        self._complete_open_rows()
+        if self._flush_is_due():
             self._flush()
+        for table in tables:
+            if table.next_due == step:
+                self._measure(table, moment)
+        if self._watch is not None:
+            self._watch.update(step, loss, self._writer)
 
     def _measure(self, table: Table, moment: Moment) -> None:
         if table.measure(moment):
@@ -308,6 +253,9 @@ class Recorder:
                 table.send(self._writer)
         self._open.clear()
 
+    def _flush_is_due(self) -> bool:
+        return time.monotonic() > self._flush_due
+
     def _flush(self) -> None:
         for table in self._tables:
             table.send(self._writer)
@@ -316,14 +264,14 @@ class Recorder:
 
     @torch.no_grad()
     def state_dict(self) -> dict[str, Any]:
-        """Write all rows to the file, and return what a recorder needs to go on from here: see `resume`.
+        """Write all rows to the file, and return what another recorder needs to continue it: see `resume`.
 
-        Call it between ``optimizer.step()`` and the next update, where a checkpoint of model and optimizer is made.
+        Call it after ``optimizer.step()`` and before the next update, when model and optimizer are saved too.
 
         Returns
         -------
         dict
-            Numbers, text and tensors, in dictionaries and lists; ``torch.save`` stores it.
+            Numbers, text and tensors in dictionaries and lists, which ``torch.save`` can write.
         """
         self._complete_open_rows()
         self._flush()
@@ -336,7 +284,7 @@ class Recorder:
 
     @property
     def latest(self) -> dict[str, float]:
-        """The last values of each scalar quantity that have reached the host."""
+        """The newest value of each scalar quantity among those that have reached the host."""
         return {name: value for table in self._tables for name, value in table.latest.items()}
 
     def __enter__(self) -> Recorder:
@@ -349,18 +297,18 @@ class Recorder:
 
     @torch.no_grad()
     def close(self, *, finished: bool = True) -> None:
-        """Write what is left and close the file. Closing twice does nothing.
+        """Write the remaining rows and close the file. Closing twice does nothing.
 
         Parameters
         ----------
         finished : bool, optional
-            Whether training came to its end: then the state after the last update is measured too, by the probes
-            that need no batch, and the trace is marked as finished.
+            Whether training came to its end. Then the probes that need no batch measure the state after the last update
+            too, and the trace is marked as finished.
         """
         if self._closed:
             return
         self._closed = True
-        with ExitStack() as stack:  # whatever fails, all that was measured is written
+        with ExitStack() as stack:  # if one of these calls fails, the others still write what was measured
             stack.push(lambda kind, *_: self._writer.close(finished=finished and kind is None))
             for table in reversed(self._tables):
                 stack.callback(table.receive, self._writer)

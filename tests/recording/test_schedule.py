@@ -3,61 +3,63 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording import Every, LogSpaced, Within
-
-SCHEDULES = st.one_of(
-    st.builds(Every, st.integers(1, 60)),
-    st.builds(LogSpaced, st.integers(1, 40)),
-    st.builds(lambda start, length, every: Within(start, start + length, every), *[st.integers(1, 90)] * 3),
-)
-
-
-def due_steps(schedule, stop):
-    steps, step = [], schedule.next(0)
-    while step is not None and step < stop:
-        steps.append(step)
-        step = schedule.next(step + 1)
-    return steps
+from slingshot_analysis.recording import Budget, Every
 
 
 def test_every():
-    assert due_steps(Every(25), 101) == [0, 25, 50, 75, 100]
+    due = [step for step in range(101) if Every(25).next(step) == step]
+    assert due == [0, 25, 50, 75, 100]
 
 
-def test_within():
-    assert due_steps(Within(7, 20, 5), 1000) == [7, 12, 17]
+@given(st.integers(1, 60), st.integers(0, 400))
+def test_next_is_the_first_due_step_not_before(n, step):
+    assert Every(n).next(step) == min(due for due in range(0, step + n + 1, n) if due >= step)
 
 
-def test_log_spaced_covers_each_decade_evenly():
-    steps = due_steps(LogSpaced(10), 100_001)
-    assert steps[0] == 0
-    assert steps[-1] == 100_000
-    assert len([s for s in steps if 1000 <= s < 10_000]) == 10
-    ratios = [b / a for a, b in zip(steps[-20:], steps[-19:], strict=False)]
-    assert max(ratios) / min(ratios) < 1.01
-
-
-@given(SCHEDULES, SCHEDULES)
-def test_union_is_due_when_either_is(first, second):
-    both = set(due_steps(first, 500)) | set(due_steps(second, 500))
-    assert due_steps(first | second, 500) == sorted(both)
-
-
-@given(SCHEDULES, st.integers(0, 400))
-def test_next_is_the_first_due_step_not_before(schedule, step):
-    after = [s for s in due_steps(schedule, 10_000) if s >= step]
-    assert schedule.next(step) == (after[0] if after else None)
-
-
-@given(SCHEDULES)
+@pytest.mark.parametrize("schedule", [Every(3), Budget(0.125)])
 def test_slug_names_a_group(schedule):
     assert schedule.slug.replace("_", "").isalnum()
     assert schedule.slug == schedule.slug.lower()
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: Every(0), lambda: LogSpaced(0), lambda: Within(5, 5), lambda: Within(0, 9, 0)]
-)
-def test_impossible_schedules_are_refused(make):
-    with pytest.raises(InputError):
-        make()
+def test_every_needs_a_positive_number():
+    with pytest.raises(InputError, match="at least 1"):
+        Every(0)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5])
+def test_a_budget_is_a_share(share):
+    with pytest.raises(InputError, match="between 0 and 1"):
+        Budget(share)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
+def test_a_budget_is_kept(share):
+    budget, now, step, spent, cost, bare = Budget(share), 0.0, 0, 0.0, 0.05, 0.001
+    for step in range(20_000):
+        if budget.next(step) == step:
+            now, spent = now + cost, spent + cost
+            budget.charge(step, now, cost)
+        now += bare
+    # the first measurement is free, and the last one may just have been made
+    assert (spent - 2 * cost) / now <= share <= (spent + 2 * cost) / now
+    assert spent / now == pytest.approx(share, rel=0.05)
+
+
+@pytest.mark.parametrize(("share", "due"), [(0.5, 10), (0.25, 30), (0.75, 4)])
+def test_a_measurement_rests_until_training_has_taken_its_share(share, due):
+    budget = Budget(share)
+    budget.charge(0, 0.0, 99.0)  # free
+    assert budget.next(1) == 1
+    budget.charge(1, 11.0, 10.0)  # one update of 1 s, and 10 s that share / (1 - share) of the training time pay for
+    assert budget.next(2) == due
+
+
+def test_a_budget_pays_for_what_else_is_spent():
+    budget = Budget(0.5)
+    for step, now in enumerate((0.0, 1.0, 2.0)):
+        budget.charge(step, now, 0.1)
+    before = budget.next(3)
+    budget.spend(100.0)
+    budget.charge(3, 103.0, 0.1)
+    assert budget.next(4) > before + 30

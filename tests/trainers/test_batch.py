@@ -111,13 +111,7 @@ def test_probes_see_what_they_see_alone(probes, tmp_path):
 
 @pytest.mark.parametrize("probes", [["batch"], ["batch", "norms:7", "update_norm:3"]])
 def test_rows_reach_the_file_in_time(probes, tmp_path, monkeypatch):
-    updates = Recorder.updates
-
-    def in_a_hurry(recorder, *batches):
-        recorder._flush_due = 0.0
-        updates(recorder, *batches)
-
-    monkeypatch.setattr(Recorder, "updates", in_a_hurry)
+    monkeypatch.setattr(Recorder, "_flush_is_due", lambda recorder: True)
     setups, read = varied(smaller("parity_3_50", "model.width=8"), runs=2), []
 
     def watch(made, left):
@@ -168,6 +162,15 @@ def test_float32(tmp_path):
 
 
 PRODUCTS = {(8, 32, 50), (50, 8, 32)}
+
+
+def test_adam_without_its_kernel_at_hand(tmp_path, monkeypatch):
+    setups = varied(smaller("parity_3_50", "model.width=8"), runs=2)
+    _, paths = batch(tmp_path / "kernel", setups)
+    monkeypatch.setattr("trainers.batch._stack.fused_adam", lambda: None)
+    _, others = batch(tmp_path / "optimizer", setups)
+    for path, other in zip(paths, others, strict=True):
+        assert_same(path, other, 0)
 
 
 def test_fast_products_are_asked_for_only_in_float32_and_of_known_shapes():

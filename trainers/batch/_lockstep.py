@@ -14,6 +14,7 @@ from torch import Tensor
 
 from slingshot_analysis.errors import SlingshotError
 from slingshot_analysis.recording import Recorder
+from slingshot_analysis.recording.lagged import LaggedRecording
 from trainers.batch._passes import fast_products, find_passes, loss_and_gradient, products_can_be_fast
 from trainers.batch._stack import Stack
 from trainers.interventions import orthogonalize_gradients
@@ -93,6 +94,7 @@ class Lockstep:
         self._longest = max(1, min(LONGEST, LARGEST // (samples * max(1, first.data.classes))))
         self._length = 1
         self._kept: tuple[Tensor, ...] | None = None
+        self._recordings = [LaggedRecording(member.recorder) for member in members]
         products = self._passes.products(self._setup.batch_size)
         self._fast = self._batch.device.type == "cpu" and products_can_be_fast(products, first.setup.torch_dtype)
         for member in members:
@@ -115,7 +117,7 @@ class Lockstep:
         shape = (*samples.shape[1:], *self._inputs.shape[1:])
         targets = self._targets[samples]
         steps = [member.step for member in self.members]
-        lag = [member.recorder.takes_batches for member in self.members]
+        lag = [recording.is_possible for recording in self._recordings]
         due = [self._next_state(row, 0, lag) for row in range(len(lag))]
         for i, (which, expected) in enumerate(zip(samples.flatten(1), targets, strict=True)):
             torch.index_select(self._inputs, 0, which, out=self._batch)
@@ -143,20 +145,20 @@ class Lockstep:
             member.step += n
             if lag[row] and not member.failure and self._kept is not None:
                 with member.failing():
-                    member.recorder.updates(*(kept[:n, row] for kept in (*self._kept, targets)))
+                    self._recordings[row].record_batches(*(kept[:n, row] for kept in (*self._kept, targets)))
 
     def _next_state(self, row: int, at_least: int, lag: Sequence[bool]) -> float:
         """Return for which of the updates that are being made a run's recorder needs the state."""
         member = self.members[row]
         if member.failure:
             return math.inf
-        return member.recorder.next_state - member.step if lag[row] else at_least
+        return self._recordings[row].next_state - member.step if lag[row] else at_least
 
     def _record_state(self, row: int, i: int, lag: Sequence[bool], batch: Sequence[Tensor]) -> None:
         member = self.members[row]
         with member.failing():
             if lag[row]:
-                member.recorder.update_state(member.step + i, *batch)
+                self._recordings[row].record_state(member.step + i, *batch)
             else:
                 member.recorder.update(*batch)
 

@@ -12,6 +12,7 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from slingshot_analysis.recording.subject.losses import cross_entropy
+from slingshot_analysis.recording.torch_internals import foreach, log_softmax_backward, relu_backward_
 from trainers.batch._stack import Stack
 
 __all__ = ["Passes", "as_chain", "fast_products", "find_passes", "loss_and_gradient", "products_can_be_fast"]
@@ -103,7 +104,7 @@ class _Layer:
 
     def backward(self, gradient: Tensor, onward: bool) -> Tensor:
         if self._relu:
-            torch.ops.aten.threshold_backward.grad_input(gradient, self._output, 0, grad_input=gradient)
+            relu_backward_(gradient, self._output)
         torch.bmm(gradient.mT, self._inputs, out=self._weight_gradient)
         if self._bias_gradient is not None:
             torch.sum(gradient, 1, out=self._bias_gradient)
@@ -129,7 +130,7 @@ class Mapped:
 
     def backward(self, gradient: Tensor) -> None:
         """Write the gradients."""
-        torch._foreach_copy_(self._gradients, torch.autograd.grad(self._outputs, self._leaves, gradient))
+        foreach("copy_", self._gradients, torch.autograd.grad(self._outputs, self._leaves, gradient))
         del self._outputs
 
     def products(self, samples: int) -> set[Shape]:
@@ -154,9 +155,10 @@ def loss_and_gradient(
         Likewise.
     """
     if loss_function is cross_entropy:
-        log_p, index = torch.log_softmax(logits.to(dtype), -1), targets.unsqueeze(-1)
+        cast, index = logits.to(dtype), targets.unsqueeze(-1)
+        log_p = torch.log_softmax(cast, -1)
         upstream = torch.zeros_like(log_p).scatter_(-1, index, -1 / targets.shape[1])
-        gradient = torch.ops.aten._log_softmax_backward_data(upstream, log_p, -1, dtype)
+        gradient = log_softmax_backward(upstream, log_p, cast)
         return log_p.gather(-1, index).flatten(1).mean(1).neg_(), gradient.to(logits.dtype)
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()

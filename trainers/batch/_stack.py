@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from slingshot_analysis.recording.torch_internals import foreach, fused_adam
 from trainers.loop import Run
 from trainers.optimizers import warm_up
 
@@ -85,9 +86,10 @@ class Stack:
 
     def update(self) -> None:
         """Make the update of every run from the gradients at hand."""
+        kernel = fused_adam()
         for optimizer, groups in self._optimizers:
-            if type(optimizer) is torch.optim.Adam and all(group.states[0] for group in groups):
-                _update_by_adam(groups)
+            if kernel and type(optimizer) is torch.optim.Adam and all(group.states[0] for group in groups):
+                _update_by_adam(groups, kernel)
             else:
                 optimizer.step()
 
@@ -151,12 +153,12 @@ class _Group:
         return [*self.parameters], gradients, first, second, [], [step] * len(self.parameters)
 
 
-def _update_by_adam(groups: Sequence[_Group]) -> None:
+def _update_by_adam(groups: Sequence[_Group], kernel: Callable[..., None]) -> None:
     """Do what ``torch.optim.Adam(fused=True).step()`` does less its bookkeeping, which takes as long as the update."""
-    torch._foreach_add_([group.of_adam[-1][0] for group in groups], 1)
+    foreach("add_", [group.of_adam[-1][0] for group in groups], 1)
     for group in groups:
         options = group.options
-        torch._fused_adam_(
+        kernel(
             *group.of_adam,
             lr=options["lr"],
             beta1=options["betas"][0],

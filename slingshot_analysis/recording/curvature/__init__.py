@@ -1,4 +1,4 @@
-"""Curvature of the loss: products with the Hessian and its relatives, and what follows from them."""
+"""Curvature of the loss: products with the Hessian and related matrices, and quantities computed from them."""
 
 from slingshot_analysis.recording.curvature.density import SpectralDensity, spectral_density
 from slingshot_analysis.recording.curvature.eigensolver import Eigenvalues, EigenvalueTracker, Solver

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from slingshot_analysis.recording.curvature.lanczos import quadrature, random_direction
+from slingshot_analysis.recording.curvature._lanczos import quadrature, random_direction
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
 __all__ = ["SpectralDensity", "spectral_density"]
@@ -21,23 +21,13 @@ class SpectralDensity:
     Parameters
     ----------
     nodes : (m,) float array
-        Where they are, ascending; Ritz values of all starts.
+        Positions of the masses, ascending: the Ritz values of all starts.
     weights : (m,) float array
-        What they weigh; the sum is 1.
+        The masses; their sum is 1.
     """
 
     nodes: npt.NDArray[np.float64]
     weights: npt.NDArray[np.float64]
-
-    def moment(self, order: int) -> float:
-        """Return an estimate of tr(A^order) / dimension."""
-        return float(self.weights @ self.nodes**order)
-
-    def smoothed(self, at: npt.NDArray[np.float64], width: float) -> npt.NDArray[np.float64]:
-        """Return the density at some values, each mass spread to a Gaussian with standard deviation `width`."""
-        distances = (np.asarray(at)[:, None] - self.nodes) / width
-        heights: npt.NDArray[np.float64] = np.exp(-(distances**2) / 2) @ self.weights / (width * np.sqrt(2 * np.pi))
-        return heights
 
 
 def spectral_density(
@@ -45,23 +35,23 @@ def spectral_density(
 ) -> SpectralDensity:
     """Estimate the density of eigenvalues by stochastic Lanczos quadrature.
 
-    From each random start, `steps` of Lanczos give a Gaussian quadrature rule: nodes are the Ritz values, weights the
-    squared first components of the tridiagonal matrix's eigenvectors. Moments up to order 2 · steps − 1 are those
-    of the start exactly; the mean over starts estimates those of the spectrum.
+    From each random start v, `steps` steps of Lanczos' method give a Gaussian quadrature rule: its nodes are the Ritz
+    values, its weights the squared first components of the tridiagonal matrix's eigenvectors. The rule gives vᵀ A^k v
+    exactly for k up to 2 · steps − 1, and the mean over the starts, Σ weight · node^k, estimates tr(A^k) / dimension.
 
     Parameters
     ----------
     operator : SymmetricOperator
         A.
     starts, steps : int, optional
-        Random starts, and products from each.
+        Number of random starts, and of products with A from each.
     generator : torch.Generator, optional
-        Of random numbers, on the CPU; by default one with seed 0. The global random state is never used.
+        Source of random numbers, on the CPU; by default one with seed 0. The global random state is never used.
 
     Returns
     -------
     SpectralDensity
-        NaN nodes where a product was not finite.
+        Its nodes are NaN where a product was not finite.
 
     References
     ----------

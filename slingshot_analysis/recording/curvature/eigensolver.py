@@ -10,34 +10,34 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError, unknown_name
-from slingshot_analysis.recording.curvature.lanczos import random_direction
+from slingshot_analysis.recording.curvature._lanczos import random_direction
+from slingshot_analysis.recording.curvature._subspace import RitzPairs, Subspace
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
-from slingshot_analysis.recording.curvature.subspace import RitzPairs, Subspace
 
 __all__ = ["EigenvalueTracker", "Eigenvalues", "Solver"]
 
 LARGEST_ERROR = 1e-3
-"""Of an eigenvalue, relative, as far as it can be told from the space searched."""
+"""Largest relative error of an eigenvalue, as far as the space searched tells it."""
 
 
 @dataclass(frozen=True)
 class Eigenvalues:
-    """The algebraically largest eigenvalues of an operator A, largest first, and how they were found.
+    """The algebraically largest eigenvalues of an operator A, largest first, and facts on the search.
 
     Parameters
     ----------
     values : (k,) Tensor
-        Ritz values θ: never above the eigenvalues, but for rounding. NaN where a product was not finite.
+        Ritz values θ; apart from rounding they never exceed the eigenvalues. NaN where a product was not finite.
     vectors : (k, dimension) Tensor
         Ritz vectors x, of length 1.
     residuals : (k,) Tensor
         ‖A x − θ x‖. Some eigenvalue lies within this distance of θ.
     products : int
-        Products with A.
+        Number of products with A.
     converged : bool
         Whether all residuals met the tolerance.
     start : (s, dimension) Tensor
-        Where to start the search at a point nearby; the last row holds what may overtake.
+        Vectors from which to start the search at a point nearby. The last one is the challenger of `EigenvalueTracker`.
     """
 
     values: Tensor
@@ -55,18 +55,20 @@ class Solver:
     Parameters
     ----------
     k : int
-        How many.
+        Number of eigenvalues.
     method : {"lanczos", "power"}
-        Lanczos' method with full reorthogonalisation, from one vector or several, or power iteration with deflation.
+        Lanczos' method with full reorthogonalisation, from one vector or several; or power iteration with deflation.
+        Power iteration keeps no basis, but it is the slower choice: its error shrinks with each product by the ratio of
+        two neighbouring eigenvalues only, and it finds the k eigenvalues one after another.
     tolerance : float
-        Stop when ‖A x − θ x‖ ≤ tolerance · |θ| for each pair. The error of θ is at most the square of that residual
-        over the distance to the next eigenvalue; Lanczos goes on while this bound, with the next Ritz value in place
-        of that eigenvalue, is above 1e-3 · |θ|. A search by Lanczos from a random vector, which knows less of what
-        comes next, goes on to a tenth of the tolerance.
+        The search stops when ‖A x − θ x‖ ≤ tolerance · |θ| for each pair. The error of θ is at most the square of that
+        residual over the distance to the next eigenvalue. Lanczos' method also continues while this bound, with the
+        next Ritz value in place of that eigenvalue, is above 1e-3 · |θ|. If it starts from a random vector, the next
+        Ritz value is less reliable, and a tenth of the tolerance is used.
     least, most : int, products
-        Bounds on the number of products: at least k + least − 1, and at most k · most. Lanczos makes one more than
-        that least, on what comes next, where that Ritz pair's residual leaves room for an eigenvalue above the k-th:
-        a start near one eigenvector is not to be taken for the largest.
+        Bounds on the number of products: at least k + least − 1, and at most k · most. Lanczos' method makes one more
+        product than that minimum if the residual of the next Ritz pair leaves room for an eigenvalue above the k-th.
+        Otherwise a start near an eigenvector could pass for the largest one.
 
     References
     ----------
@@ -104,9 +106,9 @@ class Solver:
         operator : SymmetricOperator
             A.
         start : (dimension,) or (s, dimension) Tensor, optional
-            Where to start; by default a random vector.
+            Vectors from which to start; by default a random one.
         generator : torch.Generator, optional
-            Of random numbers, on the CPU; by default one with seed 0. The global random state is never used.
+            Source of random numbers, on the CPU; by default one with seed 0. The global random state is never used.
 
         Returns
         -------
@@ -127,26 +129,29 @@ class Solver:
 
 
 def _lanczos(solver: Solver, operator: SymmetricOperator, start: Tensor, generator: torch.Generator) -> Eigenvalues:
-    """Widen the space of the starts by errors of Ritz pairs until the k largest have small ones."""
+    """Widen the space of the start vectors by errors of Ritz pairs until the errors of the k largest are small."""
     k, n = solver.k, operator.dimension
     space = Subspace(operator, generator)
     coming = list(start[: solver.most * k])
     while True:
+        # widen the space, by one product for each new vector
         for vector in coming:
             space.add(vector)
             if not space.finite:
                 return _not_finite(k, start[0], space.dimension)
+        # stop when the k largest Ritz pairs are good enough and the next one can't overtake them
         pairs, products = space.pairs(k + 1), space.dimension
         small = _are_small(pairs, solver)
         if (small and products >= solver.least + k - 1 + _may_be_overtaken(pairs, k)) or products >= min(
             solver.most * k, n
         ):
             break
+        # the next vector is the error of the worst pair
         worst = len(pairs.values) - 1 if small else int(pairs.residuals[:k].argmax())
-        known = pairs.residuals[worst] <= 1e-14 * pairs.scale  # A maps the space into itself: go on beside it
+        known = pairs.residuals[worst] <= 1e-14 * pairs.scale  # A maps the space into itself: leave it at random
         coming = [random_direction(operator, generator) if known else pairs.errors[worst]]
     values, residuals = (torch.from_numpy(part[:k].copy()).to(start) for part in (pairs.values, pairs.residuals))
-    # a step of gradient ascent on the Rayleigh quotient costs nothing: the product is known
+    # the start at a point nearby: a step of gradient ascent on the Rayleigh quotient, which takes no further product
     nearby = pairs.vectors.add(pairs.errors, alpha=1 / (pairs.scale or 1))
     return Eigenvalues(values, pairs.vectors[:k], residuals, products, small, nearby)
 
@@ -166,7 +171,7 @@ def _may_be_overtaken(pairs: RitzPairs, k: int) -> bool:
 
 
 def _power(solver: Solver, operator: SymmetricOperator, start: Tensor, generator: torch.Generator) -> Eigenvalues:
-    """Multiply again and again by A, beside the vectors already found."""
+    """Multiply by A repeatedly, and keep the vector orthogonal to the eigenvectors already found."""
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     products, shift, converged = 0, 0.0, True
     while len(found) < solver.k:
@@ -186,7 +191,7 @@ def _power(solver: Solver, operator: SymmetricOperator, start: Tensor, generator
                 break
             vector = product + shift * x
         if value < 0 and not shift:
-            shift = -float(value)  # it is the largest in size only: with the shift, no eigenvalue is below 0
+            shift = -float(value)  # largest in size, but negative: search again with A + shift, which has none below 0
         else:
             found.append((value, x, residual))
             converged &= close
@@ -208,19 +213,19 @@ METHODS = {"lanczos": _lanczos, "power": _power}
 class EigenvalueTracker:
     """The largest eigenvalues of one operator after another, each search starting where the last one ended.
 
-    A start from the last eigenvectors alone goes wrong: when another eigenvalue overtakes, the search stays where its
-    residual is small. So it starts from the space of them and a challenger, each with at least one product of its own.
-    The challenger is the Ritz vector that came next, in which grows from search to search what may overtake, and a
-    dose of noise.
+    A start from the last eigenvectors alone fails when another eigenvalue overtakes: the search stays at the old one,
+    as its residual is small. So each search starts from the last eigenvectors and a challenger, with at least one
+    product for each. The challenger is the last search's next Ritz vector plus noise. A component that may overtake
+    grows in it from search to search.
 
     Parameters
     ----------
     solver : Solver, optional
-        How to search.
+        The search for one operator.
     noise : float, optional
-        Length of the random part of the challenger, while each Ritz vector has length 1.
+        Length of the challenger's random part, relative to its Ritz vector.
     seed : int, optional
-        Of the noise.
+        Seed of the noise.
 
     Examples
     --------
@@ -251,10 +256,10 @@ class EigenvalueTracker:
         return top
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next search depends on."""
+        """Return the state on which the next search depends."""
         return {"start": self._start, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Continue from a state that :meth:`state_dict` returned."""
         self._start = state["start"]
         self._generator.set_state(state["generator"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -15,17 +13,14 @@ __all__ = ["GaussNewtonOperator"]
 class GaussNewtonOperator:
     """G = E[Jᵀ (∇²_z ℓ) J] at a point, with J the Jacobian of the model's outputs z and ℓ the loss of a sample.
 
-    The part of the Hessian that is left when the model is linear in its parameters; positive semidefinite where ℓ is
-    convex in z. A product takes three backward passes: J v as the gradient of (Jᵀ u) · v in u, then through ℓ, then Jᵀ.
+    G is the Hessian that the loss would have if the model were linear in its parameters. It is positive semidefinite
+    where ℓ is convex in z. A product takes three backward passes: first J v, as the gradient of (Jᵀ u) · v with respect
+    to u, then the product with ∇²_z ℓ, then that with Jᵀ.
 
     Parameters
     ----------
     mean_loss : MeanLoss
-        L.
-    parameters : mapping of str to Tensor, optional
-        The point; by default the model's parameters as they are now.
-    buffers : mapping of str to Tensor, optional
-        Buffers of the model there; by default those that it has now.
+        E[ℓ]; G is taken at the present parameters and buffers of its model.
 
     References
     ----------
@@ -38,23 +33,19 @@ class GaussNewtonOperator:
     >>> class Squared(torch.nn.Linear):
     ...     def forward(self, x):
     ...         return x @ self.weight.square()
-    >>> data = [(torch.ones(1, 1), torch.zeros(1))]
-    >>> mean_loss = MeanLoss(Squared(1, 1, bias=False), lambda z, _: z.square().mean(), data)
-    >>> GaussNewtonOperator(mean_loss, {"weight": torch.tensor([[2.0]])})(torch.ones(1, dtype=torch.float64))
+    >>> model = Squared(1, 1, bias=False)
+    >>> _ = torch.nn.init.constant_(model.weight, 2.0)
+    >>> mean_loss = MeanLoss(model, lambda z, _: z.square().mean(), [(torch.ones(1, 1), torch.zeros(1))])
+    >>> GaussNewtonOperator(mean_loss)(torch.ones(1, dtype=torch.float64))
     tensor([32.], dtype=torch.float64)
     """
 
-    def __init__(
-        self,
-        mean_loss: MeanLoss,
-        parameters: Mapping[str, Tensor] | None = None,
-        buffers: Mapping[str, Tensor] | None = None,
-    ) -> None:
+    def __init__(self, mean_loss: MeanLoss) -> None:
         self._mean_loss = mean_loss
         self.dimension, self.dtype, self.device = mean_loss.dimension, mean_loss.dtype, mean_loss.device
         mean_loss.follow_frozen()
-        self._variables = mean_loss.variables(mean_loss.flatten(parameters))
-        self._buffers = mean_loss.buffers(buffers)
+        self._variables = mean_loss.variables(mean_loss.flatten())
+        self._buffers = mean_loss.buffers()
 
     def __call__(self, vector: Tensor) -> Tensor:
         """Return G v for a (dimension,) vector."""

@@ -12,7 +12,7 @@ from slingshot_analysis.recording.curvature.mean_loss import Chunk, MeanLoss
 __all__ = ["GRAPH_BYTES", "HessianOperator"]
 
 GRAPH_BYTES = 2**30
-"""Bytes. Graphs of all chunks that fit into this are kept for all products at a point, others rebuilt for each."""
+"""Bytes. If the graphs of all chunks fit into this, they are kept for a point, else rebuilt for each product."""
 
 
 class HessianOperator:
@@ -27,9 +27,9 @@ class HessianOperator:
     mean_loss : MeanLoss
         L.
     parameters : mapping of str to Tensor, optional
-        w; by default the model's parameters as they are now. They are copied.
+        w; by default the model's present parameters. They are copied.
     buffers : mapping of str to Tensor, optional
-        Buffers of the model at w; by default those that it has now.
+        Buffers of the model at w; by default its present ones.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class HessianOperator:
                 self._graphs.append(slopes)
 
     def _build(self, chunk: Chunk) -> tuple[Tensor, list[Tensor]]:
-        """Return a chunk's share of the loss, and of the gradient with its graph."""
+        """Return a chunk's share of the loss, and its share of the gradient with the graph."""
         mean_loss = self.mean_loss
         with mean_loss.graph():
             loss = mean_loss.loss(mean_loss.outputs(self._variables, self.buffers, chunk), chunk)
@@ -98,7 +98,7 @@ class HessianOperator:
         return self._product(vector, range(len(self._variables)))
 
     def _product(self, vector: Tensor, members: Sequence[int]) -> Tensor:
-        """Return the product of a block of H, that of the parameters at the places `members`, with a vector."""
+        """Return the product of a vector with the diagonal block of H that belongs to the parameters at `members`."""
         variables = [self._variables[i] for i in members]
         parts = torch.split(vector.to(variables[0].dtype), [variable.numel() for variable in variables])
         directions = [part.view(variable.shape) for part, variable in zip(parts, variables, strict=True)]
@@ -115,19 +115,19 @@ class HessianOperator:
     def is_at(
         self, parameters: Mapping[str, Tensor] | None = None, buffers: Mapping[str, Tensor] | None = None
     ) -> bool:
-        """Return whether this is the Hessian at a point, bit for bit; by default that of the model as it is now."""
+        """Return whether the point w equals another one bit for bit; by default the model's present parameters."""
         if self.mean_loss.follow_frozen() or not torch.equal(self.mean_loss.flatten(parameters), self.point):
             return False
         others = self.mean_loss.buffers(buffers)
         return all(torch.equal(buffer, others[name]) for name, buffer in self.buffers.items())
 
     def block(self, names: Sequence[str]) -> HessianBlock:
-        """Return the diagonal block of some of the parameters, which shares the graph."""
+        """Return the diagonal block of the parameters with these names; it shares the graph."""
         return HessianBlock(self, [self.mean_loss.names.index(name) for name in names])
 
 
 class HessianBlock:
-    """The diagonal block of a Hessian that belongs to some of the parameters; see :meth:`HessianOperator.block`."""
+    """The diagonal block of a Hessian that belongs to some parameters; :meth:`HessianOperator.block` makes it."""
 
     def __init__(self, hessian: HessianOperator, members: Sequence[int]) -> None:
         self._hessian, self._members = hessian, members

@@ -1,4 +1,4 @@
-"""The mean loss over a set, as a function of the parameters that leaves the model alone."""
+"""The mean loss over a set of samples as a function of the parameters, evaluated on a copy of the model."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy, float64_loss, loss_weight
 from slingshot_analysis.recording.subject.model import ForwardPass
+from slingshot_analysis.recording.torch_internals import is_compiled
 
 __all__ = ["MeanLoss"]
 
 Chunk = tuple[Tensor, Tensor, float]
-"""Inputs, targets and the share of the mean."""
+"""Inputs, targets and the chunk's share of the mean."""
 
 
 class MeanLoss:
     """L(w), the mean loss over a fixed set, computed on a copy of the model.
 
-    The copy is made once and runs in evaluation mode: dropout is off, batch normalisation uses its running statistics.
-    Attention runs in PyTorch's "math" backend, as its fused ones have no second derivative, and training's autocast is
-    off. A model that draws random numbers even in evaluation mode draws the same ones each time.
+    The copy is made once and runs in evaluation mode: dropout is off, and batch normalisation uses its running
+    statistics. Attention runs in PyTorch's "math" backend, as the fused backends have no second derivative. Autocast is
+    off. A model that draws random numbers even in evaluation mode draws the same numbers each time.
 
-    The model computes in its own dtype, and the loss of its outputs in float64: in float32 it is the softmax of a
-    fitted sample that loses its digits, not the model, and products take half the time (docs/curvature.md has the
-    errors). Cross-entropy is computed as log(1 + Σ_{c≠y} exp(z_c − z_y)): its derivatives keep their relative
-    precision however well a sample is fitted, while those of the usual form vanish with 1 − p_y < 1e-16.
+    The model computes in its own dtype, and the loss of its outputs is computed in float64. With float32, products take
+    half the time, and precision is lost in the softmax of a fitted sample rather than in the model; docs/curvature.md
+    has the errors. Cross-entropy is computed as log(1 + Σ_{c≠y} exp(z_c − z_y)), whose derivatives keep their relative
+    precision however well a sample is fitted; those of the usual form vanish once 1 − p_y is below 1e-16.
 
     Parameters
     ----------
@@ -42,12 +43,12 @@ class MeanLoss:
     loss_function : callable
         ``loss_function(logits, targets)``, the mean loss over a batch.
     data : sequence of (inputs, targets)
-        The set, in chunks of any size; each counts by its number of targets, integer targets below 0 left out, or the
-        sum of their weights: see `loss_weight`.
+        The samples, in chunks of any size. The weight of a chunk in the mean is its number of targets, without integer
+        targets below 0, or the sum of their class weights: see `loss_weight`.
     names : sequence of str, optional
-        The parameters that are variables; by default all trainable ones.
+        The parameters w; by default all trainable ones.
     model_dtype : torch.dtype, optional
-        Of the copy; by default that of the model, and float32 for one of fewer digits.
+        Dtype of the copy; by default that of the model, or float32 if that has fewer digits.
 
     Examples
     --------
@@ -72,19 +73,19 @@ class MeanLoss:
         self._model = model
         self._shapes = [p.shape for p in self._live]
         self.sizes = [p.numel() for p in self._live]
-        """Elements of each parameter, in the order of `names`."""
+        """Number of elements of each parameter, in the order of `names`."""
         self.dtype = torch.float64
-        """Of points, gradients and products."""
+        """Dtype of points, gradients and products."""
         self.model_dtype = model_dtype or reduce(torch.promote_types, [p.dtype for p in self._live], torch.float32)
         self.device = self._live[0].device
         self._shadow = _copy(model).to(self.model_dtype).eval().requires_grad_(False)
         self._frozen = [(name, p) for name, p in self._shadow.named_parameters() if name not in self.names]
-        self._is_compiled = any(hasattr(module, "_orig_mod") for module in model.modules())
+        self._is_compiled = is_compiled(model)
         self._forward = ForwardPass(self._shadow)
         self._loss_function = loss_function
         counts = [float(loss_weight(loss_function, targets)) for _, targets in data]
         if not sum(counts):
-            raise InputError("the data hold no target that counts")
+            raise InputError("train_data= holds no target that counts: all of its integer targets are below 0")
         self._chunks: list[Chunk] = [
             (self._cast(inputs.to(self.device)), targets.to(self.device), count / sum(counts))
             for (inputs, targets), count in zip(data, counts, strict=True)
@@ -93,50 +94,50 @@ class MeanLoss:
 
     @property
     def dimension(self) -> int:
-        """Number of variables."""
+        """Number of elements of w."""
         return sum(self.sizes)
 
     @property
     def chunks(self) -> list[Chunk]:
-        """Inputs, targets and share of the mean of each chunk."""
+        """The chunks of the set, each with its share of the mean."""
         return self._chunks
 
     def _cast(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.model_dtype) if tensor.is_floating_point() else tensor
 
     def flatten(self, parameters: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Return parameters, by default the model's own, as one new (dimension,) vector."""
+        """Return parameters as one new (dimension,) vector; by default the model's present ones."""
         tensors = self._live if parameters is None else [parameters[name] for name in self.names]
         return torch.cat([tensor.detach().reshape(-1).to(self.dtype) for tensor in tensors])
 
     def split(self, vector: Tensor) -> list[Tensor]:
-        """Return the parts of a (dimension,) vector in the shapes and the dtype of the copy's parameters."""
+        """Split a (dimension,) vector into tensors with the shapes and the dtype of the copy's parameters."""
         parts = torch.split(vector.to(self.model_dtype), self.sizes)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
     def variables(self, point: Tensor) -> list[Tensor]:
-        """Return the parameters at a (dimension,) point as leaves of a graph."""
+        """Return the parameters at a (dimension,) point as leaves of an autograd graph."""
         return [part.detach().requires_grad_() for part in self.split(point)]
 
     def buffers(self, buffers: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Return copies of buffers, by default the model's own, in the dtype of the copy."""
+        """Return copies of buffers in the dtype of the copy; by default of the model's present ones."""
         live = dict(self._model.named_buffers())
         given = live if buffers is None else buffers
         return {name: self._cast(given[name]).detach().clone() for name in live}
 
     def follow_frozen(self) -> bool:
-        """Give the copy's other parameters, no variables, the model's values; return whether they had changed."""
+        """Copy the model's parameters that are not in w; return whether any has changed since the last call."""
         changed = False
         for name, kept in self._frozen:
             live = self._model.get_parameter(name).detach().to(self.model_dtype)
-            if not torch.equal(kept, live):  # what is not written leaves the graphs of it whole
+            if not torch.equal(kept, live):  # an unchanged tensor must not be written: graphs that use it would break
                 kept.copy_(live)
                 changed = True
         return changed
 
     @contextmanager
     def graph(self) -> Iterator[None]:
-        """Build graphs that have a second derivative, in the dtype of the copy, and leave random states alone."""
+        """A context in which graphs are built with a second derivative; random states are restored after it."""
         with ExitStack() as stack:
             stack.enter_context(self._forward.undisturbed())
             stack.enter_context(torch.enable_grad())
@@ -147,11 +148,11 @@ class MeanLoss:
             yield
 
     def without_autocast(self) -> torch.autocast:
-        """Return a context in which the copy computes in its own dtype, even where training computes in another."""
+        """Return a context in which the copy computes in its own dtype, even within an autocast of training."""
         return torch.autocast(self.device.type, enabled=False)
 
     def outputs(self, variables: Sequence[Tensor], buffers: Mapping[str, Tensor], chunk: Chunk) -> Tensor:
-        """Return what the model makes of a chunk, in float64; call it within :meth:`graph`."""
+        """Return the model's outputs for a chunk in float64; call it within :meth:`graph`."""
         if self.device.type == "cpu":
             torch.default_generator.manual_seed(0)
         else:
@@ -168,7 +169,7 @@ class MeanLoss:
 
     @cached_property
     def graph_bytes(self) -> int:
-        """Bytes that the graphs of the gradients of all chunks keep: about three times what the forward pass keeps."""
+        """Bytes that the gradients' graphs of all chunks take: about three times what their forward passes keep."""
         storages: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
@@ -184,7 +185,7 @@ class MeanLoss:
     def gradient(
         self, parameters: Mapping[str, Tensor] | None = None, buffers: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return loss () and gradient (dimension,) at `parameters`, by default at the model's own."""
+        """Return loss () and gradient (dimension,) at `parameters`; by default at the model's present ones."""
         self.follow_frozen()
         variables, kept = self.variables(self.flatten(parameters)), self.buffers(buffers)
         loss = torch.zeros((), dtype=self.dtype, device=self.device)
@@ -199,7 +200,7 @@ class MeanLoss:
 
 
 def _copy(model: nn.Module) -> nn.Module:
-    """Return a copy of a model, also of one that keeps results of its forward pass, whose gradients are all dense."""
+    """Return a copy of a model whose gradients are all dense; the model may keep results of its forward pass."""
     kept = [part for module in model.modules() for part in vars(module).values() if isinstance(part, Tensor)]
     copied = copy.deepcopy(model, {id(part): part.detach().clone() for part in kept if not part.is_leaf})
     for module in copied.modules():

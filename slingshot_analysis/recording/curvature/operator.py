@@ -1,4 +1,4 @@
-"""What a symmetric matrix has to offer whose entries nobody can afford."""
+"""Symmetric matrices that are known by their products with vectors only, as they are too large to be stored."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["MatrixOperator", "SymmetricOperator"]
 
 
 class SymmetricOperator(Protocol):
-    """A symmetric matrix A, known by its products."""
+    """A symmetric matrix A, known by its products with vectors."""
 
     @property
     def dimension(self) -> int:
@@ -19,18 +19,18 @@ class SymmetricOperator(Protocol):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the vectors."""
+        """Dtype of the vectors."""
 
     @property
     def device(self) -> torch.device:
-        """Of the vectors."""
+        """Device of the vectors."""
 
     def __call__(self, vector: Tensor) -> Tensor:
-        """Return A v for a vector v, (dimension,)."""
+        """Return A v for a (dimension,) vector v."""
 
 
 class MatrixOperator:
-    """A symmetric matrix, given as such: what other operators are checked against.
+    """A symmetric matrix that is stored; other operators are tested against it.
 
     Parameters
     ----------

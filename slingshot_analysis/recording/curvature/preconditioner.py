@@ -1,4 +1,4 @@
-"""The loss's curvature as an adaptive optimizer sees it."""
+"""The curvature of the loss relative to the preconditioner of an adaptive optimizer."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["PreconditionedOperator", "preconditioner", "stability_threshold"]
 
 
 def preconditioner(states: Sequence[AdaptiveState | None], sizes: Sequence[int]) -> Tensor:
-    """Return the diagonal of P as one flat float64 vector: the optimizer's update is about −η P⁻¹ times the gradient.
+    """Return the diagonal of P, where the optimizer's update is about −η P⁻¹ times the gradient.
 
     For Adam, P = (1 − β₁ᵗ) (√(v/(1 − β₂ᵗ)) + ε): the first factor undoes the bias correction of the first moment. For
-    RMSprop, and without bias correction, P = √v + ε. Where learning rates differ between parameters, the largest counts
-    as η and the entries of the others are scaled to it; they are infinite where nothing is updated.
+    RMSprop, and without bias correction, P = √v + ε. If learning rates differ between parameters, η is the largest one
+    and the entries of the other parameters are scaled accordingly. Entries of parameters without updates are infinite.
 
     Parameters
     ----------
     states : sequence of AdaptiveState or None
-        Of each parameter, in the order of the operator; None for one that the optimizer has not updated.
+        State of each parameter, in the order of the operator; None if the optimizer has not updated the parameter.
     sizes : sequence of int
-        Elements of each parameter.
+        Number of elements of each parameter.
 
     Returns
     -------
-    (n,) float64 Tensor, norm of a gradient
+    (n,) float64 Tensor, loss per norm
 
     References
     ----------
@@ -60,8 +60,9 @@ def preconditioner(states: Sequence[AdaptiveState | None], sizes: Sequence[int])
 def stability_threshold(states: Sequence[AdaptiveState | None]) -> float:
     """Return the curvature of the preconditioned loss above which the optimizer diverges on a quadratic.
 
-    (2 + 2β₁)/((1 − β₁) η) for Adam, 38/η at β₁ = 0.9; (2 + 2μ)/η for RMSprop with momentum μ; η is the largest learning
-    rate. It is exact for a constant P and full batches, and does not hold for Nesterov's momentum (NAdam).
+    For Adam it is (2 + 2β₁)/((1 − β₁) η), which is 38/η at β₁ = 0.9; for RMSprop with momentum μ it is (2 + 2μ)/η; η is
+    the largest learning rate. It is exact for a constant P and full batches. It does not hold for Nesterov's momentum
+    (NAdam).
 
     References
     ----------
@@ -85,14 +86,14 @@ def _largest_rate(states: Sequence[AdaptiveState | None]) -> float:
 
 
 class PreconditionedOperator:
-    """P^(-1/2) A P^(-1/2), which has the eigenvalues of P⁻¹ A and is symmetric.
+    """P^(-1/2) A P^(-1/2), a symmetric matrix with the eigenvalues of P⁻¹ A.
 
     Parameters
     ----------
     operator : SymmetricOperator
         A, such as a Hessian.
     diagonal : (n,) Tensor
-        The diagonal of P, above 0.
+        The diagonal of P; all entries are above 0.
 
     Examples
     --------

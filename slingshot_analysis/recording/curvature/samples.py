@@ -1,4 +1,4 @@
-"""The samples over which the loss is averaged: the whole set, or a fixed part of it."""
+"""The samples over which the loss is averaged: the whole set, or a fixed random subset."""
 
 from __future__ import annotations
 
@@ -14,28 +14,26 @@ from slingshot_analysis.recording.subject.model import random_states_kept
 __all__ = ["LARGEST_SET", "fixed_samples"]
 
 LARGEST_SET = 2048
-"""Samples. Of larger sets a fixed random part of this size stands for the whole."""
+"""Maximum number of samples; a larger set is replaced by a fixed random subset of this size."""
 
 CHUNK = 1024
-"""Samples that go through the model together."""
+"""Maximum number of samples in one forward pass."""
 
 
-def fixed_samples(batches: Batches, largest: int = LARGEST_SET, chunk: int = CHUNK) -> list[tuple[Tensor, Tensor]]:
-    """Return all samples, or always the same `largest` ones of a larger set, in chunks.
+def fixed_samples(batches: Batches, largest: int = LARGEST_SET) -> list[tuple[Tensor, Tensor]]:
+    """Return all samples, or the same random `largest` ones of a larger set each time, in chunks.
 
     Parameters
     ----------
     batches : iterable of (inputs, targets)
-        The whole set; it is run through twice, and only what is returned is kept.
+        The whole set, which is run through twice.
     largest : int, optional, samples
-        Of a larger set this many are drawn, all with the same probability and from a seed of their own.
-    chunk : int, optional, samples
-        Most in a chunk; all samples of a chunk have one shape.
+        Maximum number of samples. All subsets of a larger set have the same probability; the seed is fixed.
 
     Returns
     -------
     list of (inputs, targets)
-        In the order of the set.
+        Chunks in the order of the set, of samples of one shape and of at most `CHUNK` samples each.
 
     Raises
     ------
@@ -45,13 +43,13 @@ def fixed_samples(batches: Batches, largest: int = LARGEST_SET, chunk: int = CHU
     Examples
     --------
     >>> batches = [(torch.arange(i, i + 10.0), torch.arange(i, i + 10)) for i in range(0, 100, 10)]
-    >>> fixed_samples(batches, largest=5, chunk=3)
-    [(tensor([19., 44., 71.]), tensor([19, 44, 71])), (tensor([90., 93.]), tensor([90, 93]))]
+    >>> fixed_samples(batches, largest=5)
+    [(tensor([19., 44., 71., 90., 93.]), tensor([19, 44, 71, 90, 93]))]
     """
     with random_states_kept(), torch.random.fork_rng(devices=[]):
         sizes = [len(targets) for _, targets in batches]
         if not sum(sizes):
-            raise InputError("the training data hold no sample")
+            raise InputError("train_data= holds no sample: give at least one, or leave it out")
         drawn = torch.randperm(sum(sizes), generator=torch.Generator().manual_seed(0))[:largest].sort().values
         kept, start = [], 0
         for (inputs, targets), size in zip(batches, sizes, strict=True):
@@ -62,5 +60,5 @@ def fixed_samples(batches: Batches, largest: int = LARGEST_SET, chunk: int = CHU
     chunks: list[tuple[Tensor, Tensor]] = []
     for _, alike in groupby(kept, key=lambda pair: (pair[0].shape[1:], pair[1].shape[1:])):
         inputs, targets = (torch.cat(parts) for parts in zip(*alike, strict=True))
-        chunks += zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True)
+        chunks += zip(torch.split(inputs, CHUNK), torch.split(targets, CHUNK), strict=True)
     return chunks

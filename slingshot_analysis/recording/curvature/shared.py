@@ -1,4 +1,4 @@
-"""What the measurements of a run's curvature share: one mean loss, and the Hessian at the last point."""
+"""What the curvature probes of a run share: the mean loss, and the Hessian at the last point with its graph."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Curvature", "Curvatures"]
 
 
 class Curvature:
-    """Hessians of a run's training loss, the last one kept: probes that ask at the same point share its graph.
+    """Hessians of a run's training loss. The last one is kept, so that probes at the same state share its graph.
 
     Parameters
     ----------
     subject : Subject
         The run.
     samples : int, optional
-        The loss is the mean over the whole training set, or over so many fixed samples of a larger one.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
 
     Raises
     ------
@@ -46,22 +46,22 @@ class Curvature:
 
     @cached_property
     def precise_loss(self) -> MeanLoss:
-        """The same loss with the model in float64 too, for differences of gradients."""
+        """The same loss with the model in float64 too; differences of gradients need it."""
         return self._mean_loss(torch.float64)
 
     def hessian(
         self, parameters: Mapping[str, Tensor] | None = None, buffers: Mapping[str, Tensor] | None = None
     ) -> HessianOperator:
-        """Return the Hessian at a point, by default at the model as it is now."""
+        """Return the Hessian at a point; by default at the model's present parameters and buffers."""
         last = self._last
         if last is None or not last.is_at(parameters, buffers):
-            self._last = last = None  # its graph makes room for the next
+            self._last = last = None  # frees its graph before the next one is built
             self._last = last = HessianOperator(self.mean_loss, parameters, buffers)
         return last
 
 
 class Curvatures:
-    """The curvatures of one run over different numbers of samples, each made when it is first asked for.
+    """The curvatures of one run for different numbers of samples. Each is made when it is first needed.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Curvatures:
         self._by_samples: dict[int, Curvature] = {}
 
     def over(self, samples: int) -> Curvature:
-        """Return the curvature of the mean loss over this many training samples.
+        """Return the curvature of the mean loss over at most this many training samples.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Curvature along one direction: that of an update."""
+"""Curvature along the direction of an update."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["secant_sharpness", "sharpness"]
 
 
 def sharpness(hessian: HessianOperator, direction: Tensor) -> Tensor:
-    """Return uᵀ H u / ‖u‖² for a direction u, as a () tensor; NaN for u = 0. One product.
+    """Return uᵀ H u / ‖u‖² for a direction u as a () tensor; NaN for u = 0. It takes one product.
 
     References
     ----------
-    Thilak et al. 2022, Figure 3, arXiv 2206.04817, with the optimizer's update as u.
+    Thilak et al. 2022, Figure 3, arXiv 2206.04817, where u is the optimizer's update.
     """
     return direction @ hessian(direction) / (direction @ direction)
 
@@ -28,18 +28,18 @@ def secant_sharpness(
     after: Mapping[str, Tensor],
     buffers: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
-    """Return (∇L(w + u) − ∇L(w)) · u / ‖u‖², as a () tensor; NaN for u = 0. Two gradients.
+    """Return (∇L(w + u) − ∇L(w)) · u / ‖u‖² as a () tensor; NaN for u = 0. It takes two gradients.
 
-    It is uᵀ H u / ‖u‖² with H averaged over the line from w to w + u, and equal to it where the loss is quadratic.
+    This is uᵀ H u / ‖u‖² with H averaged over the line from w to w + u. Where the loss is quadratic, both are equal.
 
     Parameters
     ----------
     mean_loss : MeanLoss
-        L, of a model in float64: where updates are small, the difference of float32 gradients has no digits left.
+        L. Its model should be in float64: for small updates, rounding leaves no digit of a difference in float32.
     before, after : mapping of str to Tensor
         Parameters at w and at w + u.
     buffers : mapping of str to Tensor, optional
-        At both points; by default those that the model has now.
+        Buffers at both points; by default the model's present ones.
     """
     (_, first), (_, last) = (mean_loss.gradient(point, buffers) for point in (before, after))
     direction = mean_loss.flatten(after) - mean_loss.flatten(before)

@@ -20,11 +20,11 @@ class TraceEstimate:
     Parameters
     ----------
     value : float
-        The estimate, free of bias.
+        The estimate, which is unbiased.
     standard_error : float
-        Its standard deviation, estimated from its samples.
+        Its standard deviation, estimated from the samples.
     products : int
-        Products with A.
+        Number of products with A.
     """
 
     value: float
@@ -37,17 +37,17 @@ def estimate_trace(
 ) -> TraceEstimate:
     """Estimate the trace by Hutch++.
 
-    A third of the products finds a space Q in which A is large; tr(Qᵀ A Q) is computed exactly, and what A does beside
-    it is averaged over random signs s, as sᵀ (1 − QQᵀ) A (1 − QQᵀ) s.
+    A third of the products finds a subspace Q of large eigenvalues, and another third gives tr(Qᵀ A Q) exactly. The
+    remaining trace is estimated by the mean of sᵀ (1 − QQᵀ) A (1 − QQᵀ) s over random signs s.
 
     Parameters
     ----------
     operator : SymmetricOperator
         A.
     products : int, optional
-        At least 6.
+        Number of products with A; at least 6.
     generator : torch.Generator, optional
-        Of random signs, on the CPU; by default one with seed 0. The global random state is never used.
+        Source of the random signs, on the CPU; by default one with seed 0. The global random state is never used.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Events that are seen while a run goes on: transitions, early warnings, and the flight recorder's measurements."""
+"""Events detected during a run: transitions, early warnings, and the flight recorder's measurements."""
 
 from slingshot_analysis.recording.online.flight import FlightRecorder
 from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger

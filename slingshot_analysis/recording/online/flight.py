@@ -1,4 +1,4 @@
-"""The flight recorder: the curvature of a slingshot's onset, update by update."""
+"""The flight recorder, which measures the curvature at each update around a transition."""
 
 from __future__ import annotations
 
@@ -25,47 +25,48 @@ from slingshot_analysis.recording.curvature.shared import Curvatures
 from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.optimizer_state import AdaptiveState, adaptive_states, has_threshold
+from slingshot_analysis.recording.torch_internals import foreach
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 
 __all__ = ["FlightRecorder"]
 
 MEAN = ":mean"
-"""Suffix of a parameter's name that stands for the mean of its gradient, which centered RMSprop keeps."""
+"""Suffix of a parameter's name under which the mean of its gradient is kept, for centered RMSprop."""
 UPDATES = 64
-"""States kept before a transition, and measured after it."""
+"""Number of states that are measured before a transition, and after it."""
 MOST_BYTES = 256 * 2**20
-"""Of the states kept; a larger network has no flight recorder."""
+"""Bytes. Maximum size of the states kept; a network that needs more has no flight recorder."""
 SAMPLES = 256
-"""Of a larger training set so many fixed samples stand for it: 128 states have to be measured while training waits."""
+"""Maximum number of training samples; it is small as training waits while 128 states are measured."""
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 NAN = float("nan")
 
 
 class FlightRecorder:
-    """Keeps the last states of a run, and writes the curvature at each of them when a transition begins.
+    """Keeps the last states of a run, and measures the curvature at each of them when a transition begins.
 
-    A slingshot's onset lasts 4 to 6 updates, so the weights and second moments of the last 64 updates are kept on the
-    device. When a transition begins, `event_*` quantities are measured at each of them and at the 64 states that
-    follow, in the training process: the loss and the largest eigenvalue of its Hessian, update sharpness, the
-    preconditioned eigenvalue and its ratio to the threshold, and quantiles of the effective step. They stand in a group
-    of their own, and are defined like the probes of these names, over 256 fixed training samples at most. Buffers, such
-    as the statistics of batch normalisation, are those at the time of measuring.
+    A slingshot's onset lasts 4 to 6 updates. So the weights and second moments of the last 64 updates are kept on the
+    device. When a transition begins, the `event_*` quantities are measured at each of these states and at the 64 states
+    that follow: the loss and the largest eigenvalue of its Hessian, update sharpness, the preconditioned eigenvalue and
+    its ratio to the threshold, and quantiles of the effective step. Training waits meanwhile. They are defined like the
+    quantities of the probes, but over at most 256 fixed training samples, and have a group of their own in the trace.
+    Buffers, such as the statistics of batch normalisation, have their values at the time of measuring.
 
     Parameters
     ----------
     subject : Subject
         The run.
     curvatures : Curvatures, optional
-        Those of the run, which probes may share.
+        Curvatures of the run, shared with probes.
     budget : Budget, optional
-        Of the run's curvature, which pays for what is measured here: other curvature rests until an event is paid for,
-        and while more is owed than the last event took, transitions are passed over.
+        Budget of the run's curvature, to which an event is charged: curvature probes pause until it is paid.
+        Transitions are skipped while the budget owes more than the last event took.
 
     Raises
     ------
     InputError
-        If the states take more than `MOST_BYTES`, or there are no training data.
+        If the states take more than `MOST_BYTES`, or there is no training data.
 
     References
     ----------
@@ -77,7 +78,7 @@ class FlightRecorder:
         if _bytes(subject) > MOST_BYTES:
             raise InputError(
                 f"the states of a flight recorder would take {_bytes(subject) / 2**20:,.0f} MiB, more than "
-                f"{MOST_BYTES / 2**20:,.0f}: leave out flight_recorder (command line: --flight-recorder)"
+                f"{MOST_BYTES / 2**20:,.0f}: leave out flight_recorder="
             )
         self._optimizer, self._parameters = subject.optimizer, subject.parameters
         self._curvature = (curvatures or Curvatures(subject)).over(SAMPLES)
@@ -107,20 +108,20 @@ class FlightRecorder:
 
     @staticmethod
     def fits(subject: Subject) -> bool:
-        """Return whether training data are known, and the states can be kept in `MOST_BYTES`."""
+        """Return whether there is training data and the states take no more than `MOST_BYTES`."""
         return subject.train_data is not None and subject.optimizer is not None and _bytes(subject) <= MOST_BYTES
 
     def keep(self, step: int) -> None:
-        """Copy the state at `step`, before its update."""
+        """Copy the state at `step`, before the update from it."""
         slot = step % (UPDATES + 1)
         if slot == 0 or not self._moments:
             self._find_live_tensors()
-        torch._foreach_copy_(self._slots[slot], self._live)
+        foreach("copy_", self._slots[slot], self._live)
         self._rates[slot] = [_copy(group["lr"]) for group in self._optimizer.param_groups]
         self._oldest, self._newest = max(self._oldest, step - UPDATES), step
 
     def _find_live_tensors(self) -> None:
-        """Find the tensors to be copied; the optimizer makes its own at the first update, and may replace them."""
+        """Find the tensors to be copied; the optimizer makes its own at the first update and may replace them."""
         live: dict[str, Tensor] = {}
         for name, state in adaptive_states(self._optimizer, self._parameters).items():
             if state is not None:
@@ -133,29 +134,29 @@ class FlightRecorder:
         self._live = [*self._parameters.values(), *live.values()]
 
     def transition(self, writer: TraceWriter) -> None:
-        """Measure the states kept, as a transition has begun; those that follow come when there are enough."""
+        """Measure the states kept, as a transition has begun; :meth:`follow` measures those after it."""
         if self._end is None and self._is_affordable():
             self._cost = 0.0
             self._measure(writer)
             self._end = self._newest + UPDATES
 
     def _is_affordable(self) -> bool:
-        """Whether the budget owes no more than the last event took."""
+        """Return whether the budget owes no more than the last event took."""
         return self._budget is None or self._budget.debt(time.perf_counter()) <= self._cost
 
     def follow(self, writer: TraceWriter) -> None:
-        """Measure what has followed a transition, once there is enough."""
+        """Measure the states after a transition once there are `UPDATES` of them."""
         if self._end is not None and self._newest >= self._end:
             self.finish(writer)
 
     def finish(self, writer: TraceWriter) -> None:
-        """Measure what has followed a transition so far."""
+        """Measure the states after a transition, however many there are."""
         if self._end is not None:
             self._measure(writer)
             self._end = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states kept, and how far they are measured."""
+        """Return the states kept, and which of them have been measured."""
         return {
             "weights": self._weights,
             "moments": self._moments,
@@ -165,7 +166,7 @@ class FlightRecorder:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Continue from a state that :meth:`state_dict` returned."""
         device = next(iter(self._weights.values())).device
         self._weights = {name: kept.to(device) for name, kept in state["weights"].items()}
         self._moments = {name: kept.to(device) for name, kept in state["moments"].items()}
@@ -177,7 +178,7 @@ class FlightRecorder:
             tracker.load_state_dict(saved)
 
     def _measure(self, writer: TraceWriter) -> None:
-        """Write a row for each state kept but the newest, whose update has not been made."""
+        """Write a row for each state kept, except the newest: the update from it has not been made yet."""
         first = max(self._oldest, self._written)
         steps = range(first, self._newest)
         if not steps:
@@ -195,7 +196,7 @@ class FlightRecorder:
             self._budget.spend(seconds)
 
     def _states_at(self, step: int, now: Mapping[str, AdaptiveState | None]) -> list[AdaptiveState | None]:
-        """Return the optimizer's state at a step that is kept."""
+        """Return the optimizer's state at one of the steps kept."""
         slot, states = step % (UPDATES + 1), list[AdaptiveState | None]()
         groups = {id(p): i for i, group in enumerate(self._optimizer.param_groups) for p in group["params"]}
         for name, state in now.items():
@@ -231,7 +232,7 @@ class FlightRecorder:
 
 
 def _bytes(subject: Subject) -> int:
-    """Return what weights and second moments of all states kept take."""
+    """Return the size of weights and second moments of all states kept."""
     return 2 * (UPDATES + 1) * sum(p.nbytes for p in subject.parameters.values())
 
 
@@ -244,12 +245,12 @@ def _slots(rings: Sequence[Tensor]) -> list[list[Tensor]]:
 
 
 def _copy(rate: float | Tensor) -> float | Tensor:
-    """Return a learning rate as it is now; one on the device stays there, as a tensor of its own."""
+    """Return a copy of the present learning rate; one on the device stays there."""
     return rate.clone() if isinstance(rate, Tensor) else rate
 
 
 def _effective_steps(states: Sequence[AdaptiveState | None]) -> list[float]:
-    """Return quantiles of η/(√v̂ + ε) over all parameters that are updated."""
+    """Return quantiles of η/(√v̂ + ε) over all elements of the parameters that are updated."""
     parts = [state.at().effective_step.flatten() for state in states if state is not None]
     values = torch.cat(parts)
     values = values[~values.isnan()].sort().values

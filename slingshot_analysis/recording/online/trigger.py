@@ -1,4 +1,4 @@
-"""The online detector: tells, update by update, that a slingshot's transition has begun."""
+"""The online detector of transitions: it tells at each update whether a slingshot's transition has just begun."""
 
 from __future__ import annotations
 
@@ -13,30 +13,29 @@ from torch import Tensor
 __all__ = ["LaggedLoss", "TransitionTrigger"]
 
 FLOOR = math.log10(2.0**-23)
-"""Losses below the resolution of float32 count as that: what they do is rounding."""
+"""Decimal logarithm of the resolution of float32. Lower losses are raised to it, as their changes are rounding."""
+MINIMUM_RISE = 1.0
+"""Rise of the loss that may be a transition; decimal logarithm."""
+DEVIATIONS = 8
+"""Rise of the loss that may be a transition, in mean absolute deviations."""
+MEMORY = 100
+"""Number of updates over which the loss and its deviation are averaged."""
+FITTED = 0.05
+"""Share of the first loss below which the network counts as fitted."""
+REST = 256
+"""Minimum number of updates between two detections."""
 
 
 class TransitionTrigger:
     """Fires when the training loss of a fitted network begins to rise sharply.
 
-    It follows the decimal logarithm of the loss, floored at the resolution of float32, by an exponential moving average
-    m and mean absolute deviation d over `memory` updates. It fires when the loss exceeds m by `decades`, by eight times
-    d, and has been fitted (m below `fitted` of the first loss, in logarithm); and not again before the loss has come
-    back half of the way and `rest` updates have passed.
+    Let x be the decimal logarithm of the loss, m its exponential moving average and d that of |x − m|, capped at
+    `MINIMUM_RISE`. The trigger fires when x − m exceeds the limit max(`MINIMUM_RISE`, `DEVIATIONS` · d) while the
+    network is fitted, that is, while m is below log₁₀(`FITTED` · first loss). It fires again only after x − m has
+    fallen below half of the limit and `REST` updates have passed.
 
-    A misclassified sample of a batch of n costs log(2)/n at least, so that errors after the terminal phase began are
-    such rises too.
-
-    Parameters
-    ----------
-    decades : float, optional
-        Rise of the loss, decimal logarithm.
-    memory : int, optional, updates
-        Over which the usual loss is averaged.
-    fitted : float, optional
-        Share of the first loss below which the network is fitted.
-    rest : int, optional, updates
-        Least distance of two firings.
+    A misclassified sample in a batch of n contributes at least log(2)/n to the loss. So errors on a training set that
+    has been fitted make the loss rise sharply too.
 
     Examples
     --------
@@ -46,53 +45,51 @@ class TransitionTrigger:
     [911]
     """
 
-    def __init__(self, decades: float = 1.0, memory: int = 100, fitted: float = 0.05, rest: int = 256) -> None:
-        self.decades, self.memory, self.fitted, self.rest = decades, memory, fitted, rest
+    def __init__(self) -> None:
         self._first: float | None = None
         self._mean = self._deviation = 0.0
         self._armed = True
         self._waiting = 0
 
     def update(self, loss: float) -> bool:
-        """Take the loss of the next update; return whether a transition begins with it."""
+        """Take the loss of the next update; return whether a transition begins at it."""
         x = max(math.log10(loss), FLOOR) if 0 < loss < math.inf else (FLOOR if loss <= 0 else 300.0)
         if self._first is None:
             self._first = self._mean = x
         rise = x - self._mean
-        limit = max(self.decades, 8 * self._deviation)
+        limit = max(MINIMUM_RISE, DEVIATIONS * self._deviation)
         self._waiting -= 1
-        fires = (
-            self._armed and self._waiting <= 0 and rise > limit and self._mean < self._first + math.log10(self.fitted)
-        )
+        is_fitted = self._mean < self._first + math.log10(FITTED)
+        fires = self._armed and self._waiting <= 0 and rise > limit and is_fitted
         if fires:
-            self._armed, self._waiting = False, self.rest
+            self._armed, self._waiting = False, REST
         elif rise < limit / 2:
             self._armed = True
-        self._deviation += (min(abs(rise), self.decades) - self._deviation) / self.memory
-        self._mean += rise / self.memory
+        self._deviation += (min(abs(rise), MINIMUM_RISE) - self._deviation) / MEMORY
+        self._mean += rise / MEMORY
         return fires
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next firing depends on."""
+        """Return the state on which the next detection depends."""
         return {name: value for name, value in vars(self).items() if name.startswith("_")}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Continue from a state that :meth:`state_dict` returned."""
         vars(self).update(state)
 
 
 class LaggedLoss:
-    """The losses of past updates, as numbers on the host, without waiting for the device.
+    """Reads losses on the host without waiting for the device.
 
-    On the CPU a loss is read at once. On a GPU it is copied to pinned memory and read when the copy has arrived, a few
-    updates later.
+    On the CPU a loss is read at once. On a GPU it is copied to pinned memory, and read a few updates later, when the
+    copy has arrived.
     """
 
     def __init__(self) -> None:
         self._arriving: deque[tuple[int, Tensor, torch.cuda.Event]] = deque()
 
     def read(self, step: int, loss: Tensor) -> list[tuple[int, float]]:
-        """Take the loss of update `step`; return step and loss of those that have arrived since the last call."""
+        """Take the loss of update `step`; return step and value of each loss that has arrived since the last call."""
         loss = loss.detach()
         if loss.dtype == torch.bfloat16:
             loss = loss.float()  # NumPy has no such dtype

@@ -1,4 +1,4 @@
-"""The early warning: whether a slingshot is to be expected."""
+"""The early warning, given when a slingshot is to be expected."""
 
 from __future__ import annotations
 
@@ -11,27 +11,29 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording._table import Table
 from slingshot_analysis.recording.probes._base import Columns
-from slingshot_analysis.recording.table import Table
 
 __all__ = ["MEASURED", "EarlyWarning", "SlingshotWarning", "warn_from"]
 
 ROWS = 100
+"""Number of rows over which the share of collapsed samples is averaged."""
 THRESHOLD = 0.5
+"""Average share of collapsed samples above which a warning is given."""
 
 
 @dataclass(frozen=True)
 class SlingshotWarning:
-    """A slingshot may be coming.
+    """A warning that a slingshot is to be expected.
 
     Parameters
     ----------
     step : int, updates
-        Since when the rule holds.
+        First step at which the rule holds.
     lead : (int, int, int), updates
-        Quartiles of the time to the transition on recorded runs, see `MEASURED`.
+        Quartiles of the time from a warning to the transition on recorded runs; see `MEASURED`.
     precision : float
-        Share of warnings there that a transition followed.
+        Share of the warnings on those runs that were followed by a transition.
     """
 
     step: int
@@ -40,14 +42,14 @@ class SlingshotWarning:
 
 
 MEASURED = (1651, 9361, 18110), 0.56
-"""Quartiles of the lead in updates, and precision, of the rule: see ``benchmarks/early_warning.py``."""
+"""Quartiles of the lead, in updates, and precision of the rule, as ``benchmarks/early_warning.py`` measures them."""
 
 
 class EarlyWarning:
     """Warns when `softmax_collapse`, averaged over 100 rows, exceeds 0.5; again only after it has fallen below 0.25.
 
-    Of the signals tried it announces most transitions, and it is a condition of a slingshot rather than a sign of it:
-    no transition came without it, but about every second warning is followed by none.
+    Of the signals that were tried, this one announces the most transitions. It is a precondition of a slingshot rather
+    than a sign of one: no transition came without it, but about half of the warnings are followed by none.
 
     References
     ----------
@@ -66,16 +68,16 @@ class EarlyWarning:
         self._warned = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the next warning depends on."""
+        """Return the state on which the next warning depends."""
         return {"last": list(self._last), "warned": self._warned}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Continue from a state that :meth:`state_dict` returned."""
         self._last.extend(state["last"])
         self._sum, self._warned = sum(self._last), state["warned"]
 
     def update(self, steps: Iterable[int], collapse: Iterable[float]) -> list[SlingshotWarning]:
-        """Take the next rows; return the warnings that begin in them."""
+        """Take the next rows; return the warnings that they cause."""
         found = []
         for step, value in zip(steps, collapse, strict=True):
             if len(self._last) == ROWS:
@@ -92,16 +94,16 @@ class EarlyWarning:
 
 
 def warn_from(tables: Sequence[Table], rule: EarlyWarning, on_warning: Callable[[SlingshotWarning], None]) -> None:
-    """Have `on_warning` called with the warnings of a run, as its rows of `softmax_collapse` reach the host.
+    """Arrange that `on_warning` is called with each warning of a run when its rows of `softmax_collapse` arrive.
 
     Raises
     ------
     InputError
-        If no table measures it.
+        If no table measures `softmax_collapse`.
     """
     table = next((t for t in tables if "softmax_collapse" in [q.name for q in t.group.quantities]), None)
     if table is None:
-        raise InputError("on_warning needs the probe 'precision': add it to Recorder(probes=[...])")
+        raise InputError("on_warning= needs the probe 'precision': add it to probes=")
 
     def read(steps: npt.NDArray[np.int64], values: Columns) -> None:
         for warning in rule.update(steps.tolist(), np.nan_to_num(values["softmax_collapse"], nan=1.0).tolist()):

@@ -1,4 +1,4 @@
-"""What a recorder does at the transitions of a run while it goes on."""
+"""What a recorder does when it sees a transition during the run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["Transition", "Watch"]
 
 @dataclass(frozen=True)
 class Transition:
-    """A transition, as it is seen while the run goes on.
+    """A transition that was detected during the run.
 
     Parameters
     ----------
     step : int, updates
-        The update whose loss has risen sharply.
+        The update at which the loss rose sharply.
     seen : int, updates
-        The update at which that was known; a few later on a GPU.
+        The update at which that was known: the same on a CPU, a few updates later on a GPU.
     loss : float
-        Of the batch.
+        Loss of the batch at `step`.
     """
 
     step: int
@@ -35,14 +35,14 @@ class Transition:
 
 
 class Watch:
-    """Hands each update's loss to the online detector, and each transition to the flight recorder and the callbacks.
+    """Passes each loss to the online detector, and each transition to the flight recorder and the callbacks.
 
     Parameters
     ----------
     flight : FlightRecorder or None
-        What keeps and measures the states around it.
+        Keeps and measures the states around a transition.
     callbacks : sequence of callable
-        Each is called with the `Transition`, within ``recorder.update``; what it raises ends the run.
+        Each is called with the `Transition` within ``recorder.update``. An exception that it raises ends the run.
     """
 
     def __init__(self, flight: FlightRecorder | None, callbacks: Sequence[Callable[[Transition], None]]) -> None:
@@ -66,17 +66,17 @@ class Watch:
                     callback(Transition(at, step, value))
 
     def close(self, writer: TraceWriter) -> None:
-        """Measure what has followed the last transition."""
+        """Measure the states that have followed the last transition."""
         if self.flight is not None:
             self.flight.finish(writer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what is known of the losses, and the states kept."""
+        """Return the states of the detector and of the flight recorder."""
         flight = None if self.flight is None else self.flight.state_dict()
         return {"trigger": self._trigger.state_dict(), "flight": flight}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Continue from a state that :meth:`state_dict` returned."""
         self._trigger.load_state_dict(state["trigger"])
         if self.flight is not None:
             self.flight.load_state_dict(state["flight"])

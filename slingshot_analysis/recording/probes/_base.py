@@ -1,4 +1,4 @@
-"""What a probe is: one measured quantity, declared beforehand and measured on the device."""
+"""The base class of probes, and the data that a probe works with."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Columns = dict[str, npt.NDArray[np.generic]]
 
 @dataclass(slots=True)
 class Moment:
-    """State `step` of the run and the update that starts from it, as probes see it while they measure.
+    """The state after `step` updates and the batch of the update that starts from it, as a probe sees them.
 
-    The batch is None where no update starts: at the state after the last one.
+    Loss, logits and targets are None at the state after the last update, where no update starts.
     """
 
     step: int = 0
@@ -36,16 +36,16 @@ class Moment:
 
 @dataclass(frozen=True)
 class Buffer:
-    """Space on the device for one measured value per row.
+    """Memory on the device for one measured value per row.
 
     Parameters
     ----------
     name : str
-        Name of the quantity that it holds, or of what :meth:`Probe.derive` makes quantities of.
+        Name of the quantity that it holds, or of an input of :meth:`Probe.derive`.
     shape : tuple of int
-        Shape of one row's value.
+        Shape of the value of one row.
     dtype : torch.dtype
-        Of the values.
+        Dtype of the values.
     """
 
     name: str
@@ -54,20 +54,20 @@ class Buffer:
 
 
 class Probe(ABC):
-    """One measured quantity, or a few that share their work. Subclass it in a file of its own.
+    """The measurement of one quantity, or of a few that share their computation.
 
-    A probe declares beforehand what it writes, and measures into slots of preallocated device buffers. Nothing in
+    A probe first declares what it writes, and then measures into slots of buffers on the device. Nothing in
     :meth:`measure` and :meth:`compare` may wait for the device: no ``.item()``, no boolean indexing, no copy to the
     host.
 
     Parameters
     ----------
     every : Schedule, optional
-        When to measure; the default is the probe's `default_schedule`.
+        When to measure; by default the probe's `default_schedule`.
     """
 
     name: ClassVar[str]
-    """The name by which ``Recorder(probes=[...])`` finds it."""
+    """The name that ``Recorder(probes=[...])`` takes: that of the probe's module."""
 
     default_schedule: ClassVar[Schedule] = Every(1)
 
@@ -75,54 +75,54 @@ class Probe(ABC):
     """What one measurement costs, in words."""
 
     source: ClassVar[str]
-    """Where the quantity is defined: paper, equation or figure."""
+    """Where the quantity is defined: arXiv id or DOI of the paper, with its equation or figure."""
 
     needs_batch: ClassVar[bool] = False
-    """True for what belongs to an update, and so has no value at the state after the last one."""
+    """True for a quantity of an update, such as its gradient, which has no value at the state after the last update."""
 
     spans_update: ClassVar[bool] = False
-    """True for what compares state t with state t+1: then :meth:`compare` is called instead of :meth:`measure`."""
+    """True for a probe that compares state t with state t+1: :meth:`compare` is called instead of :meth:`measure`."""
 
     waits: ClassVar[bool] = False
-    """True for what can't do without waiting for the device, such as an iteration that stops on its residual."""
+    """True for a probe that has to wait for the device, such as an iteration that stops on its residual."""
 
     def __init__(self, every: Schedule | None = None) -> None:
         self.every = every or self.default_schedule
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:
-        """Return whether the run has what the probe needs; a recorder's default choice leaves out what does not fit."""
+        """Return whether the run has what the probe needs; if not, bundles leave the probe out."""
         return True
 
     @abstractmethod
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        """Prepare for a run; declare the buffers that are measured into and the quantities that are written."""
+        """Prepare for a run; return the buffers to measure into, and the quantities that are written."""
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
-        """Write this step's values into `slots`, one for each buffer, on the device and without waiting for it."""
+        """Write the values at this state into `slots`, one for each buffer, without waiting for the device."""
         raise NotImplementedError(f"the probe {self.name!r} has no measure()")
 
     def compare(self, pairs: StatePairs, columns: Sequence[Tensor]) -> None:
-        """Write the values of several updates into `columns`, (capacity, ...) each; called if `spans_update`."""
+        """Write the values of several updates into `columns`, one (capacity, ...) tensor for each buffer."""
         raise NotImplementedError(f"the probe {self.name!r} has no compare()")
 
     def settle(self, buffers: Sequence[Tensor]) -> None:  # noqa: B027
-        """Compute on the device, for a block of rows at once, what :meth:`measure` has put off."""
+        """Compute what :meth:`measure` has postponed, for a block of rows at once and on the device."""
 
     def derive(self, measured: Columns) -> Columns:
-        """Make the quantities of the buffers' rows, on the host; by default they are the same."""
+        """Compute the quantities from rows of the buffers, on the host; by default they are the same."""
         return measured
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the probe has kept of the run so far and needs to go on: numbers, text and tensors."""
+        """Return what the probe has kept of the run so far and needs to continue: numbers, text and tensors."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
-        """Go on from what :meth:`state_dict` returned; called after :meth:`attach`."""
+        """Continue from a state that :meth:`state_dict` returned; called after :meth:`attach`."""
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    """Return NumPy's name of a torch dtype that NumPy has.
+    """Return NumPy's name of a torch dtype.
 
     Examples
     --------

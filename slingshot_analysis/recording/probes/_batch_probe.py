@@ -1,4 +1,4 @@
-"""Probes of the batches of updates, which share one copy of each batch's loss, logits and targets."""
+"""Base class of the probes of an update's batch. They share one copy of each batch's loss, logits and targets."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from torch import Tensor
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.probes._base import Moment, Probe
+from slingshot_analysis.recording.torch_internals import foreach
 from slingshot_analysis.trace.schema import CHUNK_ROWS
 
 __all__ = ["BatchProbe", "KeptBatches"]
 
 KEPT_BYTES = 32 * 2**20
-"""Bytes. Logits of a block of updates that fit into this are kept for one computation; larger ones are used at once."""
+"""Bytes. If the logits of a block of updates fit into this, they are kept for one computation, else used at once."""
 
 
 class KeptBatches:
     """Loss, logits and targets of a block of updates, copied once for all probes of one schedule.
 
-    Batches of the first one's shape are kept, if a block of them fits into `KEPT_BYTES`.
+    A batch is kept if it has the shape of the first one, and a block of that shape fits into `KEPT_BYTES`.
     """
 
     def __init__(self) -> None:
         self.shape: torch.Size | None = None
-        """Shape of the logits that are kept; empty if none are."""
+        """Shape of the logits that are kept; empty if none are kept, None before the first batch."""
         self._block: tuple[Tensor, Tensor, Tensor] | None = None
         self._rows: list[int] = []
         self._row = 0
@@ -35,7 +36,7 @@ class KeptBatches:
         self._settled = True
 
     def keep(self, moment: Moment) -> bool:
-        """Keep the batch of the next row, unless another probe has done so; return whether it is kept."""
+        """Keep the batch of the next row, if no other probe has done so already; return whether it is kept."""
         loss, logits, targets = moment.loss, moment.logits, moment.targets
         assert loss is not None
         assert logits is not None
@@ -48,14 +49,14 @@ class KeptBatches:
         self._begin_block()
         if fits:
             self._make_space(loss, logits, targets)
-            torch._foreach_copy_(self._slots[self._row], [loss, logits, targets])
+            foreach("copy_", self._slots[self._row], [loss, logits, targets])
             self._rows.append(self._row)
         self._row += 1
         self._step = moment.step
         return fits
 
     def keep_all(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Keep the batches of the next n rows, (n, ...) each and of the shape that is kept."""
+        """Keep the batches of the next n rows, given as (n, ...) tensors with the shape that is kept."""
         self._begin_block()
         self._make_space(losses[0], logits[0], targets[0])
         rows = range(self._row, self._row + len(losses))
@@ -74,13 +75,13 @@ class KeptBatches:
             self._slots = list(zip(*(part.unbind(0) for part in self._block), strict=True))
 
     def settle(self, rows: int) -> list[int]:
-        """Return which of the block's first `rows` rows are kept; the next batch begins a new block."""
+        """Return those of the block's first `rows` rows that are kept; the next batch begins a new block."""
         self._settled = True
         return [row for row in self._rows if row < rows]
 
     @property
     def block(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Losses (512,), logits (512, ...) and targets (512, ...) of a block; only the rows kept count."""
+        """Losses (512,), logits (512, ...) and targets (512, ...) of a block, of which only the kept rows matter."""
         assert self._block is not None
         return self._block
 
@@ -88,22 +89,22 @@ class KeptBatches:
 class BatchProbe(Probe):
     """A probe that is a function of loss, logits and targets of an update's batch.
 
-    Where the logits are small, :meth:`of_batches` is put off and called once for a whole block of updates.
+    Where the logits are small, :meth:`of_batches` is called once for a whole block of updates.
     """
 
     needs_batch = True
 
     shared: KeptBatches | None = None
-    """Where the batch probes of one schedule keep their batches; a probe without partners makes its own."""
+    """Where the batch probes of one schedule keep their batches; None for a probe that keeps its own."""
 
     def attach_batches(self, keep: bool = True) -> None:
-        """Prepare for a run; without `keep` every batch is used at once."""
+        """Prepare for a run; without `keep`, every batch is used at once."""
         self._batches = self.shared if keep and self.shared is not None else KeptBatches()
         self._keep = keep
 
     @property
     def kept(self) -> KeptBatches | None:
-        """What keeps the batches, if they are known to be small enough for it."""
+        """Where the batches are kept; None if they are not, or if their size is not known yet."""
         return self._batches if self._keep and self._batches.shape else None
 
     @abstractmethod
@@ -113,11 +114,11 @@ class BatchProbe(Probe):
         Parameters
         ----------
         losses : (n,) Tensor
-            As training computed them.
+            Losses as training computed them.
         logits : (n, ..., classes) Tensor
-            As the model made them.
+            Outputs of the model.
         targets : (n, ...) integer Tensor
-            Classes; those below 0 do not count.
+            Classes; those below 0 are ignored.
         """
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
@@ -125,13 +126,13 @@ class BatchProbe(Probe):
         loss, logits, targets = moment.loss, moment.logits, moment.targets
         if not (isinstance(loss, Tensor) and isinstance(logits, Tensor) and isinstance(targets, Tensor)):
             raise InputError(
-                f"the probe {self.name!r} needs recorder.update(loss, logits, targets), three tensors; where there are "
-                "none, leave it out of Recorder(probes=[...])"
+                f"the probe {self.name!r} needs three tensors, recorder.update(loss, logits, targets); if there are "
+                "none, leave it out of probes="
             )
         if self._keep and targets.is_floating_point():
             raise InputError(
-                f"the probe {self.name!r} takes a class as an integer for each sample, not {targets.dtype}: give the "
-                "recorder train_data=, which tells what targets are, or leave it out of Recorder(probes=[...])"
+                f"the probe {self.name!r} needs an integer class for each sample, not {targets.dtype}: give the "
+                "recorder train_data=, which tells what targets are, or leave the probe out of probes="
             )
         if not (self._keep and self._batches.keep(moment)):
             batch = loss.reshape(1), logits.unsqueeze(0), targets.unsqueeze(0)
@@ -139,23 +140,23 @@ class BatchProbe(Probe):
                 slot.copy_(value[0])
 
     def settle(self, buffers: Sequence[Tensor]) -> None:
-        """Measure all batches that were kept."""
+        """Measure the batches that were kept."""
         rows = self._batches.settle(len(buffers[0]))
         if not rows:
             return
         index: Tensor | slice = slice(len(rows))
         if len(rows) < len(buffers[0]):
             index = torch.tensor(rows).to(buffers[0].device, non_blocking=True)
-        # always of a whole block: in the last bit the value of a row depends on how many are computed together
+        # always compute a whole block: the last bit of a row's value depends on the number of rows computed together
         for buffer, values in zip(buffers, self.of_batches(*self._batches.block), strict=True):
             buffer[index] = values[index].to(buffer.dtype)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the shape of the batches that are kept, so that they are the same after a restart."""
+        """Return the shape of the batches that are kept, so that a resumed run keeps the same ones."""
         return {"kept_shape": None if self._batches.shape is None else list(self._batches.shape)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Continue from a state that :meth:`state_dict` returned."""
         if state.get("kept_shape") is not None:
             self._batches.shape = torch.Size(state["kept_shape"])
 

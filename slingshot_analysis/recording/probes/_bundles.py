@@ -1,4 +1,4 @@
-"""Sets of probes by cost, and what a recorder makes of the names it is given."""
+"""Bundles of probes by cost, and the choice of a recorder's probes from the names that it is given."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ BUNDLES: dict[str, tuple[str, ...]] = {
     "standard": STANDARD,
     "full": (*STANDARD, *OPTIMIZER, *LAYERS, *CURVATURE),
 }
-"""Probes by the name of their set; ``NAME:N`` measures every N updates."""
+"""Names of probes by the name of their bundle; ``NAME:N`` measures every N updates."""
 
 DEFAULT_BUDGET = 0.12
-"""Share of a run's time that the curvature of the full bundle may take."""
+"""Largest share of a run's time that the curvature of the full bundle may take."""
 
 
 def choose_probes(
     wanted: str | Iterable[str | Probe], subject: Subject, curvature_budget: float | None = None
 ) -> list[Probe]:
-    """Return the probes that a recorder is to attach.
+    """Return the probes of a recorder.
 
     Parameters
     ----------
     wanted : str, or iterable of str or Probe
-        Names of bundles and of probes, and probes. ``"hessian:50"`` measures every 50 updates. Of a bundle, what does
-        not fit the run is left out. What is named twice counts once, as it was named last.
+        Names of bundles, names of probes, and probes. ``"hessian:50"`` measures every 50 updates. Probes of a bundle
+        that do not fit the run are left out. A probe that is named twice is recorded as it was named last.
     subject : Subject
         The run.
     curvature_budget : float, optional
-        Share of the run's time for probes of curvature that are named without an N; by default 0.12 for those of a
-        bundle, and each probe's own cadence for one named by itself.
+        Largest share of the run's time for curvature probes that are named without a number of updates. By default it
+        is 0.12 for those of a bundle; others keep their own schedule.
 
     Returns
     -------
     list of Probe
-        Each with its schedule; one for each name.
+        One for each name, with its schedule.
 
     Raises
     ------
     InputError
-        If a name is unknown, or there is none.
+        If a name is unknown, or no probe is named.
     """
     budget = Budget(DEFAULT_BUDGET if curvature_budget is None else curvature_budget)
     chosen: dict[str, Probe] = {}
@@ -77,11 +77,11 @@ def choose_probes(
             else:
                 chosen[name] = kind()
     if not chosen:
-        raise InputError("probes is empty: name at least one")
+        raise InputError("probes= is empty: name at least one")
     return list(chosen.values())
 
 
 def _whole_number(text: str, entry: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"probe {entry!r}: after the colon stands the number of updates, such as hessian:50")
+        raise InputError(f"probe {entry!r}: a number of updates must follow the colon, as in hessian:50")
     return int(text)

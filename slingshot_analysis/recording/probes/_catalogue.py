@@ -1,4 +1,4 @@
-"""What there is to record: every probe with its quantities, cost and source."""
+"""A list of everything that can be recorded: each probe with its quantities, cost and source."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class CatalogueEntry:
     Parameters
     ----------
     name : str
-        By which ``Recorder(probes=...)`` and ``--probes`` know it.
+        The name that ``Recorder(probes=...)`` takes.
     every : str
-        Its own cadence, in words.
+        Its default schedule, in words.
     bundles : tuple of str
-        Those it belongs to.
+        Names of the bundles that contain it.
     quantities : tuple of Quantity
         What it writes, with units.
     cost, source : str
-        What a measurement costs; where the quantity is defined.
+        What a measurement costs, and where the quantity is defined.
     """
 
     name: str
@@ -43,11 +43,13 @@ class CatalogueEntry:
 
 
 def catalogue() -> list[CatalogueEntry]:
-    """Return all probes; their quantities are what they declare for a small network trained by Adam.
+    """Return all probes, with the quantities that they declare for a small network trained by Adam.
+
+    Those of the bundles come first, in the order of the bundles.
 
     Examples
     --------
-    >>> [(quantity.name, quantity.unit) for quantity in catalogue()[2].quantities]
+    >>> [(quantity.name, quantity.unit) for quantity in catalogue()[3].quantities]
     [('update_norm', '')]
     """
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
@@ -55,10 +57,11 @@ def catalogue() -> list[CatalogueEntry]:
     parameters: dict[str, Tensor] = dict(model.named_parameters())
     optimizer = torch.optim.Adam(model.parameters())
     entries = []
-    for name, kind in PROBES.items():
+    of_bundles = [entry.partition(":")[0] for names in BUNDLES.values() for entry in names]
+    for name in dict.fromkeys([*of_bundles, *PROBES]):
         subject = Subject(model, parameters, "2", ["1"], cross_entropy, data[0][0], data, data, optimizer)
-        probe = kind()
+        probe = PROBES[name]()
         _, quantities = probe.attach(subject)
         of = tuple(bundle for bundle, names in BUNDLES.items() if name in [n.partition(":")[0] for n in names])
-        entries.append(CatalogueEntry(name, str(probe.every), of, tuple(quantities), kind.cost, kind.source))
+        entries.append(CatalogueEntry(name, str(probe.every), of, tuple(quantities), probe.cost, probe.source))
     return entries

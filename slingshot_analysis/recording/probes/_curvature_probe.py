@@ -1,4 +1,4 @@
-"""What all probes of the loss's curvature have in common."""
+"""Base class of the probes of the curvature of the training loss."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["CurvatureProbe"]
 
 
 class CurvatureProbe(Probe):
-    """A probe of the curvature of the training loss, whose graph it shares with others; a budget can be set for it.
+    """A probe of the curvature of the training loss. Curvature probes share one graph, and one budget if it is set.
 
     Parameters
     ----------
     every : Schedule, optional
         When to measure.
     samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
     """
 
     waits = True
 
     shared: Curvatures | None = None
-    """What the curvature probes of a run share; a probe without partners makes its own."""
+    """What the curvature probes of a run share; None for a probe that makes its own."""
 
     def __init__(self, every: Schedule | None = None, samples: int = LARGEST_SET) -> None:
         super().__init__(every)

@@ -11,6 +11,8 @@ import torch
 from scipy.linalg.blas import ddot, dnrm2, sdot, snrm2
 from torch import Tensor
 
+from slingshot_analysis.recording.torch_internals import norms
+
 __all__ = ["ParameterNorms", "norm_dtype"]
 
 ADDRESS, ARRAY, FLAT = Tensor.data_ptr, Tensor.numpy, np.ndarray.ravel
@@ -18,28 +20,28 @@ NORM = {torch.float32: snrm2, torch.float64: dnrm2}
 DOT = {torch.float32: sdot, torch.float64: ddot}
 
 SMALL = 2**15
-"""Elements up to which a float32 dot product of BLAS is as accurate as its norm, 3e-8 relative, at half the time."""
+"""Number of elements up to which BLAS's float32 dot product is as accurate as its norm (3e-8) at half the time."""
 
 SAFE_SQUARES = 1e-24, 1e24
-"""Sums of squares between these are untouched by underflow and overflow of single squares in float32."""
+"""Sums of squares between these are not affected by underflow or overflow of single squares in float32."""
 
 
 def norm_dtype(tensors: Sequence[Tensor]) -> torch.dtype:
-    """Return the dtype to compute norms in: float64 if all tensors have it, else float32."""
+    """Return the dtype in which norms are computed: float64 if all tensors have it, else float32."""
     return torch.float64 if all(t.dtype == torch.float64 for t in tensors) else torch.float32
 
 
 class ParameterNorms:
     """Norms of the parameters and of their gradients, for every update.
 
-    On the CPU they are computed in place by BLAS, which for a small model takes less time than PyTorch's operations;
-    its norm does not underflow where squares would, and its dot product stands in where they can't. Elsewhere, and
-    in other dtypes, they are computed by one multi-tensor operation on the device.
+    On the CPU, BLAS computes them in place; for a small model this takes less time than PyTorch's operations. The norm
+    of BLAS is safe where squares underflow; where they can't, its faster dot product is used. Elsewhere, and in other
+    dtypes, one operation of PyTorch computes all norms on the device.
 
     Parameters
     ----------
     parameters : sequence of n Tensor
-        On one device. Their storage may be replaced meanwhile.
+        Parameters on one device. Their storage may be replaced during the run.
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
@@ -77,7 +79,7 @@ class ParameterNorms:
                 self._arrays = [FLAT(ARRAY(p.detach())) for p in parameters]
             slot.numpy()[:] = self._norms([*self._arrays, *map(FLAT, map(ARRAY, gradients))])
         else:
-            torch.stack(torch._foreach_norm(parameters + gradients, 2, self.dtype), out=slot)
+            torch.stack(norms(parameters + gradients, self.dtype), out=slot)
         return present
 
     def _norms(self, arrays: list[npt.NDArray[np.floating]]) -> list[float]:

@@ -17,12 +17,11 @@ from slingshot_analysis.trace import Quantity
 class Batch(BatchProbe):
     """`batch_loss` as training computed it; `batch_loss_float64` and `batch_errors` from the same logits.
 
-    In float32 the cross-entropy of a fitted sample is rounded to a multiple of about 1.2e-7 and underflows to
-    exactly 0; in float64, computed without cancellation, it goes on falling. Where the two part, gradients have become
-    rounding noise.
-    `batch_errors` counts the samples of the batch that the state before the update misclassifies: after the terminal
-    phase began, any marks a slingshot's sharp transition. Targets below 0 (such as -100, the index that
-    cross-entropy ignores) do not count. Targets that are numbers to regress on have no errors.
+    In float32 the cross-entropy of a fitted sample is rounded to a multiple of about 1.2e-7, and becomes exactly 0. In
+    float64, computed without cancellation, it continues to fall. Where the two differ, gradients are rounding noise.
+    `batch_errors` is the number of samples in the batch that the state before the update misclassifies. Once the
+    training set is fitted, any error marks the sharp transition of a slingshot. Targets below 0, such as -100, the
+    index that cross-entropy ignores, are left out. Targets of a regression have no errors.
 
     References
     ----------

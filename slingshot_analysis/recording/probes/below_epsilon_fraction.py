@@ -21,9 +21,9 @@ from slingshot_analysis.trace import Quantity
 class BelowEpsilon(Probe):
     """`below_epsilon_fraction`: share of the trainable parameters with √v̂ < ε, whose effective step is close to η/ε.
 
-    v̂ is the optimizer's second moment of the gradient after t updates, corrected for its bias where the optimizer does
-    so (Adam), and ε its constant. The share is that of the parameters that have a second moment: NaN while there are
-    none, before the first update.
+    v̂ is the optimizer's second moment of the gradient, with bias correction where the optimizer applies it (Adam), and
+    ε is the optimizer's constant. Only parameters that have a second moment are counted; before the first update none
+    has one, and the share is NaN.
 
     References
     ----------

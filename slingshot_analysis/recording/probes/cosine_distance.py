@@ -1,4 +1,4 @@
-"""How far the parameters have turned away from their initialisation."""
+"""Cosine distance of the parameters from their initialisation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slingshot_analysis.trace import Quantity
 class CosineDistance(Probe):
     """1 − cos(w_t, w_0), for the last layer (classifier) and for all other parameters (representation).
 
-    Computed in float64, from the parameters that the recorder first saw.
+    It is computed in float64. w_0 are the parameters when the recorder was made.
 
     References
     ----------

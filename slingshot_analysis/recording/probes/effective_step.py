@@ -20,15 +20,16 @@ from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
 SAMPLED = 4
-"""Elements of each parameter tensor."""
+"""Maximum number of elements of each parameter tensor."""
 
 
 class EffectiveStep(Probe):
     """`effective_step`: η/(√v̂ + ε) of up to four randomly chosen elements of each parameter tensor, in float64.
 
-    η is the learning rate, v̂ the optimizer's second moment of the gradient after t updates, corrected for its bias
-    where the optimizer does so (Adam), and ε its constant. It is compared with 2/λ, λ the loss's top curvature. The
-    elements are the same in every run. NaN before the first update, and where a parameter has no second moment.
+    η is the learning rate, v̂ the optimizer's second moment of the gradient, with bias correction where the optimizer
+    applies it (Adam), and ε its constant.
+    The elements are the same in every run. The step can be compared with 2/λ, where λ is the largest eigenvalue of the
+    loss's Hessian. NaN before the first update, and where a parameter has no second moment.
 
     References
     ----------

@@ -24,16 +24,17 @@ from slingshot_analysis.trace import Quantity
 QUARTILES = 0.25, 0.5, 0.75
 
 SAMPLED = 2**14
-"""Elements of a tensor that the quartiles are taken from: their ranks are then off by 0.4% (standard error) at most."""
+"""Maximum number of elements from which quartiles are taken; the standard error of their ranks is at most 0.4%."""
 
 
 class EffectiveStepQuantiles(Probe):
     """`effective_step_quantiles`: least, quartiles and largest η/(√v̂ + ε) of each parameter tensor.
 
-    η is the learning rate, v̂ the optimizer's second moment of the gradient after t updates, corrected for its bias
-    where the optimizer does so (Adam), and ε its constant. A quantile is the value of its nearest rank, without
-    interpolation. Least and largest are of the whole tensor; the quartiles of a tensor of more than 16,384 elements are
-    those of 16,384 that were drawn once. NaN before the first update, and where a parameter has no second moment.
+    η is the learning rate, v̂ the optimizer's second moment of the gradient, with bias correction where the optimizer
+    applies it (Adam), and ε its constant.
+    A quantile is the value at the nearest rank, without interpolation. Least and largest are those of the whole tensor.
+    The quartiles of a tensor with more than 16,384 elements are those of a fixed random subset of 16,384. NaN before
+    the first update, and where a parameter has no second moment.
 
     References
     ----------

@@ -16,14 +16,14 @@ from slingshot_analysis.recording.subject.model import ForwardPass, random_state
 from slingshot_analysis.trace import Quantity
 
 KEPT_BYTES = 2**18
-"""Logits of several batches that fit into this are compared with their targets together."""
+"""Bytes. The logits of several batches that fit into this are compared with their targets together."""
 
 
 class Evaluation(Probe):
     """`train_*` and `val_*`: mean loss, accuracy and misclassified samples, each over a whole set.
 
-    The model runs in evaluation mode, in its own dtype; cross-entropy is computed from
-    the logits in float64 and without cancellation. Targets that are numbers to regress on have a loss only.
+    The model runs in evaluation mode and in its own dtype. Cross-entropy is computed from the logits in float64 and
+    without cancellation. For targets of a regression only the loss is measured.
 
     References
     ----------
@@ -43,7 +43,9 @@ class Evaluation(Probe):
         sets = {"train": subject.train_data, "val": subject.val_data}
         self._sets = {name: batches for name, batches in sets.items() if batches is not None}
         if not self._sets:
-            raise InputError("evaluation needs train_data= or val_data=, or leave it out of Recorder(probes=[...])")
+            raise InputError(
+                "the probe 'evaluation' needs train_data= or val_data=; give one, or leave it out of probes="
+            )
         self._forward = ForwardPass(subject.model)
         self._loss_function, self._targets = subject.loss_function, subject.targets
         words = {"train": "training", "val": "validation"}
@@ -78,15 +80,15 @@ class Evaluation(Probe):
                     torch.sub(1, of_errors[0] / samples, out=of_errors[1])
 
     def _outputs(self, batches: Batches, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield logits and targets, those of several batches at once where they are small."""
+        """Yield logits and targets; where they are small, those of several batches at once."""
         kept: list[tuple[Tensor, Tensor]] = []
         size = 0
         for inputs, targets in batches:
             logits, targets = self._forward.model(inputs.to(device)), targets.to(device)
             if not isinstance(logits, Tensor):
                 raise InputError(
-                    f"the model returns {type(logits).__name__}, and evaluation needs logits as a tensor: give the "
-                    "recorder a module whose forward pass returns them, or leave 'evaluation' out of probes="
+                    f"the model returns {type(logits).__name__}, but the probe 'evaluation' needs logits as a tensor: "
+                    "give the recorder a module whose forward pass returns them, or leave the probe out of probes="
                 )
             if kept and (size + logits.nbytes > KEPT_BYTES or logits.shape[1:] != kept[0][0].shape[1:]):
                 yield _joined(kept)

@@ -21,7 +21,8 @@ from slingshot_analysis.trace import Quantity
 class FeatureChange(Probe):
     """`feature_change`: ‖h_{t+1} − h_t‖ / ‖h_t‖ of each layer's output h on a fixed probe batch, at t.
 
-    The norm runs over the whole batch; the two states are always consecutive. The model runs in evaluation mode.
+    The norm is that of the outputs for the whole batch. The two states are always consecutive, however often it is
+    measured. The model runs in evaluation mode.
 
     References
     ----------
@@ -41,8 +42,8 @@ class FeatureChange(Probe):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         if subject.probe_inputs is None or not subject.feature_layers:
             raise InputError(
-                "feature_change needs inputs and layers: pass train_data= or probe_inputs=, and feature_layers= "
-                "where no layer was found, or leave it out of Recorder(probes=[...])"
+                "the probe 'feature_change' needs inputs and layers: give train_data= or probe_inputs=, and "
+                "feature_layers= if no layer was found, or leave it out of probes="
             )
         self._inputs = subject.probe_inputs
         self._forward = ForwardPass(subject.model, subject.feature_layers)

@@ -17,18 +17,18 @@ from slingshot_analysis.trace import Quantity
 from slingshot_analysis.trace.schema import CHUNK_ROWS
 
 MOST_BYTES = 512 * 2**20
-"""Of a block of rows, which stands on the device while it fills."""
+"""Bytes. Maximum size of a block of rows, which stays on the device until it is full."""
 
 
 class Features(Probe):
-    """`features`: the last layer's input for each sample of the fixed probe batch, flattened, as it is.
+    """`features`: the last layer's input for each sample of the fixed probe batch, flattened.
 
-    The model runs in evaluation mode. The values of one row take samples × units × 4 bytes, on the device for a block
-    of 512 rows: give few `probe_inputs`.
+    The model runs in evaluation mode. One row takes samples × units × 4 bytes, and 512 rows stay on the device, so the
+    recorder's `probe_inputs` should be few.
 
     References
     ----------
-    Thilak et al. 2022, Figure 2e, arXiv 2206.04817, is about these features.
+    Thilak et al. 2022, Figure 2e, arXiv 2206.04817 (on these features).
     """
 
     name = "features"
@@ -43,8 +43,8 @@ class Features(Probe):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         if subject.probe_inputs is None or not subject.has_last_module:
             raise InputError(
-                "features needs inputs and a module that reads them: pass train_data= or probe_inputs=, and a "
-                "last_layer= that is no bare parameter, or leave it out of Recorder(probes=[...])"
+                "the probe 'features' needs inputs and a module that reads them: give train_data= or probe_inputs=, "
+                "and a last_layer= that is a module, or leave it out of probes="
             )
         self._inputs = subject.probe_inputs
         self._forward = ForwardPass(subject.model, [f"{subject.last_layer}{INPUT}"])
@@ -54,8 +54,8 @@ class Features(Probe):
         size = CHUNK_ROWS * samples * units * dtype.itemsize
         if size > MOST_BYTES:
             raise InputError(
-                f"features of {samples} samples and {units} units need {size / 2**20:,.0f} MB for a block of "
-                f"{CHUNK_ROWS} rows, and at most {MOST_BYTES / 2**20:,.0f} are allowed: give fewer probe_inputs="
+                f"the probe 'features' would need {size / 2**20:,.0f} MiB for {CHUNK_ROWS} rows of {samples} samples "
+                f"and {units} units, more than {MOST_BYTES / 2**20:,.0f}: give fewer probe_inputs="
             )
         axes = Axis("sample", [str(i) for i in range(samples)]), Axis("unit", [str(i) for i in range(units)])
         quantity = Quantity("features", "", "input of the last layer for the probe batch", axes, dtype_name(dtype))

@@ -19,17 +19,17 @@ from slingshot_analysis.trace import Quantity
 class GaussNewton(CurvatureProbe):
     """`gauss_newton_top_eigenvalues`: the largest eigenvalues of G = E[Jᵀ (∇²_z ℓ) J] at each state.
 
-    J is the Jacobian of the model's outputs z and ℓ the loss of a sample: G is what is left of the training loss's
-    Hessian when the model is replaced by its linearisation.
+    J is the Jacobian of the model's outputs z with respect to the parameters, and ℓ the loss of a sample. G is the
+    Hessian of the training loss with the model replaced by its linearisation.
 
     Parameters
     ----------
     every : Schedule, optional
         When to measure.
     k : int, optional
-        How many eigenvalues.
+        Number of eigenvalues.
     samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
 
     References
     ----------

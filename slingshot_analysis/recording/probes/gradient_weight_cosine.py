@@ -11,6 +11,7 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe
 from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.torch_internals import norms
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
 
@@ -18,8 +19,8 @@ from slingshot_analysis.trace import Quantity
 class GradientWeightCosine(Probe):
     """`gradient_weight_cosine`: cos(−g, w) of each parameter tensor w and its gradient g, in float64.
 
-    Near 1, descent does little but scale the weights up: naive loss minimisation. NaN where gradient or weights are all
-    zero, and where there is no gradient.
+    Near 1, gradient descent does little but scale the weights up ("naive loss minimisation"). NaN where the gradient or
+    the weights are all zero, and where there is no gradient.
 
     References
     ----------
@@ -49,7 +50,7 @@ class GradientWeightCosine(Probe):
                 "no parameter has a gradient: call recorder.update(...) between loss.backward() and optimizer.step()"
             )
         weights, gradients = (list(part) for part in zip(*pairs, strict=True))
-        norms = torch.stack(torch._foreach_norm(weights)) * torch.stack(torch._foreach_norm(gradients))
-        cosines = iter((torch.stack(list(map(torch.dot, weights, gradients))) / -norms).unbind())
+        products = torch.stack(norms(weights)) * torch.stack(norms(gradients))
+        cosines = iter((torch.stack(list(map(torch.dot, weights, gradients))) / -products).unbind())
         nan = slots[0].new_full((), torch.nan)
         torch.stack([nan if p.grad is None else next(cosines) for p in self._parameters], out=slots[0])

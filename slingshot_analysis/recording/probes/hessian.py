@@ -20,19 +20,22 @@ from slingshot_analysis.trace import Quantity
 class Hessian(CurvatureProbe):
     """`hessian_top_eigenvalues`: the algebraically largest eigenvalues λ of ∇²L at each state, L the training loss.
 
-    L is the mean over the whole training set or a fixed part of it, in evaluation mode; the model computes in its own
-    dtype, its loss in float64. `max_stable_step` is 2/λ₁, the learning rate above which gradient descent diverges on a
-    quadratic; infinite where λ₁ ≤ 0. `hessian_residual` is ‖H x − λ x‖ of each pair: the relative error of λ is
-    about the square of residual/λ. `hessian_products` is what the search cost. NaN where H is not finite.
+    L is the mean over the whole training set or a fixed subset of it, with the model in evaluation mode. The model
+    computes in its own dtype, and its loss is computed in float64. `max_stable_step` is 2/λ₁, the learning rate above
+    which gradient descent diverges on a quadratic; it is infinite where λ₁ ≤ 0. `hessian_residual` is ‖H x − λ x‖ of
+    each pair; the relative error of λ is about the square of residual/λ. `hessian_products` is the number of products
+    with H that the search took. Values are NaN where H is not finite.
 
     Parameters
     ----------
     every : Schedule, optional
         When to measure.
     k : int, optional
-        How many eigenvalues.
+        Number of eigenvalues.
+    method : {"lanczos", "power"}, optional
+        How to find them: by Lanczos' method, or by power iteration, the slower choice (see `Solver`).
     samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
 
     References
     ----------
@@ -44,9 +47,11 @@ class Hessian(CurvatureProbe):
     cost = "about three products with the Hessian of the training loss, each two to three gradients"
     source = "arXiv 2206.04817, Figure 16; arXiv 2103.00065"
 
-    def __init__(self, every: Schedule | None = None, k: int = 1, samples: int = LARGEST_SET) -> None:
+    def __init__(
+        self, every: Schedule | None = None, k: int = 1, samples: int = LARGEST_SET, method: str = "lanczos"
+    ) -> None:
         super().__init__(every, samples)
-        self._solver = Solver(k)
+        self._solver = Solver(k, method)
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self.attach_curvature(subject)

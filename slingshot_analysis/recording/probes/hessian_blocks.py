@@ -19,15 +19,15 @@ from slingshot_analysis.trace import Quantity
 class HessianBlocks(CurvatureProbe):
     """`hessian_block_top_eigenvalue`: the largest eigenvalue of each layer's block of ∇²L, L the training loss.
 
-    A layer is a module with parameters of its own, such as a weight and its bias; its block is the Hessian in these
-    while all others stay, a diagonal block of the whole. None is above the largest eigenvalue of that.
+    A layer is a module with parameters of its own, such as a weight and a bias. Its block is the diagonal block of the
+    Hessian that belongs to these parameters. No eigenvalue of a block exceeds the largest one of the whole Hessian.
 
     Parameters
     ----------
     every : Schedule, optional
         When to measure.
     samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
 
     References
     ----------

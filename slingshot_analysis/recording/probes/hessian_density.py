@@ -19,18 +19,18 @@ from slingshot_analysis.trace import Quantity
 class HessianDensity(CurvatureProbe):
     """`hessian_density_nodes`, `hessian_density_weights`: the density of eigenvalues of ∇²L, L the training loss.
 
-    The density is a sum of point masses, ascending nodes with weights that add up to 1, by stochastic Lanczos
-    quadrature; Σ weight · node^k is an estimate of tr(H^k) / dimension. The random starts are the same at every state.
-    Of a model with fewer parameters than `steps` the last nodes are NaN and weigh 0.
+    The density is a sum of point masses at ascending nodes, with weights that sum to 1. Stochastic Lanczos quadrature
+    finds them: Σ weight · node^k is an estimate of tr(H^k) / dimension. The random starts are the same at every state.
+    For a model with fewer parameters than `steps`, the last nodes are NaN and have weight 0.
 
     Parameters
     ----------
     every : Schedule, optional
         When to measure.
     starts, steps : int, optional
-        Random starts, and products from each.
+        Number of random starts, and of products from each.
     samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
 
     References
     ----------

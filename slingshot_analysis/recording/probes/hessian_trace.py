@@ -15,19 +15,19 @@ from slingshot_analysis.trace import Quantity
 
 
 class HessianTrace(CurvatureProbe):
-    """`hessian_trace`: tr ∇²L at each state, L the training loss, the sum of all eigenvalues, by Hutch++.
+    """`hessian_trace`: tr ∇²L at each state, the sum of all eigenvalues, estimated by Hutch++. L is the training loss.
 
     `hessian_trace_error` is the standard deviation of the estimate. The random signs are the same at every state, so
-    that what changes along a run is the trace and not the draw.
+    they do not add noise to changes of the trace along a run.
 
     Parameters
     ----------
     every : Schedule, optional
         When to measure.
     products : int, optional
-        With the Hessian at each state; at least 6.
+        Number of products with the Hessian at each state; at least 6.
     samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""By how much the correct class leads."""
+"""Lead of the correct class over the next one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from slingshot_analysis.trace import Quantity
 class LogitMargin(BatchProbe):
     """`logit_margin` and `smallest_logit_margin`: mean and least z_y − max_{c≠y} z_c over each update's batch.
 
-    z are the logits, in float64, and y is the class of a sample; a margin below 0 is a misclassification. Targets
-    below 0 (such as -100, the index that cross-entropy ignores) do not count.
+    z are the logits in float64, and y is the class of a sample. A margin below 0 is a misclassification. Targets below
+    0, such as -100, the index that cross-entropy ignores, are left out.
 
     References
     ----------
@@ -39,8 +39,8 @@ class LogitMargin(BatchProbe):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         if not self.fits(subject):
             raise InputError(
-                "logit_margin is defined for targets that are a class as an integer; these are "
-                f"{subject.targets.kind.value}: leave it out of Recorder(probes=[...])"
+                "the probe 'logit_margin' needs targets that are a class as an integer; these are "
+                f"{subject.targets.kind.value}: leave it out of probes="
             )
         self.attach_batches()
         quantities = [

@@ -1,4 +1,4 @@
-"""What part of the last layer's weights and inputs is the same for all classes and for all samples."""
+"""Share of the last layer's weight that all classes have in common, and of its input that all samples have."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from slingshot_analysis.trace import Quantity
 class MeanShares(Probe):
     """`classifier_mean_share`: C‖mean_c W_c‖²/‖W‖², and `feature_mean_share`: ‖mean_i h_i‖²/mean_i ‖h_i‖², in [0, 1].
 
-    W_c is the row of class c of C in the last layer's weight, h_i the last layer's input for sample i of the fixed
-    probe batch, or for each of the sample's positions where the last layer is linear and has many. Both grow when
-    gradients of the logits no longer sum to zero over the classes: numerical feature inflation. Computed in float64;
-    the feature share needs probe inputs and a last layer that is a module, and the model runs in evaluation mode.
+    W_c is the row of class c in the last layer's weight, with C classes. h_i is the last layer's input for sample i of
+    the fixed probe batch; if a linear last layer is applied at several positions of a sample, each position counts as
+    a sample. Both shares grow when the gradients of the logits no longer sum to zero over the classes ("numerical
+    feature inflation"). They are computed in float64, with the model in evaluation mode. The feature share is measured
+    if there are probe inputs and the last layer is a module.
 
     References
     ----------

@@ -18,9 +18,9 @@ from slingshot_analysis.trace import Quantity
 class Norms(Probe):
     """Euclidean norms ‖w‖ of the trainable parameters at each state, and of the gradient of each update.
 
-    `last_layer_norm` is that of the last layer's weight alone, `representation_norm` that of all parameters
-    outside the last layer, `total_norm` that of all. `gradient_norm` is that of the gradient as the optimizer is
-    about to see it, after any clipping.
+    `last_layer_norm` is the norm of the last layer's weight without its bias, `representation_norm` that of all
+    parameters outside the last layer, and `total_norm` that of all parameters. `gradient_norm` is the norm of the
+    gradient that the optimizer gets, after any clipping.
 
     References
     ----------

@@ -12,23 +12,24 @@ from slingshot_analysis.recording.probes._base import Buffer
 from slingshot_analysis.recording.probes._batch_probe import BatchProbe
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.losses import cross_entropy
+from slingshot_analysis.recording.torch_internals import log_softmax_backward
 from slingshot_analysis.trace import Quantity
 
 
 class Precision(BatchProbe):
     """Four signs of lost precision in the cross-entropy of each update's batch.
 
-    They are taken from the batch's logits z in the dtype in which training computes the loss; y is a sample's class,
-    p = softmax(z), and g = ∂(mean loss)/∂z as autograd computes it in that dtype:
+    They are computed from the batch's logits z in the dtype in which training computes the loss. y is the class of a
+    sample, p = softmax(z), and g = ∂(mean loss)/∂z as autograd computes it in that dtype:
 
-    - `softmax_collapse`: share of samples with Σ_c exp(z_c − max z) = 1, in which all but one class are rounded away;
+    - `softmax_collapse`: share of samples with Σ_c exp(z_c − max z) = 1: rounding has removed all classes but one;
     - `zero_loss_fraction`: share of samples with log p_y = 0, whose loss is exactly zero;
-    - `zero_gradient_fraction`: share of samples with g_y = 0, that is p_y − 1 = 0;
-    - `zero_sum_violation`: Σ_i |Σ_c g_ic| / Σ_ic |g_ic| over samples i, 0 in exact arithmetic and 1 when only gradients
-      of one sign are left, which then push all logits of a class the same way. It is NaN where every gradient is
-      exactly zero.
+    - `zero_gradient_fraction`: share of samples with g_y = 0, that is, p_y − 1 = 0;
+    - `zero_sum_violation`: Σ_i |Σ_c g_ic| / Σ_ic |g_ic| over samples i. It is 0 in exact arithmetic, and 1 when only
+      gradients of one sign are left, which then change all logits of a class in the same direction. It is NaN where
+      every gradient is exactly zero.
 
-    Targets below 0 (such as -100, the index that cross-entropy ignores) do not count.
+    Targets below 0, such as -100, the index that cross-entropy ignores, are left out.
 
     References
     ----------
@@ -47,8 +48,8 @@ class Precision(BatchProbe):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         if not self.fits(subject):
             raise InputError(
-                "precision is defined for cross-entropy: leave out loss_function=, or leave 'precision' out of "
-                "Recorder(probes=[...])"
+                "the probe 'precision' is defined for cross-entropy: leave out loss_function=, or leave the probe "
+                "out of probes="
             )
         self.attach_batches()
         self._dtype = subject.loss_dtype
@@ -68,7 +69,7 @@ class Precision(BatchProbe):
         log_p = torch.log_softmax(logits, -1)
         weight = counted.to(logits.dtype) / samples.to(logits.dtype).view(-1, *[1] * (counted.ndim - 1))
         upstream = torch.zeros_like(logits).scatter_(-1, index, -weight.unsqueeze(-1))
-        gradient = torch.ops.aten._log_softmax_backward_data(upstream, log_p, -1, logits.dtype)
+        gradient = log_softmax_backward(upstream, log_p, logits)
         no_loss, no_gradient = (part.gather(-1, index).squeeze(-1) == 0 for part in (log_p, gradient))
         sizes = gradient.movedim(-1, 0).to(torch.float64, memory_format=torch.contiguous_format)
         violation = _sum(sizes.sum(0).abs_()) / _sum(sizes.abs_().sum(0))

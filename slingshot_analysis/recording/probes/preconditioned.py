@@ -1,4 +1,4 @@
-"""The largest eigenvalue of the Hessian as an adaptive optimizer sees it."""
+"""The largest eigenvalue of the Hessian relative to the preconditioner of an adaptive optimizer."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from slingshot_analysis.trace import Quantity
 class Preconditioned(CurvatureProbe):
     """`preconditioned_top_eigenvalue`: the largest eigenvalue of P⁻¹ ∇²L at each state, P from the optimizer's state.
 
-    For Adam P = (1 − β₁ᵗ)(√(v/(1 − β₂ᵗ)) + ε) after t updates. `preconditioned_ratio` is the eigenvalue over
-    (2 + 2β₁)/((1 − β₁) η), above which Adam diverges on a quadratic with this P; for RMSprop P = √v + ε and the
-    threshold is 2/η. Found as that of P^(-1/2) H P^(-1/2). NaN before the first update.
+    For Adam, P = (1 − β₁ᵗ)(√(v/(1 − β₂ᵗ)) + ε) after t updates. `preconditioned_ratio` is the eigenvalue divided by the
+    threshold (2 + 2β₁)/((1 − β₁) η), above which Adam diverges on a quadratic with this P. For RMSprop, P = √v + ε, and
+    the threshold is 2/η. The eigenvalue is computed as that of the symmetric matrix P^(-1/2) H P^(-1/2). NaN before the
+    first update.
 
     Parameters
     ----------
     every : Schedule, optional
         When to measure.
     samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
 
     References
     ----------
@@ -55,8 +56,8 @@ class Preconditioned(CurvatureProbe):
         self._optimizer, self._parameters = require_second_moment(subject, self.name), subject.parameters
         if not has_threshold(self._optimizer):
             raise InputError(
-                f"preconditioned has no stability threshold for {type(self._optimizer).__name__}: leave "
-                "'preconditioned' out of Recorder(probes=[...])"
+                f"the probe 'preconditioned' knows no stability threshold of {type(self._optimizer).__name__}: leave "
+                "it out of probes="
             )
         self._tracker = EigenvalueTracker()
         self.attach_curvature(subject)

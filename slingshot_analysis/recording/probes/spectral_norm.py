@@ -18,10 +18,10 @@ from slingshot_analysis.trace import Quantity
 class SpectralNorm(Probe):
     """`spectral_norm`: ‖W‖₂, and `stable_rank`: ‖W‖_F²/‖W‖₂², of each weight matrix W.
 
-    Parameters of more than two dimensions count as matrices of one row for each of the first, such as a convolution's
-    output channels. ‖W‖₂² is the largest eigenvalue of W Wᵀ or WᵀW, whichever is smaller, in float64. The stable rank
-    lies between 1 and the rank; it is NaN for a matrix of zeros. Both are NaN where the matrix is not finite. On a GPU
-    the eigenvalues are computed there, but PyTorch waits for them.
+    A parameter of more than two dimensions is flattened to a matrix with one row for each index of its first dimension,
+    such as a convolution's output channel. ‖W‖₂² is computed in float64, as the largest eigenvalue of the smaller of
+    W Wᵀ and WᵀW. The stable rank lies between 1 and the rank; it is NaN for a matrix of zeros. Both are NaN where the
+    matrix is not finite. On a GPU the eigenvalues are computed there, but PyTorch waits for them.
 
     References
     ----------
@@ -50,7 +50,9 @@ class SpectralNorm(Probe):
             flat = matrix.detach().flatten(1).to(torch.float64)
             gram = flat @ flat.T if flat.shape[0] <= flat.shape[1] else flat.T @ flat
             finite = gram.isfinite().all()
-            values = torch.linalg.eigvalsh(torch.where(finite, gram, 0))  # which refuses what is not finite
+            values = torch.linalg.eigvalsh(
+                torch.where(finite, gram, 0)
+            )  # eigvalsh refuses matrices that are not finite
             squared = torch.where(finite, values[-1].clamp(min=0), torch.nan)
             slots[0][i] = squared.sqrt()
             slots[1][i] = gram.trace() / squared

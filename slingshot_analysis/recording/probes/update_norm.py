@@ -16,7 +16,7 @@ from slingshot_analysis.trace import Quantity
 
 
 class UpdateNorm(Probe):
-    """`update_norm`: ‖w_{t+1} − w_t‖ over all trainable parameters, at t. The states are always consecutive.
+    """`update_norm`: ‖w_{t+1} − w_t‖ over all trainable parameters, at t. The two states are always consecutive.
 
     References
     ----------

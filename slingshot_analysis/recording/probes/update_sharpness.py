@@ -16,17 +16,18 @@ from slingshot_analysis.trace import Quantity
 
 
 class UpdateSharpness(CurvatureProbe):
-    """`update_sharpness`: uᵀ H u / ‖u‖² at w_t, with u = w_{t+1} − w_t the update as applied, weight decay included.
+    """`update_sharpness`: uᵀ H u / ‖u‖² at w_t, where u = w_{t+1} − w_t is the whole update, weight decay included.
 
-    H is the Hessian of the training loss in evaluation mode. `secant_sharpness` replaces H u by
-    ∇L(w_{t+1}) − ∇L(w_t), in float64, which averages H over the update. NaN where the update is zero.
+    H is the Hessian of the training loss, with the model in evaluation mode. `secant_sharpness` has
+    ∇L(w_{t+1}) − ∇L(w_t) in place of H u, computed in float64, and so averages H over the update. NaN where the update
+    is zero.
 
     Parameters
     ----------
     every : Schedule, optional
         When to measure.
     samples : int, optional
-        Of a larger training set so many fixed samples stand for it.
+        Maximum number of training samples; a larger set is replaced by a fixed random subset of this size.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The run that is recorded, in the form in which probes see it: model, data, targets, losses, optimizer state."""
+"""The run that is recorded, as probes see it: model, data, targets, loss and optimizer state."""
 
 from slingshot_analysis.recording.subject.data import Batches, Data
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy

@@ -1,6 +1,6 @@
 """Loss and errors of classification, for one batch or for many at once.
 
-Targets below 0 (such as -100, the index that PyTorch's cross-entropy ignores) do not count.
+Targets below 0, such as -100, the index that PyTorch's cross-entropy ignores, are left out.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def recognised(loss_function: LossFunction) -> LossFunction:
-    """Return :func:`cross_entropy` for PyTorch's own function and module of the same meaning, else what is given."""
+    """Return :func:`cross_entropy` if the loss is PyTorch's equivalent function or module, else the loss itself."""
     if loss_function is functional.cross_entropy:
         return cross_entropy
     if type(loss_function) is nn.CrossEntropyLoss and loss_function.weight is None:
@@ -47,20 +47,20 @@ def recognised(loss_function: LossFunction) -> LossFunction:
 def precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross-entropy of each of n batches, in float64 and without cancellation.
 
-    For a sample of class y it is log(1 + Σ_{c≠y} exp(z_c − z_y)), which keeps its relative precision however small
-    it is, while the usual log Σ_c exp(z_c) − z_y is rounded to a multiple of the machine epsilon.
+    For a sample of class y it is log(1 + Σ_{c≠y} exp(z_c − z_y)), which keeps its relative precision however small it
+    is. The usual form, log Σ_c exp(z_c) − z_y, is rounded to a multiple of the machine epsilon.
 
     Parameters
     ----------
     logits : (n, ..., classes) Tensor
-        Any floating-point dtype.
+        Logits in any floating-point dtype.
     targets : (n, ...) integer Tensor
         Classes.
 
     Returns
     -------
     (n,) float64 Tensor, nat
-        NaN for a batch in which no target counts.
+        NaN for a batch whose targets are all below 0.
 
     Examples
     --------
@@ -77,14 +77,15 @@ def precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def float64_loss(loss_function: LossFunction, logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean loss of one batch in float64: precise for cross-entropy, else `loss_function` of cast tensors.
+    """Return the mean loss of one batch in float64, without cancellation where it is cross-entropy.
 
-    Cast are the logits, targets that are no integers, and what a loss that is a module keeps, such as class weights.
+    Other losses are called with float64 tensors: the logits, targets that are not integers, and what a loss that is a
+    module holds, such as class weights.
 
     Raises
     ------
     InputError
-        If a loss that is no module insists on another dtype.
+        If a loss that is not a module does not accept float64.
     """
     if loss_function is cross_entropy:
         return precise_cross_entropy(logits.unsqueeze(0), targets.unsqueeze(0))[0]
@@ -99,15 +100,16 @@ def float64_loss(loss_function: LossFunction, logits: Tensor, targets: Tensor) -
         if "Double" not in str(error):
             raise
         raise InputError(
-            f"loss_function fails with float64 logits ({error}): cast its tensors, as in weight.to(logits.dtype), or "
+            f"loss_function= fails with float64 logits ({error}): cast its tensors, as in weight.to(logits.dtype), or "
             "give a module that holds them, such as nn.CrossEntropyLoss(weight=...)"
         ) from error
 
 
 def loss_weight(loss_function: LossFunction, targets: Tensor) -> Tensor:
-    """Return what the mean loss of a batch counts for in that of several, as a () tensor.
+    """Return the weight of a batch's mean loss in the mean over several batches, as a () tensor.
 
-    The number of its targets, integers below 0 left out; for PyTorch's modules with class weights the sum of those.
+    It is the number of targets, without integers below 0. For PyTorch's modules with class weights it is the sum of the
+    targets' weights.
     """
     if targets.is_floating_point():
         return torch.full((), len(targets), device=targets.device)
@@ -125,6 +127,6 @@ def _cast(tensor: Tensor) -> Tensor:
 
 
 def count_errors(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return how many of the targets (n, ...) are not the largest of their logits (n, ..., classes), as (n,)."""
+    """Return the number of targets (n, ...) that are not the class of the largest logit (n, ..., classes), as (n,)."""
     wrong = (logits.argmax(-1) != targets).logical_and_(targets >= 0)
     return wrong.view(len(targets), -1).sum(1)

@@ -1,4 +1,4 @@
-"""What a recorder has to find out about a model, and how to run it without disturbing training."""
+"""How to find a model's last layer and feature layers, and how to run it without disturbing training."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ ACTIVATIONS = (
 )  # fmt: skip
 
 INPUT = ":input"
-"""Suffix of a layer's name that stands for what goes into it instead of what comes out."""
+"""Suffix of a layer's name that stands for its input instead of its output."""
 
 
 class ForwardPass:
-    """Run a model in evaluation mode and leave its modes and PyTorch's random states as they were.
+    """Runs a model in evaluation mode without gradients, and restores its modes and PyTorch's random states.
 
     Parameters
     ----------
     model : nn.Module
-        The model; it is run without gradients.
+        The model.
     layers : sequence of str, optional
         Modules whose outputs are features; ``"head:input"`` stands for the input of ``head``.
     """
@@ -43,7 +43,7 @@ class ForwardPass:
         self._chain = self._as_chain()
 
     def _as_chain(self) -> list[tuple[str, nn.Module]]:
-        """Return the modules up to the last feature layer, if they are a chain of linear layers and activations."""
+        """Return the modules up to the last feature layer if they are a chain of linear layers and activations."""
         children = dict(self.model.named_children())
         if (
             type(self.model) is not nn.Sequential
@@ -57,7 +57,7 @@ class ForwardPass:
         return chain
 
     def _runs_at_once(self, inputs: Tensor, states: Mapping[str, Tensor]) -> bool:
-        """Whether the model is such a chain of flat inputs, of which the states hold every weight: none is frozen."""
+        """Return whether several states can run at once: a chain on flat inputs, whose weights are all in `states`."""
         if not self._chain or not (inputs.ndim == 2 or isinstance(self._chain[0][1], nn.Flatten)):
             return False
         linear = [(name, module) for name, module in self._chain if isinstance(module, nn.Linear)]
@@ -87,9 +87,9 @@ class ForwardPass:
             return self._run(inputs, {})
 
     def features_of_states(self, inputs: Tensor, states: Mapping[str, Tensor]) -> list[Tensor]:
-        """Return the (n, ...) outputs of each layer in n states of the model, given as (n, ...) parameters and buffers.
+        """Return each layer's (n, ...) outputs in n states of the model, given as (n, ...) parameters and buffers.
 
-        A chain of linear layers and activations runs in all states at once, any other model in one after another.
+        A chain of linear layers and activations runs in all states at once, another model in one after the other.
         """
         with self.undisturbed():
             if self._runs_at_once(inputs, states):
@@ -135,7 +135,9 @@ class ForwardPass:
                 hook.remove()
         silent = [layer for layer in self._layers if layer not in outputs]
         if silent:
-            raise InputError(f"feature_layers names {silent}, which the model's forward pass never calls")
+            raise InputError(
+                f"feature_layers= names {silent}, which the model's forward pass never calls: leave them out"
+            )
         return [outputs[layer] for layer in self._layers]
 
 
@@ -149,7 +151,7 @@ def _is_plain(module: nn.Module) -> bool:
 
 
 def _tensors(linear: nn.Linear) -> list[str]:
-    """Return the names of what a linear layer reads."""
+    """Return the names of a linear layer's parameters."""
     return ["weight"] if linear.bias is None else ["weight", "bias"]
 
 
@@ -165,27 +167,27 @@ def random_states_kept() -> Iterator[None]:
 
 
 def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None = None) -> str:
-    """Return the name of the module, or of the bare parameter, that makes the logits.
+    """Return the name of the module that computes the logits, or of the parameter if no module holds it.
 
     Parameters
     ----------
     model : nn.Module
         The model.
     inputs : Tensor or None
-        A batch. With it, the last layer is the one that a forward pass calls last; without it, the last in the
-        order of registration.
+        A batch. With it, the last layer is the one that a forward pass calls last; without it, the one that was
+        registered last.
     given : str or None
-        The name the user gave, which is then only checked: of a module or of a parameter.
+        The name of a module or parameter that the user gave, if any; then it is only checked.
 
     Returns
     -------
     str
-        Name of a module that has a trainable ``weight`` of two or more dimensions, or the parameter given.
+        Name of a module that has a trainable ``weight`` of at least two dimensions, or of the parameter given.
 
     Raises
     ------
     InputError
-        If there is no such module; the message says to name it.
+        If there is no such module; the message asks for its name.
     """
     candidates: dict[str, nn.Module] = {
         name: module
@@ -201,8 +203,8 @@ def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None =
         return given
     if not candidates:
         raise InputError(
-            "no module of the model has a trainable weight matrix of its own: name the parameter that makes the logits "
-            f"with last_layer=, one of {matrices}"
+            "no module of the model has a trainable weight matrix of its own: name the parameter that computes the "
+            f"logits with last_layer=, one of {matrices}"
         )
     if inputs is None:
         return list(candidates)[-1]
@@ -215,25 +217,25 @@ def find_feature_layers(
 ) -> list[str]:
     """Return the layers whose outputs are features.
 
-    Those are the blocks where the model has a stack of them (Transformer, ViT), else its activations (MLP, CNN);
-    the last entry is always the input of the last layer, under its own name where it is one of them, unless the last
-    layer is a bare parameter.
+    Those are the blocks if the model has a stack of them (Transformer, ViT), else its activations (MLP, CNN). The last
+    entry is always the input of the last layer, unless that is a bare parameter. If this input is the output of the
+    last block or activation, the name of that is used.
 
     Parameters
     ----------
     model : nn.Module
         The model.
     last_layer : str
-        Name of the module, or of the bare parameter, that makes the logits.
+        Name of the module or bare parameter that computes the logits.
     inputs : Tensor
         A batch.
     given : sequence of str or None
-        The names the user gave, which are then only checked.
+        The names that the user gave, if any; then they are only checked.
 
     Returns
     -------
     list of str
-        Names of modules, in the order in which a forward pass calls them; "NAME:input" stands for what NAME reads.
+        Names of modules in the order in which a forward pass calls them; "NAME:input" stands for the input of NAME.
 
     Raises
     ------
@@ -272,7 +274,7 @@ def _blocks(model: nn.Module) -> list[str]:
 
 
 def _called(model: nn.Module, layers: Sequence[str], inputs: Tensor) -> list[str]:
-    """Return those of `layers` that a forward pass calls, in the order in which it does."""
+    """Return those of `layers` that a forward pass calls, in the order of the calls."""
     called: list[str] = []
     hooks = [
         model.get_submodule(layer).register_forward_hook(lambda m, i, o, layer=layer: called.append(layer))

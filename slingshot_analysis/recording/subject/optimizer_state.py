@@ -1,4 +1,4 @@
-"""What an adaptive optimizer divides its updates by, read from its state without waiting for the device."""
+"""The second moments of an adaptive optimizer, read from its state without waiting for the device."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ __all__ = [
 ]
 
 NAMES = "max_exp_avg_sq", "exp_avg_sq", "square_avg"
-"""Of the second moment in an optimizer's state: Adam's with AMSGrad, Adam's, RMSprop's."""
+"""Names of the second moment in an optimizer's state: for Adam with AMSGrad, for Adam, and for RMSprop."""
 
 OTHERS = torch.optim.Adadelta, torch.optim.Adamax, torch.optim.RAdam
-"""They keep such a state or such hyperparameters, but divide by something else, RAdam by a rectified root."""
+"""Optimizers with such a state or such hyperparameters that divide by something else than √v + ε."""
 
 SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveState:
-    """What an adaptive optimizer knows of one parameter after t updates.
+    """The state of an adaptive optimizer for one parameter after t updates.
 
     Parameters
     ----------
     second_moment : Tensor
-        v, the average of the squared gradient, in the parameter's shape; with AMSGrad the largest so far.
+        v, the average of the squared gradient, in the parameter's shape; with AMSGrad its maximum so far.
     step : float or () Tensor
         t.
     lr : float or () Tensor
-        η, as it is now, whether it belongs to the last or to the next update.
+        η, the present learning rate; a scheduler may have set it for the next update already.
     eps : float
         ε.
     betas : (float, float) or None
-        β₁ and β₂ of Adam and its relatives; None for RMSprop, whose first moment is not an average.
+        β₁ and β₂ of Adam and related optimizers; None for RMSprop, whose first moment is not an average.
     momentum : float
         Heavy-ball momentum of RMSprop.
     bias_correction : bool
         Whether the averages are divided by 1 − βᵗ.
     mean_gradient : Tensor or None
-        With centered RMSprop the average of the gradient; the variance takes the place of v.
+        For centered RMSprop, the average of the gradient; then the variance takes the place of v.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class AdaptiveState:
 
     @property
     def root(self) -> Tensor:
-        """√v̂, with v̂ = v / (1 − β₂ᵗ) where the optimizer corrects the bias of its start at 0, else v itself."""
+        """√v̂, with v̂ = v / (1 − β₂ᵗ) if the optimizer corrects the bias of its start at 0, else v̂ = v."""
         v, mean = self.second_moment, self.mean_gradient
         root = (v if mean is None else torch.addcmul(v, mean, mean, value=-1)).sqrt()
         if self.betas is None or not self.bias_correction:
@@ -86,7 +86,7 @@ class AdaptiveState:
         return self.lr / (self.root + self.eps)
 
     def at(self, positions: Tensor | None = None) -> AdaptiveState:
-        """Return the state in float64; where given, of the elements at (n,) positions of the flattened parameter."""
+        """Return the state in float64; with `positions`, that of these (n,) elements of the flattened parameter."""
 
         def pick(moment: Tensor) -> Tensor:
             return (moment if positions is None else torch.take(moment, positions)).to(torch.float64)
@@ -96,9 +96,9 @@ class AdaptiveState:
 
 
 def keeps_second_moment(optimizer: torch.optim.Optimizer | None) -> bool:
-    """Return whether the optimizer divides its update by √v + ε, as Adam, RMSprop and their relatives do.
+    """Return whether the optimizer divides its update by √v + ε, as Adam, RMSprop and related optimizers do.
 
-    Told from the state, or before the first update from the hyperparameters: ε, and betas (Adam) or alpha (RMSprop).
+    The state tells it, or before the first update the hyperparameters: ε, and betas (Adam) or alpha (RMSprop).
     """
     if optimizer is None or isinstance(optimizer, OTHERS):
         return False
@@ -108,7 +108,7 @@ def keeps_second_moment(optimizer: torch.optim.Optimizer | None) -> bool:
 
 
 def has_threshold(optimizer: torch.optim.Optimizer | None) -> bool:
-    """Return whether the curvature above which the optimizer diverges is known: not so for Nesterov's momentum."""
+    """Return whether the curvature above which the optimizer diverges is known; it is not for Nesterov's momentum."""
     return keeps_second_moment(optimizer) and not isinstance(optimizer, torch.optim.NAdam)
 
 
@@ -118,13 +118,13 @@ def require_second_moment(subject: Subject, probe: str) -> torch.optim.Optimizer
     Raises
     ------
     InputError
-        If it keeps no second moment; the message names the probe.
+        If the optimizer keeps no second moment; the message names the probe.
     """
     optimizer = subject.optimizer
     if optimizer is None or not keeps_second_moment(optimizer):
         raise InputError(
-            f"{probe} needs an optimizer that divides by a second moment, such as Adam or RMSprop, not "
-            f"{type(optimizer).__name__}: leave {probe!r} out of Recorder(probes=[...])"
+            f"the probe {probe!r} needs an optimizer that divides by a second moment, such as Adam or RMSprop, not "
+            f"{type(optimizer).__name__}: leave it out of probes="
         )
     return optimizer
 
@@ -132,12 +132,12 @@ def require_second_moment(subject: Subject, probe: str) -> torch.optim.Optimizer
 def adaptive_states(
     optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]
 ) -> dict[str, AdaptiveState | None]:
-    """Read the state of each parameter; None for one without second moment, such as before the first update.
+    """Read the state of each parameter. It is None for one without a second moment, as before the first update.
 
     Raises
     ------
     InputError
-        If the optimizer corrects a bias but counts its updates nowhere.
+        If the optimizer corrects a bias but does not count its updates.
     """
     groups: dict[int, dict[str, Any]] = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     return {name: _state(optimizer.state.get(p, {}), groups.get(id(p))) for name, p in parameters.items()}
@@ -150,7 +150,9 @@ def _state(state: Mapping[str, Any], group: Mapping[str, Any] | None) -> Adaptiv
     corrects = "betas" in group and group.get("bias_correction", True)
     step = state.get("step", group.get("step"))
     if corrects and step is None:
-        raise InputError("the optimizer keeps no 'step', neither with its parameters nor in its groups")
+        raise InputError(
+            "the optimizer corrects the bias of its averages, but keeps no 'step' in its state or in its groups"
+        )
     return AdaptiveState(
         state[kept],
         0 if step is None else step,
@@ -164,9 +166,9 @@ def _state(state: Mapping[str, Any], group: Mapping[str, Any] | None) -> Adaptiv
 
 
 def sample_positions(subject: Subject, most: int) -> list[npt.NDArray[np.int64]]:
-    """Return random positions in each flattened trainable parameter: `most`, or all if there are no more.
+    """Return at most `most` random positions in each flattened trainable parameter.
 
-    They are distinct and sorted, and the same in every run: drawn by a generator of their own with a fixed seed.
+    They are distinct, sorted and the same in every run, as they are drawn with a fixed seed.
     """
     generator = np.random.default_rng(SEED)
     sizes = [parameter.numel() for parameter in subject.parameters.values()]

@@ -1,4 +1,4 @@
-"""Copies of the model's state before and after updates, for probes that compare the two."""
+"""Copies of the model's state before and after updates, for probes that compare them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.subject.subject import Subject
+from slingshot_analysis.recording.torch_internals import foreach
 
 __all__ = ["StatePairs"]
 
 KEPT_BYTES = 4 * 2**20
-"""Pairs that fit into this are kept and compared together: a few operations for all cost hardly more than for one."""
+"""Bytes. Pairs of states that fit into this are compared together, which costs hardly more than comparing one pair."""
 
 MOST_PAIRS = 64
-"""Of a tiny model: whatever is compared is computed for all pairs that there is room for."""
+"""Maximum number of pairs: comparisons are computed for all of them, even if only a few are kept."""
 
 
 class StatePairs:
-    """The states w_t and w_{t+1} of one update or, where they are small, of several updates.
+    """The states w_t and w_{t+1} of one update or, for small models, of several updates.
 
-    Its tensors always have room for all pairs, so that what is computed of a pair does not depend, not in the last
-    bit, on how many others there are; the first ``len(pairs)`` count.
+    Its tensors always have `capacity` rows, of which the first ``len(pairs)`` are valid. So what is computed for a pair
+    does not depend, even in the last bit, on the number of other pairs.
 
     Parameters
     ----------
     subject : Subject
-        The run; all trainable parameters and all buffers of its model are copied, on their device.
+        The run. All trainable parameters and buffers of its model are copied on their device.
     capacity : int, optional
-        How many pairs to keep; by default as many as fit into `KEPT_BYTES`, but no more than `MOST_PAIRS`.
+        Number of pairs to keep; by default as many as fit into `KEPT_BYTES`, but at most `MOST_PAIRS`.
     """
 
     def __init__(self, subject: Subject, capacity: int | None = None) -> None:
@@ -49,14 +50,14 @@ class StatePairs:
         self._rows = 0
 
     def keep_before(self) -> None:
-        """Copy the state that an update starts from."""
+        """Copy the state before an update."""
         buffers = [self._model.get_buffer(name) for name in self._buffers]
-        torch._foreach_copy_(self._slots[self._rows][0], [*self._parameters, *buffers])
+        foreach("copy_", self._slots[self._rows][0], [*self._parameters, *buffers])
 
     def keep_after(self) -> None:
-        """Copy the parameters to which that update has led; buffers, which it does not change, are those before it."""
+        """Copy the parameters after that update; buffers, which it does not change, are those before it."""
         before, after = self._slots[self._rows]
-        torch._foreach_copy_(after, [*self._parameters, *before[len(self._parameters) :]])
+        foreach("copy_", after, [*self._parameters, *before[len(self._parameters) :]])
         self._rows += 1
 
     def clear(self) -> None:
@@ -64,12 +65,12 @@ class StatePairs:
         self._rows = 0
 
     def __len__(self) -> int:
-        """Return the number of whole pairs."""
+        """Return the number of complete pairs."""
         return self._rows
 
     @property
     def trainable(self) -> list[Tensor]:
-        """All trainable parameters as one (capacity, 2, parameters) tensor for each dtype; at [:, 0] stands w_t."""
+        """All trainable parameters as one (capacity, 2, parameters) tensor for each dtype; [:, 0] is w_t."""
         return self._trainable
 
     @property
@@ -79,7 +80,7 @@ class StatePairs:
 
 
 def _make_space(tensors: dict[str, Tensor], pairs: int) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Return one (pairs, 2, elements) tensor for each dtype, and by name the views of it in each tensor's shape."""
+    """Return one (pairs, 2, elements) tensor for each dtype, and by name a view of it in the shape of each tensor."""
     flats: list[Tensor] = []
     views: dict[str, Tensor] = {}
     for dtype in _unique(tensor.dtype for tensor in tensors.values()):

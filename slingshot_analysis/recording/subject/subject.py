@@ -1,4 +1,4 @@
-"""What a recorder is given, brought into the form in which probes see it."""
+"""The run that is recorded, in the form in which probes see it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from slingshot_analysis.recording.subject.targets import Kind, Targets, understa
 __all__ = ["Subject", "make_subject"]
 
 PROBE_SAMPLES = 32
+"""Number of training samples in the default probe batch."""
 ENTROPIES = nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss
+"""Losses whose unit is nat."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The training run that is measured, as probes see it before the first update.
+    """The training run that is recorded, as probes see it before the first update.
 
     Parameters
     ----------
     model : nn.Module
-        In the state of step 0.
+        The model, in the state of step 0.
     parameters : dict of str to Tensor
         The trainable parameters by name.
     last_layer : str
-        Name of the module, or of the weight, that makes the logits.
+        Name of the module that computes the logits, or of the weight if no module holds it.
     feature_layers : sequence of str
         Names of the modules whose outputs are features.
     loss_function : callable
@@ -41,11 +43,11 @@ class Subject:
     train_data, val_data : iterable of (inputs, targets) or None
         The whole sets, in batches.
     optimizer : torch.optim.Optimizer or None
-        What makes the updates; its state and hyperparameters are only read.
+        The optimizer, whose state and hyperparameters are only read.
     targets : Targets
-        What the targets are, and so how errors are counted.
+        Kind of the targets, which decides how errors are counted.
     loss_dtype : torch.dtype or None
-        Dtype in which training computes the loss; None for that of the logits.
+        Dtype in which training computes the loss; None if it is that of the logits.
     """
 
     model: nn.Module
@@ -62,17 +64,17 @@ class Subject:
 
     @property
     def loss_unit(self) -> str:
-        """Of the loss: nat for a cross-entropy, as far as that is known, else empty."""
+        """Unit of the loss: nat if it is known to be a cross-entropy, else empty."""
         return "nat" if self.targets.kind is Kind.CLASS or isinstance(self.loss_function, ENTROPIES) else ""
 
     @property
     def has_last_module(self) -> bool:
-        """Whether the last layer is a module, and no bare parameter of the model."""
+        """Whether the last layer is a module rather than a bare parameter."""
         return self.last_layer not in self.parameters
 
     @property
     def last_layer_parameters(self) -> list[str]:
-        """Names of the parameters of the last layer: its weight first, then its bias if it has one."""
+        """Names of the last layer's parameters: first its weight, then its bias if it has one."""
         if not self.has_last_module:
             return [self.last_layer]
         layer = self.model.get_submodule(self.last_layer)
@@ -93,12 +95,12 @@ def make_subject(
     loss_function: LossFunction,
     loss_dtype: torch.dtype | None,
 ) -> Subject:
-    """Return the run as probes see it; the parameters are those of `Recorder`. The model's forward pass is run.
+    """Return the run as probes see it. Parameters are as for `Recorder`; the model is run on a batch.
 
     Raises
     ------
     InputError
-        If the model has no trainable parameter, complex ones or some on another device, or a name is unknown.
+        If the model has no trainable parameter, complex ones or some on several devices, or if a name is unknown.
     """
     parameters: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if p.requires_grad and p.numel()}
     if not parameters:
@@ -124,7 +126,7 @@ def make_subject(
 def _understand(
     model: nn.Module, data: Batches | None, device: torch.device, loss_function: LossFunction
 ) -> tuple[LossFunction, Targets]:
-    """Return the loss, as `cross_entropy` where it is that, and what the targets of the data are; classes if none."""
+    """Return the loss, as `cross_entropy` if it is equivalent to that, and the kind of the targets."""
     classes = Targets(ignored=getattr(loss_function, "ignore_index", -100))
     if data is None or loss_function is cross_entropy:
         return recognised(loss_function), classes

@@ -1,4 +1,4 @@
-"""What the targets of a run are, and so which of its outputs are errors."""
+"""The kind of a run's targets, which decides which outputs are errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Kind", "Targets", "understand_targets"]
 
 
 class Kind(Enum):
-    """What a target is."""
+    """Kind of the targets."""
 
     CLASS = "a class as an integer"
     PROBABILITIES = "a probability for each class, such as one-hot"
@@ -30,11 +30,11 @@ class Targets:
     Parameters
     ----------
     kind : Kind, optional
-        What a target is.
+        Kind of the targets.
     threshold : float, optional
-        Outputs above it say 1, where the targets are 0 or 1.
+        For targets of 0 or 1: an output above it predicts 1.
     ignored : int, optional
-        Class that does not count, beside all below 0.
+        Class that is left out, besides all below 0.
 
     Examples
     --------
@@ -49,25 +49,25 @@ class Targets:
 
     @property
     def have_errors(self) -> bool:
-        """Whether an output can be wrong."""
+        """Whether an output can be an error."""
         return self.kind is not Kind.NUMBER
 
     def errors(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return how many of a batch's outputs are wrong, as a () integer tensor."""
+        """Return the number of errors among a batch's outputs, as a () integer tensor."""
         if self.kind is Kind.BINARY:
             return ((outputs > self.threshold).flatten() != (targets > 0.5).flatten()).sum()
         if self.kind is Kind.PROBABILITIES:
             targets = targets.argmax(-1)
         elif targets.is_floating_point():
             raise InputError(
-                f"the targets are {targets.dtype}, no classes: give the recorder train_data=, which tells what they are"
+                f"the targets are {targets.dtype}, not classes: give train_data=, which tells what they are"
             )
         else:
             targets = self._counted(targets)
         return count_errors(outputs.unsqueeze(0), targets.unsqueeze(0))[0]
 
     def count(self, targets: Tensor) -> Tensor | int:
-        """Return how many of a batch's targets may be errors."""
+        """Return the number of a batch's targets that can be errors."""
         if self.kind is Kind.CLASS:
             return (self._counted(targets) >= 0).sum()
         return targets[..., 0].numel() if self.kind is Kind.PROBABILITIES else targets.numel()
@@ -77,17 +77,17 @@ class Targets:
 
 
 def understand_targets(outputs: Tensor, targets: Tensor, loss_function: LossFunction) -> Targets:
-    """Find out what the targets are from a batch of them, what the model makes of it, and the loss.
+    """Find the kind of the targets from samples of them, the model's outputs and the loss.
 
     Parameters
     ----------
     outputs : (m, ...) Tensor
-        Of the model, for the first m samples.
+        Outputs of the model for the first m samples.
     targets : (n, ...) Tensor
-        As `loss_function` gets them, of n >= m samples.
+        Targets of n >= m samples, as `loss_function` takes them.
     loss_function : callable
-        Where the targets are 0 or 1 it tells the threshold: 1/2 if an output of 1/2 is as far from both, else 0, as for
-        a logit.
+        The loss. For targets of 0 or 1 it decides the threshold: 1/2 if an output of 1/2 has the same loss for both
+        targets, else 0, as for a logit.
     """
     ignored = getattr(loss_function, "ignore_index", -100)
     values = targets.to(torch.float64)

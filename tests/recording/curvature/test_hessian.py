@@ -90,7 +90,7 @@ def test_the_model_is_left_alone(disturbable):
     before = copy.deepcopy(model)
     gradients = [p.grad.clone() for p in model.parameters()]
     modes, random = [m.training for m in model.modules()], torch.get_rng_state()
-    mean_loss = MeanLoss(model, cross_entropy, fixed_samples([(inputs, targets)], chunk=8))
+    mean_loss = MeanLoss(model, cross_entropy, list(zip(inputs.split(8), targets.split(8), strict=True)))
     operator = HessianOperator(mean_loss)
     v = directions(operator.dimension, 1)[0]
     assert torch.equal(operator(v), operator(v))
@@ -124,10 +124,11 @@ def test_ignored_targets_do_not_count(small):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
 
 
-def test_samples_of_a_large_set_are_fixed_and_chunked():
+def test_samples_of_a_large_set_are_fixed_and_chunked(monkeypatch):
+    monkeypatch.setattr("slingshot_analysis.recording.curvature.samples.CHUNK", 20)
     batches = [(torch.arange(i, i + 7.0).unsqueeze(1), torch.arange(i, i + 7)) for i in range(0, 700, 7)]
     random = torch.get_rng_state()
-    first, second = fixed_samples(batches, 50, 20), fixed_samples(batches, 50, 20)
+    first, second = fixed_samples(batches, 50), fixed_samples(batches, 50)
     assert torch.equal(torch.get_rng_state(), random)
     assert [len(targets) for _, targets in first] == [20, 20, 10]
     drawn = torch.cat([targets for _, targets in first])

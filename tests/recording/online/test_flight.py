@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from slingshot_analysis import InputError, Recorder, open_trace
 from slingshot_analysis.recording import Transition
-from slingshot_analysis.recording import flight as flight_module
+from slingshot_analysis.recording.online import flight as flight_module
 from slingshot_analysis.recording.schedule import Budget
 
 UPDATES, SPIKE = 920, 800

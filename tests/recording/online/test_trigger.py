@@ -10,11 +10,11 @@ from slingshot_analysis import open_trace
 from slingshot_analysis.evaluation.detector import evaluate
 from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger
 
-EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples" / "data").glob("*.h5"))
+EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples" / "data").glob("*.h5"))
 
 
-def fired(losses, **choices):
-    trigger = TransitionTrigger(**choices)
+def fired(losses):
+    trigger = TransitionTrigger()
     return [step for step, loss in enumerate(losses) if trigger.update(float(loss))]
 
 
@@ -44,12 +44,28 @@ def test_it_is_silent_while_the_network_learns_and_when_nothing_happens():
     assert fired(learning) == []
 
 
-def test_it_fires_again_only_after_the_loss_came_back_and_rested():
+def test_it_fires_again_only_after_the_loss_came_back_and_rested(monkeypatch):
     losses = np.r_[np.full(10, 1.0), np.full(990, 1e-6), np.full(300, 1.0), np.full(400, 1e-6), np.full(50, 1.0)]
     assert fired(losses) == [1000, 1700]
     close = np.r_[np.full(10, 1.0), np.full(990, 1e-6), [1.0] * 3, np.full(150, 1e-6), [1.0] * 3]
     assert fired(close) == [1000]
-    assert fired(close, rest=50) == [1000, 1153]
+    monkeypatch.setattr("slingshot_analysis.recording.online.trigger.REST", 50)
+    assert fired(close) == [1000, 1153]
+
+
+@pytest.mark.parametrize(("rise", "again"), [(0.4, True), (0.6, False)])
+def test_the_loss_has_come_back_when_it_is_below_half_of_the_limit(rise, again):
+    """The limit is one decade above the average, which a factor chosen here holds still at each update."""
+    trigger = TransitionTrigger()
+    for loss in [1.0] * 10 + [1e-6] * 2000 + [1.0]:
+        fires = trigger.update(loss)
+    assert fires
+    for _ in range(300):
+        state = trigger.state_dict()
+        trigger.load_state_dict(state | {"_mean": -6.0, "_deviation": 0.0})
+        trigger.update(10.0 ** (rise - 6))
+    trigger.load_state_dict(trigger.state_dict() | {"_mean": -6.0, "_deviation": 0.0})
+    assert trigger.update(1.0) == again
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), 0.0, -1.0])

@@ -1,8 +1,5 @@
 """Which probes a recorder chooses."""
 
-import re
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
@@ -69,51 +66,9 @@ def test_wrong_names(wanted, message):
         choose_probes(wanted, subject())
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
-def test_a_budget_is_kept(share):
-    budget, now, step, spent, cost, bare = Budget(share), 0.0, 0, 0.0, 0.05, 0.001
-    for step in range(20_000):
-        if budget.next(step) == step:
-            now, spent = now + cost, spent + cost
-            budget.charge(step, now, cost)
-        now += bare
-    # the first measurement is free, and the last one may just have been made
-    assert (spent - 2 * cost) / now <= share <= (spent + 2 * cost) / now
-    assert spent / now == pytest.approx(share, rel=0.05)
-
-
-def test_a_budget_pays_for_what_else_is_spent():
-    budget = Budget(0.5)
-    for step, now in enumerate((0.0, 1.0, 2.0)):
-        budget.charge(step, now, 0.1)
-    before = budget.next(3)
-    budget.spend(100.0)
-    budget.charge(3, 103.0, 0.1)
-    assert budget.next(4) > before + 30
-
-
-@pytest.mark.parametrize("share", [0, 1, -0.5])
-def test_a_budget_is_a_share(share):
-    with pytest.raises(InputError, match="between 0 and 1"):
-        Budget(share)
-
-
-def test_the_catalogue_holds_every_probe_with_its_quantities():
-    entries = {entry.name: entry for entry in catalogue()}
-    assert set(entries) == set(PROBES)
-    assert all(entry.cost and entry.source and entry.quantities for entry in entries.values())
-    written = [quantity.name for entry in entries.values() for quantity in entry.quantities]
-    assert len(written) == len(set(written))
-
-
-def test_the_format_lists_every_quantity_with_its_axes_and_unit():
-    page = (Path(__file__).parents[2] / "docs/trace-format.md").read_text(encoding="utf-8")
-    table = page.split("## Names of quantities")[1]
-    listed = {
-        name: (axes, unit.split(";")[0])
-        for names, axes, unit in re.findall(r"^\| (.*`.*) \| (.*?) ?\| (.*?) ?\|$", table, re.MULTILINE)
-        for name in re.findall(r"`(\w+)`", names)
-    }
-    for entry in catalogue():
-        for quantity in entry.quantities:
-            assert listed[quantity.name] == (", ".join(axis.name for axis in quantity.axes), quantity.unit)
+def test_the_catalogue_holds_every_probe_and_those_of_bundles_first():
+    names = [entry.name for entry in catalogue()]
+    assert set(names) == set(PROBES)
+    assert names[:3] == ["batch", "norms", "evaluation"]
+    are_in_bundles = [bool(entry.bundles) for entry in catalogue()]
+    assert are_in_bundles == sorted(are_in_bundles, reverse=True)

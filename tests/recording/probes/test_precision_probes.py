@@ -163,7 +163,7 @@ def test_another_loss_has_no_precision(tmp_path):
     def other(logits, targets):
         return logits.sum()
 
-    with pytest.raises(InputError, match="precision is defined for cross-entropy"):
+    with pytest.raises(InputError, match="'precision' is defined for cross-entropy"):
         record(tmp_path / "run.h5", [], [Precision()], loss_function=other)
     trace = record(tmp_path / "run.h5", batches(3), [LogitMargin(Every(1)), "batch"], loss_function=other)
     assert len(trace["logit_margin"]) == len(trace["batch_loss_float64"]) == 40

@@ -158,12 +158,12 @@ def test_regression_has_losses_and_no_errors(tmp_path: Path) -> None:
 
 
 def test_margins_of_targets_that_are_no_classes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"logit_margin is defined for .* a number to regress on"):
+    with pytest.raises(InputError, match=r"'logit_margin' needs .* a number to regress on"):
         record(tmp_path / "run.h5", nn.MSELoss(), numbers(1), 1, ["logit_margin"])
 
 
 def test_numbers_as_targets_need_data_that_show_them(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give the recorder train_data="):
+    with pytest.raises(InputError, match="not classes: give train_data="):
         record(tmp_path / "run.h5", nn.MSELoss(), numbers(1), 1, ["batch"], with_data=False)
 
 
@@ -256,7 +256,7 @@ def test_numbers_that_begin_with_zeros_are_numbers(tmp_path: Path) -> None:
 
 def test_soft_targets_without_data_are_told_what_is_missing(tmp_path: Path) -> None:
     targets = functional.one_hot(classes(3)).float()
-    with pytest.raises(InputError, match="give the recorder train_data="):
+    with pytest.raises(InputError, match="not classes: give train_data="):
         record(tmp_path / "run.h5", functional.cross_entropy, targets, 3, ["batch"], with_data=False)
 
 

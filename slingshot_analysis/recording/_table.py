@@ -1,4 +1,4 @@
-"""The device buffer of one cadence: rows are filled on the device and reach the host once per block."""
+"""Rows of the probes that share a schedule: they are filled on the device and copied to the host in blocks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import Curvatures
-from slingshot_analysis.recording.probes import CurvatureProbe
 from slingshot_analysis.recording.probes._base import Buffer, Columns, Moment, Probe
 from slingshot_analysis.recording.probes._batch_probe import BatchProbe, KeptBatches
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Budget, Every, Schedule
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.states import StatePairs
@@ -25,16 +25,16 @@ __all__ = ["Table", "make_tables"]
 
 
 class Table:
-    """The probes that share a schedule, and the rows that they have measured since the last block.
+    """The probes that share a schedule, and the rows that they have measured since the last block was written.
 
     Parameters
     ----------
     name : str
-        Of the group in the trace.
+        Name of the group in the trace.
     probes : sequence of Probe
-        What makes up a row; all of one schedule.
+        Probes with one schedule, whose values make up a row.
     subject : Subject
-        The run; its parameters' device holds the buffers.
+        The run; buffers are on the device of its parameters.
     """
 
     def __init__(self, name: str, probes: Sequence[Probe], subject: Subject) -> None:
@@ -62,7 +62,7 @@ class Table:
         with_slots = list(zip(probes, self._slots, strict=True))
         self._instant = [(probe, slots) for probe, slots in with_slots if not probe.spans_update]
         self._spanning = [(p, list(c.values())) for p, c in zip(probes, self._buffers, strict=True) if p.spans_update]
-        # a probe that waits compares at once, while what others have computed of the state before is still at hand
+        # a probe that waits compares each pair at once, while it can share what was computed for the state before
         capacity = 1 if any(probe.waits for probe, _ in self._spanning) else None
         self._pairs = StatePairs(subject, capacity) if self._spanning else None
         self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
@@ -70,7 +70,7 @@ class Table:
         self._kept: KeptBatches | None = None
         self.next_due = schedule.next(0)
         self.on_rows: Callable[[npt.NDArray[np.int64], Columns], None] | None = None
-        """Called with the rows of each block when they have reached the host."""
+        """Called with the rows of each block after they have reached the host."""
         self.latest: dict[str, float] = {}
 
         self._steps = np.empty(CHUNK_ROWS, dtype=np.int64)
@@ -78,7 +78,7 @@ class Table:
         self._room = CHUNK_ROWS
 
     def measure(self, moment: Moment) -> bool:
-        """Measure a row; return whether it stays open, for what spans the update, until :meth:`complete`."""
+        """Measure a row; return whether it stays open until :meth:`complete`, as a probe spans the update."""
         row = self._rows
         start = time.perf_counter() if self._budget else 0.0
         self._steps[row] = moment.step
@@ -95,16 +95,15 @@ class Table:
 
     @property
     def kept_batches(self) -> KeptBatches | None:
-        """What keeps the batch of every update for all probes, where they need nothing else; see :meth:`take`."""
+        """Where the batch of every update is kept, if all probes need only that; then :meth:`take` can be used."""
         if self._kept is None and self._of_every_batch:
             kept = {probe.kept for probe in self._probes if isinstance(probe, BatchProbe)}
             self._kept = kept.pop() if len(kept) == 1 else None
         return self._kept
 
     def take(self, step: int, losses: Tensor, logits: Tensor, targets: Tensor, writer: TraceWriter) -> None:
-        """Take rows from batches, (n, ...) each, of the updates from `step` on; where there are `kept_batches`."""
+        """Make rows from the batches of n updates from `step` on, (n, ...) each; it needs `kept_batches`."""
         assert self.kept_batches is not None
-        assert self.next_due is not None
         taken, n = self.next_due - step, len(losses)
         while taken < n:
             rows = min(n - taken, self._room - self._rows)
@@ -118,7 +117,7 @@ class Table:
         self.next_due = step + n
 
     def complete(self) -> None:
-        """Complete the open row with the state to which its update has led."""
+        """Complete the open row with the state after its update."""
         assert self._pairs is not None
         start = time.perf_counter() if self._budget else 0.0
         self._pairs.keep_after()
@@ -134,7 +133,7 @@ class Table:
         self.next_due = budget.next(step + 1)
 
     def _compare(self, pairs: StatePairs) -> None:
-        """Measure what spans updates, in the last rows: those of the pairs kept."""
+        """Let the probes that span updates measure the last rows, those of the pairs kept."""
         for probe, columns in self._spanning:
             values = [column.new_empty((pairs.capacity, *column.shape[1:])) for column in columns]
             probe.compare(pairs, values)
@@ -143,11 +142,11 @@ class Table:
         pairs.clear()
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Return what each probe needs to go on."""
+        """Return the state of each probe."""
         return [probe.state_dict() for probe in self._probes]
 
     def load_state_dict(self, step: int, states: Sequence[Mapping[str, Any]]) -> None:
-        """Go on at `step` with what :meth:`state_dict` returned."""
+        """Continue at `step` with the states that :meth:`state_dict` returned."""
         self.next_due = self._schedule.next(step)
         for probe, state in zip(self._probes, states, strict=True):
             probe.load_state_dict(state)
@@ -158,7 +157,7 @@ class Table:
         return self._rows >= self._room
 
     def send(self, writer: TraceWriter) -> None:
-        """Send the rows to the file. On a GPU their copy is only started; it is written at the next call."""
+        """Write the rows to the file. On a GPU this only starts their copy to the host; the next call writes it."""
         self.receive(writer)
         if self._pairs:
             self._compare(self._pairs)
@@ -180,7 +179,7 @@ class Table:
             self._write(writer, steps)
 
     def receive(self, writer: TraceWriter) -> None:
-        """Write the rows whose copy from the GPU was started by the last :meth:`send`."""
+        """Write the rows whose copy from the GPU the last :meth:`send` has started."""
         if self._arriving is not None:
             steps, event = self._arriving
             event.synchronize()
@@ -200,8 +199,8 @@ class Table:
 def make_tables(probes: Iterable[Probe], subject: Subject, curvatures: Curvatures) -> list[Table]:
     """Return a table for the probes of each schedule.
 
-    Where some of them measure states and others updates, the states have one of their own, as there is one more of
-    them. A budget is spent on all of its probes together, and so on one table.
+    Probes of states and probes of updates have separate tables, as there is one state more than updates. The probes of
+    a budget share one table, as the budget is spent on all of them together.
     """
     schedules: dict[Schedule, list[Probe]] = {}
     for probe in probes:

@@ -1,4 +1,4 @@
-"""What a symmetric operator looks like in a space that grows vector by vector."""
+"""A symmetric operator restricted to a subspace that grows vector by vector."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from slingshot_analysis.recording.curvature.lanczos import random_direction
+from slingshot_analysis.recording.curvature._lanczos import random_direction
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
 __all__ = ["RitzPairs", "Subspace"]
 
 ROOM = 8
-"""Vectors for which there is room at first."""
+"""Number of vectors for which memory is reserved at first; it is doubled where it does not suffice."""
 
 
 @dataclass(frozen=True)
 class RitzPairs:
-    """The c largest eigenvalues θ of an operator A in a subspace, largest first, and their eigenvectors x there.
+    """The c largest eigenvalues θ of an operator A restricted to a subspace, largest first, and their eigenvectors x.
 
     Parameters
     ----------
@@ -42,17 +42,17 @@ class RitzPairs:
 
 
 class Subspace:
-    """A space with an orthonormal basis, and what the operator A makes of each basis vector.
+    """A subspace with an orthonormal basis, and the product of the operator A with each basis vector.
 
-    Where each new vector is the error of a Ritz pair and the first one stands alone, this is Lanczos' method with full
-    reorthogonalisation: then the errors of all Ritz pairs are parallel to A's next Lanczos vector.
+    If it starts from one vector and each further vector is the error of a Ritz pair, this is Lanczos' method with full
+    reorthogonalisation: then the errors of all Ritz pairs are parallel to the next Lanczos vector.
 
     Parameters
     ----------
     operator : SymmetricOperator
         A.
     generator : torch.Generator
-        Of what comes in where a new vector lies in the space already.
+        Source of a random vector, which replaces a new vector that lies in the space already.
 
     References
     ----------
@@ -73,26 +73,26 @@ class Subspace:
     def __init__(self, operator: SymmetricOperator, generator: torch.Generator) -> None:
         self.dimension = 0
         self.finite = True
-        """Whether all products were."""
+        """Whether all products were finite."""
         self._operator, self._generator = operator, generator
         room = min(ROOM, operator.dimension)
         self._kept = torch.empty((2, room, operator.dimension), dtype=operator.dtype, device=operator.device)
         self._matrix = np.zeros((room, room))
 
     def add(self, vector: Tensor) -> None:
-        """Widen the space by a vector; one product."""
+        """Widen the space by a vector; this takes one product."""
         m = self.dimension
         if m == self._kept.shape[1]:
             self._kept = torch.cat([self._kept, torch.empty_like(self._kept)], dim=1)
             self._matrix = np.pad(self._matrix, (0, m))
         basis, images = self._kept
         new = basis[m].copy_(vector)
-        if not _beside(basis[:m], new) > 1e-13:  # nor where it is NaN, for a vector 0
+        if not _beside(basis[:m], new) > 1e-13:  # this is also true for NaN, the result for a zero vector
             _beside(basis[:m], new.copy_(random_direction(self._operator, self._generator)))
         images[m] = self._operator(new)
         row = (basis[: m + 1] @ images[m]).cpu().numpy()
         self.finite &= bool(np.isfinite(row).all())
-        self._matrix[m, : m + 1] = row  # what is above the diagonal is never read
+        self._matrix[m, : m + 1] = row  # entries above the diagonal are never read
         self.dimension += 1
 
     def pairs(self, most: int) -> RitzPairs:
@@ -107,7 +107,7 @@ class Subspace:
 
 
 def _beside(basis: Tensor, vector: Tensor) -> Tensor:
-    """Make a vector orthogonal to a basis and its length 1, in place; return the share of its length that was left."""
+    """Make a vector orthogonal to a basis and of length 1, in place; return the share of its length that remained."""
     vector /= vector.norm()
     for _ in range(2):  # twice is enough: Parlett, section 6.9
         vector.addmv_(basis.T, basis @ vector, alpha=-1)

@@ -24,8 +24,9 @@ def quadrature(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return nodes θ and weights τ of the Gauss rule sᵀ f(A) s / sᵀ s ≈ Σ τ f(θ), exact to degree 2m − 1.
 
-    The nodes are the eigenvalues of A in the Krylov space of s, A s, A² s, … (Ritz values), found with full
-    reorthogonalisation by m products with A; the weights are the squared first components of its eigenvectors.
+    The nodes are the eigenvalues of A restricted to the Krylov space of s, A s, A² s, … (Ritz values); the weights are
+    the squared first components of the eigenvectors there. The space is built by m products with A and with full
+    reorthogonalisation.
 
     Parameters
     ----------
@@ -34,9 +35,9 @@ def quadrature(
     start : (n,) Tensor
         s.
     most : int, products
-        m, or the dimension of A where that is lower.
+        m; it is lowered to the dimension of A.
     generator : torch.Generator
-        Of what comes in where the space can't grow by A alone.
+        Source of random directions, which widen the space where products with A no longer do.
 
     Returns
     -------
@@ -63,6 +64,7 @@ def quadrature(
     diagonal: list[float] = []
     coupling: list[float] = []
     for m in range(1, most + 1):
+        # multiply the newest basis vector by A, and make the result orthogonal to all of the basis
         known = basis[:m]
         rest = operator(known[-1])
         along = known @ rest
@@ -74,11 +76,12 @@ def quadrature(
         if m == most:
             break
         length = float(rest.norm())
-        if length <= 1e-14 * np.abs([*diagonal, *coupling]).max():  # A maps the space into itself: go on beside it
+        if length <= 1e-14 * np.abs([*diagonal, *coupling]).max():  # A maps the space into itself: leave it
             rest, length = random_direction(operator, generator), 0.0
             rest = rest - (known @ rest) @ known
             rest = rest - (known @ rest) @ known
         coupling.append(length)
         basis[m] = rest / rest.norm()
+    # in this basis A is tridiagonal
     nodes, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(coupling, 1) + np.diag(coupling, -1))
     return nodes, vectors[0] ** 2

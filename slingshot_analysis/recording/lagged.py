@@ -1,0 +1,77 @@
+"""Recording for a training loop that hands over the batches of many updates at once; the batched trainer uses it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.recording.recorder import Recorder
+
+__all__ = ["LaggedRecording"]
+
+
+class LaggedRecording:
+    """A recorder that sees a state only where a probe needs it, and gets the batches of several updates at once later.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        All batches up to its step have been handed over. It can be used in the usual way again between two calls of
+        :meth:`record_batches`.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._after = recorder.step
+        """The step after the last state that was recorded."""
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether the recorder can wait for batches: after the first update, if it keeps the batch of every update."""
+        return any(table.kept_batches for table in self._recorder._tables)
+
+    @property
+    def next_state(self) -> float:
+        """The step of the next update whose state has to be recorded; infinite if there is none."""
+        recorder = self._recorder
+        if recorder._open or recorder._watch is not None:
+            return max(self._after, recorder.step)
+        return min((table.next_due for table in recorder._tables if table.kept_batches is None), default=math.inf)
+
+    def record_state(self, step: int, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Record everything but the batch itself of the update from `step`, a step that :attr:`next_state` gave.
+
+        Parameters
+        ----------
+        step : int, updates
+            At least the step of the recorder.
+        loss, logits, targets
+            As for :meth:`Recorder.update`.
+        """
+        tables = [table for table in self._recorder._tables if table.kept_batches is None]
+        self._recorder._record(step, loss, logits, targets, tables)
+        self._after = step + 1
+
+    @torch.no_grad()
+    def record_batches(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Record the batches of the next n updates, after the last of them was made and all states were recorded.
+
+        Parameters
+        ----------
+        losses : (n,) Tensor
+            Losses of the batches, as they were differentiated.
+        logits : (n, ..., classes) Tensor
+            Outputs of the model for each batch.
+        targets : (n, ...) integer Tensor
+            Class of each sample.
+        """
+        recorder = self._recorder
+        for table in recorder._tables:
+            if table.kept_batches is not None:
+                table.take(recorder.step, losses, logits, targets, recorder._writer)
+        recorder.step += len(losses)
+        if recorder._flush_is_due():
+            recorder._complete_open_rows()
+            recorder._flush()

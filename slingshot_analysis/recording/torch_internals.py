@@ -1,0 +1,111 @@
+"""The only module that uses parts of PyTorch which are not public, each with a public fallback that gives equal values.
+
+They are checked with PyTorch 2.13. A release that lacks one of them uses the fallback, which is slower on small models:
+there, starting an operation costs more than its arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["foreach", "fused_adam", "is_compiled", "log_softmax_backward", "norms", "relu_backward_", "uncompiled"]
+
+WRAPPED = "_orig_mod"
+"""Attribute of a compiled module that holds the module as it was written."""
+
+
+def foreach(
+    operation: str,
+    tensors: Sequence[Tensor],
+    *others: Sequence[Tensor | float] | float,
+    value: Sequence[float] | float | None = None,
+) -> list[Tensor]:
+    """Apply one operation to each of several tensors, in one call of PyTorch.
+
+    Parameters
+    ----------
+    operation : str
+        Name of a method of Tensor, such as "mul", or "mul_" to work in place.
+    tensors : sequence of n Tensor
+        What it is applied to.
+    *others : sequence of n Tensor or float, or float
+        Further operands: one for each tensor, or one number for all.
+    value : sequence of n float, or float, optional
+        The factor of ``addcmul_`` and ``addcdiv_``.
+
+    Returns
+    -------
+    list of n Tensor
+        The results; nothing that may be used where the operation works in place.
+    """
+    together = getattr(torch, f"_foreach_{operation}", None)
+    if together is not None:
+        results: list[Tensor] = together(tensors, *others) if value is None else together(tensors, *others, value)
+        return results
+    columns = [other if isinstance(other, Sequence) else repeat(other) for other in others]
+    rows = zip(tensors, *columns, strict=False)
+    if value is None:
+        return [getattr(tensor, operation)(*operands) for tensor, *operands in rows]
+    factors = value if isinstance(value, Sequence) else repeat(value)
+    return [
+        getattr(tensor, operation)(*operands, value=factor)
+        for (tensor, *operands), factor in zip(rows, factors, strict=False)
+    ]
+
+
+def norms(tensors: Sequence[Tensor], dtype: torch.dtype | None = None) -> list[Tensor]:
+    """Return the Euclidean norm of each of several tensors as a () tensor, computed in `dtype` if one is given."""
+    together = getattr(torch, "_foreach_norm", None)
+    if together is not None:
+        return list(together(tensors, 2, dtype))
+    return [torch.linalg.vector_norm(tensor, dtype=dtype) for tensor in tensors]
+
+
+def log_softmax_backward(upstream: Tensor, log_p: Tensor, logits: Tensor) -> Tensor:
+    """Return the gradient with respect to the logits of log_p = log_softmax(logits) over the last axis.
+
+    Parameters
+    ----------
+    upstream : (..., classes) Tensor
+        Gradient with respect to `log_p`.
+    log_p, logits : (..., classes) Tensor
+        As above, in one dtype.
+    """
+    kernel = getattr(torch.ops.aten, "_log_softmax_backward_data", None)
+    if kernel is not None:
+        gradient: Tensor = kernel(upstream, log_p, -1, logits.dtype)
+        return gradient
+    with torch.enable_grad():
+        leaf = logits.detach().requires_grad_()
+        return torch.autograd.grad(torch.log_softmax(leaf, -1), leaf, upstream)[0]
+
+
+def relu_backward_(gradient: Tensor, output: Tensor) -> None:
+    """Set the gradient of a ReLU's output to 0, in place, where that output is 0."""
+    kernel = getattr(torch.ops.aten, "threshold_backward", None)
+    if kernel is not None:
+        kernel.grad_input(gradient, output, 0, grad_input=gradient)
+    else:
+        gradient.masked_fill_(output <= 0, 0)
+
+
+def fused_adam() -> Callable[..., None] | None:
+    """Return the kernel behind ``torch.optim.Adam(fused=True)``; None where only that optimizer itself is there."""
+    kernel: Callable[..., None] | None = getattr(torch, "_fused_adam_", None)
+    return kernel
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Return the module that ``torch.compile`` was given, or the module itself if it is not compiled."""
+    inner: Any = getattr(model, WRAPPED, model)
+    return inner if isinstance(inner, nn.Module) else model
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether the model or a part of it comes from ``torch.compile``."""
+    return any(hasattr(module, WRAPPED) for module in model.modules())
