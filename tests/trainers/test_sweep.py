@@ -294,7 +294,7 @@ def test_what_is_wrong_with_every_run_is_found_before_the_sweep(four, tmp_path):
     for options, message in (
         ({"probes": "norms:abc"}, "number of updates, such as hessian:50"),
         ({"probes": []}, "name at least one"),
-        ({"device": "meta"}, "--device meta: allowed are auto"),
+        ({"device": "meta"}, "`device` is 'meta'; allowed: auto"),
     ):
         with pytest.raises(InputError, match=message):
             sweep(four, folder, **options)
