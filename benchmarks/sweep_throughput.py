@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainers.batch import lockstep, record_batch
+from trainers.batch import _lockstep, record_batch
 from trainers.batch._passes import Mapped
 from trainers.batch._stack import Stack
 from trainers.loop import Run
@@ -44,7 +44,7 @@ class Compiled(Mapped):
         self._call = torch.compile(self._call)
 
 
-WAYS = {"chosen": lockstep.find_passes, "vmap": Mapped, "compiled": Compiled}
+WAYS = {"chosen": _lockstep.find_passes, "vmap": Mapped, "compiled": Compiled}
 
 TURN = 500
 """Updates of the plain loop."""
@@ -114,7 +114,7 @@ def profile(runs: int) -> None:
 @click.option("--way", type=click.Choice(list(WAYS)), default="chosen", help="Of the forward and backward pass.")
 @click.option("--profile", "profiled", is_flag=True, help="Show where the time of the first of --runs goes.")
 def main(steps: int, runs: tuple[int, ...], way: str, profiled: bool) -> None:
-    lockstep.find_passes = WAYS[way]
+    _lockstep.find_passes = WAYS[way]
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if profiled:

@@ -123,7 +123,7 @@ def record(
     setup = find_setup(name)
     if optimizer is not None:
         setup = with_optimizer(setup, optimizer)
-    setup = override_all(with_data_folder(setup, data_dir), assignments)
+    setup = override_all(with_data_folder(setup, data_dir), assignments, "--set")
     given = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype, "loss": loss}
     setup = dataclasses.replace(setup, **{key: value for key, value in given.items() if value is not None})
     start, show = time.monotonic(), Progress(setup.steps)

@@ -150,7 +150,7 @@ def _common(
     of_file = [f"{key}={as_text(value)}" for key, value in file.set.items()]
     setup = override_all(find_setup(name), of_file, f"--config {config}: set")
     setup = setup if file.steps is None else dataclasses.replace(setup, steps=file.steps)
-    setup = override_all(with_data_folder(setup, data_dir), assignments)
+    setup = override_all(with_data_folder(setup, data_dir), assignments, "--set")
     return setup if steps is None else dataclasses.replace(setup, steps=steps)
 
 

@@ -16,29 +16,29 @@ __all__ = ["GenericAdaptiveOptimizer"]
 class GenericAdaptiveOptimizer(torch.optim.Optimizer):
     """Generic adaptive method (Thilak et al. 2022, Algorithm 1), in multi-tensor operations.
 
-    The paper names two functions of the gradients, m = φ(g) and V = ψ(g), and the update w ← w − η m/(√V + ε); the
-    body of its Algorithm 1 is not given in the paper's arXiv version. Here φ and ψ are exponential moving averages, as
-    in the methods that the paper trains with::
+    The paper defines the update w ← w − η m/(√V + ε), where m = φ(g) and V = ψ(g) are functions of the gradients. The
+    arXiv version of the paper leaves out the body of Algorithm 1. Here φ and ψ are exponential moving averages, as in
+    the methods with which the paper trains::
 
         m_t = β₁ m_{t−1} + (1 − β₁) g_t,    V_t = β₂ V_{t−1} + (1 − β₂) g_t²,    m_0 = V_0 = 0
 
-    and `bias_correction` divides them by 1 − β₁ᵗ and 1 − β₂ᵗ. With it, this is Adam; with β₁ = 0 and without it,
-    RMSProp of decay β₂; with β₁ = β₂ = 0, the method g/(|g| + ε) of the paper's appendix D.
+    With `bias_correction`, m and V are divided by 1 − β₁ᵗ and 1 − β₂ᵗ, and the method is Adam. Without it, β₁ = 0 gives
+    RMSProp with decay β₂, and β₁ = β₂ = 0 gives the method g/(|g| + ε) of the paper's appendix D.
 
-    The state has the names of PyTorch's Adam: ``step``, ``exp_avg`` (m) and ``exp_avg_sq`` (V).
+    The optimizer's state has the same names as that of PyTorch's Adam: ``step``, ``exp_avg`` (m), ``exp_avg_sq`` (V).
 
     Parameters
     ----------
     parameters : iterable of nn.Parameter
-        What to train.
+        The parameters to train.
     lr : float
         Learning rate η.
     betas : (float, float)
-        Decay β₁, β₂ per update, in [0, 1).
+        Decay rates β₁, β₂ per update, in [0, 1).
     eps : float
-        ε, added to √V.
+        Constant ε, added to √V.
     bias_correction : bool
-        Whether to make up for the averages' start at 0.
+        Whether to correct for the start of the averages at 0.
 
     References
     ----------
@@ -65,7 +65,7 @@ class GenericAdaptiveOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """Make one update from the gradients at hand."""
+        """Update the parameters from their current gradients."""
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             gradients = [p.grad for p in parameters]
@@ -84,8 +84,8 @@ class GenericAdaptiveOptimizer(torch.optim.Optimizer):
             foreach("addcdiv_", parameters, averages, roots, value=rates)
 
     def _state_of(self, parameter: nn.Parameter) -> dict[str, Any]:
-        """Return the state of a parameter, counted up to the update that is being made."""
-        state = self.state[parameter]
+        """Return the state of a parameter, with ``step`` increased to the current update."""
+        state: dict[str, Any] = self.state[parameter]
         if not state:
             state |= {"step": 0, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
         state["step"] += 1

@@ -1,4 +1,4 @@
-"""Checkpoints: a run that was killed goes on where it was, and records what it would have recorded."""
+"""Checkpoints, from which a killed run continues and records what it would have recorded uninterrupted."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ __all__ = ["checkpoint_path", "discard_checkpoint", "load_checkpoint", "save_che
 
 FORMAT = "slingshot-checkpoint"
 VERSION = 2
-DAMAGED = EOFError, KeyError, OSError, RuntimeError, ValueError, pickle.UnpicklingError
+UNREADABLE = EOFError, KeyError, OSError, RuntimeError, ValueError, pickle.UnpicklingError
+"""Errors of ``torch.load`` and of the keys of a file that is no intact checkpoint."""
 
 
 def checkpoint_path(trace: Path) -> Path:
-    """Return where the checkpoint of a run stands: beside its trace.
+    """Return the path of a run's checkpoint, which is in the folder of its trace.
 
     Examples
     --------
@@ -35,18 +36,19 @@ def checkpoint_path(trace: Path) -> Path:
 
 
 def save_checkpoint(path: Path, run: Run, recorder: Recorder | None = None) -> None:
-    """Write the state of a run, and of its recorder, whose rows are written first.
+    """Write the state of a run and of its recorder. The recorder writes its rows first.
 
-    The file is written aside and renamed, so that one whole checkpoint exists at every moment.
+    The checkpoint is written to another file that then replaces the old one, so a complete checkpoint exists at any
+    time.
 
     Parameters
     ----------
     path : Path
-        Missing parent folders are made.
+        The file. Missing parent folders are created.
     run : Run
-        Between two updates.
+        The run, between two updates.
     recorder : Recorder, optional
-        None before the first update.
+        Its recorder; None before the first update.
     """
     state = {
         "format": FORMAT,
@@ -64,17 +66,17 @@ def save_checkpoint(path: Path, run: Run, recorder: Recorder | None = None) -> N
 
 
 def load_checkpoint(path: Path, setup: Setup) -> dict[str, Any]:
-    """Return the `run` and the `recorder` of a checkpoint of this very setup; no code in it is run.
+    """Return the states `run` and `recorder` of a checkpoint of this setup. No code in the file is executed.
 
     Raises
     ------
     InputError
-        If there is none, it is damaged, or it is of another setup; the message names what differs.
+        If the file is missing or damaged, or belongs to another setup; the message names the fields that differ.
     """
     if not path.exists():
         raise InputError(
-            f"{path}: there is no checkpoint to resume; checkpoints are made with --checkpoint-every, and the same "
-            "command with --overwrite instead of --resume starts anew"
+            f"{path}: there is no checkpoint to resume from; `checkpoint_every` makes checkpoints. To start the run "
+            "again, give `overwrite` instead of `resume`"
         )
     state = _load(path)
     check_settings(path, setup, state["config"])
@@ -82,7 +84,7 @@ def load_checkpoint(path: Path, setup: Setup) -> dict[str, Any]:
 
 
 def discard_checkpoint(path: Path) -> None:
-    """Delete the checkpoint of an earlier run; a file of that name that is none is somebody else's and stays."""
+    """Delete the checkpoint of an earlier run. A file of that name that is not a checkpoint is kept."""
     with suppress(InputError):
         _load(path)
         path.unlink()
@@ -92,8 +94,8 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         found, state["config"] = (state["format"], state["version"]), json.loads(state["config"])
-    except DAMAGED as error:
-        raise InputError(f"{path}: can't be read as a checkpoint ({error}); record the run anew") from error
+    except UNREADABLE as error:
+        raise InputError(f"{path}: can't be read as a checkpoint ({error}); record the run again") from error
     if found != (FORMAT, VERSION):
         raise InputError(f"{path}: format and version are {found}; this program reads {(FORMAT, VERSION)}")
     return state

@@ -1,4 +1,4 @@
-"""What a setup costs on this machine."""
+"""The time and the number of parameters of a setup on this machine."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from trainers.setup import Setup, settings_of
 
 __all__ = ["Cost", "estimate_cost"]
 
+WITHOUT_COST = "data.operation", "steps", "seed"
+"""Fields of a setup that have no effect on the time of an update."""
+
 SMALLEST_BATCH = 16
+"""Samples on which the time of an update is measured first."""
+
 TIMED_SECONDS = 0.3
+"""Duration of a measurement that is long enough to be precise."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Size and speed of a setup.
+    """Number of parameters and time per update of a setup.
 
     Parameters
     ----------
     parameters : int
-        Trainable parameters.
-    seconds_per_update : float, s
-        Of the bare loop, without recording.
+        Number of trainable parameters.
+    seconds_per_update : float, seconds
+        Time of an update without recording.
     """
 
     parameters: int
@@ -36,27 +42,27 @@ class Cost:
 def estimate_cost(setup: Setup) -> Cost:
     """Train a few updates on one CPU thread and return the time of one.
 
-    Setups that differ in nothing that costs time share one measurement. Data that would have to be downloaded are
-    stood in for by one batch of random images. Where an update takes long, it is measured on a part of its batch: on
-    16 samples, doubled until it takes 0.3 s, and the time is scaled to the whole batch. That counts the optimizer's
-    step, which costs the same for any batch, several times: about 1% too much for the largest networks here.
+    Data that would have to be downloaded are replaced by one batch of random images. A slow update is measured on a
+    part of its batch, and the time is scaled to the whole batch: the part begins with 16 samples and is doubled until
+    an update takes 0.3 s. The scaling counts the optimizer's step several times, which adds about 1% for the largest
+    networks. Setups whose updates cost the same share one measurement.
 
     Parameters
     ----------
     setup : Setup
-        Not changed.
+        The setup, which is not changed.
 
     Returns
     -------
     Cost
-        From at least one update after a warm-up and, where the whole batch is timed, about 0.3 s.
+        Measured after one update of warm-up; where the whole batch is timed, over about 0.3 s.
     """
-    data = setup.data.stand_in(setup.batch_size) if hasattr(setup.data, "stand_in") else setup.data
-    shape = tuple((name, value) for name, value in settings_of(data).items() if name != "operation")
-    alike = dataclasses.replace(setup, name="", title="", figures="", data=None, steps=1, seed=0)
-    key = type(data), shape, alike
+    if hasattr(setup.data, "stand_in"):
+        setup = dataclasses.replace(setup, data=setup.data.stand_in(setup.batch_size))
+    kinds = type(setup.data), type(setup.model), type(setup.optimizer)
+    key = *kinds, *((name, value) for name, value in settings_of(setup).items() if name not in WITHOUT_COST)
     if key not in _measured:
-        _measured[key] = _measure(dataclasses.replace(setup, data=data))
+        _measured[key] = _measure(setup)
     return _measured[key]
 
 
@@ -77,7 +83,7 @@ def _measure(setup: Setup) -> Cost:
 
 
 def _seconds_per_update(run: Run, samples: int, at_least: float = 0.0) -> float:
-    """Train on batches of `samples` for one update and `at_least` so many seconds, or to the end of the run."""
+    """Train on batches of `samples` for one update and `at_least` this many seconds, or to the end of the run."""
     run.batches = BatchOrder(len(run.data.train_inputs), samples, seed=0, device=torch.device("cpu"))
     start = time.perf_counter()
     for done in updates(run):

@@ -1,11 +1,11 @@
-"""What later work puts between gradient and optimizer against the cause of slingshots."""
+"""Changes of the gradient that later papers propose against the cause of slingshots."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from slingshot_analysis.recording.torch_internals import foreach, norms
 
@@ -14,21 +14,21 @@ __all__ = ["orthogonalize_gradients"]
 
 @torch.no_grad()
 def orthogonalize_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """⊥Grad: replace each gradient by its part orthogonal to its parameter, at the gradient's own length.
+    """⊥Grad: replace each gradient by its component orthogonal to the parameter, rescaled to the gradient's norm.
 
     For a parameter w with gradient g, both as flat vectors::
 
         g_⊥ = g − (w·g / w·w) w,    g ← ‖g‖ g_⊥ / ‖g_⊥‖
 
-    It takes away the direction that only scales the logits up ("naive loss minimisation"). The paper's equation ends
-    at g_⊥; the rescaling is in the authors' code. A parameter that is all zero keeps its gradient. Where a gradient
-    is parallel to its parameter, g_⊥ is rounding noise, and the rescaling makes it as long as g. Nothing here waits
-    for the device.
+    This removes the direction that only scales the logits up ("naive loss minimisation"). The paper's equation defines
+    g_⊥; the rescaling is in the authors' code. A parameter that is zero keeps its gradient. If a gradient is parallel
+    to its parameter, g_⊥ is rounding noise, which the rescaling brings to the norm of g. The function does not wait for
+    the device.
 
     Parameters
     ----------
     parameters : iterable of nn.Parameter
-        Their gradients are changed in place; those without are left out.
+        The parameters, whose gradients are changed in place. Parameters without a gradient are ignored.
 
     References
     ----------
@@ -43,7 +43,7 @@ def orthogonalize_gradients(parameters: Iterable[nn.Parameter]) -> None:
     >>> weight.grad
     tensor([0., 5.])
     """
-    weights = [p for p in parameters if p.grad is not None]
+    weights: list[Tensor] = [p for p in parameters if p.grad is not None]
     gradients = [p.grad for p in weights if p.grad is not None]
     tiny = torch.finfo(gradients[0].dtype).tiny
     lengths = norms(gradients)

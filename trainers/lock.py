@@ -1,4 +1,4 @@
-"""Locks: one process at a time writes a trace."""
+"""Locks, so that only one process at a time writes a trace."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ except ImportError:  # Windows
 
 __all__ = ["lock", "owned"]
 
-WAIT_SECONDS = 0.1
-PATIENCE = 60.0
-"""Seconds. A worker whose sweep has ended lets go within a few."""
+RETRY_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 60.0
+"""A worker releases its locks within a few seconds of the end of its sweep."""
 
-_mine = threading.local()
+_thread = threading.local()
 
 
 @contextmanager
 def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock of a trace, the file ``.NAME.recording`` beside it; a thread may take one that it holds already.
+    """Hold the lock of a trace. A thread may acquire a lock again that it already holds.
+
+    The lock is the file ``.NAME.recording`` in the folder of the trace.
 
     Parameters
     ----------
     path : Path
-        Of the trace. Missing parent folders are made.
+        The trace. Missing parent folders are created.
     wait : callable, optional
-        Called again and again while another process holds the lock, for a minute at most; may raise. Without it the
-        lock is not waited for.
+        Called repeatedly while another process holds the lock, for at most a minute. It may raise an exception. Without
+        `wait`, a lock that is held is an error at once.
 
     Raises
     ------
     InputError
-        If another process holds it, or nothing can be written there.
+        If another process holds the lock, or the folder can't be written.
     """
-    held: set[Path] = _mine.__dict__.setdefault("held", set())
+    held: set[Path] = _thread.__dict__.setdefault("held", set())
     name = path.absolute().with_name(f".{path.stem}.recording")
     if name in held:
         yield
@@ -54,12 +56,12 @@ def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
             yield
         finally:
             held.discard(name)
-            with suppress(OSError):  # Windows deletes no file that is open
+            with suppress(OSError):  # Windows does not delete open files
                 name.unlink()
 
 
 def lock(file: TextIO) -> bool:
-    """Lock a file until it is closed, where its file system has locks; return False if another process holds it."""
+    """Lock a file until it is closed, if its file system supports locks; return False if another process has it."""
     if fcntl is not None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,29 +73,29 @@ def lock(file: TextIO) -> bool:
 
 
 def _acquired(name: Path, path: Path, wait: Callable[[], None] | None) -> TextIO:
-    limit = time.monotonic() + PATIENCE
+    limit = time.monotonic() + LONGEST_WAIT_SECONDS
     while True:
         try:
             name.parent.mkdir(parents=True, exist_ok=True)
             file = name.open("w")
         except OSError as error:
-            raise UnwritableError(f"{path}: can't be written ({error.strerror}); choose another --out") from None
+            raise UnwritableError(f"{path}: can't be written ({error.strerror}); choose another `out`") from None
         is_mine = lock(file)
         if is_mine and _is_at(file, name):
             return file
         file.close()
-        if is_mine:  # it was deleted by its last owner: lock the next one
+        if is_mine:  # the previous owner deleted this file after we had opened it: try the new one
             continue
         if wait is None or time.monotonic() > limit:
             raise InputError(
-                f"{path}: another process is recording it; wait for its end, stop it, or choose another --out"
+                f"{path}: another process is recording it; wait for its end, stop it, or choose another `out`"
             )
         wait()
-        time.sleep(WAIT_SECONDS)
+        time.sleep(RETRY_SECONDS)
 
 
 def _is_at(file: TextIO, name: Path) -> bool:
-    """Return whether an open file is still the one of that name: its last owner deletes it."""
+    """Return whether an open file still has this name: the previous owner may have deleted it."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), name.stat())
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""The one training loop."""
+"""A run in training, and the training loop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,17 +22,22 @@ __all__ = ["BatchOrder", "Run", "cpu_settings", "train", "updates"]
 
 
 class Run:
-    """A setup brought to life on a device: data, model, optimizer and the order of batches.
+    """A run in training: data, model, optimizer and batch order of a setup, on a device.
 
-    One seed gives three independent random states (data, initialisation, batch order), all drawn on the CPU, so
-    that a run starts alike on every device.
+    The seed of the setup determines three independent random states: of the data, of the initialisation and of the
+    batch order. All three are drawn on the CPU, so a run starts with the same values on every device.
 
     Parameters
     ----------
     setup : Setup
-        What to train.
+        The experiment.
     device : torch.device
-        Where to train.
+        Device of model and data.
+
+    Raises
+    ------
+    InputError
+        If the batch is larger than the training set, the loss does not fit the data, or data or model can't be made.
     """
 
     def __init__(self, setup: Setup, device: torch.device) -> None:
@@ -55,7 +60,7 @@ class Run:
         self.batches = BatchOrder(len(data.train_inputs), setup.batch_size, order_seed, device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the rest of the run depends on: model, optimizer, order of batches, random states."""
+        """Return all that determines the rest of the run: model, optimizer, batch order and random generators."""
         return {
             "model": _copied(self.model.state_dict()),
             "optimizer": _copied(self.optimizer.state_dict()),
@@ -65,7 +70,7 @@ class Run:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.batches.load_state_dict(state["batches"])
@@ -74,7 +79,7 @@ class Run:
 
 
 def _copied(state: Any) -> Any:
-    """Return a nested state with tensors of its own: of a view, ``torch.save`` would store all that it is a part of."""
+    """Return a copy of a nested state. For a view, ``torch.save`` would store the whole tensor behind it."""
     if isinstance(state, Mapping):
         return {name: _copied(value) for name, value in state.items()}
     if isinstance(state, list):
@@ -83,16 +88,16 @@ def _copied(state: Any) -> Any:
 
 
 class BatchOrder(Iterator[Tensor]):
-    """The indices of one batch after another: each epoch in a new order, without its incomplete batch.
+    """Iterator over the indices of batches. Each epoch has a new random order and drops its incomplete batch.
 
     Parameters
     ----------
     samples, size : int
-        Number of training samples, and of samples in a batch.
+        Number of training samples, and number of samples in a batch.
     seed : int
-        Of the orders, which are drawn on the CPU.
+        Seed of the orders, which are drawn on the CPU.
     device : torch.device
-        Where the indices go.
+        Device of the indices.
     """
 
     def __init__(self, samples: int, size: int, seed: int, device: torch.device) -> None:
@@ -103,8 +108,8 @@ class BatchOrder(Iterator[Tensor]):
     def _begin_epoch(self, taken: int = 0) -> None:
         self._at_epoch = self._generator.get_state()
         order = torch.randperm(self._samples, generator=self._generator)[: self._samples - self._samples % self._size]
-        self._left = list(reversed(order.to(self._device, non_blocking=True).split(self._size)))
-        del self._left[len(self._left) - taken :]
+        batches: Sequence[Tensor] = order.to(self._device, non_blocking=True).split(self._size)
+        self._left = list(reversed(batches[taken:]))
 
     def __next__(self) -> Tensor:
         """Return the indices of the next batch."""
@@ -113,31 +118,31 @@ class BatchOrder(Iterator[Tensor]):
         return self._left.pop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the random state in which the epoch began, and how many batches were taken since."""
+        """Return the random state at the start of the epoch, and the number of its batches that were taken."""
         return {"epoch": self._at_epoch, "taken": self._samples // self._size - len(self._left)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`state_dict` returned."""
+        """Restore a state that :meth:`state_dict` returned."""
         self._generator.set_state(state["epoch"])
         self._begin_epoch(state["taken"])
 
 
 def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Iterator[int]:
-    """Train up to the setup's number of updates, one whenever the next item is asked for.
+    """Train to the end of the run. Each item of the iterator makes one update.
 
     Parameters
     ----------
     run : Run
-        Changed in place.
+        The run, which is changed in place.
     recorder : Recorder, optional
         Called once per update, between backward pass and optimizer step.
-    start : int, optional
-        Updates that the run has made before.
+    start : int, optional, updates
+        Number of updates that the run has already made.
 
     Yields
     ------
     int
-        Updates done.
+        Number of updates made so far.
     """
     setup, data, model, optimizer = run.setup, run.data, run.model, run.optimizer
     loss_function, loss_dtype, rate = setup.loss_function, setup.torch_loss_dtype, setup.optimizer
@@ -159,14 +164,14 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
 
 
 def train(run: Run, recorder: Recorder | None = None) -> None:
-    """Make all :func:`updates` of the run."""
+    """Train a run from its start to its end."""
     for _ in updates(run, recorder):
         pass
 
 
 @contextmanager
 def cpu_settings(threads: int, flush_denormal: bool) -> Iterator[None]:
-    """Set PyTorch's number of CPU threads, and whether denormals are flushed; restore both afterwards."""
+    """Set PyTorch's number of CPU threads and whether denormal numbers become zero; restore both afterwards."""
     before = torch.get_num_threads(), flushes_denormals()
     torch.set_flush_denormal(flush_denormal)
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""The losses that a setup may minimise, by name."""
+"""The losses that a setup can minimise."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["LOSSES", "mean_output", "stablemax_cross_entropy"]
 def stablemax_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean StableMax cross-entropy: cross-entropy with s(z) in place of exp(z).
 
-    s(z) = z + 1 where z ≥ 0 and 1/(1 − z) where z < 0. For a sample of class y the loss −log(s(z_y) / Σ_c s(z_c)) is
-    computed as log(1 + Σ_{c≠y} s(z_c) / s(z_y)), which keeps its relative precision however small it is. The authors'
-    code takes the logarithm of the quotient, always in float64; here the dtype is that of the logits, and so the
-    setup's `loss_dtype`.
+    s(z) = z + 1 where z ≥ 0, and 1/(1 − z) where z < 0. For a sample of class y, the loss −log(s(z_y) / Σ_c s(z_c)) is
+    computed as log(1 + Σ_{c≠y} s(z_c) / s(z_y)), which keeps its relative precision near 0. The authors' code takes the
+    logarithm of the quotient, always in float64. Here the dtype is that of the logits, which is the setup's
+    `loss_dtype`.
 
     Parameters
     ----------
     logits : (n, classes) Tensor
-        Any floating-point dtype.
+        Logits of any floating-point dtype.
     targets : (n,) integer Tensor
         Class of each sample.
 
     Returns
     -------
     () Tensor, nat
-        In the dtype of the logits.
+        The loss, in the dtype of the logits.
 
     References
     ----------
@@ -38,12 +38,12 @@ def stablemax_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     Examples
     --------
-    The odds are s(3) = 4 against s(-1) = 1/2, and the loss is log(1 + 1/8):
+    s(3) = 4 and s(-1) = 1/2, so the loss is log(1 + 1/8):
 
     >>> round(stablemax_cross_entropy(torch.tensor([[3.0, -1.0]]), torch.tensor([0])).item(), 6)
     0.117783
     """
-    # the branch that `where` leaves out must be finite too, or its gradient makes the sum NaN
+    # clamp: the branch that `where` does not select must be finite too, because a gradient of 0 · inf is NaN
     s = torch.where(logits < 0, 1 / (1 - logits.clamp(max=0)), logits + 1)
     index = targets.unsqueeze(-1)
     others = s.scatter(-1, index, 0).sum(-1, keepdim=True)
@@ -51,7 +51,7 @@ def stablemax_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def mean_output(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean of what the model returns: the loss where the model is the objective itself."""
+    """Return the mean output of the model, which is the loss of a model that computes the objective itself."""
     return outputs.mean()
 
 
@@ -60,4 +60,4 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "stablemax": stablemax_cross_entropy,
     "output": mean_output,
 }
-"""By name: ``loss(outputs, targets)``, a mean over the batch."""
+"""Losses by name: functions ``loss(outputs, targets)`` that return the mean over the batch."""

@@ -1,4 +1,4 @@
-"""The probe of a problem that has no classes."""
+"""The probe for problems without classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Objective"]
 
 
 class Objective(Probe):
-    """`batch_loss`: the value of the objective at each state. Where nothing is classified, no error is counted.
+    """`batch_loss`, the value of the objective at each state. Without classes there are no errors to count.
 
     References
     ----------

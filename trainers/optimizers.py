@@ -1,4 +1,4 @@
-"""Optimizers as values, each with a linear warm-up of its learning rate."""
+"""Optimizers as frozen values, and the linear warm-up of their learning rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Parameters = Iterable[nn.Parameter]
 
 
 class _Checked:
-    """Refuses numbers out of range: decays in [0, 1), all others at least 0."""
+    """Raises an InputError unless decay rates are in [0, 1) and all other numbers at least 0."""
 
     def __post_init__(self) -> None:
         for field in fields(self):  # type: ignore[arg-type]
@@ -39,11 +39,11 @@ class Adam(_Checked):
     lr : float
         Learning rate η.
     betas : (float, float)
-        Decay β₁, β₂ of the first and of the second moment per update.
+        Decay rates β₁, β₂ of the first and of the second moment per update.
     eps : float
-        ε, added to the root of the second moment.
+        Constant ε, added to the square root of the second moment.
     warmup : int, updates
-        Over which the learning rate rises linearly to `lr`.
+        Number of updates over which the learning rate rises linearly to `lr`.
     """
 
     lr: float = 1e-3
@@ -65,7 +65,7 @@ class AdamW(_Checked):
     lr, betas, eps, warmup
         As for `Adam`.
     weight_decay : float
-        Share of the weights, times `lr`, that an update takes away.
+        Decoupled decay: each update subtracts `lr` · `weight_decay` · w from a weight w.
     """
 
     lr: float = 1e-3
@@ -90,9 +90,9 @@ class RMSProp(_Checked):
     lr, eps, warmup
         As for `Adam`.
     alpha : float
-        Decay of the mean square per update.
+        Decay rate of the mean square per update.
     momentum : float
-        Share of the last update that is made again.
+        Momentum.
     """
 
     lr: float = 1e-3
@@ -117,9 +117,9 @@ class SGD(_Checked):
     lr, warmup
         As for `Adam`.
     momentum : float
-        Share of the last update that is made again.
+        Momentum.
     weight_decay : float
-        Share of the weights that is added to the gradient.
+        L2 penalty: `weight_decay` · w is added to the gradient.
     """
 
     lr: float = 1e-2
@@ -143,9 +143,10 @@ class GenericAdaptive(_Checked):
     lr, eps, warmup
         As for `Adam`.
     betas : (float, float)
-        Decay β₁, β₂ of the averages m = φ(g) and V = ψ(g) per update. (0, 0) is g/(|g| + ε), the method of appendix D.
+        Decay rates β₁, β₂ of the averages m = φ(g) and V = ψ(g) per update. (0, 0) gives g/(|g| + ε), the method of
+        appendix D.
     bias_correction : bool
-        Make up for the averages' start at 0, as Adam does and RMSProp does not.
+        Whether to correct for the start of the averages at 0, as Adam does and RMSProp does not.
     """
 
     lr: float = 1e-3
@@ -160,13 +161,13 @@ class GenericAdaptive(_Checked):
 
 
 OPTIMIZERS = {"adam": Adam, "adamw": AdamW, "rmsprop": RMSProp, "sgd": SGD, "adaptive": GenericAdaptive}
-"""The kinds by the name that ``--optimizer`` takes."""
+"""The kinds of optimizer by name."""
 
 Kind = TypeVar("Kind")
 
 
 def as_kind(optimizer: Any, kind: type[Kind]) -> Kind:
-    """Return an optimizer of another kind with the same fields, as far as it has them; the others take defaults.
+    """Return an optimizer of another kind that keeps the fields which both kinds have; other fields get defaults.
 
     Examples
     --------
@@ -178,7 +179,7 @@ def as_kind(optimizer: Any, kind: type[Kind]) -> Kind:
 
 
 def warm_up(optimizer: torch.optim.Optimizer, lr: float, step: int, warmup: int) -> None:
-    """Set the learning rate of the update from state `step`: lr·(step + 1)/warmup until it is `lr`."""
+    """Set the learning rate of the update from state `step` to lr·(step + 1)/warmup, during the warm-up."""
     if step < warmup:
         for group in optimizer.param_groups:
             group["lr"] = lr * (step + 1) / warmup

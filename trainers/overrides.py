@@ -1,4 +1,4 @@
-"""Change a setup: what ``--optimizer sgd`` and ``--set optimizer.lr=0.1`` do."""
+"""Change the optimizer or single fields of a setup, given as text."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Value = TypeVar("Value")
 def with_optimizer(setup: Setup, name: str) -> Setup:
     """Return the setup with an optimizer of another kind.
 
-    What both kinds have (learning rate, ε, β, weight decay, momentum, warm-up) stays; the rest takes its defaults.
+    Fields that both kinds have, such as the learning rate, keep their value. Other fields get their defaults.
 
     Raises
     ------
     InputError
-        If `name` is not one of ``trainers.optimizers.OPTIMIZERS``; the message names the near ones.
+        If `name` is not one of ``trainers.optimizers.OPTIMIZERS``; the message names similar ones.
 
     Examples
     --------
@@ -36,22 +36,22 @@ def with_optimizer(setup: Setup, name: str) -> Setup:
     return dataclasses.replace(setup, optimizer=as_kind(setup.optimizer, OPTIMIZERS[name]))
 
 
-def override_all(setup: Setup, assignments: Iterable[str], option: str = "--set") -> Setup:
+def override_all(setup: Setup, assignments: Iterable[str], where: str = "") -> Setup:
     """Return the setup with each ``key=value`` of `assignments` applied.
 
     Parameters
     ----------
     setup : Setup
-        Is not changed.
+        The setup, which is not changed.
     assignments : iterable of str
-        Each names a field by its dotted name.
-    option : str, optional
-        Where the assignments stand, for the messages.
+        Such as ``optimizer.eps=1e-7``: the dotted name of a field and its value.
+    where : str, optional
+        Where the assignments were given, for the messages.
 
     Raises
     ------
     InputError
-        If an assignment has no ``=``, names no field, or its value does not fit the field's type.
+        If an assignment has no ``=`` or names no field, or its value does not fit the field.
 
     Examples
     --------
@@ -60,26 +60,24 @@ def override_all(setup: Setup, assignments: Iterable[str], option: str = "--set"
     Adam(lr=0.004, betas=(0.9, 0.999), eps=1e-07, warmup=0)
     """
     for assignment in assignments:
+        place = f"{where} {assignment}".lstrip()
         key, separator, text = assignment.partition("=")
         if not separator:
-            raise InputError(f"{option} {assignment}: write it as key=value, such as optimizer.eps=1e-7")
-        names = settings_of(setup)
+            raise InputError(f"{place}: write it as key=value, such as optimizer.eps=1e-7")
         if key == "optimizer":
-            raise InputError(
-                f"{option} {assignment}: the kind of optimizer is chosen by `slingshot record --optimizer {text}` or "
-                f"`slingshot sweep --grid optimizer={text}`"
-            )
+            raise InputError(f"{place}: is not a field; give the kind as `optimizer`, or as a key of `grid`")
+        names = settings_of(setup)
         if key not in names:
-            raise unknown_name("key", key, names, where=f"{option} {assignment}")
+            raise unknown_name("key", key, names, place)
         try:
             setup = override(setup, key.split("."), text)
         except ValueError as error:
-            raise InputError(f"{option} {assignment}: {error}") from None
+            raise InputError(f"{place}: {error}") from None
     return setup
 
 
 def override(value: Value, path: Sequence[str], text: str) -> Value:
-    """Return a nested frozen dataclass with the field at `path` parsed from `text`."""
+    """Return a copy of a nested frozen dataclass in which the field at `path` is parsed from `text`."""
     name, *rest = path
     if rest:
         new = override(getattr(value, name), rest, text)

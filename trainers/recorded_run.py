@@ -1,4 +1,4 @@
-"""Train a setup and record it: what ``slingshot record`` does, as a function."""
+"""Train a setup and record its trace."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from trainers.setups import SETUPS
 __all__ = ["default_name", "differences", "find_device", "is_finished", "make_recorder", "record", "start"]
 
 WITHOUT_CLASSES = "norms", "update_norm", "cosine_distance"
-"""What is measured by default, and of a bundle, beside the objective, where nothing is classified."""
+"""Probes for setups without classes: the default, and those that are kept of a bundle."""
 
 LONGEST_NAME = 200
-"""Bytes. File systems take 255, and names of passing files are longer."""
+"""Bytes. File systems allow 255, of which temporary files need some more than the trace."""
 
 
 def record(
@@ -52,52 +52,59 @@ def record(
     Parameters
     ----------
     setup : Setup
-        What to train, such as ``find_setup("parity_3_50")``.
+        The experiment, such as ``find_setup("parity_3_50")``.
     out : path-like, optional
-        A folder, in which the file is named after the setup, its seed and what differs from the default; or a file
-        that ends in .h5 or .hdf5.
+        A file that ends in .h5 or .hdf5; or a folder, in which the file is named after the setup, its seed and the
+        fields that differ from the registered setup.
     device : {"auto", "cpu", "cuda"}, optional
-        Where to train; "auto" takes a GPU where there is one.
+        Where to train; "auto" is the GPU if there is one.
     threads : int, optional
-        Threads of PyTorch's CPU kernels. More than one changes rounding.
+        Threads of PyTorch's CPU kernels. Their number affects rounding.
     flush_denormal : bool, optional
-        Let the CPU round denormal numbers to zero. Adam's second moment may fall among them late in training, and
-        some CPUs are slow at them: benchmarks/denormals.py measures it.
+        Whether the CPU rounds denormal numbers to zero. Adam's second moment may become denormal late in training,
+        which slows some CPUs down (see benchmarks/denormals.py).
     overwrite : bool, optional
-        Replace an existing file.
+        Whether to replace an existing file.
     probes, curvature_budget, flight_recorder
-        What to record: as for `Recorder`. The objective of a setup without classes is always recorded, and by default
-        norms beside it.
+        What to record, see `Recorder`. Of a setup without classes, the objective is always recorded, and by default
+        some norms.
     checkpoint_every : int, optional, updates
-        Write a checkpoint beside the trace, at the start and each time so many updates are done; it is removed when
-        the run has come to its end.
+        Number of updates between checkpoints. The first one is written at the start. The checkpoint is in the folder of
+        the trace, and is deleted at the end of the run.
     resume : bool, optional
-        Go on from the checkpoint of a run that was killed: on a CPU the trace becomes, bit for bit, what it would have
-        been. Where there is neither trace nor checkpoint the run starts, and one that is finished stays as it is, so
-        that the same call can be made until the run is done.
+        Whether to continue a killed run from its checkpoint. On a CPU the trace becomes the same, bit for bit, as that
+        of an uninterrupted run. If there is neither trace nor checkpoint, the run starts; if the run is finished,
+        nothing happens. So the same call can be repeated until the run is finished.
     progress : callable, optional
-        Called with the number of updates done and the recorder, after each update.
+        Called after each update with the number of updates made and the recorder.
 
     Returns
     -------
     Path
-        The file written.
+        The trace.
 
     Raises
     ------
     InputError
-        If the file exists, another process writes it, the device is not there, or the setup can't be trained; with
-        `resume`, if there is a trace without a checkpoint of the same setup, or one of another setup.
+        If the file exists, another process writes it, the device does not exist, or the setup can't be trained. With
+        `resume`, also if the trace has no checkpoint, or if trace or checkpoint belong to another setup.
     """
     out = Path(out)
     path = out if out.suffix in (".h5", ".hdf5") else out / default_name(setup)
-    measured = {"curvature_budget": curvature_budget, "flight_recorder": flight_recorder, "probes": probes}
     with owned(path), cpu_settings(threads, flush_denormal):
         if resume and is_finished(path, setup, overwrite):
             return path
         run, checkpoint = Run(setup, find_device(device)), checkpoint_path(path)
         state = start(run, path, overwrite, checkpoint_every, resume)
-        with make_recorder(run, path, overwrite or resume, state, **measured) as recorder:
+        with make_recorder(
+            run,
+            path,
+            overwrite or resume,
+            state,
+            probes=probes,
+            curvature_budget=curvature_budget,
+            flight_recorder=flight_recorder,
+        ) as recorder:
             for step in updates(run, recorder, recorder.step):
                 if checkpoint_every and step % checkpoint_every == 0:
                     save_checkpoint(checkpoint, run, recorder)
@@ -109,15 +116,15 @@ def record(
 
 
 def is_finished(path: Path, setup: Setup, overwrite: bool) -> bool:
-    """Return whether a run that is to be resumed has come to its end before.
+    """Return whether the trace of a run that is to be resumed is already finished.
 
     Raises
     ------
     InputError
-        If the trace is of a run with other settings, or is to be replaced too.
+        If the trace belongs to a run with other settings, or `overwrite` is given too.
     """
     if overwrite:
-        raise InputError(f"{path}: --resume goes on and --overwrite starts anew; leave one of them out")
+        raise InputError(f"{path}: `resume` continues the run and `overwrite` starts it again; leave one of them out")
     if not path.exists():
         return False
     trace = open_trace(path)
@@ -127,12 +134,12 @@ def is_finished(path: Path, setup: Setup, overwrite: bool) -> bool:
 
 
 def start(run: Run, path: Path, overwrite: bool, checkpoint_every: int | None, resume: bool) -> dict[str, Any] | None:
-    """Bring a run to where it is to begin: to its checkpoint where it is resumed, else write the first one.
+    """Restore a resumed run from its checkpoint, or write the first checkpoint of a new run.
 
     Returns
     -------
     dict or None
-        The state of its recorder; None where it is at step 0.
+        State of the recorder in the checkpoint; None if the run starts at step 0.
     """
     checkpoint = checkpoint_path(path)
     if resume and (path.exists() or checkpoint.exists()):
@@ -143,7 +150,7 @@ def start(run: Run, path: Path, overwrite: bool, checkpoint_every: int | None, r
     if overwrite or not path.exists():
         discard_checkpoint(checkpoint)
         if checkpoint_every and checkpoint.exists():
-            raise InputError(f"{checkpoint}: is not a checkpoint of a run; move it away, or choose another --out")
+            raise InputError(f"{checkpoint}: is not a checkpoint of a run; move it away, or choose another `out`")
         if checkpoint_every:
             save_checkpoint(checkpoint, run)
     return None
@@ -158,7 +165,7 @@ def make_recorder(
     probes: str | Iterable[str | Probe] | None = None,
     **options: Any,
 ) -> Recorder:
-    """Make the recorder of a run, which measures what fits its loss where no `probes` are named."""
+    """Make the recorder of a run. Setups without classes record the objective and no probes that need classes."""
     setup, data = run.setup, run.data
     if setup.loss != "output":
         probes = "standard" if probes is None else probes
@@ -184,39 +191,38 @@ def make_recorder(
 
 
 def _without_classes(probe: str | Probe) -> list[str | Probe]:
-    """Return a probe as it is, and of a bundle those that need no classes."""
+    """Return the probes of a bundle that need no classes, or a single probe unchanged."""
     if isinstance(probe, Probe) or probe not in BUNDLES:
         return [probe]
     return [entry for entry in BUNDLES[probe] if entry.partition(":")[0] in WITHOUT_CLASSES]
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device that ``--device`` names.
+    """Return the device of this name.
 
     Raises
     ------
     InputError
-        If it is not on this machine.
+        If this machine has no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("--device cuda: PyTorch finds no CUDA device on this machine; use --device cpu")
+        raise InputError(f"`device` is {name!r}, but PyTorch finds no CUDA device on this machine; use 'cpu'")
     count = {"cpu": 1, "cuda": torch.cuda.device_count()}
     try:
         device = torch.device(name)
     except RuntimeError:
         device = None
     if device is None or (device.index or 0) >= count.get(device.type, 0):
-        raise InputError(f"--device {name}: allowed are auto, cpu, cuda and cuda:N, N below the number of GPUs")
+        raise InputError(f"`device` is {name!r}; allowed: auto, cpu, cuda, and cuda:N with N below the number of GPUs")
     return device
 
 
 def default_name(setup: Setup) -> str:
-    """Return the file name of a trace: setup, seed, and each field that differs from the setup as registered.
+    """Return the file name of a trace: setup, seed, and each field that differs from the registered setup.
 
-    An optimizer of another kind is named, and compared with the setup's own as ``--optimizer`` translates it. A name of
-    more than 200 bytes is cut, and a digest of the whole of it stands at its end.
+    A name of more than 200 bytes is shortened and ends with a hash of the whole name.
 
     Examples
     --------
@@ -233,7 +239,10 @@ def default_name(setup: Setup) -> str:
 
 
 def differences(setup: Setup, standard: Setup) -> str:
-    """Return how a setup differs from another of its kind, but for the seed, as it stands in the name of a trace.
+    """Return the fields in which a setup differs from a standard, except the seed, as text for a file name.
+
+    If the optimizers are of different kinds, the kind is included, and the fields are compared with those of
+    `with_optimizer`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A setup: one experiment of the paper as a value."""
+"""A setup: one experiment as a frozen value."""
 
 from __future__ import annotations
 
@@ -30,27 +30,34 @@ __all__ = [
 ]
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+"""Dtypes by the name that a setup gives."""
 
 WITHOUT_EFFECT = "title", "figures", "data.folder"
-"""Fields in which a run may differ from its recorded configuration."""
+"""Fields that have no effect on training: a run may be resumed with other values."""
 
 
 class DataConfig(Protocol):
-    """A data set as a value."""
+    """A data set as a frozen, hashable value."""
+
+    def __hash__(self) -> int:
+        """Return the hash of the fields."""
 
     def make(self, generator: torch.Generator) -> Dataset:
-        """Draw the data."""
+        """Make the data; all random numbers come from `generator`."""
 
 
 class ModelConfig(Protocol):
-    """A network as a value."""
+    """A network as a frozen, hashable value."""
+
+    def __hash__(self) -> int:
+        """Return the hash of the fields."""
 
     def build(self, data: Dataset) -> nn.Module:
-        """Make the module for the inputs and classes of `data`."""
+        """Make the module for the inputs and classes of `data`, initialised from PyTorch's global random state."""
 
 
 class OptimizerConfig(Protocol):
-    """An optimizer as a value."""
+    """An optimizer as a frozen value."""
 
     @property
     def lr(self) -> float:
@@ -58,7 +65,7 @@ class OptimizerConfig(Protocol):
 
     @property
     def warmup(self) -> int:
-        """Updates over which the learning rate rises linearly to `lr`."""
+        """Number of updates over which the learning rate rises linearly to `lr`."""
 
     def build(self, parameters: Any) -> torch.optim.Optimizer:
         """Make the optimizer of `parameters`."""
@@ -66,32 +73,37 @@ class OptimizerConfig(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """One experiment: what is trained, on what, and how.
+    """One experiment: data, network, optimizer and the settings of training.
 
     Parameters
     ----------
     name : str
-        The name on the command line.
+        Name of the setup, by which it is found and its traces are named.
     title : str
         The experiment in a few words.
     figures : str
-        Where the paper (Thilak et al. 2022, arXiv 2206.04817) shows it.
+        Figures of the paper (Thilak et al. 2022, arXiv 2206.04817) that show it.
     data, model, optimizer
-        Frozen values that make the data, the network and the optimizer.
+        Frozen dataclasses that make the data, the network and the optimizer.
     batch_size : int, samples
-        Samples of an update. Each epoch visits the training set in a new order and drops the incomplete batch.
+        Samples of an update. Each epoch visits the training set in a new random order and drops the incomplete batch.
     steps : int, updates
         Length of the run.
     seed : int
-        Root of the random states for data, initialisation and batch order; below 2⁶⁴.
+        Seed of data, initialisation and batch order; below 2⁶⁴.
     dtype : {"float32", "float64"}
-        Of parameters and inputs.
+        Dtype of parameters and inputs.
     loss_dtype : {"same", "float32", "float64"}
-        To which the logits are cast for the loss; "same" is `dtype`.
+        Dtype to which the logits are cast for the loss; "same" means `dtype`.
     loss : {"cross_entropy", "stablemax", "output"}
-        What is minimised: see :mod:`trainers.losses`. "output" is for a model that is itself the objective.
+        The loss that is minimised, see :mod:`trainers.losses`. With "output", the model computes the objective itself.
     orthogonal_gradient : bool
-        Whether gradients are made orthogonal to their parameters (⊥Grad): see :mod:`trainers.interventions`.
+        Whether gradients are made orthogonal to their parameters (⊥Grad), see :mod:`trainers.interventions`.
+
+    Raises
+    ------
+    InputError
+        If a field has a value that is not allowed.
     """
 
     name: str = field(metadata={"fixed": True})
@@ -123,17 +135,17 @@ class Setup:
 
     @property
     def loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
-        """The mean loss of a batch, as a function of the model's outputs and the targets."""
+        """The loss: a function of the model's outputs and the targets that returns the mean over a batch."""
         return LOSSES[self.loss]
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """Of parameters and inputs."""
+        """The dtype of parameters and inputs."""
         return DTYPES[self.dtype]
 
     @property
     def torch_loss_dtype(self) -> torch.dtype:
-        """Of the logits in the loss."""
+        """The dtype of the logits in the loss."""
         return DTYPES[self.dtype if self.loss_dtype == "same" else self.loss_dtype]
 
 
@@ -155,7 +167,7 @@ def _settable(value: Any) -> dict[str, Any]:
 
 
 def resolved(value: Any) -> dict[str, Any]:
-    """Return a nested dataclass as a nested dictionary that says of which kind each part is, for JSON.
+    """Return a nested dataclass as a nested dictionary, in which `kind` is the name of each class.
 
     Examples
     --------
@@ -170,21 +182,21 @@ def resolved(value: Any) -> dict[str, Any]:
 
 
 def check_settings(path: Path, setup: Setup, config: Mapping[str, Any]) -> None:
-    """Check that a file is of a run of this very setup.
+    """Check that a trace or checkpoint belongs to a run of this setup.
 
     Parameters
     ----------
     path : Path
-        Of the file.
+        The file, for the message.
     setup : Setup
-        What it should be of.
+        The expected setup.
     config : mapping
-        What it is of: `resolved`, read from JSON.
+        The configuration in the file: the result of `resolved`, read from JSON.
 
     Raises
     ------
     InputError
-        If it is of another; the message names what differs.
+        If the settings differ; the message names the fields.
     """
     wanted, found = flatten(json.loads(json.dumps(resolved(setup)))), flatten(config)
     differ = [name for name, value in wanted.items() if name not in WITHOUT_EFFECT and found.get(name) != value]
@@ -193,8 +205,8 @@ def check_settings(path: Path, setup: Setup, config: Mapping[str, Any]) -> None:
 
 
 def other_settings(path: Path, differ: Iterable[str]) -> InputError:
-    """Word the error for a file that is of another run than the one asked for."""
+    """Return the error for a file of a run with other settings; `differ` names the fields."""
     return OtherFileError(
-        f"{path}: is of a run with other settings ({', '.join(sorted(differ))}); ask for the same settings, or choose "
-        "another --out"
+        f"{path}: belongs to a run with other settings ({', '.join(sorted(differ))}); give the same settings, or "
+        "choose another `out`"
     )

@@ -172,7 +172,7 @@ class Table:
             for host, columns in zip(self._host, self._buffers, strict=True):
                 for name, column in columns.items():
                     host[name][: len(steps)].copy_(column[: len(steps)], non_blocking=True)
-            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            event = torch.cuda.Event()
             event.record()
             self._arriving = steps, event
         else:

@@ -245,7 +245,7 @@ def test_runs_of_one_optimizer_go_on_when_one_has_left(optimizer, tmp_path):
 
 
 def test_stacks_take_turns(tmp_path, monkeypatch):
-    monkeypatch.setattr("trainers.batch.recorded_batch.TOGETHER", 2)
+    monkeypatch.setattr("trainers.batch.recorded_batch.LARGEST_STACK", 2)
     setups = varied(smaller("parity_3_50", "model.width=16"), runs=5)
     states, paths = batch(tmp_path, setups, checkpoint_every=20)
     assert states == ["finished"] * 5
@@ -302,7 +302,7 @@ def test_runs_that_have_left_take_no_memory(tmp_path, monkeypatch):
 
 def test_updates_made_together_are_so_many_that_their_logits_fit(tmp_path, monkeypatch):
     setups = varied(smaller("modular_addition"))
-    monkeypatch.setattr("trainers.batch._lockstep.LARGEST", 5 * 3 * 16 * 11)
+    monkeypatch.setattr("trainers.batch._lockstep.MOST_LOGITS", 5 * 3 * 16 * 11)
     members = []
     for i, setup in enumerate(setups):
         run, path = Run(setup, torch.device("cpu")), tmp_path / f"{i}.h5"
@@ -436,7 +436,9 @@ class Reads(TorchDispatchMode):
 def test_an_update_never_waits_for_the_device(device, optimizer, tmp_path, monkeypatch):
     """On the meta device, whose tensors hold no data, reading a value is an error."""
     monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", 1e9)
-    monkeypatch.setattr("trainers.batch._lockstep.SECONDS", 1e9)  # on a busy machine, fewer updates are made at once
+    monkeypatch.setattr(
+        "trainers.batch._lockstep.TURN_SECONDS", 1e9
+    )  # on a busy machine, fewer updates are made at once
     members = []
     layers = {"last_layer": "4", "feature_layers": ["1", "3"]}
     setups = varied(dataclasses.replace(smaller("parity_3_50"), optimizer=optimizer))

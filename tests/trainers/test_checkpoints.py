@@ -175,10 +175,10 @@ def test_a_finished_trace_of_other_settings_is_not_taken_for_the_run(tmp_path):
     record(short(steps=20), path)
     before = path.read_bytes()
     for other in (short(steps=30), short(steps=20, seed=9)):
-        with pytest.raises(InputError, match=r"run\.h5: is of a run with other settings \((seed|steps)\)"):
+        with pytest.raises(InputError, match=r"run\.h5: belongs to a run with other settings \((seed|steps)\)"):
             record(other, path, resume=True)
         (state,) = record_batch([other], [path], resume=True)
-        assert "is of a run with other settings" in state
+        assert "belongs to a run with other settings" in state
     retitled = dataclasses.replace(short(steps=20), title="parity")
     assert record(retitled, path, resume=True).read_bytes() == before
 
@@ -208,7 +208,7 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path):
     path = tmp_path / "run.h5"
     interrupted(short(), path, 40)
     rows = len(open_trace(path)["batch_loss"])
-    with pytest.raises(InputError, match=r"run\.checkpoint: there is no checkpoint.*--checkpoint-every"):
+    with pytest.raises(InputError, match=r"run\.checkpoint: there is no checkpoint.*`checkpoint_every`"):
         record(short(), path, resume=True)
     assert len(open_trace(path)["batch_loss"]) == rows
 

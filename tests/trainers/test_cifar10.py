@@ -12,7 +12,7 @@ from outside import outside
 
 from slingshot_analysis import InputError, open_trace
 from trainers.data import cifar10
-from trainers.data.cifar10 import Cifar10, find_folder, read_records
+from trainers.data.cifar10 import Cifar10, find_folder, read_images
 from trainers.loop import Run
 from trainers.models.mlp import MLP
 from trainers.overrides import override_all
@@ -61,7 +61,7 @@ def no_network(monkeypatch, tmp_path):
 def test_reader_against_numpy():
     folder = outside("cifar10")
     for name, records in [("data_batch_1.bin", 2000), ("test_batch.bin", 1000)]:
-        images, targets = read_records(folder / name)
+        images, targets = read_images(folder / name)
         raw = np.frombuffer((folder / name).read_bytes(), np.dtype([("label", "u1"), ("pixels", "u1", (3, 32, 32))]))
         assert images.shape == (records, 3, 32, 32)
         assert (images.dtype, targets.dtype) == (torch.uint8, torch.int64)
@@ -71,10 +71,10 @@ def test_reader_against_numpy():
 
 def test_the_first_images_are_a_frog_and_a_cat():
     folder = outside("cifar10")
-    images, targets = read_records(folder / "data_batch_1.bin")
+    images, targets = read_images(folder / "data_batch_1.bin")
     assert targets[:5].tolist() == [6, 9, 9, 4, 1]
     assert images[0, :, 0, 0].tolist() == [59, 62, 63]
-    assert read_records(folder / "test_batch.bin")[1][:4].tolist() == [3, 8, 8, 0]
+    assert read_images(folder / "test_batch.bin")[1][:4].tolist() == [3, 8, 8, 0]
 
 
 def test_subset_is_drawn_from_all_training_files(folder):
@@ -103,7 +103,7 @@ def test_a_seed_fixes_the_subset(folder):
 
 
 def test_too_few_training_images(folder):
-    with pytest.raises(InputError, match=r"holds 50 training images, fewer than data.train=51"):
+    with pytest.raises(InputError, match=r"has 50 training images, but `data.train` is 51"):
         make(folder, train=51)
     with pytest.raises(InputError, match="at least one training"):
         Cifar10(train=0)
@@ -112,13 +112,13 @@ def test_too_few_training_images(folder):
 @pytest.mark.parametrize("size", [0, 1, 3072, 3073 * 4 - 1, 3074 * 4])
 def test_a_file_of_a_wrong_size_is_named(folder, size):
     (folder / "data_batch_4.bin").write_bytes(bytes(size))
-    with pytest.raises(InputError, match=rf"data_batch_4.bin has {size} bytes, not a multiple of 3073"):
+    with pytest.raises(InputError, match=rf"data_batch_4.bin: has {size} bytes, which is not a multiple of 3073"):
         make(folder, train=1)
 
 
 def test_a_label_that_is_none_is_refused(folder):
     (folder / "test_batch.bin").write_bytes(bytes([10]) + bytes(3072))
-    with pytest.raises(InputError, match=r"test_batch.bin: label 10, allowed are 0 to 9"):
+    with pytest.raises(InputError, match=r"test_batch.bin: has the label 10, but CIFAR-10 has 0 to 9"):
         make(folder, train=1)
 
 
@@ -127,7 +127,7 @@ def test_a_folder_without_the_files_is_refused(folder, missing, monkeypatch):
     where = folder if missing else folder / "nowhere"
     for path in folder.glob(missing or "nothing"):
         path.unlink()
-    with pytest.raises(InputError, match=r"data.folder is .*test_batch.bin.*--set data.folder=DIR"):
+    with pytest.raises(InputError, match=r"`data.folder` is .*test_batch.bin.*set `data.folder` to a folder"):
         make(where)
     monkeypatch.setenv("SLINGSHOT_DATA", str(where))
     with pytest.raises(InputError, match="the environment variable SLINGSHOT_DATA is"):
@@ -173,14 +173,14 @@ def test_a_download_fills_the_cache_once(tmp_path, monkeypatch):
 
 
 def test_without_network_the_error_says_what_to_do(tmp_path):
-    with pytest.raises(InputError, match=r"can't be downloaded .*no route to host.*--set data.folder=DIR"):
+    with pytest.raises(InputError, match=r"can't be downloaded .*no route to host.*set `data.folder` to a folder"):
         make("")
     assert not list((tmp_path / "cache/slingshot/cifar-10-batches-bin").iterdir())
 
 
 def test_without_pooch_the_error_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(InputError, match=r"slingshot-analysis\[trainers\].*--set data.folder=DIR"):
+    with pytest.raises(InputError, match=r"slingshot-analysis\[trainers\].*set `data.folder` to a folder"):
         make("")
 
 

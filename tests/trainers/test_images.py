@@ -199,7 +199,7 @@ def test_wrong_overrides_of_vit_say_what_is_allowed(assignment, message):
 
 
 def test_patches_tile_the_image():
-    with pytest.raises(InputError, match=r"5 x 5 pixels do not tile samples of shape \(3, 32, 32\)"):
+    with pytest.raises(InputError, match=r"shape \(3, 32, 32\) can't be divided into patches of 5 x 5"):
         build(ViT(patch=5))
 
 

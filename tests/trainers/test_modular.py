@@ -111,10 +111,10 @@ def test_the_split(config, train, val, classes):
         (lambda: ModularArithmetic("divison"), "did you mean 'division'"),
         (lambda: ModularArithmetic("division", p=91), "prime p, got 91"),
         (lambda: ModularArithmetic("division", p=1), "prime p, got 1"),
-        (lambda: sample(ModularArithmetic("division", train_share=1.0)), "both sides of the split"),
-        (lambda: sample(ModularArithmetic("division", train_share=math.nan)), "both sides of the split"),
-        (lambda: sample(ModularArithmetic("division", train_share=math.inf)), "both sides of the split"),
-        (lambda: sample(PermutationGroup("sandwich", train_share=0.0)), "both sides of the split"),
+        (lambda: sample(ModularArithmetic("division", train_share=1.0)), "equations in both sets"),
+        (lambda: sample(ModularArithmetic("division", train_share=math.nan)), "equations in both sets"),
+        (lambda: sample(ModularArithmetic("division", train_share=math.inf)), "equations in both sets"),
+        (lambda: sample(PermutationGroup("sandwich", train_share=0.0)), "equations in both sets"),
         (lambda: PermutationGroup("addition"), "unknown operation 'addition'"),
         (lambda: PermutationGroup("sandwich", n=9), "2 to 6, got 9"),
         (lambda: Transformer(width=128, heads=3), "heads that divide its width"),
@@ -138,8 +138,9 @@ def build(data, **changes):
 def test_last_position_gradients_are_those_of_all_positions(layers, norm):
     data = sample(ModularArithmetic("division"))
     gradients = []
-    for all_positions in (False, True):
-        model = build(data, layers=layers, norm=norm, all_positions=all_positions)
+    for last_only in (True, False):
+        model = build(data, layers=layers, norm=norm)
+        model.blocks[-1].last_only = last_only
         loss = cross_entropy(model(data.train_inputs[:256]), data.train_targets[:256])
         gradients.append([loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))])
     for last, every in zip(*gradients, strict=True):
@@ -169,7 +170,8 @@ def test_a_block_is_pytorchs_layer(norm):
 
 def test_no_position_sees_a_later_one():
     data = sample(ModularArithmetic("addition", p=7))
-    model = build(data, all_positions=True)
+    model = build(data)
+    model.blocks[-1].last_only = False
     outputs = []
     model.blocks[-1].register_forward_hook(lambda module, given, made: outputs.append(made.detach()))
     tokens = data.train_inputs[:8]

@@ -22,7 +22,7 @@ from trainers.setup import settings_of
 from trainers.setups import find_setup
 from trainers.sweep import plan_runs, read_manifest, sweep
 from trainers.sweep._session import HIDDEN, is_current, open_session
-from trainers.sweep.work import HDF5_BEGIN
+from trainers.sweep.work import HDF5_SIGNATURE
 
 PARITY = find_setup("parity_3_50")
 SMALL = override_all(PARITY, ["data.train=64", "data.val=64", "model.width=8", "steps=20"])
@@ -90,7 +90,7 @@ def test_runs_that_are_trained_together_record_what_they_record_alone(four, tmp_
 
 
 def test_one_unusable_trace_of_a_batch_is_made_anew(four, tmp_path):
-    (tmp_path / default_name(four[1])).write_bytes(HDF5_BEGIN + b"torn")
+    (tmp_path / default_name(four[1])).write_bytes(HDF5_SIGNATURE + b"torn")
     assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4
 
 
@@ -147,11 +147,9 @@ def test_a_sweep_can_grow_but_not_shrink(four, tmp_path):
     before = identities(tmp_path)
     assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4
     assert before.items() <= identities(tmp_path).items()
-    with pytest.raises(
-        InputError, match=r"2 runs that this one leaves out, such as parity_3_50-s0.*choose another --out"
-    ):
+    with pytest.raises(InputError, match=r"2 runs that are missing here, such as parity_3_50-s0.*choose another `out`"):
         sweep(four[2:], tmp_path, engine=Here())
-    with pytest.raises(InputError, match="recorded with --probes light, not standard"):
+    with pytest.raises(InputError, match="recorded with the `probes` light, not standard"):
         sweep(four, tmp_path, engine=Here(), probes="standard")
 
 
@@ -195,7 +193,7 @@ def test_what_a_killed_writer_left_is_made_anew(damage, four, tmp_path):
     elif damage == "no trace":
         path.unlink()
     else:
-        path.write_bytes(HDF5_BEGIN + b"not a trace")
+        path.write_bytes(HDF5_SIGNATURE + b"not a trace")
     for left in (
         f".{path.name}.123.tmp",
         f"..{path.name}.123.tmp.123.tmp",
@@ -256,7 +254,7 @@ def test_what_can_be_read_or_is_of_others_is_kept(what, four, tmp_path):
 
 @pytest.mark.parametrize("batch", [1, 32])
 def test_a_trace_that_another_process_records_is_left_to_it(batch, four, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainers.lock.PATIENCE", 0.3)
+    monkeypatch.setattr("trainers.lock.LONGEST_WAIT_SECONDS", 0.3)
     path = tmp_path / default_name(four[0])
     record_until_15(four[0], path)
     before = path.read_bytes()
@@ -296,7 +294,7 @@ def test_what_is_wrong_with_every_run_is_found_before_the_sweep(four, tmp_path):
     for options, message in (
         ({"probes": "norms:abc"}, "number of updates, such as hessian:50"),
         ({"probes": []}, "name at least one"),
-        ({"device": "meta"}, "--device meta: allowed are auto"),
+        ({"device": "meta"}, "`device` is 'meta'; allowed: auto"),
     ):
         with pytest.raises(InputError, match=message):
             sweep(four, folder, **options)
@@ -305,7 +303,7 @@ def test_what_is_wrong_with_every_run_is_found_before_the_sweep(four, tmp_path):
 
 def test_setups_of_one_name_are_not_taken_for_one_run(tmp_path):
     setups = [dataclasses.replace(SMALL, name="mine", batch_size=size) for size in (16, 32)]
-    with pytest.raises(InputError, match=r"two runs would be written to mine-s3\.h5; give them other names"):
+    with pytest.raises(InputError, match=r"two runs would be written to mine-s3\.h5; give them different names"):
         sweep(setups, tmp_path, engine=Here())
     assert len(sweep([setups[0]] * 2, tmp_path, engine=Here())) == 1
 
@@ -355,7 +353,7 @@ def test_a_worker_whose_sweep_has_been_replaced_stops(four, tmp_path):
 
     with open_session(tmp_path) as session:
         assert is_current(tmp_path, session)
-        with pytest.raises(InputError, match="a sweep is running here"), open_session(tmp_path):
+        with pytest.raises(InputError, match="another sweep is running here"), open_session(tmp_path):
             pass
         old = train_chunk(Chunk(tmp_path, "an earlier one", tuple(four[:1]), ("light",), 10, "cpu"))
         assert [outcome.state for outcome in old.values()] == ["stopped"]
@@ -411,7 +409,7 @@ def test_a_manifest_that_cannot_be_used_is_explained(tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({"format": "slingshot-sweep", "version": 9}))
     with pytest.raises(InputError, match="another version"):
         read_manifest(tmp_path)
-    with pytest.raises(InputError, match="no run to make"):
+    with pytest.raises(InputError, match="the sweep has no runs"):
         sweep([], tmp_path)
     with pytest.raises(InputError, match="unknown probe 'lihgt'; did you mean 'light'"):
         sweep([SMALL], tmp_path, probes="lihgt")

@@ -1,4 +1,4 @@
-"""Train many runs in lockstep as one program: what a sweep does with the runs of one shape."""
+"""Train runs of the same network as one batch: they make their updates together."""
 
 from trainers.batch.key import batch_key
 from trainers.batch.recorded_batch import record_batch

@@ -1,4 +1,4 @@
-"""The training loop of several runs at once."""
+"""The training loop of a batch of runs."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from trainers.loop import Run
 
 __all__ = ["Lockstep", "Member"]
 
-LONGEST = 512
-"""Updates. Of so many the batches are drawn beforehand, and handed to the recorders together."""
+LONGEST_TURN = 512
+"""Number of updates whose batches are drawn together at the start of a turn, and recorded together at its end."""
 
-LARGEST = 2**22
-"""Logits of all those batches."""
+MOST_LOGITS = 2**22
+"""Number of logits that are kept during a turn."""
 
-SECONDS = 2.0
-"""After which the recorders get the batches in any case."""
+TURN_SECONDS = 2.0
+"""Longest duration of a turn."""
 
 
 @dataclass(eq=False)
 class Member:
-    """A run of a batch.
+    """A run of a batch, with its recorder and its progress.
 
     Parameters
     ----------
     index : int
-        Its place among all runs asked for.
+        Index of its setup in the arguments of `record_batch`.
     run : Run
-        Data, model, optimizer and order of batches.
+        The run.
     recorder : Recorder
-        Open.
+        Its open recorder.
     path : Path
-        Of the trace.
+        Its trace.
     step : int, updates
-        That the run has made.
+        Number of updates that the run has made.
     has_checkpoint : bool
-        Whether there may be one beside the trace, which goes when the run has come to its end.
+        Whether there may be a checkpoint, which is deleted at the end of the run.
     failure : str
-        What has gone wrong; empty while nothing has.
+        Message of the error that ended the run; empty if there is none.
     """
 
     index: int
@@ -64,7 +64,7 @@ class Member:
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Note an error instead of raising it."""
+        """Turn an error of this run into its `failure`, so that the other runs continue."""
         try:
             yield
         except SlingshotError as error:
@@ -72,14 +72,14 @@ class Member:
 
 
 class Lockstep:
-    """R runs of one shape that make their updates together, each from its own step on.
+    """R runs of the same network that make their updates together. They may be at different steps.
 
-    Nothing waits for the device within an update.
+    An update does not wait for the device.
 
     Parameters
     ----------
     members : sequence of R Member
-        Of one :func:`~trainers.batch.batch_key`.
+        Runs with the same :func:`~trainers.batch.batch_key`.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
@@ -91,7 +91,7 @@ class Lockstep:
         self._inputs, self._targets, self._offsets = _join_data([member.run for member in members])
         samples = len(members) * self._setup.batch_size
         self._batch = self._inputs.new_empty((samples, *self._inputs.shape[1:]))
-        self._longest = max(1, min(LONGEST, LARGEST // (samples * max(1, first.data.classes))))
+        self._longest = max(1, min(LONGEST_TURN, MOST_LOGITS // (samples * max(1, first.data.classes))))
         self._length = 1
         self._kept: tuple[Tensor, ...] | None = None
         self._recordings = [LaggedRecording(member.recorder) for member in members]
@@ -102,16 +102,17 @@ class Lockstep:
 
     @torch.no_grad()
     def advance(self, most: int) -> int:
-        """Make some updates of every run, no more than `most`, and record them; return how many."""
+        """Make and record a turn of at most `most` updates of every run; return their number."""
         start = time.monotonic()
         n = min(most, self._length)
         self._make_updates(n)
         seconds = time.monotonic() - start
-        self._length = max(1, min(self._longest, 2 * n, int(n * SECONDS / max(seconds, 1e-9))))
+        self._length = max(1, min(self._longest, 2 * n, int(n * TURN_SECONDS / max(seconds, 1e-9))))
         return n
 
     def _make_updates(self, n: int) -> None:
         setup, stack = self._setup, self._stack
+        # draw the batches of all updates: (n, R, batch_size) indices into the joined data
         order = [torch.stack([next(member.run.batches) for _ in range(n)]) for member in self.members]
         samples = torch.stack(order, 1).add_(self._offsets)
         shape = (*samples.shape[1:], *self._inputs.shape[1:])
@@ -119,8 +120,11 @@ class Lockstep:
         steps = [member.step for member in self.members]
         lag = [recording.is_possible for recording in self._recordings]
         due = [self._next_state(row, 0, lag) for row in range(len(lag))]
+        # rows of `lag` are True where a recorder takes the batches of a whole turn at its end; it then needs only the
+        # states that are due now, of which the next one is at update `due`
         for i, (which, expected) in enumerate(zip(samples.flatten(1), targets, strict=True)):
             torch.index_select(self._inputs, 0, which, out=self._batch)
+            # forward and backward pass
             with fast_products(self._fast):
                 logits = self._passes.forward(self._batch.view(shape))
                 losses, gradient = loss_and_gradient(setup.loss_function, setup.torch_loss_dtype, logits, expected)
@@ -128,6 +132,7 @@ class Lockstep:
             if setup.orthogonal_gradient:
                 for member in self.members:
                     orthogonalize_gradients(member.run.model.parameters())
+            # record between backward pass and optimizer step
             if any(lag):
                 self._keep(i, losses, logits)
             if min(due) <= i:
@@ -137,8 +142,10 @@ class Lockstep:
                     if due[row] <= i:
                         self._record_state(row, i, lag, batch)
                         due[row] = self._next_state(row, i + 1, lag)
+            # update the weights
             stack.warm_up([step + i for step in steps])
             stack.update()
+        # hand the batches of the turn to the recorders
         stack.share()
         self._losses = losses
         for row, member in enumerate(self.members):
@@ -148,7 +155,7 @@ class Lockstep:
                     self._recordings[row].record_batches(*(kept[:n, row] for kept in (*self._kept, targets)))
 
     def _next_state(self, row: int, at_least: int, lag: Sequence[bool]) -> float:
-        """Return for which of the updates that are being made a run's recorder needs the state."""
+        """Return the index, in this turn, of the next update whose state a run's recorder needs."""
         member = self.members[row]
         if member.failure:
             return math.inf
@@ -169,7 +176,7 @@ class Lockstep:
             kept[i] = value
 
     def diverged(self) -> list[Member]:
-        """Return the runs whose weights are not finite, once a loss shows it or they end; this waits for the device."""
+        """Return the runs whose weights are not finite, if their loss shows it or they end; waits for the device."""
         weights = torch.stack([p.flatten(1).isfinite().all(1) for p in self._stack.parameters.values()]).all(0)
         shown = self._losses.isfinite().logical_not_().tolist()
         return [
@@ -180,7 +187,7 @@ class Lockstep:
 
 
 def _join_data(runs: Sequence[Run]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return all training inputs and targets, each set once, and where that of each run begins, (R, 1)."""
+    """Return all training inputs and targets, equal sets only once, and the offset of each run's set, (R, 1)."""
     sets: list[tuple[Tensor, Tensor]] = []
     starts: dict[int, int] = {}
     offsets, total = [], 0

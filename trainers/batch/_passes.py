@@ -1,10 +1,10 @@
-"""Forward and backward passes of several runs at once."""
+"""Forward and backward passes of a batch of runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,30 +19,30 @@ __all__ = ["Passes", "as_chain", "fast_products", "find_passes", "loss_and_gradi
 
 
 Shape = tuple[int, int, int]
-"""Rows of the left matrix, its columns, and columns of the right one."""
+"""(m, k, n) of a product of an (m, k) matrix with a (k, n) matrix."""
 
 
 class Passes(Protocol):
-    """Forward and backward pass of R runs of one model."""
+    """Forward and backward pass of R runs of the same network."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the (R, n, classes) logits of (R, n, ...) inputs, good until the next call."""
+        """Return the (R, n, classes) logits of (R, n, ...) inputs. The next call overwrites them."""
 
     def backward(self, gradient: Tensor) -> None:
-        """Write the gradients of the parameters into the stack, from that of the logits of the last forward pass."""
+        """Write the gradients of the parameters into the stack, given the gradient of the last logits."""
 
     def products(self, samples: int) -> set[Shape]:
-        """Return the shapes of the stacked products of so many samples, as far as they are known."""
+        """Return the shapes of the matrix products for this number of samples, if they are known."""
 
 
 def find_passes(model: nn.Module, stack: Stack) -> Passes:
-    """Return the passes of a model: those of a chain of linear layers and ReLUs, or of any model."""
+    """Return the fast passes for a chain of linear layers and ReLUs, or general ones for any other network."""
     layers = as_chain(model)
     return Chain(layers, stack) if layers else Mapped(model, stack)
 
 
 def as_chain(model: nn.Module) -> list[tuple[str, nn.Linear, bool]]:
-    """Return name, linear layer and whether a ReLU follows, of each layer of a chain; none if it is not one."""
+    """Return name, linear layer, and whether a ReLU follows, for each layer of a chain; [] for other networks."""
     children = list(model.named_children()) if type(model) is nn.Sequential else []
     layers: list[tuple[str, nn.Linear, bool]] = []
     for i, (name, module) in enumerate(children):
@@ -56,7 +56,7 @@ def as_chain(model: nn.Module) -> list[tuple[str, nn.Linear, bool]]:
 
 
 class Chain:
-    """Linear layers with ReLUs between them: products of stacked matrices, the gradients written where they belong."""
+    """Linear layers with ReLUs between them: products of stacked matrices, whose gradients are written in place."""
 
     def __init__(self, layers: list[tuple[str, nn.Linear, bool]], stack: Stack) -> None:
         self._layers = [_Layer(name, relu, stack) for name, _, relu in layers]
@@ -112,7 +112,7 @@ class _Layer:
 
 
 class Mapped:
-    """Any model, with PyTorch's ``vmap`` over its parameters, buffers and inputs."""
+    """Any network, with PyTorch's ``vmap`` over parameters, buffers and inputs."""
 
     def __init__(self, model: nn.Module, stack: Stack) -> None:
         self._parameters = {name: values.detach().requires_grad_() for name, values in stack.parameters.items()}
@@ -123,10 +123,11 @@ class Mapped:
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits."""
-        # attention as plain products: vmap knows no batching rule of PyTorch's fused one on the CPU
+        # vmap has no batching rule for PyTorch's fused attention on the CPU, so attention is computed as plain products
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             self._outputs: Tensor = self._call(self._parameters, self._buffers, inputs)
-        return self._outputs.detach()
+        logits: Tensor = self._outputs.detach()
+        return logits
 
     def backward(self, gradient: Tensor) -> None:
         """Write the gradients."""
@@ -134,7 +135,7 @@ class Mapped:
         del self._outputs
 
     def products(self, samples: int) -> set[Shape]:
-        """Return nothing: which products a model makes is not known."""
+        """Return no shapes, because the products of the network are not known."""
         return set()
 
 
@@ -146,13 +147,14 @@ def loss_and_gradient(
     Parameters
     ----------
     loss_function : callable
-        Of the logits and targets of one run; for cross-entropy, what autograd would compute is written out.
+        Loss of one run, given its logits and targets. The gradient of cross-entropy is computed directly, without
+        autograd.
     dtype : torch.dtype
-        To which the logits are cast for the loss.
+        Dtype to which the logits are cast for the loss.
     logits : (R, n, ...) Tensor
-        Of all runs.
+        Logits of all runs.
     targets : (R, n) integer Tensor
-        Likewise.
+        Targets of all runs.
     """
     if loss_function is cross_entropy:
         cast, index = logits.to(dtype), targets.unsqueeze(-1)
@@ -169,11 +171,11 @@ def loss_and_gradient(
 
 @contextmanager
 def fast_products(allowed: bool) -> Iterator[None]:
-    """Let PyTorch compute stacked products by oneDNN, which uses wider vectors than MKL on some CPUs."""
+    """Let oneDNN compute stacked products, which uses wider vectors than MKL on some CPUs."""
     if not allowed:
         yield
         return
-    settings = torch.backends.mkldnn.matmul
+    settings: Any = getattr(torch.backends.mkldnn, "matmul", None)
     before, settings.fp32_precision = settings.fp32_precision, "bf16"
     try:
         yield
@@ -182,19 +184,19 @@ def fast_products(allowed: bool) -> Iterator[None]:
 
 
 def products_can_be_fast(shapes: Iterable[Shape], dtype: torch.dtype) -> bool:
-    """Return whether oneDNN is there and computes products in full float32 where it would be allowed not to.
+    """Return whether oneDNN is available and computes products with the full precision of float32.
 
-    PyTorch asks it for float32 products only where bfloat16 is allowed, which CPUs without units for its matrices do
-    not use. Those that do would be off by 1e-3, where rounding to float32 makes 1e-6 of a difference.
+    PyTorch uses oneDNN for float32 products only if bfloat16 is allowed. CPUs without bfloat16 matrix units still
+    compute in float32, with relative errors of 1e-6. On other CPUs errors are 1e-3, and this function returns False.
 
     Parameters
     ----------
     shapes : iterable of (m, k, n)
-        Of the products, of a matrix of (m, k) with one of (k, n).
+        Shapes of the products of an (m, k) with a (k, n) matrix.
     dtype : torch.dtype
-        Of the matrices.
+        Dtype of the matrices.
     """
-    settings = getattr(torch.backends.mkldnn, "matmul", None)  # PyTorch has them since 2.9
+    settings = getattr(torch.backends.mkldnn, "matmul", None)  # since PyTorch 2.9
     available = torch.backends.mkldnn.is_available() and hasattr(settings, "fp32_precision")
     if dtype != torch.float32 or not shapes or not available:
         return False

@@ -1,4 +1,4 @@
-"""The parameters, gradients and optimizer states of several runs, stacked."""
+"""The stacked parameters, gradients and optimizer states of a batch of runs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["Stack"]
 
 
 class Stack:
-    """Several runs of one shape: each parameter of all of them is one tensor.
+    """Runs of the same network, of which each parameter is one stacked tensor.
 
-    Each run's own model and optimizer go on to work, on views: what the stack does to a row they see as done to
-    them. Parameters may be updated through the stack only.
+    The parameters of each run's model become views of the stacked ones, so models and optimizers of the runs stay valid
+    and show the current state. Parameters must only be updated through the stack.
 
     Parameters
     ----------
     runs : sequence of R Run
-        Of one :func:`~trainers.batch.batch_key`, each between two updates of its own; those of the same optimizer and
-        step best side by side.
+        Runs with the same :func:`~trainers.batch.batch_key`, each between two updates. Adjacent runs of the same
+        optimizer and step share one update.
     steps : sequence of R int, updates
-        That each has made.
+        Number of updates that each run has made.
     """
 
     def __init__(self, runs: Sequence[Run], steps: Sequence[int]) -> None:
@@ -51,7 +51,8 @@ class Stack:
         self._merge_optimizers(steps)
 
     def _merge_optimizers(self, steps: Sequence[int]) -> None:
-        """Make one optimizer of each kind, with a group for the runs of the same settings and step."""
+        """Make one optimizer of each kind, with a parameter group for adjacent runs of the same settings and step."""
+        # parameters of a group: slices of the stacked ones
         kinds: dict[type, list[_Group]] = {}
         keys = [(run.setup.optimizer, step) for run, step in zip(self._runs, steps, strict=True)]
         for _, members in groupby(range(len(keys)), key=keys.__getitem__):
@@ -62,6 +63,7 @@ class Stack:
                 parameter.grad = gradient[rows]
             group = _Group(parameters, self._runs[rows])
             kinds.setdefault(type(group.runs[0].optimizer), []).append(group)
+        # optimizers of all groups of a kind, which take over the states of the runs' own optimizers
         self._groups = [group for groups in kinds.values() for group in groups]
         self._optimizers: list[tuple[torch.optim.Optimizer, list[_Group]]] = []
         for groups in kinds.values():
@@ -72,12 +74,12 @@ class Stack:
             self._optimizers.append((optimizer, groups))
 
     def share(self) -> None:
-        """Bring the state that the runs' own optimizers show up to date."""
+        """Update the state that the runs' own optimizers show."""
         for group in self._groups:
             group.share()
 
     def warm_up(self, steps: Sequence[int]) -> None:
-        """Set the learning rates of the updates from the states `steps`."""
+        """Set the learning rates for the updates from the states `steps`, one of each run."""
         if min(steps) < self._longest_warmup:
             for run, step in zip(self._runs, steps, strict=True):
                 warm_up(run.optimizer, run.setup.optimizer.lr, step, run.setup.optimizer.warmup)
@@ -85,7 +87,7 @@ class Stack:
                 group.options["lr"] = group.runs[0].optimizer.param_groups[0]["lr"]
 
     def update(self) -> None:
-        """Make the update of every run from the gradients at hand."""
+        """Update all runs from their current gradients."""
         kernel = fused_adam()
         for optimizer, groups in self._optimizers:
             if kernel and type(optimizer) is torch.optim.Adam and all(group.states[0] for group in groups):
@@ -95,14 +97,14 @@ class Stack:
 
 
 class _Group:
-    """Runs of the same optimizer and step: their parameters together, to which optimizers do what they do to one.
+    """Adjacent runs of the same optimizer and step, whose stacked parameters are updated as if they were one run.
 
     Parameters
     ----------
     parameters : sequence of Parameter
-        Each of all n runs, (n, ...).
+        Stacked parameters of the n runs, (n, ...).
     runs : sequence of n Run
-        They.
+        The runs.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], runs: Sequence[Run]) -> None:
@@ -111,7 +113,7 @@ class _Group:
         self._is_shared = False
 
     def attach(self, optimizer: torch.optim.Optimizer, options: dict[str, Any]) -> None:
-        """Give the runs' states to the optimizer of the whole."""
+        """Stack the states of the runs' optimizers in the state of the group's optimizer."""
         self.options = options
         self.states: list[dict[str, Any]] = [optimizer.state[parameter] for parameter in self.parameters]
         for i, state in enumerate(self.states):
@@ -126,7 +128,7 @@ class _Group:
         self.share()
 
     def share(self) -> None:
-        """Show the runs' own optimizers their part of the state; once is enough where it is all tensors."""
+        """Put views of the state into the runs' own optimizers; once is enough if the state consists of tensors."""
         if self._is_shared or not self.states[0]:
             return
         for run, own, row in zip(self.runs, self._own, range(len(self.runs)), strict=True):
@@ -135,14 +137,14 @@ class _Group:
                 for name, value in state.items():
                     of_run = isinstance(value, Tensor) and value.shape == parameter.shape
                     if of_run and isinstance(shown.get(name), Tensor):
-                        shown[name].data = value[row]  # the tensor that a recorder may hold
+                        shown[name].data = value[row]  # keeps the tensor object, which a recorder may hold
                     else:
                         shown[name] = value[row] if of_run else value
         self._is_shared = all(isinstance(value, Tensor) for state in self.states for value in state.values())
 
     @cached_property
     def of_adam(self) -> tuple[list[Tensor], ...]:
-        """Parameters, gradients, moments and steps as Adam's kernel takes them, with one step for all parameters."""
+        """Arguments of Adam's kernel: parameters, gradients, moments and steps, with one step for all parameters."""
         step = self.states[0]["step"]
         for state in self.states:
             state["step"] = step

@@ -1,4 +1,4 @@
-"""Which setups can be trained as one batch."""
+"""The key that tells which setups can be trained as one batch."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from trainers.setup import DataConfig, ModelConfig, Setup
 
 __all__ = ["batch_key"]
 
-LARGEST = 2**26
-"""Weights times samples of a batch, of a network that is not a chain. Products of larger ones keep a core busy alone,
-and stacked they take longer: a Transformer of 422,400 weights takes 1.4 times as long, one of 27,000 half as long."""
+LARGEST_NETWORK = 2**26
+"""Number of weights times samples of a batch, above which networks other than chains are trained alone.
+
+The matrix products of large networks keep a core busy already, and are slower when they are stacked: a Transformer of
+422,400 weights takes 1.4 times as long in a batch, one of 27,000 weights half as long."""
 
 
 def batch_key(setup: Setup) -> Hashable | None:
-    """Return what setups have in common that can be trained as one batch.
+    """Return a key that is equal for setups that can be trained as one batch.
 
-    Those of equal key have the same network, batch size, loss and dtypes, and data of the same shape. Optimizer, its
-    hyperparameters, seed, number of updates, operation or size of the data set may differ.
+    They have the same network, batch size, loss and dtypes, and samples of the same shape. Optimizer, hyperparameters,
+    seed, number of updates, and operation or size of the data set may differ.
 
     Parameters
     ----------
     setup : Setup
-        Of a run.
+        The setup of a run.
 
     Returns
     -------
     hashable or None
-        None for a run that is to be trained alone: one whose network is neither a chain of linear layers and ReLUs nor
-        so small (weights times samples of a batch at most 2²⁶) that lockstep saves time; that has frozen weights; or
-        whose data or network can't be made, which is told where it is trained.
+        None for a run that must be trained alone. This is a run whose network has frozen weights, or is too large to
+        gain from a batch (weights times samples of a batch above 2²⁶) and not a chain of linear layers and ReLUs; or
+        whose data or network can't be made, which is an error when it is trained.
 
     Examples
     --------
@@ -47,17 +49,17 @@ def batch_key(setup: Setup) -> Hashable | None:
     """
     try:
         found = _shapes(setup.data, setup.model)
-    except Exception:  # whatever it is, training the run alone tells it
+    except Exception:  # training the run alone reports the error
         return None
-    if found is None or setup.batch_size * found[1] > LARGEST:
+    if found is None or setup.batch_size * found[1] > LARGEST_NETWORK:
         return None
-    agree = setup.model, setup.batch_size, setup.dtype, setup.loss_dtype, setup.loss, setup.orthogonal_gradient
-    return *agree, found[0]
+    equal = setup.model, setup.batch_size, setup.dtype, setup.loss_dtype, setup.loss, setup.orthogonal_gradient
+    return *equal, found[0]
 
 
 @lru_cache(maxsize=256)
 def _shapes(data_config: DataConfig, model_config: ModelConfig) -> tuple[Hashable, int] | None:
-    """Return what has to agree of data and model, and the weights that count for its size; None if some are frozen."""
+    """Return the shapes of data and model, and the number of weights (0 for a chain); None if some are frozen."""
     data = data_config.make(torch.Generator().manual_seed(0))
     with torch.random.fork_rng(devices=[]):
         model = model_config.build(data)

@@ -1,4 +1,4 @@
-"""Train setups of one shape in lockstep and record each into a trace of its own."""
+"""Train setups as one batch and record a trace of each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from trainers.setup import Setup
 
 __all__ = ["record_batch"]
 
-TOGETHER = 32
-"""Runs that are one stack. Of more, stacks take turns of some hundred updates, and each stays in the CPU's cache."""
+LARGEST_STACK = 32
+"""Number of runs in one stack, which fits into the CPU's cache. Several stacks take turns of some hundred updates."""
 
 FLUSH_SECONDS = 10.0
-"""Between two flushes of a run's rows: there are many files to flush."""
+"""Between two flushes of a run's rows; longer than for a single run because there are many files."""
 
 
 def record_batch(
@@ -44,43 +44,45 @@ def record_batch(
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Train setups as one program, and write for each the trace that `record` writes.
+    """Train setups as one batch, and write for each of them the same trace as `record`.
 
-    Each run has the data, the initialisation and the order of batches that it has alone, and its trace the same rows;
-    values differ by rounding, since products of stacked matrices are summed in another order. A run that has come to
-    its end, or whose loss and weights are no longer finite, leaves the batch, and the others go on.
+    Each run has the same data, initialisation and batch order as alone, and its trace has the same rows. Values differ
+    by rounding, because products of stacked matrices are summed in another order. A run that ends, or whose loss and
+    weights are no longer finite, leaves the batch, and the others continue.
 
     Parameters
     ----------
     setups : sequence of R Setup
-        Of one :func:`~trainers.batch.batch_key`.
+        Setups with the same :func:`~trainers.batch.batch_key`.
     paths : sequence of R path-like
-        Where each trace is written.
+        The traces to write.
     device, threads, flush_denormal, overwrite, probes, checkpoint_every, resume
-        As for :func:`~trainers.recorded_run.record`; the checkpoints are the same, so that a run can be resumed alone
-        or in another batch, whatever the steps of its partners. Probes that wait for the device, such as those of
-        curvature, are measured for one run after another, and a budget of curvature is that of each run: record such
-        runs alone.
+        As in :func:`~trainers.recorded_run.record`. The checkpoints are the same too, so a run can be resumed alone or
+        in another batch, also with runs at other steps. Runs with probes of curvature are better recorded alone: these
+        probes measure one run after another, and a budget of curvature is the budget of each run.
     progress : callable, optional
-        Called every few hundred updates, or 2 s, with the updates made by all runs together, and how many runs still
-        train. What it raises ends all runs.
+        Called every few hundred updates or 2 s, with the number of updates that all runs together have made, and the
+        number of runs that still train. An exception that it raises ends all runs.
 
     Returns
     -------
     list of R str
-        "finished"; "diverged" for a run whose loss and weights ceased to be finite, whose trace ends within 512 updates
-        of that and is marked as finished; or "failed: " and why.
+        The state of each run. "finished"; "diverged", if loss and weights are no longer finite, where the trace ends
+        within 512 updates of that and is marked as finished; or "failed: " with the error.
 
     Raises
     ------
     InputError
-        If the setups can't be one batch, or the device is not there. What is wrong with one run is told in its state.
+        If the setups can't be trained as one batch, or the device does not exist. An error of a single run becomes its
+        state.
     """
     if len(setups) != len(paths):
-        raise InputError(f"record_batch needs a path for each setup, got {len(setups)} setups and {len(paths)} paths")
+        raise InputError(f"give one path for each setup, not {len(paths)} paths for {len(setups)} setups")
     keys = {batch_key(setup) for setup in setups}
     if len(keys) > 1 or (None in keys and len(setups) > 1):
-        raise InputError("the setups can't be one batch: make one for each batch_key(), and train those of none alone")
+        raise InputError(
+            "the setups can't be one batch; make a batch for each batch_key(), and train those without a key alone"
+        )
     where, kept = find_device(device), probes if probes is None or isinstance(probes, str) else list(probes)
     states = ["finished"] * len(setups)
     members: list[Member] = []
@@ -95,8 +97,9 @@ def record_batch(
                     run = Run(setup, where)
                     run.data = _shared(run.data, data)
                     state = start(run, path, overwrite, checkpoint_every, resume)
-                    options = {"probes": copy.deepcopy(kept), "flush_seconds": FLUSH_SECONDS}
-                    recorder = make_recorder(run, path, overwrite or resume, state, **options)
+                    recorder = make_recorder(
+                        run, path, overwrite or resume, state, probes=copy.deepcopy(kept), flush_seconds=FLUSH_SECONDS
+                    )
                 except SlingshotError as error:
                     states[index] = f"failed: {error}"
                 else:
@@ -115,12 +118,12 @@ def _train(
     checkpoint_every: int | None,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Train until every run has left `members`, and note in `states` how."""
+    """Train until every run has left `members`, and write the state of each run into `states`."""
     members[:], made = _without(members, [m for m in members if m.step == m.run.setup.steps], states), 0
     while members:
-        # runs of the same optimizer side by side make one update
+        # adjacent runs of the same optimizer and step share one update
         members.sort(key=lambda member: (repr(member.run.setup.optimizer), member.step))
-        blocks = [Lockstep(members[i : i + TOGETHER]) for i in range(0, len(members), TOGETHER)]
+        blocks = [Lockstep(members[i : i + LARGEST_STACK]) for i in range(0, len(members), LARGEST_STACK)]
         leaving: list[Member] = []
         while not leaving:
             for block in blocks:
@@ -128,14 +131,14 @@ def _train(
                 if checkpoint_every:
                     most = min(most, *(checkpoint_every - m.step % checkpoint_every for m in block.members))
                 made += len(block.members) * block.advance(most)
-                leaving += _at_border(block, states, checkpoint_every)
+                leaving += _between_turns(block, states, checkpoint_every)
                 if progress:
                     progress(made, len(members) - len(leaving))
         members[:] = _without(members, leaving, states)
 
 
-def _at_border(block: Lockstep, states: list[str], checkpoint_every: int | None) -> list[Member]:
-    """Write the checkpoints that are due, and return the runs that leave."""
+def _between_turns(block: Lockstep, states: list[str], checkpoint_every: int | None) -> list[Member]:
+    """Write the checkpoints that are due, and return the runs that leave the batch."""
     diverged = block.diverged()
     leaving = []
     for member in block.members:
@@ -151,7 +154,7 @@ def _at_border(block: Lockstep, states: list[str], checkpoint_every: int | None)
 
 
 def _without(members: Sequence[Member], leaving: Sequence[Member], states: list[str]) -> list[Member]:
-    """Close the traces of the runs that leave, and return the others."""
+    """Close the traces of the runs that leave the batch, and return the other runs."""
     for member in leaving:
         with member.failing():
             member.recorder.close(finished=not member.failure)
@@ -163,7 +166,7 @@ def _without(members: Sequence[Member], leaving: Sequence[Member], states: list[
 
 
 def _shared(data: Dataset, known: list[Dataset]) -> Dataset:
-    """Return `data` with the tensors of an equal part of a data set that is known already."""
+    """Return `data` with the tensors of known data sets where they are equal, to save memory."""
 
     def same(a: Tensor, b: Tensor) -> bool:
         return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)

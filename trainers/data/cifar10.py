@@ -1,4 +1,4 @@
-"""CIFAR-10 from the files of its binary version."""
+"""CIFAR-10, read from its binary version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 
-__all__ = ["Cifar10", "find_folder", "read_records"]
+__all__ = ["Cifar10", "find_folder", "read_images"]
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
@@ -23,26 +23,28 @@ TRAIN_FILES = [f"data_batch_{i}.bin" for i in range(1, 6)]
 VAL_FILE = "test_batch.bin"
 CLASSES = 10
 SHAPE = (3, 32, 32)
-RECORD_BYTES = 1 + 3 * 32 * 32
-NAME_A_FOLDER = "name a folder that holds the files of CIFAR-10's binary version: --set data.folder=DIR"
+IMAGE_BYTES = 1 + 3 * 32 * 32
+"""One byte for the label and one for each value of a pixel."""
+
+SET_THE_FOLDER = "set `data.folder` to a folder with the files of CIFAR-10's binary version"
 
 
 @dataclass(frozen=True)
 class Cifar10:
-    """A random subset of CIFAR-10's training images, and its test images; pixels in [0, 1], no augmentation.
+    """A random subset of CIFAR-10's training images, and its test images. Pixels are in [0, 1], without augmentation.
 
-    The subset depends on the seed and on the number of training images found: the same seed draws other images from
-    a folder that holds only a part of them.
+    The subset depends on the seed and on the number of training images in the folder: from a folder that has only some
+    of the files, the same seed draws other images.
 
     Parameters
     ----------
     train : int
         Number of training images, drawn at random without replacement.
     val : int
-        Number of test images, the first ones of the file; all of them if there are fewer.
+        Number of validation images: the first ones of the test file, or all of them if there are fewer.
     folder : path
-        Where the ``.bin`` files are. If empty: the folder in the environment variable SLINGSHOT_DATA, or else the
-        user's cache folder, into which the files are downloaded (170 MB) if they aren't there.
+        Folder of the ``.bin`` files. If it is empty, the folder in the environment variable SLINGSHOT_DATA is used. If
+        that is not set either, the files are downloaded (170 MB) into the user's cache folder, once.
 
     References
     ----------
@@ -58,7 +60,7 @@ class Cifar10:
             raise InputError(f"CIFAR-10 needs at least one training and one validation image, got {self!r}")
 
     def stand_in(self, samples: int) -> RandomImages:
-        """Return at most `samples` images of noise, which need no files, for measuring what training costs."""
+        """Return at most `samples` random images, which need no download, for timing the training."""
         return RandomImages(min(self.train, samples))
 
     def make(self, generator: torch.Generator) -> Dataset:
@@ -67,15 +69,15 @@ class Cifar10:
         Raises
         ------
         InputError
-            If files are missing, are not CIFAR-10, can't be downloaded, or hold fewer than `train` training images.
+            If files are missing, can't be downloaded, are not CIFAR-10, or have fewer than `train` training images.
         """
         folder = find_folder(self.folder)
-        parts = [read_records(folder / name) for name in TRAIN_FILES if (folder / name).exists()]
+        parts = [read_images(folder / name) for name in TRAIN_FILES if (folder / name).exists()]
         images, targets = (torch.cat(part) for part in zip(*parts, strict=True))
         if self.train > len(images):
-            raise InputError(f"{folder} holds {len(images)} training images, fewer than data.train={self.train}")
+            raise InputError(f"{folder}: has {len(images)} training images, but `data.train` is {self.train}")
         chosen = torch.randperm(len(images), generator=generator)[: self.train]
-        val_images, val_targets = read_records(folder / VAL_FILE)
+        val_images, val_targets = read_images(folder / VAL_FILE)
         return Dataset(
             images[chosen].float() / 255,
             targets[chosen],
@@ -87,7 +89,7 @@ class Cifar10:
 
 @dataclass(frozen=True)
 class RandomImages:
-    """Noise in the shape of CIFAR-10."""
+    """Random images with the shape and the classes of CIFAR-10."""
 
     train: int
 
@@ -98,8 +100,8 @@ class RandomImages:
         return Dataset(images, targets, images[:1], targets[:1], classes=CLASSES)
 
 
-def read_records(path: Path) -> tuple[Tensor, Tensor]:
-    """Read one file: records of 1 label byte and 3,072 pixel bytes (red, green, blue, each row by row).
+def read_images(path: Path) -> tuple[Tensor, Tensor]:
+    """Read one file. Each image has 1 label byte and 3,072 pixel bytes: red, green, blue, each row by row.
 
     Parameters
     ----------
@@ -116,23 +118,23 @@ def read_records(path: Path) -> tuple[Tensor, Tensor]:
     Raises
     ------
     InputError
-        If the file does not consist of such records.
+        If the file does not consist of such images.
     """
     size = path.stat().st_size
-    if size == 0 or size % RECORD_BYTES:
+    if size == 0 or size % IMAGE_BYTES:
         raise InputError(
-            f"{path} has {size} bytes, not a multiple of {RECORD_BYTES}: it is cut off or not from CIFAR-10's binary "
-            f"version; get it again from {URL}"
+            f"{path}: has {size} bytes, which is not a multiple of {IMAGE_BYTES}. The file is incomplete or not from "
+            f"CIFAR-10's binary version; get it again from {URL}"
         )
-    records = torch.from_numpy(np.fromfile(path, np.uint8).reshape(-1, RECORD_BYTES))
-    targets = records[:, 0].long()
+    rows = torch.from_numpy(np.fromfile(path, np.uint8).reshape(-1, IMAGE_BYTES))
+    targets = rows[:, 0].long()
     if targets.max() >= CLASSES:
-        raise InputError(f"{path}: label {targets.max()}, allowed are 0 to 9; the file is not from CIFAR-10")
-    return records[:, 1:].reshape(-1, *SHAPE), targets
+        raise InputError(f"{path}: has the label {targets.max()}, but CIFAR-10 has 0 to 9; get it again from {URL}")
+    return rows[:, 1:].reshape(-1, *SHAPE), targets
 
 
 def find_folder(folder: str = "") -> Path:
-    """Return the folder that holds the files, after a download if need be.
+    """Return the folder of the files, and download them if necessary.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ def find_folder(folder: str = "") -> Path:
     Raises
     ------
     InputError
-        If the folder named lacks files, or they can't be downloaded.
+        If `folder` or SLINGSHOT_DATA names a folder without the files, or they can't be downloaded.
     """
     named = folder or os.environ.get("SLINGSHOT_DATA", "")
     if not named:
@@ -151,10 +153,10 @@ def find_folder(folder: str = "") -> Path:
     for candidate in (where, where / FOLDER):
         if (candidate / VAL_FILE).is_file() and any((candidate / name).is_file() for name in TRAIN_FILES):
             return candidate
-    source = "data.folder" if folder else "the environment variable SLINGSHOT_DATA"
+    source = "`data.folder`" if folder else "the environment variable SLINGSHOT_DATA"
     raise InputError(
-        f"{source} is {named!r}, where there is no {VAL_FILE} with a data_batch_N.bin (N from 1 to 5), nor in its "
-        f"subfolder {FOLDER}; {NAME_A_FOLDER}"
+        f"{source} is {named!r}, but neither this folder nor its subfolder {FOLDER} has {VAL_FILE} and a "
+        f"data_batch_N.bin (N from 1 to 5); {SET_THE_FOLDER}"
     )
 
 
@@ -163,7 +165,7 @@ def _cached() -> Path:
         import pooch
     except ImportError as error:
         raise InputError(
-            f'a download of CIFAR-10 needs pooch: pip install "slingshot-analysis[trainers]"; or {NAME_A_FOLDER}'
+            f'downloading CIFAR-10 needs pooch: pip install "slingshot-analysis[trainers]", or {SET_THE_FOLDER}'
         ) from error
 
     folder: Path = pooch.os_cache("slingshot") / FOLDER
@@ -178,5 +180,5 @@ def _cached() -> Path:
             for name in names:
                 (Path(temporary) / FOLDER / name).replace(folder / name)
     except (OSError, ValueError) as error:
-        raise InputError(f"CIFAR-10 can't be downloaded from {URL} into {folder} ({error}); {NAME_A_FOLDER}") from error
+        raise InputError(f"{URL}: can't be downloaded into {folder} ({error}); {SET_THE_FOLDER}") from error
     return folder

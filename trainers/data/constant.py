@@ -1,4 +1,4 @@
-"""The data of a problem that has none."""
+"""A placeholder for problems without data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Constant"]
 
 @dataclass(frozen=True)
 class Constant:
-    """One training sample, the number 1, no validation samples and no classes.
+    """A single training sample, the number 1, without validation samples and classes.
 
     Examples
     --------

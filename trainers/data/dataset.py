@@ -1,4 +1,4 @@
-"""What every data set gives to the training loop."""
+"""The data set that the training loop reads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Dataset:
     classes: int
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Dataset:
-        """Return the data on `device`, floating-point inputs in `dtype`."""
+        """Return the data on `device`, with floating-point inputs converted to `dtype`."""
 
         def inputs(x: Tensor) -> Tensor:
             return x.to(device, dtype if x.is_floating_point() else x.dtype)

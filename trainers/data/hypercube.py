@@ -1,4 +1,4 @@
-"""Clusters on the corners of a hypercube, hidden among random features."""
+"""Clusters at the corners of a hypercube, with additional random features."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["Hypercube"]
 
 @dataclass(frozen=True)
 class Hypercube:
-    """Normal clusters, one per class, on the corners of a hypercube; all other features are standard normal.
+    """Normal clusters, one per class, at the corners of a hypercube; all other features are standard normal.
 
-    Drawn by scikit-learn's ``make_classification`` with one cluster per class and without redundant or repeated
-    features; its defaults put the corners at ±1, give 1% of the samples a random class, and shuffle samples and
-    features. Training and validation samples come from the same draw.
+    The samples are drawn by scikit-learn's ``make_classification`` with one cluster per class and without redundant or
+    repeated features. By its defaults, corners are at ±1, 1% of the samples have a random class, and samples and
+    features are shuffled. Training and validation samples come from the same draw.
 
     Parameters
     ----------
     dimensions : int
         Features of a sample.
     informative : int
-        Features that depend on the class; the hypercube has this many dimensions.
+        Features that depend on the class, which is the dimension of the hypercube.
     classes : int
         Number of classes, at most one per corner.
     train, val : int

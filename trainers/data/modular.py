@@ -16,7 +16,7 @@ __all__ = ["OPERATIONS", "ModularArithmetic", "split_equations"]
 
 
 def divide(a: Tensor, b: Tensor, p: int) -> Tensor:
-    """Return a·b⁻¹ mod p; where b is 0, 0."""
+    """Return a·b⁻¹ mod p, or 0 where b is 0."""
     inverse = torch.tensor([0, *(pow(x, -1, p) for x in range(1, p))])
     return a * inverse[b]
 
@@ -37,15 +37,15 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
     "even_add_else_multiply": lambda a, b, p: torch.where(a % 2 == 0, a + b, a * b),
     "even_add_else_subtract": lambda a, b, p: torch.where(a % 2 == 0, a + b, a - b),
 }
-"""By name: a function of a, b in {0, …, p − 1} and p whose value counts mod p."""
+"""Operations by name: functions of a and b in {0, …, p − 1} and of p. Their value is taken mod p."""
 
 
 @dataclass(frozen=True)
 class ModularArithmetic:
-    """All equations a ∘ b = c mod p, of which a random share is for training and the rest for validation.
+    """All equations a ∘ b = c mod p, split at random into a training and a validation set.
 
-    A sample is the four tokens a, ∘, b and =, numbered 0 to p − 1 for the numbers, p for ∘ and p + 1 for =; its class
-    is c. Division leaves out b = 0. Even and odd are those of the number in {0, …, p − 1}.
+    A sample consists of the four tokens a, ∘, b and =; its class is c. Numbers are the tokens 0 to p − 1, ∘ is p, and =
+    is p + 1. Division omits b = 0. "Even" and "odd" refer to numbers in {0, …, p − 1}.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class ModularArithmetic:
     p : int
         A prime.
     train_share : float
-        Share of the equations for training, rounded down to whole ones.
+        Fraction of the equations in the training set; their number is rounded down.
 
     References
     ----------
@@ -78,7 +78,7 @@ class ModularArithmetic:
             raise InputError(f"modular arithmetic needs a prime p, got {self.p}")
 
     def make(self, generator: torch.Generator) -> Dataset:
-        """Split the equations."""
+        """Make all equations and split them."""
         numbers = torch.arange(self.p)
         a, b = torch.cartesian_prod(numbers, numbers[1:] if self.operation == "division" else numbers).unbind(1)
         answers = OPERATIONS[self.operation](a, b, self.p) % self.p
@@ -88,27 +88,27 @@ class ModularArithmetic:
 def split_equations(
     a: Tensor, b: Tensor, answers: Tensor, classes: int, train_share: float, generator: torch.Generator
 ) -> Dataset:
-    """Write equations as tokens and split them at random.
+    """Write equations as tokens and split them at random into training and validation set.
 
     Parameters
     ----------
     a, b, answers : (n,) int64 Tensor
-        The equations, as numbers below `classes`.
+        The equations a ∘ b = answer, as numbers below `classes`.
     classes : int
-        Number of elements; the token of ∘ is `classes` and that of = is `classes` + 1.
+        Number of elements. The token of ∘ is `classes`, that of = is `classes` + 1.
     train_share : float
-        Share of the equations for training.
+        Fraction of the equations in the training set.
     generator : torch.Generator
-        Draws which they are.
+        Source of the random split.
 
     Raises
     ------
     InputError
-        If either part would be empty.
+        If one of the two sets would be empty.
     """
     train = int(train_share * len(a)) if 0 < train_share < 1 else 0
     if not 0 < train < len(a):
-        raise InputError(f"train_share must leave equations on both sides of the split, got {train_share} of {len(a)}")
+        raise InputError(f"train_share must leave equations in both sets, got {train_share} of {len(a)} equations")
     operator, equals = torch.full_like(a, classes), torch.full_like(a, classes + 1)
     tokens = torch.stack([a, operator, b, equals], dim=1)
     first, rest = torch.randperm(len(a), generator=generator).tensor_split([train])

@@ -14,17 +14,17 @@ __all__ = ["SparseParity"]
 
 @dataclass(frozen=True)
 class SparseParity:
-    """Random ±1 bits, labelled by the parity of `k` of the `n` bits.
+    """Samples of `n` random ±1 bits, labelled by the parity of `k` of them.
 
-    The class is 1 where the product of the `k` bits is −1. Which bits count is drawn too. Training and validation
-    samples are drawn independently; with n = 50 a sample of one is practically never in the other.
+    The class is 1 where the product of the `k` bits is −1. Which `k` bits are relevant is random too. Training and
+    validation samples are drawn independently; with n = 50 they have practically no sample in common.
 
     Parameters
     ----------
     n : int
-        Bits of a sample.
+        Number of bits of a sample.
     k : int
-        Bits that make up the label.
+        Number of bits that determine the class.
     train, val : int
         Number of training and of validation samples.
 
@@ -46,7 +46,9 @@ class SparseParity:
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= self.n or self.train < 1 or self.val < 1:
-            raise InputError(f"sparse parity needs 1 <= k <= n and at least one sample of each kind, got {self!r}")
+            raise InputError(
+                f"parity needs 1 <= k <= n and at least one training and one validation sample, got {self!r}"
+            )
 
     def make(self, generator: torch.Generator) -> Dataset:
         """Draw the data."""

@@ -17,7 +17,7 @@ __all__ = ["OPERATIONS", "PermutationGroup"]
 
 
 def compose(a: Tensor, b: Tensor) -> Tensor:
-    """Return a·b, which maps x to a(b(x)), for each row of two (m, n) arrays of images."""
+    """Return a·b, which maps x to a(b(x)). Each row of the (m, n) tensors lists the images of 0 to n − 1."""
     return a.gather(1, b)
 
 
@@ -26,26 +26,26 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "conjugation": lambda a, b: compose(compose(a, b), a.argsort(1)),
     "sandwich": lambda a, b: compose(compose(a, b), a),
 }
-"""By name: a function of the images of a and b."""
+"""Operations by name: functions of the images of a and b."""
 
 
 @dataclass(frozen=True)
 class PermutationGroup:
-    """All equations a ∘ b = c of permutations, of which a random share is for training, the rest for validation.
+    """All equations a ∘ b = c of permutations, split at random into a training and a validation set.
 
-    ∘ is a·b ("multiplication"), a·b·a⁻¹ ("conjugation") or a·b·a ("sandwich"; printed as x·b·a in Thilak et al., a
-    slip for Power et al.'s x·y·x). The right factor acts first: (a·b)(x) = a(b(x)). Permutations are numbered in the
-    lexicographic order of their images, the identity 0. A sample is the four tokens a, ∘, b and =, with n! for ∘ and
-    n! + 1 for =; its class is c.
+    a ∘ b is a·b ("multiplication"), a·b·a⁻¹ ("conjugation") or a·b·a ("sandwich", which Thilak et al. print as x·b·a
+    and Power et al. as x·y·x). The right factor acts first: (a·b)(x) = a(b(x)). Permutations are numbered from 0, the
+    identity, in the lexicographic order of their images. A sample consists of the four tokens a, ∘, b and =, where ∘ is
+    n! and = is n! + 1; its class is c.
 
     Parameters
     ----------
     operation : str
         One of `OPERATIONS`.
     n : int
-        Number of elements that are permuted, 2 to 6.
+        Number of permuted elements, 2 to 6.
     train_share : float
-        Share of the equations for training, rounded down to whole ones.
+        Fraction of the equations in the training set; their number is rounded down.
 
     References
     ----------
@@ -69,7 +69,7 @@ class PermutationGroup:
             raise InputError(f"n must be 2 to 6, got {self.n}")
 
     def make(self, generator: torch.Generator) -> Dataset:
-        """Split the equations."""
+        """Make all equations and split them."""
         images = torch.tensor(list(permutations(range(self.n))))
         place_values = self.n ** torch.arange(self.n - 1, -1, -1)
         numbers = torch.arange(len(images))

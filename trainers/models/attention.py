@@ -1,4 +1,4 @@
-"""What the attention of both Transformers has in common."""
+"""Multi-head attention, used by both Transformers."""
 
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -7,23 +7,23 @@ __all__ = ["multi_head_attention"]
 
 
 def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, *, causal: bool) -> Tensor:
-    """Attend with each head's share of the width, and lay the results of all heads side by side.
+    """Return multi-head scaled dot-product attention, without the projections before and after it.
 
     Parameters
     ----------
     query : (n, queries, width) Tensor
-        Projected already, like `key` and `value`.
+        Projected queries.
     key, value : (n, length, width) Tensor
-        What is attended to.
+        Projected keys and values.
     heads : int
-        A divisor of the width.
+        Number of heads, a divisor of the width.
     causal : bool
-        Whether query i sees the keys up to i only.
+        Whether query i sees only the keys 0 to i.
 
     Returns
     -------
     (n, queries, width) Tensor
-        softmax(q kᵀ/√(width/heads)) v of each head, before the output projection.
+        softmax(q kᵀ/√(width/heads)) v of each head; the heads' results are concatenated.
 
     References
     ----------

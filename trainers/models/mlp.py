@@ -15,18 +15,18 @@ __all__ = ["MLP"]
 
 @dataclass(frozen=True)
 class MLP:
-    """`layers` linear layers with ReLU between them, biases included, initialised as PyTorch does by default.
+    """`layers` linear layers with biases and ReLUs between them, with PyTorch's default initialisation.
 
-    Inputs of more than one dimension per sample, such as images, are flattened first.
+    Samples of more than one dimension, such as images, are flattened first.
 
     Parameters
     ----------
     layers : int
-        Number of linear layers, the last of which makes the logits.
+        Number of linear layers. The last one returns the logits.
     width : int
         Units of each hidden layer.
     linear : bool
-        Leave the ReLUs out: a deep linear network.
+        Whether to leave out the ReLUs, which makes a deep linear network.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A convex quadratic of which the trainable weight is the point."""
+"""A convex quadratic function whose argument is the trainable weight."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["Quadratic", "QuadraticForm"]
 class Quadratic:
     """f(x) = ½ xᵀAx + Bᵀx + C with a random symmetric positive definite A.
 
-    A has the eigenvalues ‖A‖·1/n, ‖A‖·2/n, …, ‖A‖ and the eigenvectors that a QR decomposition makes of a Gaussian
-    matrix. The minimiser x* = −A⁻¹B is Gaussian, which gives B; C makes f(x*) = 0; x_0 lies in a random direction
-    from x*.
+    A has the eigenvalues ‖A‖·1/n, ‖A‖·2/n, …, ‖A‖. Its eigenvectors are the Q factor of a Gaussian matrix. The
+    minimiser x* = −A⁻¹B is drawn from a standard normal distribution, which determines B. C is chosen so that f(x*) =
+    0. The start x_0 lies in a random direction from x*.
 
     Parameters
     ----------
@@ -51,17 +51,17 @@ class Quadratic:
             )
 
     def build(self, data: Dataset) -> nn.Module:
-        """Draw A, x* and x_0; nothing is read from `data`."""
+        """Draw A, x* and x_0; `data` is not used."""
         return QuadraticForm(self)
 
 
 class QuadraticForm(nn.Module):
-    """f at the point ``x.weight``, (n, 1), which a linear layer makes of the constant input 1.
+    """f(x), where x is the weight ``x.weight``, (n, 1), of a linear layer with the constant input 1.
 
     Parameters
     ----------
     config : Quadratic
-        Size, spectral norm and start.
+        Dimension, spectral norm and distance of the start.
     """
 
     A: Tensor
@@ -84,5 +84,5 @@ class QuadraticForm(nn.Module):
 
     def forward(self, ones: Tensor) -> Tensor:
         """Return f(x) for each row of (m, 1) `ones`, as (m,)."""
-        x = self.x(ones)
+        x: Tensor = self.x(ones)
         return ((x @ self.A) * x).sum(1) / 2 + x @ self.B + self.C

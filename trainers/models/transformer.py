@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,21 +15,27 @@ from trainers.models.attention import multi_head_attention
 __all__ = ["Block", "Decoder", "NormalizedLinear", "Transformer"]
 
 INITIAL_STD = 0.02
-"""Of embeddings, positions and head, as in GPT-2."""
+"""Standard deviation of the initial embeddings, positions and head, as in GPT-2."""
 
 
 @dataclass(frozen=True)
 class Transformer:
     """A causal Transformer that reads a few tokens and classifies the sequence at its last position.
 
-    Thilak et al. give depth, width and heads and refer to Power et al. for the rest. What stands here: normalisation
-    before attention and MLP and once more before the head (``norm="post"`` is normalisation after each residual sum, as
-    in Vaswani et al. and the code of Power et al.), ReLU in an MLP of 4 times the width, biases in the blocks and none
-    in the head, learned positions, logits for the classes of the answer only, no dropout. Embeddings, positions and
-    head start at standard deviation 0.02, as in GPT-2, all else at PyTorch's default.
+    Thilak et al. give depth, width and number of heads, and refer to Power et al. for the rest. These are the choices
+    made here:
 
-    The last block asks one query, from the last position, and its MLP and the head run there only: what they would
-    make of the other positions reaches neither logits nor gradients.
+    - Layer normalisation comes before attention and MLP, and once more before the head. With ``norm="post"`` it comes
+      after each residual sum instead, as in Vaswani et al. and in the code of Power et al.
+    - The MLP has a ReLU and a hidden layer of 4 times the width.
+    - The linear layers of the blocks have biases; the head has none.
+    - Positions are learned. There is no dropout. The logits cover the possible answers, not all tokens.
+    - Embeddings, positions and head are initialised with standard deviation 0.02, as in GPT-2; all other parameters
+    have
+      PyTorch's default initialisation.
+
+    The last block computes its query, its MLP and the head at the last position only. The other positions would affect
+    neither logits nor gradients.
 
     Parameters
     ----------
@@ -40,11 +46,9 @@ class Transformer:
     heads : int
         Attention heads of a block, a divisor of `width`.
     norm : {"pre", "post"}
-        Normalise what attention and MLP read, or each residual sum.
+        Whether to normalise the inputs of attention and MLP, or the residual sums.
     temperature : float
-        τ of a head that compares directions only, see `NormalizedLinear`; 0 for the plain linear head.
-    all_positions : bool
-        Compute the last block and the head at every position, and use the last: slower, same gradients.
+        Temperature τ of a normalised head, see `NormalizedLinear`; 0 selects the plain linear head.
 
     References
     ----------
@@ -63,7 +67,6 @@ class Transformer:
     heads: int = 4
     norm: str = "pre"
     temperature: float = 0.0
-    all_positions: bool = field(default=False, metadata={"fixed": True})
 
     def __post_init__(self) -> None:
         if min(self.layers, self.width, self.heads) < 1 or self.width % self.heads:
@@ -88,7 +91,7 @@ class Decoder(nn.Module):
     Parameters
     ----------
     config : Transformer
-        Depth, width, heads, place of the norms and kind of the head.
+        Depth, width, heads, position of the normalisation and kind of head.
     vocabulary : int
         Number of tokens.
     length : int
@@ -101,9 +104,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, config.width)
         self.positions = nn.Parameter(torch.empty(length, config.width))
-        last = config.layers - 1
         self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.norm, last_only=layer == last and not config.all_positions)
+            Block(config.width, config.heads, config.norm, last_only=layer == config.layers - 1)
             for layer in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()
@@ -119,20 +121,22 @@ class Decoder(nn.Module):
         x = self.tokens(tokens) + self.positions
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x))[:, -1]
+        logits: Tensor = self.head(self.norm(x))
+        return logits[:, -1]
 
 
 class NormalizedLinear(nn.Linear):
-    """Logits (w/‖w‖)·(f/‖f‖)/τ from the directions of features f and of each class's weights w.
+    """Logits (w/‖w‖)·(f/‖f‖)/τ of the features f, with weights w for each class.
 
-    Their lengths change no logit, and each logit lies in [−1/τ, 1/τ]. The trainable weight is w, not its direction.
+    The norms of f and w have no effect on the logits, and each logit lies in [−1/τ, 1/τ]. The trainable parameter is
+    the unnormalised w.
 
     Parameters
     ----------
     width, classes : int
-        Size of the features, and number of logits.
+        Number of features and of logits.
     temperature : float
-        τ.
+        Temperature τ.
 
     References
     ----------
@@ -149,16 +153,16 @@ class NormalizedLinear(nn.Linear):
 
 
 class Block(nn.Module):
-    """Causal self-attention and an MLP, each added to its input, normalised before or after.
+    """Causal self-attention and an MLP, each with a residual connection and layer normalisation.
 
     Parameters
     ----------
     width, heads : int
-        Size of the residual stream, and attention heads.
-    norm : {"post", "pre"}
-        Normalise the sums, or what attention and MLP read.
+        Size of the residual stream, and number of attention heads.
+    norm : {"pre", "post"}
+        Whether to normalise the inputs of attention and MLP, or the residual sums.
     last_only : bool
-        Whether to return the last position only.
+        Whether to return only the last position.
     """
 
     def __init__(self, width: int, heads: int, norm: str, last_only: bool) -> None:
@@ -174,17 +178,17 @@ class Block(nn.Module):
         self.mlp_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n, length, width) to the same shape, or to (n, 1, width) for the last position only."""
-        read = self.attention_norm(x) if self.pre else x
-        query = self.query(self._asking(read))
+        """Map (n, length, width) to the same shape, or to (n, 1, width) with `last_only`."""
+        queried = slice(-1, None) if self.last_only else slice(None)
+        read: Tensor = self.attention_norm(x) if self.pre else x
+        query = self.query(read[:, queried])
         key, value = self.key_value(read).chunk(2, dim=-1)
-        # PyTorch would let a lone causal query see the first key only; the last position sees all of them
+        # The last position attends to all keys. PyTorch's causal mask would let a single query see only the first one.
         attended = multi_head_attention(query, key, value, self.heads, causal=not self.last_only)
-        x = self._asking(x) + self.output(attended)
+        x = x[:, queried] + self.output(attended)
         if self.pre:
-            return x + self.mlp(self.mlp_norm(x))
-        x = self.attention_norm(x)
-        return self.mlp_norm(x + self.mlp(x))
-
-    def _asking(self, x: Tensor) -> Tensor:
-        return x[:, -1:] if self.last_only else x
+            x = x + self.mlp(self.mlp_norm(x))
+        else:
+            x = self.attention_norm(x)
+            x = self.mlp_norm(x + self.mlp(x))
+        return x

@@ -13,22 +13,22 @@ from trainers.data.dataset import Dataset
 __all__ = ["VGG"]
 
 STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
-"""Channels of each convolution; a pooling that halves height and width ends a stage."""
+"""Output channels of each convolution. A max pooling that halves height and width ends each stage."""
 
 
 @dataclass(frozen=True)
 class VGG:
     """VGG11 in the layout of kuangliu/pytorch-cifar: eight 3 x 3 convolutions and one linear layer.
 
-    The five poolings leave one pixel of a 32 x 32 image, so that the head is linear(512, classes) in place of the
-    original's three linear layers, and pytorch-cifar's average pooling of 1 x 1, which does nothing, is left out. All
-    layers have biases and PyTorch's default initialisation; there is no dropout.
+    The five poolings reduce a 32 x 32 image to one pixel, so the head is one linear layer of 512 inputs instead of the
+    original's three linear layers. The 1 x 1 average pooling of pytorch-cifar has no effect and is left out. All layers
+    have biases and PyTorch's default initialisation. There is no dropout.
 
     Parameters
     ----------
     batch_norm : bool
-        Normalise over the batch between each convolution and its ReLU, as pytorch-cifar does. Evaluation uses the
-        running statistics.
+        Whether to put batch normalisation between each convolution and its ReLU, as pytorch-cifar does. Evaluation uses
+        the running statistics.
 
     References
     ----------

@@ -18,14 +18,14 @@ __all__ = ["Encoder", "EncoderBlock", "ViT"]
 class ViT:
     """A Vision Transformer that cuts an image into patches and classifies it by a class token.
 
-    As in Dosovitskiy et al.: a linear embedding of the patches, a learned class token before them, learned positions,
-    blocks that normalise what attention and MLP read ("pre-norm"), GELU, biases in all linear layers, one more
-    normalisation and a linear head at the class token. Positions start as normal numbers of standard deviation 0.02
-    and the class token as zeros, as in the authors' code; all else has PyTorch's default initialisation, the head
-    included. No dropout.
+    As in Dosovitskiy et al., it has a linear embedding of the patches, a learned class token before them, learned
+    positions, pre-norm blocks with GELU, biases in all linear layers, a last layer normalisation, and a linear head at
+    the class token. There is no dropout. Initial positions are normal with standard deviation 0.02 and the initial
+    class token is zero, as in the authors' code. All other parameters, including the head, have PyTorch's default
+    initialisation.
 
-    The last block asks one query, from the class token, and its MLP and the head run there only: what they would make
-    of the patches reaches neither logits nor gradients.
+    The last block computes its query, its MLP and the head at the class token only. The patches would affect neither
+    logits nor gradients there.
 
     Parameters
     ----------
@@ -68,11 +68,11 @@ class ViT:
         Raises
         ------
         InputError
-            If the data are not images that patches tile.
+            If the data are not images whose height and width are multiples of `patch`.
         """
         shape = tuple(data.train_inputs.shape[1:])
         if len(shape) != 3 or shape[1] % self.patch or shape[2] % self.patch:
-            raise InputError(f"patches of {self.patch} x {self.patch} pixels do not tile samples of shape {shape}")
+            raise InputError(f"images of shape {shape} can't be divided into patches of {self.patch} x {self.patch}")
         return Encoder(self, shape, data.classes)
 
 
@@ -82,7 +82,7 @@ class Encoder(nn.Module):
     Parameters
     ----------
     config : ViT
-        Depth, width, heads, patches and MLPs.
+        Depth, width, heads, patch size and MLP ratio.
     shape : (int, int, int)
         Channels, height and width of an image.
     classes : int
@@ -109,20 +109,21 @@ class Encoder(nn.Module):
         x = torch.cat([self.class_token.expand(len(images), 1, -1), patches], dim=1) + self.positions
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x[:, 0]))
+        logits: Tensor = self.head(self.norm(x[:, 0]))
+        return logits
 
 
 class EncoderBlock(nn.Module):
-    """Self-attention among all positions and an MLP, each added to its input and reading it normalised.
+    """Self-attention and an MLP, each with a residual connection and layer normalisation of its input.
 
     Parameters
     ----------
     width, heads : int
-        Size of the residual stream, and attention heads.
+        Size of the residual stream, and number of attention heads.
     mlp_ratio : int
         Hidden units of the MLP per unit of `width`.
     class_only : bool
-        Whether to return the first position, the class token's, only.
+        Whether to return only the first position, that of the class token.
     """
 
     def __init__(self, width: int, heads: int, mlp_ratio: int, class_only: bool) -> None:
@@ -137,11 +138,12 @@ class EncoderBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n, length, width) to the same shape, or to (n, 1, width) for the class token only."""
-        asking = slice(1) if self.class_only else slice(None)
+        """Map (n, length, width) to the same shape, or to (n, 1, width) with `class_only`."""
+        queried = slice(1) if self.class_only else slice(None)
         read = self.attention_norm(x)
-        query = self.query(read[:, asking])
+        query = self.query(read[:, queried])
         key, value = self.key_value(read).chunk(2, dim=-1)
         attended = multi_head_attention(query, key, value, self.heads, causal=False)
-        x = x[:, asking] + self.output(attended)
-        return x + self.mlp(self.mlp_norm(x))
+        x = x[:, queried] + self.output(attended)
+        x = x + self.mlp(self.mlp_norm(x))
+        return x

@@ -1,4 +1,4 @@
-"""Many runs: grids, lists and random draws, on the processes of a machine or on a cluster."""
+"""Sweeps: many runs from a grid, a list or random draws, on one machine or on a cluster."""
 
 from trainers.sweep.config import SweepConfig, read_config
 from trainers.sweep.manifest import RunState, read_manifest

@@ -1,4 +1,4 @@
-"""Who may write the traces of a folder: one sweep at a time, of which each worker knows that it goes on."""
+"""Sessions: only one sweep at a time writes into a folder, and its workers can tell whether it still runs."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ from trainers.lock import lock
 __all__ = ["HIDDEN", "StoppedError", "end_session", "is_current", "open_session"]
 
 HIDDEN = ".sweep"
-"""Folder, beside the traces, of what only sweeps read."""
+"""Folder, within that of the traces, of the files that only sweeps read."""
 
 
 class StoppedError(Exception):
-    """The sweep that a worker trains for has been stopped, or another has taken its place."""
+    """The sweep of a worker was stopped, or another sweep of the folder has begun."""
 
 
 @contextmanager
 def open_session(folder: Path) -> Iterator[str]:
-    """Begin a session, which ends that of a sweep that was killed, wherever its workers are.
+    """Begin a session. This ends the session of a sweep that was killed, also for workers on other machines.
 
     Yields
     ------
     str
-        What workers hand to `is_current`.
+        Name of the session, for `is_current`.
 
     Raises
     ------
     InputError
-        If a sweep is running in this folder, or nothing can be written there.
+        If another sweep is running in the folder, or the folder can't be written.
     """
     hidden = folder / HIDDEN
     try:
         hidden.mkdir(parents=True, exist_ok=True)
         file = (hidden / "lock").open("w")
     except OSError as error:
-        raise InputError(f"{folder}: can't be written ({error.strerror}); choose another --out") from None
+        raise InputError(f"{folder}: can't be written ({error.strerror}); choose another `out`") from None
     with file:
         if not lock(file):
-            raise InputError(f"{folder}: a sweep is running here; wait for it, stop it, or choose another --out")
+            raise InputError(
+                f"{folder}: another sweep is running here; wait for its end, stop it, or choose another `out`"
+            )
         session = uuid.uuid4().hex
         _write(folder, session)
         try:
@@ -53,12 +55,12 @@ def open_session(folder: Path) -> Iterator[str]:
 
 
 def end_session(folder: Path) -> None:
-    """Have all workers stop between two updates."""
+    """Make all workers stop before their next update."""
     _write(folder, "")
 
 
 def is_current(folder: Path, session: str) -> bool:
-    """Return whether a session goes on; where that can't be read for a moment, it does."""
+    """Return whether a session still runs. A session whose file can't be read for a moment counts as running."""
     try:
         return (folder / HIDDEN / "session").read_text() == session
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A plan in a TOML file."""
+"""The configuration file of a sweep."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["SweepConfig", "read_config"]
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """What a file says of a sweep; all of it may be left out.
+    """Contents of a configuration file; every key is optional.
 
     Parameters
     ----------
@@ -24,13 +24,13 @@ class SweepConfig:
     steps : int, updates
         Length of each run.
     seeds : str, int or list of int
-        Such as ``"0-4"``.
+        Seeds of each run, such as ``"0-4"``.
     set, grid, draw : dict
-        Value, list of values, and distribution, by dotted name of a field.
+        Value, list of values, or distribution of a field, by its dotted name.
     draws, draw_seed : int
-        Number and seed of the draws.
+        Number and seed of the random draws.
     runs : list of dict
-        Runs of a list.
+        Additional runs: values by dotted name of a field.
     """
 
     setup: str | None = None
@@ -45,40 +45,40 @@ class SweepConfig:
 
 
 def read_config(path: str | Path) -> SweepConfig:
-    """Read a plan from a TOML file.
+    """Read the configuration of a sweep from a TOML file.
 
     Raises
     ------
     InputError
-        If the file can't be read, is not TOML, holds an unknown key, or a value of another type.
+        If the file can't be read or is not TOML, a key is unknown, or a value has the wrong type.
     """
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"--config {path}: can't be read ({error.strerror}); check the name") from None
+        raise InputError(f"{path}: can't be read ({error.strerror}); check the name") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: is not TOML: {error}") from None
+        raise InputError(f"{path}: is not TOML: {error}") from None
     names = [f.name for f in fields(SweepConfig)]
     for key, value in content.items():
         if key not in names:
-            raise unknown_name("key", key, names, where=f"--config {path}")
+            raise unknown_name("key", key, names, where=f"{path}")
         _check(path, key, value)
     for key in ("set", "grid", "draw"):
         content[key] = flatten(content.get(key, {}))
     for key, values in content["grid"].items():
         if not isinstance(values, list) or not values:
-            raise InputError(f"--config {path}: grid: {key} is {values!r}; give a list of values")
+            raise InputError(f"{path}: grid: {key} is {values!r}; give a list of values")
     for key, text in content["draw"].items():
         if not isinstance(text, str):
-            raise InputError(f'--config {path}: draw: {key} is {text!r}; give a distribution, such as "uniform(0, 1)"')
+            raise InputError(f'{path}: draw: {key} is {text!r}; give a distribution, such as "uniform(0, 1)"')
     for key, least in (("draws", 1), ("draw_seed", 0)):
         if content.get(key, least) < least:
-            raise InputError(f"--config {path}: {key} is {content[key]}; give at least {least}")
+            raise InputError(f"{path}: {key} is {content[key]}; give at least {least}")
     content["runs"] = [flatten(run) for run in content.get("runs", [])]
     return SweepConfig(**content)
 
 
-ALLOWED: dict[str, tuple[type | tuple[type, ...], str]] = {
+TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "setup": (str, "the name of a setup"),
     "steps": (int, "a number of updates"),
     "seeds": ((str, int, list), 'seeds, such as "0-4" or [0, 1]'),
@@ -89,10 +89,11 @@ ALLOWED: dict[str, tuple[type | tuple[type, ...], str]] = {
     "draw_seed": (int, "a seed"),
     "runs": (list, "tables, each under the heading [[runs]]"),
 }
+"""Types of a key's value, and their description for messages."""
 
 
 def _check(path: str | Path, key: str, value: Any) -> None:
-    kinds, what = ALLOWED[key]
+    kinds, what = TYPES[key]
     listed = key == "runs" and not (isinstance(value, list) and all(isinstance(run, dict) for run in value))
     if isinstance(value, bool) or not isinstance(value, kinds) or listed:
-        raise InputError(f"--config {path}: {key} is {value!r}; give {what}")
+        raise InputError(f"{path}: {key} is {value!r}; give {what}")

@@ -1,4 +1,4 @@
-"""The manifest of a sweep: which runs there are, and how far each is."""
+"""The manifest of a sweep: a list of its runs and their progress."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ DONE = "finished", "diverged"
 
 @dataclass
 class RunState:
-    """One run of a sweep.
+    """Settings and progress of one run of a sweep.
 
     Parameters
     ----------
     settings : dict
-        Value by dotted name of every field of the setup.
+        Values of all fields of the setup, by dotted name.
     steps : int, updates
         Length of the run.
     state : {"pending", "running", "finished", "diverged", "failed", "stopped"}
-        "diverged" is finished too, with a loss that is not finite.
+        "diverged" means finished, with a loss or norm that is not finite.
     step : int, updates
-        How far the trace reaches.
+        Last step in the trace.
     seconds : float, seconds
-        Of work on it, over all sessions.
+        Time spent on the run in all sessions.
     error : str
-        Why it failed.
+        Message of a run that failed.
     """
 
     settings: dict[str, Any]
@@ -57,16 +57,16 @@ class RunState:
 
 
 class Manifest:
-    """The runs of a sweep by the name of their trace, in a JSON file that one process writes.
+    """The states of all runs by the file name of their trace, in a JSON file that one process writes.
 
     Parameters
     ----------
     folder : Path
-        Of the traces and the manifest.
+        Folder of the traces and the manifest.
     probes : sequence of str
-        What is recorded.
+        Names of the probes that are recorded.
     runs : dict of str to RunState
-        Changed in place.
+        States of the runs, to be changed in place.
     """
 
     def __init__(self, folder: Path, probes: Sequence[str], runs: dict[str, RunState]) -> None:
@@ -74,7 +74,7 @@ class Manifest:
         self._written = ""
 
     def save(self) -> None:
-        """Write the file if anything has changed: aside, and renamed, so that it is whole at every moment."""
+        """Write the file if anything has changed. A complete file exists at any time: a new one replaces it."""
         text = json.dumps(
             {
                 "format": FORMAT,
@@ -95,7 +95,7 @@ class Manifest:
             self._written = text
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return one row for each run, with a column for each setting that varies."""
+        """Return one row for each run, with a column for each setting that varies among the runs."""
         return _table(self.runs)
 
 
@@ -112,80 +112,83 @@ def _table(runs: dict[str, RunState]) -> pd.DataFrame:
 
 
 def read_manifest(folder: str | Path) -> pd.DataFrame:
-    """Return the manifest of a sweep, which may be running.
+    """Read the manifest of a sweep, which may be running.
 
     Returns
     -------
     pandas.DataFrame
-        One row for each run, by the name of its trace: the settings that vary, `state`, `step` and `steps` (updates),
-        `seconds`, and the `error` of a run that failed.
+        One row for each run, by the file name of its trace: the settings that vary, `state`, `step` and `steps`
+        (updates), `seconds`, and the `error` of a run that failed.
 
     Raises
     ------
     InputError
-        If there is none, or it can't be read.
+        If the folder has no manifest, or the manifest can't be read.
     """
     path = Path(folder) / FILE
     if not path.exists():
-        raise InputError(f"{path}: no such file; give the folder of a sweep")
+        raise InputError(f"{path}: does not exist; give the folder of a sweep")
     return _table(_read(path)[1])
 
 
 def open_manifest(folder: Path, planned: Mapping[str, Setup], probes: Sequence[str]) -> Manifest:
-    """Return the manifest of these runs, with those that are finished already as the traces in the folder say.
+    """Return the manifest of a sweep that begins or continues. The traces in the folder determine each run's progress.
 
-    Of an earlier sweep only the runs count that have begun.
+    Runs of an earlier sweep that had not begun are forgotten.
 
     Parameters
     ----------
     folder : Path
-        Of the traces.
+        Folder of the traces.
     planned : mapping of str to Setup
-        The runs by the name of their trace.
+        Setups of the runs by the file name of their trace.
     probes : sequence of str
-        What is recorded.
+        Names of the probes to record.
 
     Raises
     ------
     InputError
-        If the folder holds a sweep of other runs or probes, or a trace of that name with other settings or probes.
+        If the folder has a sweep of other runs or with other probes, or a trace of a run with other settings.
     """
     path = folder / FILE
     old_probes, old = _read(path) if path.exists() else (tuple(probes), {})
     old = {name: run for name, run in old.items() if run.step or run.state in DONE or (folder / name).exists()}
     if missing := [name for name in old if name not in planned]:
         raise InputError(
-            f"{folder}: holds a sweep with {len(missing)} runs that this one leaves out, such as {missing[0]}; runs "
-            "can be added to a sweep, not taken away: choose another --out, or ask for those too"
+            f"{folder}: has a sweep with {len(missing)} runs that are missing here, such as {missing[0]}. Runs can be "
+            "added to a sweep but not removed: include them, or choose another `out`"
         )
     if old and old_probes != tuple(probes):
         raise InputError(
-            f"{folder}: its runs are recorded with --probes {','.join(old_probes)}, not {','.join(probes)}; choose "
-            "another --out"
+            f"{folder}: its runs are recorded with the `probes` {','.join(old_probes)}, not {','.join(probes)}; give "
+            "the same ones, or choose another `out`"
         )
     runs = {}
     for name, setup in planned.items():
         run = RunState(settings(setup), setup.steps)
-        is_ours = name in old and old[name].state != "failed"
+        has_our_probes = name in old and old[name].state != "failed"
         if name in old:
             if differ := [key for key, value in run.settings.items() if old[name].settings.get(key) != value]:
                 raise other_settings(folder / name, differ)
             run.seconds = old[name].seconds
             run.state = old[name].state if old[name].state in DONE else "pending"
-        _look(folder / name, run, setup, None if is_ours else tuple(probes))
+        _read_progress(folder / name, run, setup, None if has_our_probes else tuple(probes))
         runs[name] = run
     return Manifest(folder, probes, runs)
 
 
 def settings(setup: Setup) -> dict[str, Any]:
-    """Return every setting of a run by dotted name, as JSON gives it back."""
+    """Return all settings of a run by dotted name, as they are after a round trip through JSON."""
     values = {"setup": setup.name, "optimizer": type(setup.optimizer).__name__} | settings_of(setup)
     values.pop("data.folder", None)
     return dict(json.loads(json.dumps(values)))
 
 
-def _look(path: Path, run: RunState, setup: Setup, probes: tuple[str, ...] | None) -> None:
-    """Ask the trace how far the run is. One that others have recorded fails, if it holds not what `probes` measure."""
+def _read_progress(path: Path, run: RunState, setup: Setup, probes: tuple[str, ...] | None) -> None:
+    """Update the state of a run from its trace.
+
+    With `probes`, the trace may come from outside this sweep. Then the run fails unless the trace has their quantities.
+    """
     try:
         trace = open_trace(path)
         steps, finished = trace.steps, trace.finished
@@ -201,15 +204,15 @@ def _look(path: Path, run: RunState, setup: Setup, probes: tuple[str, ...] | Non
         if probes and wanted and (differ := wanted.difference(trace.names) if finished else wanted ^ set(trace.names)):
             run.state = "failed"
             run.error = (
-                f"{path}: was not recorded with --probes {','.join(probes)}: the difference is "
-                f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another --out"
+                f"{path}: was not recorded with the `probes` {','.join(probes)}: the quantities differ by "
+                f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another `out`"
             )
     run.step = run.steps if run.state == "finished" else run.step
 
 
 @lru_cache(maxsize=256)
 def _quantities(setup: Setup, probes: tuple[str, ...]) -> frozenset[str]:
-    """Return what a recorder of the run writes; nothing where its data can't be made on this machine."""
+    """Return the names of the recorded quantities; none if the data can't be made on this machine."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.h5"
         try:
@@ -223,9 +226,9 @@ def _read(path: Path) -> tuple[tuple[str, ...], dict[str, RunState]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise InputError(f"{path}: was written by another version; finish the sweep with that, or choose another")
+            raise InputError(f"{path}: was written by another version; use that version, or choose another `out`")
         return tuple(content["probes"]), {name: RunState(**run) for name, run in content["runs"].items()}
     except (KeyError, OSError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: can't be read as a manifest ({error}); delete it: the traces are kept") from error
+        raise InputError(f"{path}: can't be read as a manifest ({error}); delete it, which keeps the traces") from error

@@ -1,4 +1,4 @@
-"""Which runs a sweep makes: every combination of a grid, random draws, or a list."""
+"""Plan the runs of a sweep: all combinations of a grid, random draws, or a list."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from trainers.setups import SETUPS
 __all__ = ["DISTRIBUTIONS", "by_name", "draw_values", "parse_seeds", "parse_values", "plan_runs"]
 
 Assignment = tuple[str, str, str]
-"""Where it was given, key, and value as text."""
+"""Place where it was given (for messages), key, and value as text."""
 
 DISTRIBUTIONS = ("uniform", "loguniform", "integers", "choice")
-DIGITS = 6
-"""Significant digits of a number that is drawn: it stands in the name of the trace."""
+SIGNIFICANT_DIGITS = 6
+"""Significant digits of random numbers, which become a part of file names."""
 
 
 def plan_runs(
@@ -38,38 +38,40 @@ def plan_runs(
     seeds: Iterable[int] | None = None,
     places: Mapping[str, str] | None = None,
 ) -> list[Setup]:
-    """Return the setup of each run: each combination of the grid with each draw, then the list; each with each seed.
+    """Return the setups of all runs.
 
-    What differs from a setup that is not registered is added to its name.
+    These are all combinations of the grid with each draw, followed by the runs of the list; each of them with each
+    seed. If `setup` is not registered, the fields in which a run differs from it are added to the run's name.
 
     Parameters
     ----------
     setup : Setup
-        What does not vary.
+        The setup that the runs vary.
     grid : mapping of str to sequence, optional
-        Values by dotted name of a field, such as ``{"optimizer.eps": [1e-8, 1e-7]}``; ``optimizer`` is the kind.
+        Values by dotted name of a field, such as ``{"optimizer.eps": [1e-8, 1e-7]}``. The key ``optimizer`` varies the
+        kind of optimizer.
     draw : mapping of str to str, optional
         Distributions by dotted name, such as ``{"optimizer.lr": "loguniform(1e-4, 1e-2)"}``: see `draw_values`.
     draws : int, optional
-        Number of draws, the same for each combination of the grid.
+        Number of draws. Each combination of the grid gets the same draws.
     draw_seed : int, optional
-        Seed of the draws. More draws of the same seed begin with those of fewer.
+        Seed of the draws. With the same seed, a larger number of draws begins with those of a smaller number.
     runs : iterable of mapping, optional
-        Runs of a list, each with what it changes. One that gives a ``seed`` is made with this seed only.
+        Additional runs: values by dotted name of a field. A run that sets ``seed`` is made only with this seed.
     seeds : iterable of int, optional
-        The setup's own by default.
+        Seeds of every run; by default the seed of `setup`.
     places : mapping of str to str, optional
-        Where a key of grid or draw, ``"seeds"`` or ``"runs"`` was given, for the messages; by default the option.
+        Where the keys of grid and draw, ``"seeds"`` and ``"runs"`` were given, for messages; by default the argument.
 
     Returns
     -------
     list of Setup
-        Without repetitions.
+        The setups, without duplicates.
 
     Raises
     ------
     InputError
-        If a key is unknown or given twice, a value does not fit its field, or two runs have one name.
+        If a key is unknown or given twice, a value does not fit its field, or two runs have the same name.
 
     Examples
     --------
@@ -79,37 +81,39 @@ def plan_runs(
     (10, 'parity_3_50-s4-optimizer.eps=1e-07.h5')
     """
     grid, draw, places = grid or {}, draw or {}, places or {}
-    of_seeds = places.get("seeds", "--seeds")
+    place_of_seeds, place_of_runs = places.get("seeds", "`seeds`"), places.get("runs", "`runs`")
     if seeds is not None and "seed" in {**grid, **draw}:
-        raise InputError(f"{of_seeds}: the seed is in the grid or drawn too; leave one of them out")
-    listed = [[(places.get("runs", "runs"), key, as_text(value)) for key, value in run.items()] for run in runs]
+        raise InputError(f"{place_of_seeds}: the seed is also given by the grid or drawn; leave one of them out")
+    listed = [[(place_of_runs, key, as_text(value)) for key, value in changes.items()] for changes in runs]
     points = _points(grid, draw, draws, draw_seed, places) if grid or draw or not listed else []
-    every_seed = _seeds(seeds, of_seeds)
+    every_seed = _seeds(seeds, place_of_seeds)
     planned = []
     for point in points + listed:
-        run = _vary(setup, point)
-        own = any(key == "seed" for _, key, _ in point)
-        planned += [run] if own or every_seed is None else [_with_seed(run, seed, of_seeds) for seed in every_seed]
+        varied = _vary(setup, point)
+        if every_seed is None or any(key == "seed" for _, key, _ in point):
+            planned.append(varied)
+        else:
+            planned += [_with_seed(varied, seed, place_of_seeds) for seed in every_seed]
     if setup.name not in SETUPS:
-        planned = [replace(run, name=f"{setup.name}{differences(run, setup)}") for run in planned]
+        planned = [replace(varied, name=f"{setup.name}{differences(varied, setup)}") for varied in planned]
     return list(by_name(planned).values())
 
 
 def by_name(setups: Iterable[Setup]) -> dict[str, Setup]:
-    """Return runs by the name of their trace, equal ones once.
+    """Return setups by the file name of their trace, without duplicates.
 
     Raises
     ------
     InputError
-        If two runs would be written to one file.
+        If two different setups have the same file name.
     """
     planned: dict[str, Setup] = {}
     for setup in setups:
         name = default_name(setup)
         if planned.setdefault(name, setup) != setup:
             raise InputError(
-                f"two runs would be written to {name}; give them other names, as in dataclasses.replace(setup, "
-                "name=...), or make them in two folders"
+                f"two runs would be written to {name}; give them different names, as in dataclasses.replace(setup, "
+                "name=...), or different folders"
             )
     return planned
 
@@ -121,34 +125,32 @@ def _points(
     draw_seed: int,
     places: Mapping[str, str],
 ) -> list[list[Assignment]]:
-    """Return what each combination of the grid with each draw changes."""
+    """Return the assignments of each combination of the grid with each draw."""
     columns = []
     for key, values in grid.items():
-        place = places.get(key, "--grid")
+        place = places.get(key, "`grid`")
         if isinstance(values, str | Mapping) or not isinstance(values, Iterable) or not (values := list(values)):
             raise InputError(f"{place} {key}: is {values!r}; give a list of values, such as [1e-8, 1e-7]")
         columns.append([(place, key, as_text(value)) for value in values])
     drawn = _draw_points(draw, draws, draw_seed, places)
     for key in draw:
         if key in grid:
-            raise InputError(f"{places.get(key, '--draw')} {key}: is in the grid too; leave one of them out")
+            raise InputError(f"{places.get(key, '`draw`')} {key}: is also in the grid; leave one of them out")
     return [[*values, *point] for values in itertools.product(*columns) for point in drawn]
 
 
 def _draw_points(draw: Mapping[str, str], draws: int, seed: int, places: Mapping[str, str]) -> list[list[Assignment]]:
     if draws < 1 or seed < 0:
-        raise InputError(
-            f"--draws is {draws} and --draw-seed {seed}; at least 1 draw and a seed of at least 0 are needed"
-        )
+        raise InputError(f"`draws` is {draws} and `draw_seed` is {seed}; give at least 1 and at least 0")
     columns = [
         [(place, key, value) for value in draw_values(text, draws, seed, key, place)]
         for key, text in draw.items()
-        for place in [places.get(key, "--draw")]
+        for place in [places.get(key, "`draw`")]
     ]
     return [list(row) for row in zip(*columns, strict=True)] if columns else [[]]
 
 
-def _seeds(seeds: Iterable[int] | None, place: str) -> list[int] | None:
+def _seeds(seeds: object, place: str) -> list[int] | None:
     if seeds is None:
         return None
     found = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else []
@@ -157,15 +159,15 @@ def _seeds(seeds: Iterable[int] | None, place: str) -> list[int] | None:
     return [int(seed) for seed in found]
 
 
-def _with_seed(run: Setup, seed: int, place: str) -> Setup:
+def _with_seed(setup: Setup, seed: int, place: str) -> Setup:
     try:
-        return replace(run, seed=seed)
+        return replace(setup, seed=seed)
     except InputError as error:
         raise InputError(f"{place} {seed}: {error}") from None
 
 
 def _vary(setup: Setup, point: Sequence[Assignment]) -> Setup:
-    """Return the setup with what a point changes, the kind of optimizer first: others may be fields of it."""
+    """Return the setup with these assignments. The kind of optimizer comes first, because others may be its fields."""
     for place, key, text in sorted(point, key=lambda assignment: assignment[1] != "optimizer"):
         if key == "optimizer":
             setup = with_optimizer(setup, text)
@@ -174,27 +176,27 @@ def _vary(setup: Setup, point: Sequence[Assignment]) -> Setup:
     return setup
 
 
-def draw_values(text: str, draws: int, seed: int = 0, key: str = "", place: str = "--draw") -> list[str]:
+def draw_values(text: str, draws: int, seed: int = 0, key: str = "", place: str = "`draw`") -> list[str]:
     """Return random values, as text.
 
     Parameters
     ----------
     text : str
-        ``uniform(low, high)``, ``loguniform(low, high)``, ``integers(low, high)`` with both ends, or
-        ``choice(a, b, …)``, or ``choice(a; b; …)`` of values that hold commas.
+        ``uniform(low, high)``, ``loguniform(low, high)``, ``integers(low, high)`` including both ends, or
+        ``choice(a, b, …)``. Values that contain commas are separated by semicolons: ``choice(a; b; …)``.
     draws : int
-        How many.
+        Number of values.
     seed : int, optional
-        With `key`, the root of the random state.
+        Seed; each `key` has random numbers of its own.
     key : str, optional
-        Of which field the values are.
+        Dotted name of the field.
     place : str, optional
-        Where the text was given, for the messages.
+        Where the text was given, for messages.
 
     Raises
     ------
     InputError
-        If the distribution is unknown or its numbers are none.
+        If the distribution is unknown, or its arguments are not allowed.
 
     Examples
     --------
@@ -224,16 +226,16 @@ def draw_values(text: str, draws: int, seed: int = 0, key: str = "", place: str 
     if name == "integers":
         return [str(int(low) + int(share * (int(high) - int(low) + 1))) for share in shares]
     values = low * (high / low) ** shares if name == "loguniform" else low + (high - low) * shares
-    return [f"{value:.{DIGITS}g}" for value in values]
+    return [f"{value:.{SIGNIFICANT_DIGITS}g}" for value in values]
 
 
 def parse_values(setup: Setup, assignment: str) -> tuple[str, list[str]]:
-    """Return key and values of ``key=a,b,c``; values that hold commas themselves are separated by semicolons.
+    """Return key and values of ``key=a,b,c``. Values that contain commas are separated by semicolons.
 
     Raises
     ------
     InputError
-        If there is no ``=``, no value or an empty one.
+        If there is no ``=``, or a value is empty.
 
     Examples
     --------
@@ -245,19 +247,19 @@ def parse_values(setup: Setup, assignment: str) -> tuple[str, list[str]]:
     several = ";" in text or isinstance(settings_of(setup).get(key), tuple)
     values = [part.strip() for part in text.split(";" if several else ",")]
     if not separator or not all(values):
-        raise InputError(f"--grid {assignment}: write it as key=value,value, such as optimizer.eps=1e-8,1e-7")
+        raise InputError(f"`grid` {assignment}: write it as key=value,value, such as optimizer.eps=1e-8,1e-7")
     return key, values
 
 
-def parse_seeds(text: str, place: str = "--seeds") -> list[int]:
+def parse_seeds(text: str, place: str = "`seeds`") -> list[int]:
     """Return the seeds of a text such as ``0-4,7``.
 
     Parameters
     ----------
     text : str
-        Seeds and ranges with both ends.
+        Seeds and ranges, which include both ends.
     place : str, optional
-        Where the text was given, for the messages.
+        Where the text was given, for messages.
 
     Raises
     ------
@@ -280,7 +282,7 @@ def parse_seeds(text: str, place: str = "--seeds") -> list[int]:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as ``--set`` takes it.
+    """Return a value as text that `override_all` reads.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Train many runs: what ``slingshot sweep`` does, as a function."""
+"""Train the runs of a sweep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from slingshot_analysis.engines import count_cpus, open_engine
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.probes._bundles import BUNDLES, choose_probes
+from slingshot_analysis.recording.probes._bundles import choose_probes
 from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.trace import TraceFile, open_trace
 from trainers.batch import batch_key
@@ -33,25 +33,27 @@ __all__ = ["Status", "sweep"]
 LARGEST_BATCH = 32
 CHECKPOINT_EVERY = 10_000
 POLL_SECONDS = 1.0
-POLL_SHARE = 0.02
-"""Of one CPU, for looking into the traces."""
+"""Shortest time between two looks at the traces."""
+
+POLL_CPU_SHARE = 0.02
+"""Fraction of one CPU that looking at the traces may take."""
 
 STOP_SECONDS = 10.0
-"""Within which workers write their last rows when a sweep is stopped."""
+"""Time for the workers to write their last rows when a sweep is stopped."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a sweep is.
+    """Progress of a sweep.
 
     Parameters
     ----------
     runs : dict of str to RunState
-        Every run by the name of its trace.
+        States of all runs by the file name of their trace.
     rate : float, updates per second
-        Of all workers together, since the sweep was started.
+        Mean rate of all workers together since the start of this session.
     left : float, seconds
-        Until the end at this rate; NaN before the first update.
+        Remaining time at this rate; NaN before the first update.
     """
 
     runs: Mapping[str, RunState]
@@ -78,55 +80,55 @@ def sweep(
     device: str = "auto",
     progress: Callable[[Status], None] | None = None,
 ) -> pd.DataFrame:
-    """Train each setup that is not finished yet, and record it.
+    """Train and record the runs of a sweep.
 
-    The same call goes on where a sweep was stopped or killed: finished runs are left alone, those that had begun go on
-    from their checkpoint, and those that failed are tried again. A run that fails keeps no other from its end.
+    The same call continues a sweep that was stopped or killed: finished runs are left as they are, interrupted runs
+    continue from their checkpoints, and failed runs are tried again. A failed run does not stop the others.
 
     Parameters
     ----------
     setups : iterable of Setup
-        Such as `plan_runs` returns.
+        Setups of the runs, such as `plan_runs` returns.
     out : path-like, optional
-        Folder of the traces and of the manifest. All workers must see it under this path.
+        Folder of the traces and the manifest. All workers must have access to it under this path.
     engine : {"processes", "dask", "slurm"} or Executor, optional
-        Who does the work: see `slingshot_analysis.engines.open_engine`, also for `scheduler` and `slurm`.
+        Where the workers run, see `slingshot_analysis.engines.open_engine`, also for `scheduler` and `slurm`.
     jobs : int, optional
-        Number of processes; with another engine, into how many tasks the runs are divided at least.
+        Number of processes; with another engine, the smallest number of tasks into which the runs are divided.
     batch : int, optional
-        How many runs one worker may train together, where they fit (see :mod:`trainers.batch`); 1 for each by itself.
+        Largest number of runs that a worker trains as one batch (see :mod:`trainers.batch`); 1 trains each run alone.
     probes : str or iterable of str, optional
-        What to record: names as for `record`.
+        Names of the probes to record, as in `record`.
     checkpoint_every : int, optional, updates
-        How much work a run that is stopped may lose.
+        Number of updates between checkpoints, which is the most that a stopped run loses.
     device : str, optional
-        As for `record`.
+        As in `record`.
     progress : callable, optional
         Called about once per second with a `Status`.
 
     Returns
     -------
     pandas.DataFrame
-        The manifest, as `read_manifest` returns it. A run that failed has its error there.
+        The manifest, as `read_manifest` returns it, with the errors of failed runs.
 
     Raises
     ------
     InputError
-        If there is no run, two have one name, a probe or the device is unknown, a sweep is running in the folder, or it
-        holds other runs.
+        If there is no run, two runs have the same name, a probe or the device is unknown, another sweep is running in
+        the folder, or the folder has a sweep of other runs.
     KeyboardInterrupt
         After the workers have stopped.
     """
     planned = by_name(setups)
     if not planned:
-        raise InputError("there is no run to make; give a grid, draws, a list or seeds")
+        raise InputError("the sweep has no runs; give at least one setup")
     if batch < 1 or checkpoint_every < 1:
-        raise InputError(f"batch and checkpoint_every must be at least 1, got {batch} and {checkpoint_every}")
+        raise InputError(f"`batch` is {batch} and `checkpoint_every` is {checkpoint_every}; give at least 1")
     folder = Path(out).absolute()
     names = tuple([probes] if isinstance(probes, str) else probes)
     if _has_curvature(names):
         batch = 1
-    if engine == "processes":  # of other workers' machines nothing is known here
+    if engine == "processes":  # workers of other engines may have devices that this machine has not
         find_device(device)
     with _interrupted_once(), open_session(folder) as session:
         manifest = open_manifest(folder, planned, names)
@@ -154,21 +156,19 @@ def _opened(
 
 
 def _has_curvature(names: Iterable[str]) -> bool:
-    """Return whether some probe measures curvature, which is measured run by run: nothing is gained by a batch.
+    """Return whether a probe measures curvature. It is measured run by run, so a batch would not be faster.
 
     Raises
     ------
     InputError
-        If a name is unknown, a cadence is none, or there is no name.
+        If there is no name, a name is unknown, or its number of updates is not allowed.
     """
-    entries = [entry for name in names for entry in BUNDLES.get(name, (name,))]
-    probes = choose_probes(entries, None)  # no bundle is left among them, so no run is asked what fits it
-    return any(isinstance(probe, CurvatureProbe) for probe in probes)
+    return any(isinstance(probe, CurvatureProbe) for probe in choose_probes(names))
 
 
 @contextmanager
 def _interrupted_once() -> Iterator[None]:
-    """Let only the first Ctrl-C interrupt, so that another does not break the orderly end."""
+    """Ignore Ctrl-C after the first one, so that it does not disturb the orderly stop."""
     before, main = signal.getsignal(signal.SIGINT), threading.main_thread()
     if before is not signal.default_int_handler or threading.current_thread() is not main:
         yield
@@ -186,7 +186,7 @@ def _interrupted_once() -> Iterator[None]:
 
 
 def _divide(setups: Iterable[Setup], size: int) -> list[tuple[Setup, ...]]:
-    """Return the runs in parts of at most `size`, each of runs that can be trained together."""
+    """Divide the setups into parts of at most `size` that can be trained as one batch."""
     groups: dict[Hashable, list[Setup]] = {}
     for setup in setups:
         key = batch_key(setup)
@@ -195,7 +195,7 @@ def _divide(setups: Iterable[Setup], size: int) -> list[tuple[Setup, ...]]:
 
 
 class _Running:
-    """The tasks of one session, and what is known of them."""
+    """The tasks of one session, and their progress."""
 
     def __init__(self, executor: Executor, manifest: Manifest, progress: Callable[[Status], None] | None) -> None:
         self._executor, self._manifest, self._progress = executor, manifest, progress
@@ -265,7 +265,7 @@ class _Running:
             run = self._manifest.runs[name]
             if run.state in ("pending", "running") and trace.has_grown():
                 run.state, run.step = "running", trace.last_step()
-        self._next_poll = time.monotonic() + max(POLL_SECONDS, (time.thread_time() - start) / POLL_SHARE)
+        self._next_poll = time.monotonic() + max(POLL_SECONDS, (time.thread_time() - start) / POLL_CPU_SHARE)
 
     def _steps(self) -> int:
         return sum(run.step for run in self._manifest.runs.values())
@@ -280,12 +280,12 @@ class _Running:
 
 
 class _Growing:
-    """A trace that some worker may be writing.
+    """A trace that a worker may be writing.
 
     Parameters
     ----------
     path : Path
-        As it is before this session.
+        The trace, which may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -294,15 +294,15 @@ class _Growing:
         self._file: TraceFile | None = None
 
     def has_grown(self) -> bool:
-        """Return whether it was written to in this session."""
+        """Return whether the trace has changed since this object was made."""
         return self._changed() not in (None, self._seen)
 
     def exists(self) -> bool:
-        """Return whether there is one."""
+        """Return whether the trace exists."""
         return self._changed() is not None
 
     def last_step(self) -> int:
-        """Return the last step that can be read, updates."""
+        """Return the last readable step, in updates; 0 if there is none."""
         try:
             self._file = self._file or open_trace(self._path)
             steps = self._file.steps

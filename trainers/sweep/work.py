@@ -1,4 +1,4 @@
-"""What a worker of a sweep does: train some runs, each from where it was left."""
+"""The worker of a sweep, which trains some of the runs, each from its checkpoint if it has one."""
 
 from __future__ import annotations
 
@@ -25,36 +25,38 @@ from trainers.sweep._session import StoppedError, is_current
 __all__ = ["DEFAULT_PROBES", "Chunk", "Outcome", "end_of", "train_chunk"]
 
 CHECK_SECONDS = 0.5
-HDF5_BEGIN, CHECKPOINT_BEGIN = b"\x89HDF\r\n\x1a\n", b"PK"
+"""Between two checks whether the session still runs."""
+
+HDF5_SIGNATURE, CHECKPOINT_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK"
 
 DEFAULT_PROBES = ("light",)
-"""What is recorded by default."""
+"""Probes that a sweep records by default."""
 
-TELLING = "batch_loss", "train_loss", "total_norm"
-"""What is not finite at the end of a run that diverged, as far as it is recorded."""
+SIGNALS_OF_DIVERGENCE = "batch_loss", "train_loss", "total_norm"
+"""Signals of which at least one is not finite at the end of a run that diverged."""
 
 TRAINING = threading.Lock()
-"""PyTorch's settings and random state belong to the process: its threads train one after another."""
+"""Held while training: PyTorch's settings and random state belong to the process, so its threads must take turns."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Runs that one worker trains, together where it can.
+    """Runs that are given to one worker, which trains them as one batch if possible.
 
     Parameters
     ----------
     folder : Path
-        Where the traces go.
+        Folder of the traces.
     session : str
-        See :mod:`trainers.sweep._session`.
+        Name of the sweep's session.
     setups : tuple of Setup
-        The runs.
+        Setups of the runs.
     probes : tuple of str
-        What is recorded.
+        Names of the probes to record.
     checkpoint_every : int, updates
-        Between two checkpoints.
+        Number of updates between checkpoints.
     device : str
-        Where to train.
+        Device of the training.
     """
 
     folder: Path
@@ -65,22 +67,22 @@ class Chunk:
     device: str
 
     def path(self, setup: Setup) -> Path:
-        """Return where the trace of a run stands."""
+        """Return the path of a run's trace."""
         return self.folder / default_name(setup)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run.
+    """The outcome of a run.
 
     Parameters
     ----------
     state : {"finished", "diverged", "failed", "stopped"}
-        "diverged" if the run came to its end with a loss that is not finite.
+        "diverged" means finished, with a loss or norm that is not finite.
     error : str
-        Why it failed.
+        Message of a run that failed.
     seconds : float, seconds
-        Of work on it; of a batch, its share.
+        Time spent on the run; the time of a batch is divided equally among its runs.
     """
 
     state: str
@@ -89,10 +91,10 @@ class Outcome:
 
 
 def train_chunk(chunk: Chunk) -> dict[str, Outcome]:
-    """Train runs and return what became of each, by the name of its trace.
+    """Train runs and return their outcomes by the file name of the trace.
 
-    A run that was stopped goes on from its checkpoint; one whose file can't be used any more starts anew, and one that
-    is finished is left alone.
+    A run that was stopped continues from its checkpoint. A run whose files are damaged starts again. A finished run is
+    left as it is.
     """
     check = Check(chunk)
     with TRAINING:
@@ -108,7 +110,7 @@ class Check:
     Parameters
     ----------
     chunk : Chunk
-        What is trained.
+        The runs in training.
     """
 
     def __init__(self, chunk: Chunk) -> None:
@@ -116,7 +118,7 @@ class Check:
         self.calls = 0
 
     def __call__(self, *_: Any) -> None:
-        """Count an update, and look whether to stop if it is time to."""
+        """Count an update, and check the session if the last check was some time ago."""
         self.calls += 1
         now = time.monotonic()
         if now >= self._next:
@@ -140,8 +142,8 @@ def _outcome(train: Callable[[], None], path: Path) -> Outcome:
 
 
 def end_of(trace: Trace) -> str:
-    """Return how a run that is finished ended: "diverged" if its last losses or norms are not finite, or "finished"."""
-    last = [value for name in TELLING if name in trace for value in trace[name].value[-1:]]
+    """Return "diverged" if a last loss or norm of a finished run is not finite, otherwise "finished"."""
+    last = [value for name in SIGNALS_OF_DIVERGENCE if name in trace for value in trace[name].value[-1:]]
     return "finished" if all(map(math.isfinite, last)) else "diverged"
 
 
@@ -151,6 +153,7 @@ def _train_together(chunk: Chunk, check: Check) -> dict[str, Outcome]:
     used: list[bool] = []
     with ExitStack() as locks:
         try:
+            # lock all traces; the runs whose lock is held elsewhere fail, the others are trained
             for setup in chunk.setups:
                 path = chunk.path(setup)
                 try:
@@ -173,22 +176,24 @@ def _train_together(chunk: Chunk, check: Check) -> dict[str, Outcome]:
                     progress=check,
                 )
         except StoppedError:
+            # the session has ended: ask the traces which runs had finished before
             setups = [setup for setup in chunk.setups if default_name(setup) not in outcomes]
             states, used = [_left_at(chunk.path(setup)) for setup in setups], [False] * len(setups)
     share = (time.monotonic() - start) / len(chunk.setups)
+    # a run that failed may have had damaged files: trained alone, it starts again if they may be replaced
     for setup, state, was_used in zip(setups, states, used, strict=True):
         path = chunk.path(setup)
-        kind, _, error = state.partition(": ")
+        kind, _, message = state.partition(": ")
         outcomes[path.name] = (
             _outcome(partial(_train_alone, chunk, setup, check), path)
             if kind == "failed" and was_used
-            else Outcome(kind, error, share)
+            else Outcome(kind, message, share)
         )
     return outcomes
 
 
 def _left_at(path: Path) -> str:
-    """Return the state of a run whose batch was stopped: it may have come to its end before."""
+    """Return the state of a run whose batch was stopped; the run may have finished before."""
     with suppress(InputError):
         trace = open_trace(path)
         return end_of(trace) if trace.finished else "stopped"
@@ -196,7 +201,7 @@ def _left_at(path: Path) -> str:
 
 
 def _prepare(path: Path) -> bool:
-    """Remove what a killed writer left half made, and return whether there is something to go on from."""
+    """Delete the temporary files of a killed writer, and return whether there is a trace or a checkpoint."""
     name, checkpoint = glob.escape(path.name), checkpoint_path(path)
     for pattern in (f".{name}.*", f"..{name}.*", f".{glob.escape(checkpoint.name)}.*"):
         for left in path.parent.glob(pattern):
@@ -212,13 +217,14 @@ def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
         try:
             _record(chunk, setup, path, check)
         except InputError as error:
+            # start again if a file that an interrupted write has damaged is the cause; other files are kept
             if not used or check.calls > before or not _is_of_files(error, path):
                 raise
             checkpoint = checkpoint_path(path)
-            if isinstance(error, OtherFileError) or _is_kept(path) or not _begins(checkpoint, CHECKPOINT_BEGIN):
+            if isinstance(error, OtherFileError) or _is_kept(path) or not _begins(checkpoint, CHECKPOINT_SIGNATURE):
                 raise InputError(
-                    f"{error}. A sweep deletes only what is torn: move {path.name} and {checkpoint.name} away, as far "
-                    "as they are there, or choose another --out"
+                    f"{error}. A sweep deletes only damaged files: move {path.name} and {checkpoint.name} away if they "
+                    "exist, or choose another `out`"
                 ) from error
             path.unlink(missing_ok=True)
             checkpoint.unlink(missing_ok=True)
@@ -226,13 +232,13 @@ def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
 
 
 def _is_of_files(error: InputError, path: Path) -> bool:
-    """Return whether what is left of a run is to blame: its trace or checkpoint is named, and can be written."""
+    """Return whether an error is caused by the contents of a trace or checkpoint."""
     named = str(error).startswith((f"{path}:", f"{checkpoint_path(path)}:"))
     return named and not isinstance(error, UnwritableError)
 
 
 def _is_kept(path: Path) -> bool:
-    """Return whether a file at the place of a trace is whole, or never was a trace."""
+    """Return whether the file at a trace's path is an intact trace, or never was a trace, and so must be kept."""
     if not path.exists():
         return False
     try:
@@ -240,15 +246,15 @@ def _is_kept(path: Path) -> bool:
     except OtherFileError:
         return True
     except InputError:
-        return not _begins(path, HDF5_BEGIN)
+        return not _begins(path, HDF5_SIGNATURE)
     return True
 
 
-def _begins(path: Path, begin: bytes) -> bool:
-    """Return whether a file is absent or empty, or begins so."""
+def _begins(path: Path, signature: bytes) -> bool:
+    """Return whether a file is missing or empty, or begins with a signature."""
     try:
         with path.open("rb") as file:
-            return file.read(len(begin)) in (b"", begin)
+            return file.read(len(signature)) in (b"", signature)
     except FileNotFoundError:
         return True
     except OSError:

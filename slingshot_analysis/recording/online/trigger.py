@@ -97,11 +97,11 @@ class LaggedLoss:
             return [(step, float(loss.numpy()))] if loss.device.type == "cpu" else []
         copy = torch.empty((), dtype=loss.dtype, pin_memory=True)
         copy.copy_(loss, non_blocking=True)
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event = torch.cuda.Event()
         event.record()
         self._arriving.append((step, copy, event))
         arrived = []
-        while self._arriving and self._arriving[0][2].query():  # type: ignore[no-untyped-call]
+        while self._arriving and self._arriving[0][2].query():
             at, value, _ = self._arriving.popleft()
             arrived.append((at, float(value.numpy())))
         return arrived

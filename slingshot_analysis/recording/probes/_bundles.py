@@ -31,7 +31,7 @@ DEFAULT_BUDGET = 0.12
 
 
 def choose_probes(
-    wanted: str | Iterable[str | Probe], subject: Subject, curvature_budget: float | None = None
+    wanted: str | Iterable[str | Probe], subject: Subject | None = None, curvature_budget: float | None = None
 ) -> list[Probe]:
     """Return the probes of a recorder.
 
@@ -40,8 +40,8 @@ def choose_probes(
     wanted : str, or iterable of str or Probe
         Names of bundles, names of probes, and probes. ``"hessian:50"`` measures every 50 updates. Probes of a bundle
         that do not fit the run are left out. A probe that is named twice is recorded as it was named last.
-    subject : Subject
-        The run.
+    subject : Subject, optional
+        The run. Without it, bundles are complete.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. By default it
         is 0.12 for those of a bundle; others keep their own schedule.
@@ -68,7 +68,7 @@ def choose_probes(
             if name not in PROBES:
                 raise unknown_name("probe", name, [*PROBES, *BUNDLES])
             kind = PROBES[name]
-            if bundle and not kind.fits(subject):
+            if bundle and subject is not None and not kind.fits(subject):
                 continue
             if every:
                 chosen[name] = kind(every=Every(_whole_number(every, entry)))
