@@ -73,8 +73,8 @@ def load_checkpoint(path: Path, setup: Setup) -> dict[str, Any]:
     """
     if not path.exists():
         raise InputError(
-            f"{path}: there is no checkpoint to resume; checkpoints are made with --checkpoint-every, and the same "
-            "command with --overwrite instead of --resume starts anew"
+            f"{path}: there is no checkpoint to resume; checkpoints are made with checkpoint_every=, and the same "
+            "call with overwrite=True instead of resume=True starts anew"
         )
     state = _load(path)
     check_settings(path, setup, state["config"])

@@ -36,7 +36,7 @@ def with_optimizer(setup: Setup, name: str) -> Setup:
     return dataclasses.replace(setup, optimizer=as_kind(setup.optimizer, OPTIMIZERS[name]))
 
 
-def override_all(setup: Setup, assignments: Iterable[str], option: str = "--set") -> Setup:
+def override_all(setup: Setup, assignments: Iterable[str], place: str = "set") -> Setup:
     """Return the setup with each ``key=value`` of `assignments` applied.
 
     Parameters
@@ -45,7 +45,7 @@ def override_all(setup: Setup, assignments: Iterable[str], option: str = "--set"
         Is not changed.
     assignments : iterable of str
         Each names a field by its dotted name.
-    option : str, optional
+    place : str, optional
         Where the assignments stand, for the messages.
 
     Raises
@@ -62,19 +62,19 @@ def override_all(setup: Setup, assignments: Iterable[str], option: str = "--set"
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator:
-            raise InputError(f"{option} {assignment}: write it as key=value, such as optimizer.eps=1e-7")
+            raise InputError(f"{place} {assignment}: write it as key=value, such as optimizer.eps=1e-7")
         names = settings_of(setup)
         if key == "optimizer":
             raise InputError(
-                f"{option} {assignment}: the kind of optimizer is chosen by `slingshot record --optimizer {text}` or "
-                f"`slingshot sweep --grid optimizer={text}`"
+                f"{place} {assignment}: the kind of optimizer is chosen with optimizer={text!r}, and in a "
+                "sweep with the key optimizer of grid="
             )
         if key not in names:
-            raise unknown_name("key", key, names, where=f"{option} {assignment}")
+            raise unknown_name("key", key, names, where=f"{place} {assignment}")
         try:
             setup = override(setup, key.split("."), text)
         except ValueError as error:
-            raise InputError(f"{option} {assignment}: {error}") from None
+            raise InputError(f"{place} {assignment}: {error}") from None
     return setup
 
 

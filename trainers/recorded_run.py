@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording import Probe, Recorder
-from slingshot_analysis.recording.probes._bundles import BUNDLES
+from slingshot_analysis.recording import BUNDLES, Probe, Recorder
 from slingshot_analysis.trace import open_trace
 from trainers.checkpoint import checkpoint_path, discard_checkpoint, load_checkpoint, save_checkpoint
 from trainers.lock import owned
@@ -117,7 +116,7 @@ def is_finished(path: Path, setup: Setup, overwrite: bool) -> bool:
         If the trace is of a run with other settings, or is to be replaced too.
     """
     if overwrite:
-        raise InputError(f"{path}: --resume goes on and --overwrite starts anew; leave one of them out")
+        raise InputError(f"{path}: resume=True goes on and overwrite=True starts anew; leave one of them out")
     if not path.exists():
         return False
     trace = open_trace(path)
@@ -143,7 +142,7 @@ def start(run: Run, path: Path, overwrite: bool, checkpoint_every: int | None, r
     if overwrite or not path.exists():
         discard_checkpoint(checkpoint)
         if checkpoint_every and checkpoint.exists():
-            raise InputError(f"{checkpoint}: is not a checkpoint of a run; move it away, or choose another --out")
+            raise InputError(f"{checkpoint}: is not a checkpoint of a run; move it away, or choose another out=")
         if checkpoint_every:
             save_checkpoint(checkpoint, run)
     return None
@@ -201,14 +200,14 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("--device cuda: PyTorch finds no CUDA device on this machine; use --device cpu")
+        raise InputError("device='cuda': PyTorch finds no CUDA device on this machine; use device='cpu'")
     count = {"cpu": 1, "cuda": torch.cuda.device_count()}
     try:
         device = torch.device(name)
     except RuntimeError:
         device = None
     if device is None or (device.index or 0) >= count.get(device.type, 0):
-        raise InputError(f"--device {name}: allowed are auto, cpu, cuda and cuda:N, N below the number of GPUs")
+        raise InputError(f"device={name!r}: allowed are auto, cpu, cuda and cuda:N, N below the number of GPUs")
     return device
 
 

@@ -196,5 +196,5 @@ def other_settings(path: Path, differ: Iterable[str]) -> InputError:
     """Word the error for a file that is of another run than the one asked for."""
     return OtherFileError(
         f"{path}: is of a run with other settings ({', '.join(sorted(differ))}); ask for the same settings, or choose "
-        "another --out"
+        "another out="
     )

@@ -28,17 +28,22 @@ from slingshot_analysis.recording.probes import (
     UpdateSharpness,
 )
 from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe
+from slingshot_analysis.recording.probes._bundles import BUNDLES, choose_probes
+from slingshot_analysis.recording.probes._catalogue import catalogue
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.recorder import Recorder
 from slingshot_analysis.recording.schedule import Budget, Every, LogSpaced, Schedule, Within
 from slingshot_analysis.recording.subject import Subject
 
 __all__ = [
+    "BUNDLES",
     "PROBES",
     "Batch",
     "BelowEpsilon",
     "Budget",
     "Buffer",
     "CosineDistance",
+    "CurvatureProbe",
     "EffectiveStep",
     "EffectiveStepQuantiles",
     "Evaluation",
@@ -68,4 +73,6 @@ __all__ = [
     "UpdateNorm",
     "UpdateSharpness",
     "Within",
+    "catalogue",
+    "choose_probes",
 ]

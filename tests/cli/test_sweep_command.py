@@ -23,7 +23,7 @@ from trainers.recorded_run import record
 from trainers.setups import find_setup
 from trainers.sweep import RunState, Status, plan_runs, read_manifest
 
-RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')"]
+RUN = [sys.executable, "-m", "cli.main"]
 FIELDS = ["data.train=64", "data.val=64", "model.width=8"]
 SMALL = ["--setup", "parity_3_50", *(part for field in FIELDS for part in ("--set", field))]
 PARITY = ["--setup", "parity_3_50"]
@@ -165,7 +165,7 @@ def test_failed_runs_are_listed_and_give_a_status(tmp_path, monkeypatch):
         (["sweep", *PARITY, "--draw", "batch_size=uniform(16,64)"], "--draw batch_size="),
         (["sweep", *PARITY, "--probes", "norms:abc"], "number of updates, such as hessian:50"),
         (["sweep", *PARITY, "--device", "meta"], "--device meta: allowed are auto"),
-        (["sweep", "--setup", "parity_3_50", "--set", "optimizer=sgd"], "--grid optimizer=sgd"),
+        (["sweep", "--setup", "parity_3_50", "--set", "optimizer=sgd"], "with the key optimizer of --grid"),
         (["sweep", "--setup", "parity_3_50", "--engine", "dask"], "needs --scheduler"),
         (["sweep", "--setup", "parity_3_50", "--data-dir", "x"], "reads no files"),
         (["sweep", "--config", "none.toml"], "none.toml: can't be read"),

@@ -23,7 +23,7 @@ from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import record
 from trainers.setups import find_setup
 
-RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')", "record"]
+RUN = [sys.executable, "-m", "cli.main", "record"]
 PATIENCE = 120
 SMALL = ["data.val=4", "data.train=16", "batch_size=8"]
 
@@ -208,7 +208,7 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path):
     path = tmp_path / "run.h5"
     interrupted(short(), path, 40)
     rows = len(open_trace(path)["batch_loss"])
-    with pytest.raises(InputError, match=r"run\.checkpoint: there is no checkpoint.*--checkpoint-every"):
+    with pytest.raises(InputError, match=r"run\.checkpoint: there is no checkpoint.*checkpoint_every="):
         record(short(), path, resume=True)
     assert len(open_trace(path)["batch_loss"]) == rows
 

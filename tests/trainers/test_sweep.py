@@ -148,7 +148,7 @@ def test_a_sweep_can_grow_but_not_shrink(four, tmp_path):
     assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4
     assert before.items() <= identities(tmp_path).items()
     with pytest.raises(
-        InputError, match=r"2 runs that this one leaves out, such as parity_3_50-s0.*choose another --out"
+        InputError, match=r"2 runs that this one leaves out, such as parity_3_50-s0.*choose another out="
     ):
         sweep(four[2:], tmp_path, engine=Here())
     with pytest.raises(InputError, match="recorded with --probes light, not standard"):
@@ -296,7 +296,7 @@ def test_what_is_wrong_with_every_run_is_found_before_the_sweep(four, tmp_path):
     for options, message in (
         ({"probes": "norms:abc"}, "number of updates, such as hessian:50"),
         ({"probes": []}, "name at least one"),
-        ({"device": "meta"}, "--device meta: allowed are auto"),
+        ({"device": "meta"}, "device='meta': allowed are auto"),
     ):
         with pytest.raises(InputError, match=message):
             sweep(four, folder, **options)

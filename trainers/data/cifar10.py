@@ -24,7 +24,7 @@ VAL_FILE = "test_batch.bin"
 CLASSES = 10
 SHAPE = (3, 32, 32)
 RECORD_BYTES = 1 + 3 * 32 * 32
-NAME_A_FOLDER = "name a folder that holds the files of CIFAR-10's binary version: --set data.folder=DIR"
+NAME_A_FOLDER = "name a folder that holds the files of CIFAR-10's binary version as data.folder"
 
 
 @dataclass(frozen=True)

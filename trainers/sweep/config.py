@@ -55,25 +55,25 @@ def read_config(path: str | Path) -> SweepConfig:
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"--config {path}: can't be read ({error.strerror}); check the name") from None
+        raise InputError(f"{path}: can't be read ({error.strerror}); check the name") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path}: is not TOML: {error}") from None
+        raise InputError(f"{path}: is not TOML: {error}") from None
     names = [f.name for f in fields(SweepConfig)]
     for key, value in content.items():
         if key not in names:
-            raise unknown_name("key", key, names, where=f"--config {path}")
+            raise unknown_name("key", key, names, where=f"{path}")
         _check(path, key, value)
     for key in ("set", "grid", "draw"):
         content[key] = flatten(content.get(key, {}))
     for key, values in content["grid"].items():
         if not isinstance(values, list) or not values:
-            raise InputError(f"--config {path}: grid: {key} is {values!r}; give a list of values")
+            raise InputError(f"{path}: grid: {key} is {values!r}; give a list of values")
     for key, text in content["draw"].items():
         if not isinstance(text, str):
-            raise InputError(f'--config {path}: draw: {key} is {text!r}; give a distribution, such as "uniform(0, 1)"')
+            raise InputError(f'{path}: draw: {key} is {text!r}; give a distribution, such as "uniform(0, 1)"')
     for key, least in (("draws", 1), ("draw_seed", 0)):
         if content.get(key, least) < least:
-            raise InputError(f"--config {path}: {key} is {content[key]}; give at least {least}")
+            raise InputError(f"{path}: {key} is {content[key]}; give at least {least}")
     content["runs"] = [flatten(run) for run in content.get("runs", [])]
     return SweepConfig(**content)
 
@@ -95,4 +95,4 @@ def _check(path: str | Path, key: str, value: Any) -> None:
     kinds, what = ALLOWED[key]
     listed = key == "runs" and not (isinstance(value, list) and all(isinstance(run, dict) for run in value))
     if isinstance(value, bool) or not isinstance(value, kinds) or listed:
-        raise InputError(f"--config {path}: {key} is {value!r}; give {what}")
+        raise InputError(f"{path}: {key} is {value!r}; give {what}")

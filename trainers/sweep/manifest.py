@@ -156,12 +156,12 @@ def open_manifest(folder: Path, planned: Mapping[str, Setup], probes: Sequence[s
     if missing := [name for name in old if name not in planned]:
         raise InputError(
             f"{folder}: holds a sweep with {len(missing)} runs that this one leaves out, such as {missing[0]}; runs "
-            "can be added to a sweep, not taken away: choose another --out, or ask for those too"
+            "can be added to a sweep, not taken away: choose another out=, or ask for those too"
         )
     if old and old_probes != tuple(probes):
         raise InputError(
-            f"{folder}: its runs are recorded with --probes {','.join(old_probes)}, not {','.join(probes)}; choose "
-            "another --out"
+            f"{folder}: its runs are recorded with probes={','.join(old_probes)!r}, not {','.join(probes)!r}; choose "
+            "another out="
         )
     runs = {}
     for name, setup in planned.items():
@@ -201,8 +201,8 @@ def _look(path: Path, run: RunState, setup: Setup, probes: tuple[str, ...] | Non
         if probes and wanted and (differ := wanted.difference(trace.names) if finished else wanted ^ set(trace.names)):
             run.state = "failed"
             run.error = (
-                f"{path}: was not recorded with --probes {','.join(probes)}: the difference is "
-                f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another --out"
+                f"{path}: was not recorded with probes={','.join(probes)!r}: the difference is "
+                f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another out="
             )
     run.step = run.steps if run.state == "finished" else run.step
 

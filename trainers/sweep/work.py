@@ -218,7 +218,7 @@ def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
             if isinstance(error, OtherFileError) or _is_kept(path) or not _begins(checkpoint, CHECKPOINT_BEGIN):
                 raise InputError(
                     f"{error}. A sweep deletes only what is torn: move {path.name} and {checkpoint.name} away, as far "
-                    "as they are there, or choose another --out"
+                    "as they are there, or choose another out="
                 ) from error
             path.unlink(missing_ok=True)
             checkpoint.unlink(missing_ok=True)

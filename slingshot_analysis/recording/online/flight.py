@@ -77,7 +77,7 @@ class FlightRecorder:
         if _bytes(subject) > MOST_BYTES:
             raise InputError(
                 f"the states of a flight recorder would take {_bytes(subject) / 2**20:,.0f} MiB, more than "
-                f"{MOST_BYTES / 2**20:,.0f}: leave out flight_recorder (command line: --flight-recorder)"
+                f"{MOST_BYTES / 2**20:,.0f}: leave out flight_recorder="
             )
         self._optimizer, self._parameters = subject.optimizer, subject.parameters
         self._curvature = (curvatures or Curvatures(subject)).over(SAMPLES)

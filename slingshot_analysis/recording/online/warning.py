@@ -101,7 +101,7 @@ def warn_from(tables: Sequence[Table], rule: EarlyWarning, on_warning: Callable[
     """
     table = next((t for t in tables if "softmax_collapse" in [q.name for q in t.group.quantities]), None)
     if table is None:
-        raise InputError("on_warning needs the probe 'precision': add it to Recorder(probes=[...])")
+        raise InputError("on_warning needs the probe 'precision': add it to probes=")
 
     def read(steps: npt.NDArray[np.int64], values: Columns) -> None:
         for warning in rule.update(steps.tolist(), np.nan_to_num(values["softmax_collapse"], nan=1.0).tolist()):

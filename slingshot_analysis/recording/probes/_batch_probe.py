@@ -126,12 +126,12 @@ class BatchProbe(Probe):
         if not (isinstance(loss, Tensor) and isinstance(logits, Tensor) and isinstance(targets, Tensor)):
             raise InputError(
                 f"the probe {self.name!r} needs recorder.update(loss, logits, targets), three tensors; where there are "
-                "none, leave it out of Recorder(probes=[...])"
+                "none, leave it out of probes="
             )
         if self._keep and targets.is_floating_point():
             raise InputError(
                 f"the probe {self.name!r} takes a class as an integer for each sample, not {targets.dtype}: give the "
-                "recorder train_data=, which tells what targets are, or leave it out of Recorder(probes=[...])"
+                "recorder train_data=, which tells what targets are, or leave it out of probes="
             )
         if not (self._keep and self._batches.keep(moment)):
             batch = loss.reshape(1), logits.unsqueeze(0), targets.unsqueeze(0)

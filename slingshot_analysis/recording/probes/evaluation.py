@@ -43,7 +43,7 @@ class Evaluation(Probe):
         sets = {"train": subject.train_data, "val": subject.val_data}
         self._sets = {name: batches for name, batches in sets.items() if batches is not None}
         if not self._sets:
-            raise InputError("evaluation needs train_data= or val_data=, or leave it out of Recorder(probes=[...])")
+            raise InputError("evaluation needs train_data= or val_data=, or leave it out of probes=")
         self._forward = ForwardPass(subject.model)
         self._loss_function, self._targets = subject.loss_function, subject.targets
         words = {"train": "training", "val": "validation"}

@@ -42,7 +42,7 @@ class FeatureChange(Probe):
         if subject.probe_inputs is None or not subject.feature_layers:
             raise InputError(
                 "feature_change needs inputs and layers: pass train_data= or probe_inputs=, and feature_layers= "
-                "where no layer was found, or leave it out of Recorder(probes=[...])"
+                "where no layer was found, or leave it out of probes="
             )
         self._inputs = subject.probe_inputs
         self._forward = ForwardPass(subject.model, subject.feature_layers)

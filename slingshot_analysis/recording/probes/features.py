@@ -44,7 +44,7 @@ class Features(Probe):
         if subject.probe_inputs is None or not subject.has_last_module:
             raise InputError(
                 "features needs inputs and a module that reads them: pass train_data= or probe_inputs=, and a "
-                "last_layer= that is no bare parameter, or leave it out of Recorder(probes=[...])"
+                "last_layer= that is no bare parameter, or leave it out of probes="
             )
         self._inputs = subject.probe_inputs
         self._forward = ForwardPass(subject.model, [f"{subject.last_layer}{INPUT}"])

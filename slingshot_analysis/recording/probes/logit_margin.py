@@ -40,7 +40,7 @@ class LogitMargin(BatchProbe):
         if not self.fits(subject):
             raise InputError(
                 "logit_margin is defined for targets that are a class as an integer; these are "
-                f"{subject.targets.kind.value}: leave it out of Recorder(probes=[...])"
+                f"{subject.targets.kind.value}: leave it out of probes="
             )
         self.attach_batches()
         quantities = [

@@ -47,8 +47,7 @@ class Precision(BatchProbe):
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         if not self.fits(subject):
             raise InputError(
-                "precision is defined for cross-entropy: leave out loss_function=, or leave 'precision' out of "
-                "Recorder(probes=[...])"
+                "precision is defined for cross-entropy: leave out loss_function=, or leave 'precision' out of probes="
             )
         self.attach_batches()
         self._dtype = subject.loss_dtype

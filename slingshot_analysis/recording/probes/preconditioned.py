@@ -56,7 +56,7 @@ class Preconditioned(CurvatureProbe):
         if not has_threshold(self._optimizer):
             raise InputError(
                 f"preconditioned has no stability threshold for {type(self._optimizer).__name__}: leave "
-                "'preconditioned' out of Recorder(probes=[...])"
+                "'preconditioned' out of probes="
             )
         self._tracker = EigenvalueTracker()
         self.attach_curvature(subject)

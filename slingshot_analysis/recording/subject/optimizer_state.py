@@ -124,7 +124,7 @@ def require_second_moment(subject: Subject, probe: str) -> torch.optim.Optimizer
     if optimizer is None or not keeps_second_moment(optimizer):
         raise InputError(
             f"{probe} needs an optimizer that divides by a second moment, such as Adam or RMSprop, not "
-            f"{type(optimizer).__name__}: leave {probe!r} out of Recorder(probes=[...])"
+            f"{type(optimizer).__name__}: leave {probe!r} out of probes="
         )
     return optimizer
 
