@@ -68,7 +68,7 @@ def test_every_argument_that_a_message_names_is_an_option_of_some_verb_or_known_
         (["sweep", "--setup", "quadratic", "--engine", "dask"], "--engine dask needs --scheduler, the address"),
         (["analyze", "log.csv", "--engine", "dask"], "--engine dask needs --scheduler, the address"),
         (["analyze", "notes.txt"], "its format is not known; name it with --input-format, one of"),
-        (["inspect", "run.h5", "--map", "step=x"], "leave --map out"),
+        (["inspect", "run.h5", "--map", "step=x"], "leave out --map"),
         (["evaluate", "log.csv"], "or give another --truth"),
     ],
 )
