@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from functools import partial
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
 
-from cli.console import open_console
-from cli.engines import engine_options, slurm_parameters
-from cli.logs import reading_options, runs_of
-from cli.pictures import Keep
+from cli._console import open_console
+from cli._engines import engine_options, slurm_parameters
+from cli._keeping import Keep
+from cli._messages import in_options, print_errors, print_note
+from cli._reading import Reading, reading_options
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.many_runs import check_table_path, runs_table, split_against, write_table
-from slingshot_analysis.many_runs.files import analyze_files
+from slingshot_analysis.many_runs import analyze_files, check_table_path, runs_table, split_against, write_table
 from slingshot_analysis.report.document import to_json
 from slingshot_analysis.report.folder import picture_folder
 from slingshot_analysis.report.text import print_analyses
@@ -36,27 +35,33 @@ from slingshot_analysis.slingshots import Options
     multiple=True,
     help=f"Override a detector setting: {', '.join(field.name for field in fields(Options))}; repeatable.",
 )
-@click.option("--plot", metavar="DIR", type=click.Path(file_okay=False), help="Draw each run into this folder.")
+@click.option(
+    "--plot", metavar="DIR", type=click.Path(file_okay=False), help="Draw a picture of each run into this folder."
+)
 @click.option(
     "--plot-across",
     metavar="DIR",
     type=click.Path(file_okay=False),
-    help="Draw what the runs show together: curves over seeds, slingshots against grokking, dose response, heatmap.",
+    help="Draw pictures of all runs together into this folder: curves over seeds, slingshots against grokking, dose "
+    "response, heatmap.",
 )
 @click.option(
     "--against",
     metavar="KEY[,KEY]",
     multiple=True,
-    help="With --plot-across: the number of the configuration to draw against, such as optimizer.eps, or two for a "
-    "heatmap; repeatable. By default what varies.",
+    help="With --plot-across: a number of the configuration, such as optimizer.eps, for a dose response, or two for a "
+    "heatmap; repeatable. By default the numbers that differ between the runs.",
 )
-@click.option("--table", metavar="FILE", type=click.Path(), help="Write one row per run: FILE.csv or FILE.parquet.")
-@engine_options(1, "Processes at once.")
+@click.option(
+    "--table",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write a table with one row for each run: FILE.csv or FILE.parquet.",
+)
+@engine_options(1, "Number of processes.")
 def analyze(
     files: tuple[str, ...],
-    mapping: tuple[str, ...],
-    names: str | None,
-    input_format: str | None,
+    reading: Reading,
     form: str,
     settings: tuple[str, ...],
     plot: str | None,
@@ -70,14 +75,14 @@ def analyze(
 ) -> None:
     """Find the slingshots in traces and in logs of other tools.
 
-    Prints a table per run and one across runs; of more than 20 runs only the latter. What `slingshot label` has written
-    beside a run is heeded. A file that can't be read is reported and the others are analyzed all the same; the exit
-    status is then 2.
+    Prints what was found in each run, and tables over all runs; with more than 20 runs only the tables. The labels that
+    `slingshot label` wrote beside a run are applied. A file that can't be read is reported, the others are analyzed,
+    and the exit status is 2.
     """
     if table is not None:
         check_table_path(table)
     if against and plot_across is None:
-        raise InputError(f"--against {against[0]}: is for the figures across runs; give --plot-across DIR too")
+        raise InputError(f"--against {against[0]}: works only with --plot-across DIR; give that too, or leave it out")
     for words in against:
         split_against(words)
     for folder in (plot, plot_across):
@@ -89,7 +94,7 @@ def analyze(
         engine=engine,
         scheduler=scheduler,
         slurm=slurm_parameters(slurm),
-        read=partial(runs_of, mapping=mapping, names=names, input_format=input_format),
+        read=reading.runs_of,
         keep=Keep(plot, plot_across is not None),
         options=Options().changed(settings),
     )
@@ -100,28 +105,27 @@ def analyze(
     for result in found:
         problems += result.problems
         for note in result.notes:
-            click.echo(f"Note: {note}", err=True)
+            print_note(note)
         for analysis, kept in zip(result.analyses, result.kept, strict=True):
             analyses.append(analysis)
             curves.append({} if kept is None else kept.curves)
             if plot is not None and kept is not None:
-                figures.append(kept.picture.replace(unused(Path(plot) / f"{safe(analysis.name)}.png", figures)))
+                figures.append(kept.picture.replace(_unused(Path(plot) / f"{_safe(analysis.name)}.png", figures)))
     if form == "json":
         if analyses:
             click.echo(to_json(analyses))
     else:
-        print_analyses(analyses, open_console())
+        print_analyses([_in_options(analysis) for analysis in analyses], open_console())
     for figure in figures:
         click.echo(f"picture: {figure}", err=form == "json")
-    for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
+    print_errors(problems)
     if analyses:
-        write_across(analyses, curves, table, plot_across, against, form)
+        _write_across(analyses, curves, table, plot_across, against, form)
     if problems:
         click.get_current_context().exit(2)
 
 
-def write_across(
+def _write_across(
     analyses: Sequence[Analysis],
     curves: Sequence[Mapping[str, Signal]],
     table: str | None,
@@ -129,7 +133,7 @@ def write_across(
     against: Sequence[str],
     form: str,
 ) -> None:
-    """Write table and figures of all runs, as far as they are asked for."""
+    """Write the table and the pictures of all runs that were asked for."""
     if table is None and plot_across is None:
         return
     runs = runs_table(analyses)
@@ -142,13 +146,22 @@ def write_across(
             click.echo(f"picture: {figure}", err=form == "json")
 
 
-def safe(name: str) -> str:
-    """Return the name of a run as that of a file."""
+def _in_options(analysis: Analysis) -> Analysis:
+    """Return the analysis with its remarks in the words of the command line."""
+    return replace(
+        analysis,
+        notes=tuple(map(in_options, analysis.notes)),
+        skipped=tuple(replace(skipped, why=in_options(skipped.why)) for skipped in analysis.skipped),
+    )
+
+
+def _safe(name: str) -> str:
+    """Return the name of a run with every character replaced that a file name should not have."""
     return re.sub(r"[^\w=.+-]+", "-", name).strip("-") or "run"
 
 
-def unused(path: Path, taken: list[Path]) -> Path:
-    """Number a picture whose name another run of the same call has."""
+def _unused(path: Path, taken: list[Path]) -> Path:
+    """Return the path, with a number if another run of this call has a picture of that name."""
     number = 2
     while path in taken:
         path = path.with_stem(f"{path.stem.removesuffix(f'-{number - 1}')}-{number}")

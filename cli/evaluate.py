@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 import click
 from rich.table import Table
 
-from cli.console import open_console
-from cli.logs import reading_options, runs_of_all
+from cli._console import open_console
+from cli._messages import print_errors
+from cli._reading import Reading, reading_options
 from slingshot_analysis.analysis import finite
-from slingshot_analysis.evaluation.detector import DetectorEvaluation, find_detector, read_truth, usable_truth
-from slingshot_analysis.evaluation.detector import evaluate as evaluate_runs
+from slingshot_analysis.evaluation import DetectorEvaluation, find_detector, read_truth, usable_truth
+from slingshot_analysis.evaluation import evaluate as evaluate_runs
 
 
 @click.command()
@@ -22,16 +23,19 @@ from slingshot_analysis.evaluation.detector import evaluate as evaluate_runs
     "--truth",
     default="labels",
     show_default=True,
-    help="Where the true transitions come from: labels, misclassification, or a JSON file of steps by name of the run.",
+    help="Source of the true transitions: labels (see `slingshot label`), misclassification (bursts of misclassified "
+    "training samples), or a JSON file with a list of steps for each name of a run.",
 )
-@click.option("--detector", metavar="MODULE:FUNCTION", help="A detector of your own: a function of a run.")
-@click.option("--margin", type=float, metavar="UPDATES", help="Largest timing error; by default 1% of each run.")
+@click.option(
+    "--detector", metavar="MODULE:FUNCTION", help="Your own detector, a function that takes a run and returns steps."
+)
+@click.option(
+    "--margin", type=float, metavar="UPDATES", help="Largest timing error of a hit; by default 1% of each run."
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def evaluate(
     files: tuple[str, ...],
-    mapping: tuple[str, ...],
-    names: str | None,
-    input_format: str | None,
+    reading: Reading,
     truth: str,
     detector: str | None,
     margin: float | None,
@@ -39,41 +43,39 @@ def evaluate(
 ) -> None:
     """Score a detector against labels.
 
-    Precision, recall, F1 and timing errors by run and over all. What people have not struck out of a labelled run
-    counts as confirmed. A file that can't be read is reported and the others are scored all the same; the exit status
-    is then 2.
+    Prints precision, recall, F1 and timing errors of each run and of all together. In a run with labels, every detected
+    slingshot that was not removed by hand counts as true. A file that can't be read is reported, the others are
+    scored, and the exit status is 2.
     """
     find = find_detector(detector) if detector else None
-    known = truth if truth in ("labels", "misclassification") else read_truth(truth)
-    runs, problems = runs_of_all(files, mapping, names, input_format)
+    known: str | Mapping[str, Sequence[float]] = (
+        truth if truth in ("labels", "misclassification") else read_truth(truth)
+    )
+    runs, problems = reading.runs_of_all(files)
     if not isinstance(known, str):
         known, errors = usable_truth(runs, known)
         problems += map(str, errors)
-    report(problems)
+    print_errors(problems)
     if known or not problems:
         found = evaluate_runs(runs, known, detector=find, margin=margin)
-        print_scores(found, form)
-        report(found.problems)
+        _print_scores(found, form)
+        print_errors(found.problems)
         problems += found.problems
     if problems:
         click.get_current_context().exit(2)
 
 
-def report(problems: Iterable[str]) -> None:
-    """Print what could not be scored."""
-    for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
-
-
-def print_scores(found: DetectorEvaluation, form: str) -> None:
-    """Print a row for each run and one over all."""
+def _print_scores(found: DetectorEvaluation, form: str) -> None:
+    """Print a row for each run and one for all together."""
     rows = found.summary().to_dict("records")
     if form == "json":
         click.echo(json.dumps(finite(rows), indent=2))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in rows[0]:
-        table.add_column(heading.replace("_", " "), justify="left" if heading == "run" else "right", overflow="fold")
+        table.add_column(
+            str(heading).replace("_", " "), justify="left" if heading == "run" else "right", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     open_console().print(table)

@@ -9,8 +9,9 @@ from typing import Any
 import click
 from rich.table import Table
 
-from cli.console import open_console
-from cli.logs import reading_options, runs_of_all
+from cli._console import open_console
+from cli._messages import in_options, print_errors
+from cli._reading import Reading, reading_options
 from slingshot_analysis.readers import Log
 from slingshot_analysis.trace import Trace
 
@@ -19,22 +20,18 @@ from slingshot_analysis.trace import Trace
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @reading_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def inspect(
-    files: tuple[str, ...], mapping: tuple[str, ...], names: str | None, input_format: str | None, form: str
-) -> None:
-    """Show the runs of logs and how each column was understood.
+def inspect(files: tuple[str, ...], reading: Reading, form: str) -> None:
+    """Show the runs of logs and which signal each column was taken for.
 
-    Where that is wrong, --map SIGNAL=COLUMN says better, for this verb and for `analyze`; --names takes a table for
-    all logs of a lab. A file that can't be read is reported and the others are shown all the same; the exit status is
-    then 2.
+    Where that is wrong, --map SIGNAL=COLUMN corrects it, in every verb that reads logs; --names takes a table for all
+    logs of a lab. A file that can't be read is reported, the others are shown, and the exit status is 2.
     """
-    runs, problems = runs_of_all(files, mapping, names, input_format)
+    runs, problems = reading.runs_of_all(files)
     if form == "json":
         click.echo(json.dumps([_plain(run) for run in runs], indent=2))
     else:
         _print(runs)
-    for problem in problems:
-        click.echo(f"Error: {problem}", err=True)
+    print_errors(problems)
     if problems:
         click.get_current_context().exit(2)
 
@@ -44,9 +41,9 @@ def _print(runs: list[Trace]) -> None:
     for run in runs:
         console.print(_table(run))
         for note in getattr(run, "notes", ()):
-            console.print(f"note: {note}")
+            console.print(f"note: {in_options(note)}")
     if not all(run.names for run in runs):
-        console.print("Nothing was understood in some run: give --map SIGNAL=COLUMN.")
+        console.print("No column of some run was taken for a signal: name the columns with --map SIGNAL=COLUMN.")
 
 
 def _rows(run: Trace) -> list[dict[str, Any]]:
@@ -59,7 +56,7 @@ def _rows(run: Trace) -> list[dict[str, Any]]:
 
 
 def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Show the many columns of one vector signal as one row."""
+    """Join the rows of the many columns that make one vector signal."""
     shown: list[dict[str, Any]] = []
     for signal, group in groupby(rows, key=lambda row: row["signal"]):
         columns = list(group)
@@ -89,5 +86,5 @@ def _table(run: Trace) -> Table:
     table.add_column("rows", justify="right")
     table.add_column("remark", overflow="fold")
     for row in _joined(_rows(run)):
-        table.add_row(row["column"], row["signal"] or "-", f"{row['rows']:,}", row["remark"])
+        table.add_row(row["column"], row["signal"] or "-", f"{row['rows']:,}", in_options(row["remark"]))
     return table

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from cli.logs import reading_options, runs_of
+from cli._reading import Reading, reading_options
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.labels import Labels, read_labels, write_labels
 from slingshot_analysis.trace import Trace
@@ -16,28 +16,28 @@ from slingshot_analysis.trace import Trace
 @click.command()
 @click.argument("file", type=click.Path())
 @reading_options
-@click.option("--add", type=int, multiple=True, metavar="STEP", help="There is a slingshot here; repeatable.")
-@click.option("--remove", type=int, multiple=True, metavar="STEP", help="There is none here; repeatable.")
-@click.option("--forget", type=int, multiple=True, metavar="STEP", help="Take back a label; repeatable.")
-@click.option("--run", metavar="NAME", help="The run, where the file holds several.")
+@click.option("--add", type=int, multiple=True, metavar="STEP", help="A slingshot that was missed; repeatable.")
+@click.option(
+    "--remove", type=int, multiple=True, metavar="STEP", help="A detected slingshot that is none; repeatable."
+)
+@click.option("--forget", type=int, multiple=True, metavar="STEP", help="A label to take back; repeatable.")
+@click.option("--run", metavar="NAME", help="Name of the run, where the file holds several.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def label(
     file: str,
-    mapping: tuple[str, ...],
-    names: str | None,
-    input_format: str | None,
+    reading: Reading,
     add: tuple[int, ...],
     remove: tuple[int, ...],
     forget: tuple[int, ...],
     run: str | None,
     form: str,
 ) -> None:
-    """Correct what was found in a run.
+    """Correct the slingshots of a run by hand.
 
-    Writes FILE.labels.json beside it, which `analyze` and `evaluate` use. Without --add, --remove and --forget it shows
-    what stands there. A label applies to the nearest event, at most 1% of the run away.
+    Writes FILE.labels.json beside the run, which `analyze` and `evaluate` use. Without --add, --remove and --forget it
+    shows the labels. A label applies to the nearest detected slingshot, at most 1% of the run away.
     """
-    runs = {trace.name: trace for trace in runs_of(file, mapping, names, input_format)}
+    runs = {trace.name: trace for trace in reading.runs_of(file)}
     if run is not None and run not in runs:
         raise unknown_name("run", run, runs, file)
     if run is None and len(runs) > 1 and (add or remove or forget):
@@ -47,7 +47,7 @@ def label(
         if run in (None, name):
             found[name] = read_labels(trace)
             if add or remove or forget:
-                check_inside(trace, add + remove)
+                _check_inside(trace, add + remove)
                 found[name] = labels = found[name].change(add, remove, forget)
                 written = write_labels(trace, None if labels == Labels() else labels)
                 click.echo(f"written: {written}", err=form == "json")
@@ -59,8 +59,8 @@ def label(
             click.echo(f"{name}: added {list(labels.added)}, removed {list(labels.removed)}")
 
 
-def check_inside(trace: Trace, given: Iterable[int]) -> None:
-    """Raise InputError unless all steps lie within the run."""
+def _check_inside(trace: Trace, given: Iterable[int]) -> None:
+    """Raise InputError if a step lies outside the run."""
     if trace.steps is None:
         raise InputError(f"{trace.path}: run {trace.name!r} has no rows to label")
     first, last = trace.steps

@@ -1,4 +1,4 @@
-"""The command group and its error handling."""
+"""The command ``slingshot``: its verbs, and how it ends when one fails."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cli._messages import in_options
 from slingshot_analysis.errors import SlingshotError, unknown_name
 
 __all__ = ["main"]
@@ -16,16 +17,16 @@ VERBS = {
     "record": "Train a setup of the paper and write its trace.",
     "sweep": "Train many runs: grids, lists, random draws.",
     "analyze": "Find the slingshots in traces and logs.",
-    "inspect": "Show how the columns of logs were understood.",
-    "label": "Correct what was found in a run.",
+    "inspect": "Show which signal each column of a log was taken for.",
+    "label": "Correct the slingshots of a run by hand.",
     "evaluate": "Score a detector against labels.",
-    "setups": "List the setups with figure and cost.",
+    "setups": "List the setups with the paper's figures and their cost.",
     "probes": "List what can be recorded.",
 }
 
 
 class Verbs(click.Group):
-    """A group whose commands are imported only when they run, so that `analyze` never waits for PyTorch."""
+    """A group that imports a verb only when it is called, so that `analyze` never waits for PyTorch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -44,7 +45,8 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except SlingshotError as error:
-            click.echo(f"Error: {error}", err=True)
+            verb = self.get_command(ctx, ctx.invoked_subcommand) if ctx.invoked_subcommand else None
+            click.echo(f"Error: {in_options(str(error), verb)}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)
@@ -55,3 +57,7 @@ class Verbs(click.Group):
 @click.version_option(version("slingshot-analysis"), prog_name="slingshot")
 def main() -> None:
     """Record training runs densely and find the slingshots in them."""
+
+
+if __name__ == "__main__":
+    main(prog_name="slingshot")

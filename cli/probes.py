@@ -8,8 +8,8 @@ import json
 import click
 from rich.table import Table
 
-from cli.console import open_console
-from slingshot_analysis.recording.probes._catalogue import catalogue
+from cli._console import open_console
+from slingshot_analysis.recording import catalogue
 
 
 @click.command()
@@ -30,6 +30,7 @@ def probes(form: str) -> None:
     console = open_console()
     console.print(table)
     console.print(
-        "Cadence in updates. --probes takes names, NAME:UPDATES and the bundles light (norms every 10, evaluation "
-        "every 1,000), standard, and full (curvature within 12% of the run's time)."
+        "Column 'every': updates between two measurements. --probes takes names of this list, NAME:UPDATES for another "
+        "cadence, and bundles: light (norms every 10 updates, evaluation every 1,000), standard, and full (with "
+        "curvature, in at most 12% of the run's time)."
     )

@@ -8,6 +8,7 @@ import math
 import shutil
 import sys
 import time
+from typing import Any
 
 import click
 
@@ -18,7 +19,7 @@ from trainers.losses import LOSSES
 from trainers.optimizers import OPTIMIZERS
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import record as record_setup
-from trainers.setup import DTYPES, Setup, flatten
+from trainers.setup import DTYPES, Setup, settings_of
 from trainers.setups import SETUPS, find_setup
 from trainers.sweep.work import end_of
 
@@ -41,7 +42,7 @@ def with_data_folder(setup: Setup, folder: str | None) -> Setup:
     """Return a setup that reads its data from the folder of ``--data-dir``, if one is given."""
     if folder is None:
         return setup
-    if "data.folder" not in flatten(setup):
+    if "data.folder" not in settings_of(setup):
         raise InputError(f"--data-dir: {setup.name} reads no files; leave it out")
     return override_all(setup, [f"data.folder={folder}"], "--data-dir")
 
@@ -52,41 +53,59 @@ def probe_names(text: str) -> list[str]:
 
 
 @click.command()
-@click.option("--setup", "name", required=True, shell_complete=complete_setups, help="See `slingshot setups`.")
-@click.option("--steps", type=click.IntRange(min=1), help="Number of updates; the setup's own by default.")
-@click.option("--seed", type=click.IntRange(min=0), help="Root of all random states; the setup's own by default.")
+@click.option("--setup", required=True, shell_complete=complete_setups, help="A name of `slingshot setups`.")
+@click.option("--steps", type=click.IntRange(min=1), help="Number of updates; by default the setup's.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of data, initialisation and batches; by default the setup's."
+)
 @click.option(
     "--optimizer",
     metavar="NAME",
-    help=f"Instead of the setup's own, with its numbers: {', '.join(OPTIMIZERS)}.",
+    help=f"Optimizer in place of the setup's, with the same learning rate and other common settings: "
+    f"{', '.join(OPTIMIZERS)}.",
 )
 @click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Such as optimizer.eps=1e-7; repeatable."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a field of the setup, such as optimizer.eps=1e-7; repeatable.",
 )
-@click.option("--dtype", type=click.Choice(list(DTYPES)), help="Of parameters and inputs.")
-@click.option("--loss-dtype", type=click.Choice(list(DTYPES)), help="To which the logits are cast for the loss.")
-@click.option("--loss", type=click.Choice(list(LOSSES)), help="What is minimised; the setup's own by default.")
+@click.option("--dtype", type=click.Choice(list(DTYPES)), help="Data type of parameters and inputs.")
+@click.option(
+    "--loss-dtype", type=click.Choice(list(DTYPES)), help="Data type to which the logits are cast for the loss."
+)
+@click.option("--loss", type=click.Choice(list(LOSSES)), help="Loss that is minimised; by default the setup's.")
 @click.option(
     "--probes",
     metavar="NAMES",
-    help="light, standard (the default), full and names of `slingshot probes`, such as standard,hessian:50 (every 50 "
-    "updates).",
+    help="What to record: bundles and names of `slingshot probes`, such as standard,hessian:50 (every 50 updates); by "
+    "default standard.",
 )
 @click.option(
     "--curvature-budget",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Share of the time for curvature; 0.12 with --probes full.",
+    help="Largest share of the time that curvature may take; 0.12 with --probes full.",
 )
 @click.option(
     "--flight-recorder/--no-flight-recorder",
     default=None,
-    help="Curvature at each update around a transition; on where curvature is recorded.",
+    help="Record the curvature at each update around a transition; by default where curvature is recorded.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Of PyTorch on the CPU.")
-@click.option("--flush-denormal/--no-flush-denormal", default=True, show_default=True, help="Round denormals to 0.")
-@click.option("--out", default="runs", show_default=True, help="A folder, or a file that ends in .h5.")
+@click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."
+)
+@click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(min=1), help="Threads of PyTorch on the CPU."
+)
+@click.option(
+    "--flush-denormal/--no-flush-denormal",
+    default=True,
+    show_default=True,
+    help="Round denormal numbers to 0, at which some CPUs are slow.",
+)
+@click.option("--out", default="runs", show_default=True, help="A folder for the trace, or a file that ends in .h5.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @click.option(
     "--checkpoint-every",
@@ -94,11 +113,11 @@ def probe_names(text: str) -> list[str]:
     metavar="N",
     help="Write a checkpoint beside the trace every N updates, for --resume.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint; start if there is none.")
-@click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read any.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint, or start where there is none.")
+@click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read files.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def record(
-    name: str,
+    setup: str,
     steps: int | None,
     seed: int | None,
     optimizer: str | None,
@@ -120,7 +139,7 @@ def record(
     form: str,
 ) -> None:
     """Train a setup of the paper and write its trace."""
-    setup = find_setup(name)
+    run = find_setup(setup)
     if optimizer is not None:
         setup = with_optimizer(setup, optimizer)
     setup = override_all(with_data_folder(setup, data_dir), assignments, "--set")
@@ -129,7 +148,7 @@ def record(
     start, show = time.monotonic(), Progress(setup.steps)
     try:
         path = record_setup(
-            setup,
+            run,
             out,
             device=device,
             threads=threads,
@@ -149,16 +168,16 @@ def record(
     seconds = time.monotonic() - start
     if form == "json":
         state = end_of(open_trace(path))
-        run = {"path": str(path), "setup": setup.name, "seed": setup.seed, "steps": setup.steps}
-        click.echo(json.dumps(run | {"seconds": round(seconds, 3), "state": state}, indent=2))
+        recorded = {"path": str(path), "setup": run.name, "seed": run.seed, "steps": run.steps}
+        click.echo(json.dumps(recorded | {"seconds": round(seconds, 3), "state": state}, indent=2))
     elif show.made:
-        click.echo(f"{path}: {setup.steps:,} updates in {seconds:.0f} s")
+        click.echo(f"{path}: {run.steps:,} updates in {seconds:.0f} s")
     else:
         click.echo(f"{path}: was finished already")
 
 
 class Progress:
-    """A callback that shows speed, time left and the last values: a line that changes, or a log.
+    """A callback that shows speed, time left and the last values, in a terminal as one line that changes.
 
     Parameters
     ----------
@@ -168,14 +187,14 @@ class Progress:
 
     def __init__(self, steps: int) -> None:
         self.made = 0
-        """Updates made, without those before a run was resumed."""
+        """Updates made since this process began: those before a resumed run's checkpoint do not count."""
         self._steps = steps
         self._terminal = sys.stderr.isatty()
         self._period = TERMINAL_SECONDS if self._terminal else LOG_SECONDS
         self._start = self._shown = time.monotonic()
 
     def __call__(self, step: int, recorder: Recorder) -> None:
-        """Count an update, and show a line if it is time to."""
+        """Count an update, and show a line if the last one is old enough."""
         self.made += 1
         now = time.monotonic()
         last = step == self._steps

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import open_console
+from cli._console import open_console
 from trainers.cost import estimate_cost
 from trainers.setup import Setup
 from trainers.setups import SETUPS
@@ -18,7 +18,10 @@ from trainers.setups import SETUPS
 @click.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def setups(form: str) -> None:
-    """List the setups with figure and cost. The cost is measured: a few updates on this machine, one thread."""
+    """List the setups with the paper's figures and their cost.
+
+    The cost is measured: a few updates of each setup on one CPU thread of this machine.
+    """
     with Console(stderr=True).status("measuring what an update costs on this machine"):
         rows = [_row(setup) for setup in SETUPS.values()]
     if form == "json":
@@ -42,7 +45,8 @@ def setups(form: str) -> None:
     console = open_console()
     console.print(table)
     console.print(
-        "Figures of Thilak et al. 2022, arXiv 2206.04817; times of the bare loop on this machine, one CPU thread."
+        "Figures are those of Thilak et al. 2022, arXiv 2206.04817. Times are without recording, on one CPU thread "
+        "of this machine."
     )
 
 

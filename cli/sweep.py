@@ -16,7 +16,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.engines import engine_options, slurm_parameters
+from cli._engines import engine_options, slurm_parameters
+from cli._messages import in_options
 from cli.record import complete_setups, probe_names, with_data_folder
 from slingshot_analysis.analysis import finite
 from slingshot_analysis.errors import InputError
@@ -34,46 +35,66 @@ Value = TypeVar("Value")
 
 
 @click.command()
-@click.option("--setup", "name", shell_complete=complete_setups, help="See `slingshot setups`.")
+@click.option("--setup", shell_complete=complete_setups, help="A name of `slingshot setups`.")
 @click.option(
     "--grid",
     multiple=True,
     metavar="KEY=A,B,…",
-    help="Every value, with every one of the other grids: optimizer.eps=1e-8,1e-7 or optimizer=adam,sgd. Values that "
-    "hold commas are separated by semicolons: optimizer.betas=0.9,0.999;0.9,0.99. Repeatable.",
+    help="Values of a field, such as optimizer.eps=1e-8,1e-7 or optimizer=adam,sgd; semicolons separate values with "
+    "commas: optimizer.betas=0.9,0.999;0.9,0.99. Repeatable: every combination of the grids is run.",
 )
 @click.option(
     "--draw",
     multiple=True,
     metavar="KEY=DISTRIBUTION",
-    help="Random values: uniform(a,b), loguniform(a,b), integers(a,b) or choice(a,b,…), such as "
-    "optimizer.lr=loguniform(1e-4,1e-2). Repeatable.",
+    help="Random values of a field: uniform(a,b), loguniform(a,b), integers(a,b) or choice(a,b,…), such as "
+    "optimizer.lr=loguniform(1e-4,1e-2); repeatable.",
 )
-@click.option("--draws", type=click.IntRange(min=1), metavar="N", help="How many random draws.")
+@click.option("--draws", type=click.IntRange(min=1), metavar="N", help="Number of random draws.")
 @click.option("--draw-seed", type=click.IntRange(min=0), metavar="N", help="Seed of the draws; 0 by default.")
-@click.option("--seeds", metavar="SEEDS", help="Such as 0-4 or 0,3,7-9; the setup's own by default.")
-@click.option("--steps", type=click.IntRange(min=1), help="Number of updates of each run; the setup's own by default.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="The same in every run; repeatable.")
-@click.option("--config", metavar="FILE", help="A TOML file with setup, steps, seeds, set, grid, draw, draws, runs.")
-@click.option("--probes", default="light", show_default=True, metavar="NAMES", help="As in `slingshot record`.")
+@click.option(
+    "--seeds", metavar="SEEDS", help="Seeds of each combination, such as 0-4 or 0,3,7-9; by default the setup's."
+)
+@click.option("--steps", type=click.IntRange(min=1), help="Number of updates of each run; by default the setup's.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a field in every run; repeatable."
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    help="A TOML file with these options as keys, and with runs one by one: see docs/sweeps.md.",
+)
+@click.option(
+    "--probes", default="light", show_default=True, metavar="NAMES", help="What to record, as in `slingshot record`."
+)
 @click.option("--out", default="runs", show_default=True, metavar="DIR", help="Folder of traces and manifest.")
 @engine_options(
-    None, "Processes, one for each CPU by default; with dask and slurm, parts into which the runs are divided at least."
+    None,
+    "Number of processes, by default one for each CPU; with dask and slurm, the least number of parts into which the "
+    "runs are divided.",
 )
-@click.option("--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Runs trained together.")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Largest number of runs that one process trains together.",
+)
 @click.option(
     "--checkpoint-every",
     type=click.IntRange(min=1),
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Updates between two checkpoints: what a run that is stopped may lose.",
+    help="Updates between two checkpoints; a run that is stopped loses at most these.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read any.")
+@click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."
+)
+@click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read files.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def sweep(
-    name: str | None,
+    setup: str | None,
     grid: tuple[str, ...],
     draw: tuple[str, ...],
     draws: int | None,
@@ -96,14 +117,14 @@ def sweep(
 ) -> None:
     """Train many runs: every combination of values and seeds, random draws, or a list.
 
-    The same command goes on where it was stopped: a run that is finished is not run again.
+    The same command, given again, goes on where it was stopped; finished runs are not trained again.
     """
     file = SweepConfig() if config is None else read_config(config)
-    setup = _common(file, config, name, steps, assignments, data_dir)
+    common = _common(file, config, setup, steps, assignments, data_dir)
     fixed = {text.partition("=")[0]: "--set" for text in assignments}
     fixed |= {} if steps is None else {"steps": "--steps"}
     fixed |= {} if data_dir is None else {"data.folder": "--data-dir"}
-    runs = _plan(setup, file, config, fixed, grid, draw, draws, draw_seed, seeds)
+    runs = _plan(common, file, config, fixed, grid, draw, draws, draw_seed, seeds)
     with Progress() as show:
         try:
             table = run_sweep(
@@ -125,7 +146,7 @@ def sweep(
             sys.exit(130)
     failed = table[table["state"] == "failed"]
     for file_name, error in failed["error"].items():
-        click.echo(f"Failed: {file_name}: {error}", err=True)
+        click.echo(f"Failed: {file_name}: {in_options(error)}", err=True)
     if form == "json":
         click.echo(json.dumps(finite(table.reset_index().to_dict("records")), indent=2))
     else:
@@ -143,7 +164,7 @@ def _common(
     assignments: tuple[str, ...],
     data_dir: str | None,
 ) -> Setup:
-    """Return what is the same in every run; the command line comes before the file."""
+    """Return the setup with the changes that every run has; the command line comes before the file."""
     name = name or file.setup
     if name is None:
         raise InputError("--setup is missing; see `slingshot setups`")
@@ -165,8 +186,11 @@ def _plan(
     draw_seed: int | None,
     seeds: str | None,
 ) -> list[Setup]:
-    """Return the runs; `fixed` says by which option the command line gives a field the same value in all of them."""
-    grids = _once("--grid", [parse_values(setup, text) for text in grid])
+    """Return the runs.
+
+    `fixed` names, for each field to which the command line gives one value in all runs, the option that does so.
+    """
+    grids = _once("--grid", [parse_values(setup, text, "--grid") for text in grid])
     drawn = _once("--draw", [_pair("--draw", text) for text in draw])
     part = {field.name: f"--config {config}: {field.name}" for field in dataclasses.fields(file)}
     of_draws = {"--draws": draws, "--draw-seed": draw_seed}
@@ -203,7 +227,13 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 
 
 def _once(option: str, pairs: list[tuple[str, Value]]) -> dict[str, Value]:
-    """Return what a repeatable option gives by key, each of them once."""
+    """Return the values of a repeatable option by key.
+
+    Raises
+    ------
+    InputError
+        If a key is given twice.
+    """
     for i, (key, _) in enumerate(pairs):
         if key in dict(pairs[:i]):
             how = f"write {option} {key}=A,B" if option == "--grid" else "leave one of them out"
@@ -212,13 +242,13 @@ def _once(option: str, pairs: list[tuple[str, Value]]) -> dict[str, Value]:
 
 
 def _refuse_both(fixed: Mapping[str, str], varied: Mapping[str, str]) -> None:
-    """Refuse a field that has one value in all runs, and varies; each mapping says where that was asked for."""
+    """Refuse a field that has one value in all runs and also varies; each mapping names the option by field."""
     for key in fixed.keys() & varied.keys():
         raise InputError(f"{fixed[key]}: {key} is given by {varied[key]} too; leave one of them out")
 
 
 class Progress:
-    """Shows a sweep on stderr: a live table in a terminal, otherwise a line every few seconds."""
+    """Shows a sweep on standard error: in a terminal as a table that changes, otherwise as a line every few seconds."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -235,12 +265,12 @@ class Progress:
         self.close()
 
     def close(self) -> None:
-        """Take the table away."""
+        """Remove the table."""
         if self._live:
             self._live.stop()
 
     def __call__(self, status: Status) -> None:
-        """Show how far the sweep is."""
+        """Show how far the sweep has come."""
         line = self._line(status)
         if self._live:
             self._live.update(Group(Text(line), *_running(status)))
@@ -275,7 +305,7 @@ def _runs(count: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Return a time for people.
+    """Return a duration in words.
 
     Examples
     --------

@@ -23,8 +23,11 @@ __all__ = ["ENGINES", "count_cpus", "open_engine"]
 
 ENGINES = "processes", "dask", "slurm"
 SCHEDULER_SECONDS = 10
+"""Time within which a Dask scheduler has to answer."""
 SLURM_POLL_SECONDS = 1.0
+"""Time between two looks at the Slurm jobs."""
 SLURM_MINUTES = 24 * 60
+"""Time limit of a Slurm job where none is given."""
 
 
 @contextmanager
@@ -36,23 +39,23 @@ def open_engine(
     folder: str | Path = "slurm",
     slurm: Mapping[str, object] | None = None,
 ) -> Iterator[Executor]:
-    """Open what runs tasks. At the end it waits for processes that are at work, and cancels all other tasks.
+    """Open an executor. On exit it waits for the tasks that run in processes, and cancels all other tasks.
 
-    A worker that dies takes only its own tasks with it: "processes" raises
-    :class:`concurrent.futures.process.BrokenProcessPool` for its task and goes on with a new worker, "dask" runs the
-    task again elsewhere, and "slurm" runs it again if the job was preempted or reached its time limit.
+    A worker that dies loses only its own task: "processes" raises
+    :class:`concurrent.futures.process.BrokenProcessPool` for that task and starts a new worker, "dask" runs the task
+    again elsewhere, and "slurm" runs it again if the job was preempted or reached its time limit.
 
     Parameters
     ----------
     name : {"processes", "dask", "slurm"}, optional
-        Processes of this machine, each with one thread and, where there are any, one of the GPUs in turn; a Dask
-        cluster that runs; or one Slurm job for each task.
+        "processes" of this machine, each with one thread and, if there are GPUs, one of them in turn; a "dask" cluster
+        that is already running; or one "slurm" job for each task.
     jobs : int, optional
-        Number of processes; by default the CPUs that this process may use. The other engines place tasks themselves.
+        Number of processes; by default the number of CPUs that this process may use. Other engines ignore it.
     scheduler : str, optional
         Address of the Dask scheduler, such as "tcp://10.0.0.1:8786".
     folder : path-like, optional
-        Where Slurm's jobs leave their logs and results; all nodes must see it.
+        Folder for the logs and results of Slurm jobs; all nodes must see it.
     slurm : mapping, optional
         Parameters of ``submitit.AutoExecutor``, such as ``{"slurm_partition": "gpu", "timeout_min": 600}``, and
         ``cluster``: "local" runs the jobs on this machine without Slurm.
@@ -60,13 +63,13 @@ def open_engine(
     Yields
     ------
     concurrent.futures.Executor
-        Functions, arguments and results have to be picklable. Its attribute `jobs` is the number of tasks that run at
-        once, or None where only the cluster knows.
+        Functions, arguments and results must be picklable. Its attribute `jobs` is the number of tasks that run at
+        once, or None where only the cluster knows it.
 
     Raises
     ------
     InputError
-        If the name is unknown, a package is missing, no scheduler answers, or a parameter does not fit.
+        If the name is unknown, a package is missing, no scheduler answers, or a parameter is wrong.
 
     Examples
     --------
@@ -100,7 +103,7 @@ def count_cpus() -> int:
 
 
 def find_gpus() -> list[str]:
-    """Return what CUDA_VISIBLE_DEVICES calls each GPU of this machine that may be used."""
+    """Return each usable GPU of this machine, as CUDA_VISIBLE_DEVICES names it."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [part for part in named.split(",") if part]
@@ -112,12 +115,12 @@ def find_gpus() -> list[str]:
 
 
 class Processes(Executor):
-    """Processes of this machine, each in a pool of its own, so that one that dies breaks no other.
+    """Processes of this machine, each in a pool of one, so that one that dies does not break the others.
 
     Parameters
     ----------
     jobs : int
-        Number of processes; each is started with the first task that finds no other free.
+        Number of processes; each is started by the first task for which no other is free.
     """
 
     def __init__(self, jobs: int) -> None:
@@ -133,11 +136,11 @@ class Processes(Executor):
         self._threads = ThreadPoolExecutor(jobs, "engine", self._begin_thread)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have a function called in one of the processes."""
+        """Call a function in one of the processes."""
         return self._threads.submit(self._run, fn, args, kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more tasks, and with `wait` end the processes when theirs are done."""
+        """Accept no more tasks, and with `wait` end the processes when their tasks are done."""
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
         if wait:
             for pool in self._pools:
@@ -165,7 +168,7 @@ class Processes(Executor):
 
 
 def _begin_process(environment: Mapping[str, str]) -> None:
-    """Prepare a process before it imports anything heavy; Ctrl-C is for its parent to answer."""
+    """Prepare a process before it imports anything heavy; Ctrl-C is left to its parent."""
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -180,7 +183,7 @@ def _end_with_parent() -> None:
 
 def _open_dask(scheduler: str | None) -> Any:
     if scheduler is None:
-        raise InputError("--engine dask needs --scheduler, the address that `dask scheduler` shows: tcp://HOST:8786")
+        raise InputError("engine='dask' needs scheduler=, the address that `dask scheduler` shows: tcp://HOST:8786")
     try:
         from distributed import Client
         from distributed.comm import get_address_host_port
@@ -191,7 +194,7 @@ def _open_dask(scheduler: str | None) -> Any:
         client = Client(scheduler, timeout=SCHEDULER_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"--scheduler {scheduler}: no Dask scheduler answers ({error}); start one with `dask scheduler`, and "
+            f"scheduler={scheduler!r}: no Dask scheduler answers ({error}); start one with `dask scheduler`, and "
             "give the address that it shows"
         ) from error
     executor = client.get_executor(pure=False)
@@ -205,7 +208,7 @@ class SlurmJobs(Executor):
     Parameters
     ----------
     folder : Path
-        For logs and results of the jobs.
+        Folder for logs and results of the jobs.
     parameters : mapping
         As for `open_engine`.
     """
@@ -224,7 +227,7 @@ class SlurmJobs(Executor):
             self._executor.update_parameters(**rest)
         except (AssertionError, NameError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(
-                f"--engine slurm: {error}; run it where sbatch is, and see submitit's parameters"
+                f"engine='slurm': {error}; run it where sbatch is, and see submitit's parameters"
             ) from error
         self._waiting: dict[Future[Any], Any] = {}
         self._lock = threading.Lock()
@@ -242,7 +245,7 @@ class SlurmJobs(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more tasks, and with `wait` return when all jobs have ended; cancelled ones are taken back."""
+        """Accept no more tasks, and with `wait` return when all jobs have ended; cancelled jobs are withdrawn."""
         self._closed.set()
         if cancel_futures:
             for future in list(self._waiting):
@@ -282,7 +285,7 @@ def _has_ended(future: Future[Any], job: Any) -> bool:
     try:
         return future.cancelled() or bool(job.done())
     except Exception:
-        return True  # its result will say what is wrong
+        return True  # its result says what is wrong
 
 
 def _settle(future: Future[Any], job: Any) -> None:
@@ -298,5 +301,5 @@ def _settle(future: Future[Any], job: Any) -> None:
 
 def _missing(extra: str, package: str) -> InputError:
     return InputError(
-        f"--engine {extra}: the package {package} is missing; install it with pip install 'slingshot-analysis[{extra}]'"
+        f"engine={extra!r}: the package {package} is missing; install it with pip install 'slingshot-analysis[{extra}]'"
     )

@@ -1,4 +1,7 @@
-"""The errors of this project, and the helper that words messages about unknown names."""
+"""The errors of this project, and the wording of messages about unknown names.
+
+Messages name an argument as ``name=``, ``name=True`` or ``name='value'``, so that the command line can translate it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ __all__ = ["InputError", "NoRunError", "OtherFileError", "SlingshotError", "Unwr
 
 
 class SlingshotError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base class of every error that this project raises on purpose."""
 
 
 class InputError(SlingshotError, ValueError):
-    """Something the user gave can't be used; the message says what, where, and what to do next."""
+    """An input can't be used; the message says which, what is wrong with it, and what to do."""
 
 
 class NoRunError(InputError):
@@ -29,23 +32,23 @@ class UnwritableError(InputError):
 
 
 def unknown_name(what: str, given: str, allowed: Iterable[str], where: str = "") -> InputError:
-    """Word the error for a name that is not one of `allowed`.
+    """Return the error for a name that is not one of `allowed`, with the names that resemble it.
 
     Parameters
     ----------
     what : str
-        What the name stands for, such as ``"setup"``.
+        What the name should be, such as ``"setup"``.
     given : str
         The name that was given.
     allowed : iterable of str
         The names that would have been accepted.
     where : str, optional
-        A file or option to name first.
+        The file or argument where it was given; the message begins with it.
 
     Returns
     -------
     InputError
-        To be raised by the caller.
+        For the caller to raise.
 
     Examples
     --------

@@ -113,10 +113,10 @@ def test_gpus_are_counted_without_torch(tmp_path, monkeypatch):
     [
         ({"name": "dusk"}, "unknown engine 'dusk'; did you mean 'dask'"),
         ({"jobs": 0}, "at least 1 process"),
-        ({"name": "dask"}, "needs --scheduler"),
-        ({"name": "dask", "scheduler": "nonsense"}, "--scheduler nonsense: .* give the address that it shows"),
+        ({"name": "dask"}, "needs scheduler="),
+        ({"name": "dask", "scheduler": "nonsense"}, "scheduler='nonsense': .* give the address that it shows"),
         ({"name": "slurm", "slurm": {"cluster": "local", "no_such": 1}}, "no_such"),
-        ({"name": "slurm", "slurm": {"cluster": "local", "mem_gb": "x"}}, "--engine slurm: "),
+        ({"name": "slurm", "slurm": {"cluster": "local", "mem_gb": "x"}}, "engine='slurm': "),
     ],
 )
 def test_what_cannot_be_opened_is_explained(arguments, message, tmp_path):

@@ -42,7 +42,8 @@ def test_it_holds_the_three_packages_and_nothing_else(wheel):
         for path in (PROJECT / package).rglob("*.py")
     }
     assert sources <= set(names)
-    assert {"slingshot_analysis/py.typed", "slingshot_analysis/readers/names.toml"} <= set(names)
+    others = {"py.typed", "__init__.pyi", "readers/names.toml"}
+    assert {f"slingshot_analysis/{name}" for name in others} <= set(names)
 
 
 def test_it_runs_in_a_clean_environment_outside_the_checkout(wheel, tmp_path):

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording import Probe, Recorder
-from slingshot_analysis.recording.probes._bundles import BUNDLES
+from slingshot_analysis.recording import BUNDLES, Probe, Recorder
 from slingshot_analysis.trace import open_trace
 from trainers.checkpoint import checkpoint_path, discard_checkpoint, load_checkpoint, save_checkpoint
 from trainers.lock import owned

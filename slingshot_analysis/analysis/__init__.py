@@ -1,4 +1,4 @@
-"""From the signals of a run to everything that was found in it."""
+"""The analysis of one run: from its signals to everything that was found in it."""
 
 from slingshot_analysis.analysis.one_run import analyze
 from slingshot_analysis.analysis.result import Analysis, Skipped, finite

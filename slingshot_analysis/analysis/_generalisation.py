@@ -1,4 +1,4 @@
-"""What the validation accuracy of a run tells: jumps, grokking, and how good it was when."""
+"""What the validation accuracy of a run tells: jumps, grokking, and the best accuracy before and after."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Generalisation:
     Parameters
     ----------
     span : (float, float), updates
-        First and last evaluation of the terminal phase, between which the association is asked about.
+        First and last evaluation of the terminal phase: the association test counts what lies between them.
     stride : float, updates
-        Usual distance of two evaluations.
+        Median distance of two evaluations.
     jumps : tuple of AccuracyJump
-        Of the whole run.
+        Jumps in the whole run.
     grokking_step : int or None, updates
         See `grokking_step` of the detectors.
     sensitivity : dict of str to int or None, updates
-        The same under other definitions.
+        The grokking step under other definitions.
     best_before, best_after, final : float or None, fraction in [0, 1]
-        The best accuracy before the first transition, from there on, and the last one.
+        The best accuracy before the first transition and from there on, and the last accuracy.
     skipped : tuple of Skipped
         What could not be found out, and why.
     """
@@ -66,16 +66,16 @@ def find_generalisation(
     Parameters
     ----------
     signals : mapping of str to Signal
-        ``val_accuracy`` and ``val_errors``, as far as they are there.
+        ``val_accuracy`` and ``val_errors``, if they were logged.
     steps : (float, float), updates
         First and last step of the run.
     terminal_phase_start, first_transition : float or None, updates
-        None where there is none.
+        None if there is none.
 
     Returns
     -------
     Generalisation
-        With little in it where there are fewer than two evaluations.
+        Mostly empty if there are fewer than two evaluations.
     """
     if "val_accuracy" not in signals:
         return Generalisation(steps, skipped=(Skipped("accuracy jumps, grokking step", "no val_accuracy"),))
@@ -102,7 +102,7 @@ def find_generalisation(
 def _accuracies(
     step: FloatArray, value: FloatArray, first_transition: float | None
 ) -> tuple[float | None, float | None, float | None]:
-    """Return the best accuracy before a transition and since, and the last one."""
+    """Return the best accuracy before a transition, the best from there on, and the last accuracy."""
     early = step < (np.inf if first_transition is None else first_transition)
     before, after, final = (
         float(part.max()) if len(part) else None for part in (value[early], value[~early], value[-1:])

@@ -1,4 +1,4 @@
-"""From the signals of a run to everything that was found in it."""
+"""Analyze one run: choose signals, run the detectors, and test whether jumps come with slingshots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slingshot_analysis.analysis.signals import (
     LOSSES,
     NORMS,
     Pair,
-    Run,
+    Signals,
     as_signals,
     choose_signals,
     chosen_curvature,
@@ -46,24 +46,24 @@ __all__ = ["analyze"]
 
 
 def analyze(
-    run: Run | Mapping[str, Pair] | str | Path, *, labels: Labels | None = None, options: Options = DEFAULT
+    run: Signals | Mapping[str, Pair] | str | Path, *, labels: Labels | None = None, options: Options = DEFAULT
 ) -> Analysis:
     """Find phases, spikes, jumps and slingshots in a run, and test whether jumps come with slingshots.
 
     Parameters
     ----------
     run : Trace, path of a log of one run, or mapping of str to Signal or (step, value)
-        Signals by canonical name, such as ``last_layer_norm``, ``train_loss``, ``batch_errors``, ``val_accuracy``.
-        Each has its own steps; any may be missing.
+        The signals by canonical name, such as ``last_layer_norm``, ``train_loss``, ``batch_errors``, ``val_accuracy``.
+        Each has its own steps, and any may be missing.
     labels : Labels, optional
-        What somebody who looked at the run says; by default the labels file beside the run, if there is one.
+        Corrections by hand; by default those in the labels file beside the run, if there is one.
     options : Options, optional
-        Choices of the detectors; the defaults need no tuning.
+        Settings of the detectors; the defaults need no tuning.
 
     Returns
     -------
     Analysis
-        With a note of whatever had to be skipped.
+        Its `skipped` says what could not be found out.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def analyze(
     )
 
 
-def _as_run(given: Run | Mapping[str, Pair] | str | Path) -> Run:
+def _as_run(given: Signals | Mapping[str, Pair] | str | Path) -> Signals:
     if isinstance(given, str | Path):
         return _single_run(given)
     return given if isinstance(given, Trace) else as_signals(given)
@@ -156,19 +156,19 @@ def _steps(used: Mapping[str, Signal], where: str) -> tuple[float, float]:
     spans = [(np.nanmin(signal.step), np.nanmax(signal.step)) for signal in used.values() if len(signal)]
     if not spans:
         raise InputError(
-            f"{where}: holds no rows of any signal that can be analyzed; a trace was killed too early, and how "
-            "the columns of a log were understood is shown by `slingshot inspect`"
+            f"{where}: holds no rows of any signal that can be analyzed; if it is a trace, its run ended too early; "
+            "for a log, `slingshot inspect` shows which signal each column was taken for"
         )
     first, last = float(min(first for first, _ in spans)), float(max(last for _, last in spans))
     if not last > first:
         raise InputError(
-            f"{where}: all rows stand at step {first:g}, and what changes in a run takes two steps or more; "
-            "`slingshot inspect` shows which column of a log was taken for the steps"
+            f"{where}: all rows stand at step {first:g}, and an analysis needs two steps or more; "
+            "for a log, `slingshot inspect` shows which column was taken for the steps"
         )
     return first, last
 
 
-def _configuration(trace: Run) -> tuple[dict[str, Plain], list[Skipped]]:
+def _configuration(trace: Signals) -> tuple[dict[str, Plain], list[Skipped]]:
     try:
         return configuration(trace) if isinstance(trace, Trace) else {}, []
     except InputError as error:
@@ -176,17 +176,17 @@ def _configuration(trace: Run) -> tuple[dict[str, Plain], list[Skipped]]:
 
 
 def _sources(used: Mapping[str, Signal], norm: Signal | None) -> dict[str, str]:
-    """Return the names of the signals in the log; of the norms of parameters that of the one chosen."""
+    """Return the name in the log of each signal; of the norms of single parameters, the name of the chosen one."""
     named = {name: signal.name or name for name, signal in used.items()}
     return named | ({"parameter_norm": norm.name} if norm is not None and "parameter_norm" in used else {})
 
 
 def _found(detect: Callable[..., Sequence[Any]], signal: Signal | None, **options: Any) -> tuple[Any, ...]:
-    """Return what a detector finds in a signal, if it is there."""
+    """Return what a detector finds in a signal, or nothing where there is no such signal."""
     return () if signal is None else tuple(detect(signal.step, signal.value, **options))
 
 
-def _notes(trace: Run, norm: Signal | None, labels: Labels) -> Iterator[str]:
+def _notes(trace: Signals, norm: Signal | None, labels: Labels) -> Iterator[str]:
     norm_name = first_of(NORMS, trace)
     if norm_name and norm is not None:
         parameter = getattr(trace, "attributes", {}).get("last_layer") if norm_name == "last_layer_norm" else None

@@ -1,4 +1,4 @@
-"""What was found in one run."""
+"""The result of an analysis."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Analysis", "Skipped", "finite"]
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something that could not be found out, and why."""
+    """A result that an analysis lacks, and why."""
 
     what: str
     why: str
@@ -38,45 +38,46 @@ class Analysis:
     Parameters
     ----------
     path, name : str
-        The file and the name of the run; both empty for signals that came from no file.
+        The file and the name of the run; both empty if the signals came from no file.
     steps : (int, int), updates
         First and last step of all signals.
     signals : dict of str to str
-        The signals used, by canonical name, with their names in the source.
+        The name in the log of each signal used, by canonical name.
     config : dict of str to bool, int, float or str
-        The configuration by dotted names, as far as it was recorded: see `configuration`.
+        The recorded configuration by dotted names: see `configuration`.
     verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
-        "slingshots" with a full one, or a loss_only one where no norm was logged.
+        "slingshots" if there is a full one, or a loss_only one where no norm was logged.
     terminal_phase_start : int or None, updates
-        First step from which the training set stays perfectly classified for a while.
+        First step from which the training set stays fitted (perfectly classified) for a while.
     grokking_step : int or None, updates
-        First step from which the validation accuracy holds 0.95, long after the training set was fitted.
+        First step from which the validation accuracy stays above 0.95, long after the training set was fitted.
     phases : tuple of Phase
-        Of the norm.
+        Phases of the norm.
     loss_spikes : tuple of LossSpike
-        Of the training loss.
+        Spikes of the training loss.
     accuracy_jumps : tuple of AccuracyJump
-        Of the validation accuracy.
+        Jumps of the validation accuracy.
     best_val_accuracy_before, best_val_accuracy_after : float or None, fraction in [0, 1]
-        The best before the first transition, and from there on. A run without slingshots lies wholly before.
+        The best accuracy before the first transition, and from there on. A run without slingshots lies wholly before.
     final_val_accuracy : float or None, fraction in [0, 1]
-        Of the last evaluation.
+        The accuracy of the last evaluation.
     feature_bursts, curvature_peaks : tuple of Peak
-        Of the features of the last layer logged, of the top Hessian eigenvalue or the sharpness along the update.
+        Peaks of the change of the last layer's features, and of the top Hessian eigenvalue or the sharpness along the
+        update.
     norm_growth : tuple of LogGrowth
-        Each growth phase against the logarithm of time.
+        A fit of the norm against the logarithm of time for each growth phase.
     grokking_sensitivity : dict of str to int or None, updates
         The grokking step under other definitions.
     slingshots : tuple of Slingshot
-        In order. Those of confidence 0.5 or more, `certain`, count wherever transitions are counted or compared.
+        By time. Those with a confidence of 0.5 or more, `certain`, count wherever transitions are counted or compared.
     order : tuple of EventOrder
-        What happened when around each of them, as far as it was recorded.
+        The order of events around each slingshot, as far as they were recorded.
     association : Association
-        Jumps in the terminal phase against transitions.
+        Test of whether jumps in the terminal phase come with transitions.
     skipped : tuple of Skipped
-        What could not be found out, and why.
+        Results that the analysis lacks, and why.
     notes : tuple of str
-        Which norm was used and why, what was handled in reading, and what people's labels have changed.
+        Which norm was used and why, what was corrected in reading, and which labels by hand were applied.
     """
 
     path: str
@@ -105,7 +106,7 @@ class Analysis:
 
     @property
     def certain(self) -> tuple[Slingshot, ...]:
-        """The slingshots of confidence 0.5 or more: those that count across runs."""
+        """The slingshots with a confidence of 0.5 or more: only these are counted."""
         return tuple(slingshot for slingshot in self.slingshots if slingshot.confidence >= CERTAIN)
 
     @property
@@ -114,7 +115,7 @@ class Analysis:
         return next((name for name in NORMS if name in self.signals), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the analysis as plain Python values for JSON; what is not finite is None."""
+        """Return the analysis as plain Python values for JSON, with None for numbers that are not finite."""
         plain: dict[str, Any] = finite(dataclasses.asdict(self))
         return plain
 
@@ -123,7 +124,7 @@ class Analysis:
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def summary(self) -> pd.DataFrame:
-        """Return one row per slingshot, with the fields of `Slingshot` as columns."""
+        """Return one row for each slingshot, with the fields of `Slingshot` as columns."""
         import pandas as pd
 
         columns = [field.name for field in dataclasses.fields(Slingshot)]
@@ -135,7 +136,7 @@ class Analysis:
 
 
 def finite(value: Any) -> Any:
-    """Return plain Python values with None in place of every float that is not finite.
+    """Return plain Python values, with None in place of every float that is not finite.
 
     Examples
     --------

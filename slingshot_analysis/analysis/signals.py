@@ -1,4 +1,4 @@
-"""Which of the signals of a run are used, and which part of those that are vectors."""
+"""Choose the signals of a run that the detectors use, and one component of those that are vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "LOSSES",
     "NORMS",
     "Pair",
-    "Run",
+    "Signals",
     "as_signals",
     "choose_signals",
     "chosen_curvature",
@@ -26,7 +26,8 @@ __all__ = [
     "validation_samples",
 ]
 
-Run: TypeAlias = Trace | Mapping[str, Signal]
+Signals: TypeAlias = Trace | Mapping[str, Signal]
+"""The signals of a run, by canonical name."""
 Pair: TypeAlias = tuple[Any, Any]
 """Step and value."""
 
@@ -36,16 +37,16 @@ NORMS = {
     "total_norm": "no norm of the last layer is logged; that of all parameters stands in for it",
     "parameter_norm": "no norm of the last layer is named; that of the last weight logged stands in for it",
 }
-"""Norms to segment, the first that there is, and why it was taken."""
+"""Norms in order of preference, and why each is taken: the first that was logged is segmented."""
 
 BATCH_LOSSES = ("batch_loss_float64", "batch_loss")
-"""The float64 loss goes on where the float32 one is exactly 0."""
+"""Losses of the batch in order of preference: the float64 loss goes on where the float32 loss is exactly 0."""
 
 LOSSES = (*BATCH_LOSSES, "train_loss")
-"""Training losses in which spikes are looked for, the first that there is."""
+"""Training losses in order of preference: spikes are looked for in the first that was logged."""
 
 CURVATURES = ("hessian_top_eigenvalues", "hessian_top_eigenvalue", "update_sharpness")
-"""Curvatures in which peaks are looked for, the first that there is."""
+"""Curvatures in order of preference: peaks are looked for in the first that was logged."""
 
 USED = (
     *NORMS,
@@ -59,7 +60,7 @@ USED = (
     "feature_change",
     *CURVATURES,
 )
-"""What the detectors read."""
+"""Signals that the detectors read."""
 
 ORDERED = (
     "softmax_collapse",
@@ -71,16 +72,16 @@ ORDERED = (
     "event_preconditioned_ratio",
     "event_update_sharpness",
 )
-"""What tells the order of events, beside the loss of each batch."""
+"""Signals that tell the order of events around a transition, beside the loss of each batch."""
 
 
 def as_signals(run: Mapping[str, Any]) -> dict[str, Signal]:
-    """Return those signals that are used, which were given as such or as pairs of step and value.
+    """Return the signals that are used; each is given as a Signal or as a pair of step and value.
 
     Raises
     ------
     InputError
-        If one is neither.
+        If one of them is neither.
     """
     return {name: _as_signal(given, name) for name, given in run.items() if name in USED + ORDERED}
 
@@ -93,13 +94,13 @@ def _as_signal(given: Any, name: str) -> Signal:
     return Signal(*given, name)
 
 
-def first_of(names: Iterable[str], run: Run) -> str | None:
+def first_of(names: Iterable[str], run: Signals) -> str | None:
     """Return the first of these names that the run has."""
     return next((name for name in names if name in run), None)
 
 
-def choose_signals(run: Run) -> dict[str, Signal]:
-    """Return the signals that the detectors use, once each: one norm, one loss of the batch, one curvature."""
+def choose_signals(run: Signals) -> dict[str, Signal]:
+    """Return the signals that the detectors use: of norms, batch losses and curvatures only the preferred one."""
     names = [name for name in USED if name in run]
     for alternatives in (NORMS, BATCH_LOSSES, CURVATURES):
         present = [name for name in alternatives if name in names]
@@ -107,8 +108,8 @@ def choose_signals(run: Run) -> dict[str, Signal]:
     return {name: run[name] for name in names}
 
 
-def chosen_norm(run: Run) -> Signal | None:
-    """Return the norm to segment; of the norms of single parameters that of the last weight."""
+def chosen_norm(run: Signals) -> Signal | None:
+    """Return the norm to segment; of the norms of single parameters, the norm of the last weight."""
     name = first_of(NORMS, run)
     if name is None:
         return None
@@ -117,18 +118,18 @@ def chosen_norm(run: Run) -> Signal | None:
 
 
 def chosen_features(run: Mapping[str, Signal]) -> Signal | None:
-    """Return the change of the features that the last layer reads, or of what else stands last."""
+    """Return the change of the features of the last layer that was logged."""
     return _at_label(run.get("feature_change"), -1)
 
 
 def chosen_curvature(run: Mapping[str, Signal]) -> Signal | None:
-    """Return the largest eigenvalue, or another curvature, if any is logged."""
+    """Return the preferred curvature, if any was logged; of several eigenvalues the largest."""
     name = first_of(CURVATURES, run)
     return None if name is None else _at_label(run[name], 0)
 
 
-def ordered_signals(run: Run, batch_loss: Signal | None) -> dict[str, Signal]:
-    """Return the signals that tell the order of events; of the effective steps the smallest."""
+def ordered_signals(run: Signals, batch_loss: Signal | None) -> dict[str, Signal]:
+    """Return the signals that tell the order of events; of the effective step sizes the smallest."""
     signals = {name: run[name] for name in ORDERED if name in run}
     effective = signals.get("event_effective_step")
     if effective is not None and effective.axes:
@@ -137,7 +138,7 @@ def ordered_signals(run: Run, batch_loss: Signal | None) -> dict[str, Signal]:
 
 
 def validation_samples(run: Mapping[str, Signal]) -> int | None:
-    """Return the size of the validation set, which errors and accuracy together tell where both are logged."""
+    """Return the size of the validation set: errors divided by (1 - accuracy), if both were logged."""
     if "val_errors" not in run or len(run["val_errors"]) != len(run["val_accuracy"]):
         return None
     wrong = 1 - run["val_accuracy"].value.astype(np.float64)
@@ -146,7 +147,7 @@ def validation_samples(run: Mapping[str, Signal]) -> int | None:
 
 
 def _last_weight(labels: Sequence[str]) -> str:
-    """Return the last parameter that is no bias and no normalisation, in the order of the log."""
+    """Return the last parameter, in the order of the log, that is no bias, normalisation or embedding."""
     weights = [label for label in labels if not any(word in label.lower() for word in ("bias", "norm", "embed"))]
     return (weights or list(labels))[-1]
 

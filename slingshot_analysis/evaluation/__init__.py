@@ -1,7 +1,13 @@
-"""How good a detector is: its events against labels, and its confidences against what came true."""
+"""How good a detector is: its events against the true ones, and its confidences against the share that is true."""
 
 from slingshot_analysis.evaluation.confidence import Calibration, calibration
-from slingshot_analysis.evaluation.detector import DetectorEvaluation, evaluate
+from slingshot_analysis.evaluation.detector import (
+    DetectorEvaluation,
+    evaluate,
+    find_detector,
+    read_truth,
+    usable_truth,
+)
 from slingshot_analysis.evaluation.matching import match_events
 from slingshot_analysis.evaluation.score import Score, pool_scores, score_events
 
@@ -11,7 +17,10 @@ __all__ = [
     "Score",
     "calibration",
     "evaluate",
+    "find_detector",
     "match_events",
     "pool_scores",
+    "read_truth",
     "score_events",
+    "usable_truth",
 ]

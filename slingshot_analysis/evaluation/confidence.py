@@ -1,4 +1,4 @@
-"""Confidences against what came true."""
+"""Whether the confidences of a detector are calibrated."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["Calibration", "calibration"]
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Whether what a detector is sure of comes true as often as it says.
+    """Confidences of a detector against the share of its events that are true.
 
     Parameters
     ----------
     error : float, in [0, 1]
-        Expected calibration error: the distance of mean confidence and share correct in a bin, averaged over bins with
-        their counts as weights. NaN without events.
+        Expected calibration error: the distance between mean confidence and share correct in a bin, averaged over the
+        bins with their counts as weights. NaN without events.
     edges : (b + 1,) float array, in [0, 1]
-        Bins of equal width; the last one is closed.
+        Edges of bins of equal width; the last bin is closed.
     count : (b,) int array
-        Events in each bin.
+        Number of events in each bin.
     confidence, correct : (b,) float array, in [0, 1]
         Mean confidence and share correct in each bin; NaN where it is empty.
     """
@@ -43,28 +43,28 @@ class Calibration:
 
 
 def calibration(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 10) -> Calibration:
-    """Compare confidences with what came true, in bins of equal width.
+    """Compare confidences with the share of events that are true, in bins of equal width.
 
-    Equal width, because equal confidences then always share a bin, whatever the order of the events.
+    With equal width, equal confidences always share a bin, so the order of the events does not matter.
 
     Parameters
     ----------
     confidence : (n,) array_like, in [0, 1]
-        Of each event found.
+        Confidence of each detected event.
     correct : (n,) array_like of bool
-        Whether it was true.
+        Whether the event is true.
     bins : int, optional
         Number of bins.
 
     Returns
     -------
     Calibration
-        Expected calibration error, and the table behind it.
+        Expected calibration error, and the bins that it is computed from.
 
     Raises
     ------
     InputError
-        If the lengths differ, a confidence is not in [0, 1], or there is no bin.
+        If the lengths differ, a confidence is not in [0, 1], or `bins` is less than 1.
 
     References
     ----------

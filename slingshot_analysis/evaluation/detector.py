@@ -1,4 +1,4 @@
-"""Score a detector of slingshots against what is known of runs."""
+"""Score a detector of slingshots on runs whose transitions are known."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Detector", "DetectorEvaluation", "evaluate", "find_detector", "read_truth", "usable_truth"]
 
 MARGIN_SHARE = 0.01
-"""Two transitions are the same within 1% of the run, where no margin is given."""
+"""Margin as a share of the run, where none is given."""
 
 Detector = Callable[[Trace], Sequence[Any]]
-"""Takes a run and returns steps, or events with a ``transition`` and perhaps a ``confidence``."""
+"""A function of a run that returns steps, or events with a ``transition`` and perhaps a ``confidence``."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class DetectorEvaluation:
     Parameters
     ----------
     scores : dict of str to Score
-        Of each run, by its name; by path and name where several runs have the same name.
+        The score of each run by its name, or by path and name where several runs have the same name.
     pooled : Score
-        Over all of them.
+        The score over all runs.
     problems : tuple of str
-        Why a run could not be scored.
+        Why runs could not be scored.
     """
 
     scores: dict[str, Score]
@@ -51,7 +51,7 @@ class DetectorEvaluation:
     problems: tuple[str, ...] = ()
 
     def summary(self) -> pd.DataFrame:
-        """Return one row per run and one over all: counts, precision, recall, F1 and timing errors in updates."""
+        """Return one row for each run and one for all: counts, precision, recall, F1 and timing errors in updates."""
         import pandas as pd
 
         rows = {**self.scores, "all": self.pooled}
@@ -87,23 +87,23 @@ def evaluate(
     runs : sequence of Trace
         As `read_log` returns them.
     truth : {"labels", "misclassification"} or mapping of str to steps, optional
-        Where the true transitions come from: people's labels, which confirm what they do not strike out (runs without
-        labels are left out); bursts of misclassified samples after the terminal phase began; or the steps themselves by
-        name of the run, which no other run may have.
+        Source of the true transitions. "labels": labels by hand, which confirm every detected slingshot that they do
+        not remove; runs without labels are left out. "misclassification": bursts of misclassified samples after the
+        terminal phase began. A mapping gives the steps by name of the run; no two runs may have that name.
     detector : callable, optional
-        By default `analyze` without labels.
+        By default `analyze`, without labels.
     margin : float, updates, optional
-        Largest distance of a found transition from a true one; by default 1% of each run.
+        Largest distance between a detected transition and its true one; by default 1% of each run.
 
     Returns
     -------
     DetectorEvaluation
-        By run and pooled; events below confidence 0.5 do not count as found.
+        Scores by run and pooled; events with a confidence below 0.5 do not count as detected.
 
     Raises
     ------
     InputError
-        If nothing is known of any run, or steps are given for a name that no run has, or several.
+        If no run has known transitions, or steps are given for a name that no run or several runs have.
 
     Examples
     --------
@@ -130,8 +130,8 @@ def evaluate(
             problems.append(str(error) if str(run.path) in str(error) else f"{run.path}: {error}")
     if not scores and not problems:
         raise InputError(
-            f"none of the {len(runs)} runs has a truth ({truth if isinstance(truth, str) else 'by name'}) to score "
-            "against: label some with `slingshot label`, or give another truth"
+            f"none of the {len(runs)} runs has known transitions ({truth if isinstance(truth, str) else 'by name'}): "
+            "label some with `slingshot label`, or give another truth="
         )
     return DetectorEvaluation(scores, pool_scores(scores.values()), tuple(problems))
 
@@ -142,7 +142,7 @@ def find_detector(place: str) -> Detector:
     Raises
     ------
     InputError
-        If there is none.
+        If it can't be imported, or is no function.
     """
     module, colon, name = place.partition(":")
     if not (module and colon and name):
@@ -174,7 +174,7 @@ def read_truth(path: str | Path) -> dict[str, list[float]]:
 def usable_truth(
     runs: Sequence[Trace], truth: Mapping[str, Sequence[float]]
 ) -> tuple[dict[str, Sequence[float]], list[InputError]]:
-    """Return the truth of the names that exactly one run has, and an error for each other name."""
+    """Return the true steps for each name that exactly one run has, and an error for each other name."""
     paths: dict[str, list[str]] = {name: [] for name in truth}
     for run in runs:
         paths.setdefault(run.name, []).append(str(run.path))
@@ -199,7 +199,7 @@ def _true_steps(run: Trace, truth: str | Mapping[str, Sequence[float]]) -> Seque
 
 
 def _misclassified(run: Trace) -> Sequence[float] | None:
-    """Return the starts of the bursts of misclassified batches, after the training set was first fitted."""
+    """Return the starts of the bursts of misclassified batches after the training set was first fitted."""
     if "batch_errors" not in run or "train_errors" not in run:
         return None
     whole, batches = run["train_errors"], run["batch_errors"]
@@ -214,7 +214,7 @@ def _misclassified(run: Trace) -> Sequence[float] | None:
 
 
 def _certain(found: Sequence[Any]) -> list[float]:
-    """Return the steps of what counts as found; what has no confidence counts always."""
+    """Return the steps of the events that count; an event without a confidence always does."""
     return [
         float(getattr(event, "transition", event)) for event in found if getattr(event, "confidence", 1.0) >= CERTAIN
     ]

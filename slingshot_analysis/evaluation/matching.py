@@ -1,4 +1,4 @@
-"""Pairs of found and true events, one to one."""
+"""Match detected events with true events, one to one."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ IntArray = npt.NDArray[np.intp]
 
 
 def match_events(found: npt.ArrayLike, true: npt.ArrayLike, margin: npt.ArrayLike) -> IntArray:
-    """Pair found with true events, one to one: as many pairs as there can be, and of those the nearest.
+    """Match detected with true events, one to one: as many pairs as possible, and of these matchings the nearest.
 
     Parameters
     ----------
     found : (n,) array_like, updates
-        Steps found, in any order.
+        Detected steps, in any order.
     true : (k,) array_like, updates
-        Steps labelled, in any order.
+        True steps, in any order.
     margin : float or (k,) array_like, updates
-        Largest distance of a pair, for all labels or for each.
+        Largest distance of a pair, for all true events or for each.
 
     Returns
     -------
     (p, 2) int array
-        Index into `found` and index into `true` of each pair, in the order of `true`. Of all matchings with the most
-        pairs it has the smallest sum of distances.
+        Index into `found` and index into `true` of each pair, in the order of `true`. Of all matchings with the
+        largest number of pairs, this one has the smallest sum of distances.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def match_events(found: npt.ArrayLike, true: npt.ArrayLike, margin: npt.ArrayLik
 
 
 def _assign(cost: FloatArray) -> IntArray:
-    """Give each row a column of its own at the least total cost: shortest augmenting paths, with potentials."""
+    """Assign each row a different column at the least total cost, by shortest augmenting paths with potentials."""
     rows, columns = cost.shape
     of_row, of_column = np.zeros(rows), np.zeros(columns + 1)
     owner = np.full(columns + 1, -1)
@@ -101,17 +101,17 @@ def numbers(given: npt.ArrayLike, name: str) -> FloatArray:
     given : (n,) array_like
         Finite numbers.
     name : str
-        What to call them in an error.
+        Name of the argument, for the error.
 
     Returns
     -------
     (n,) float array
-        The numbers.
+        The numbers as float64.
 
     Raises
     ------
     InputError
-        If they are something else.
+        If `given` is anything else.
     """
     try:
         values = np.asarray(given, dtype=np.float64)

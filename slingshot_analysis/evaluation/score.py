@@ -1,4 +1,4 @@
-"""Found events against labels: counts, and the shares and distances that follow from them."""
+"""Detected events against true events: counts, and precision, recall and timing errors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Score", "pool_scores", "score_events"]
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of a comparison of events with labels; counts of several runs add up.
+    """Counts of detected and true events; the scores of several runs can be added.
 
     Parameters
     ----------
     n_true, n_found : int
-        Events labelled, and events found that count: without those that match an optional label.
+        Number of true events, and of detected events without those that match an optional event.
     hits : int
-        Pairs.
+        Number of pairs of a detected and a true event.
     errors : tuple of float, updates
-        Found minus true step of each pair.
+        Detected minus true step of each pair.
 
     Examples
     --------
@@ -50,17 +50,17 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """Share of the found events that are true; NaN where nothing was found."""
+        """Share of the detected events that are true; NaN if none was detected."""
         return _ratio(self.hits, self.n_found)
 
     @property
     def recall(self) -> float:
-        """Share of the true events that were found; NaN where there are none."""
+        """Share of the true events that were detected; NaN if there are none."""
         return _ratio(self.hits, self.n_true)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both, 2 hits / (true + found); NaN where nothing was there and nothing was found."""
+        """Harmonic mean of precision and recall, 2 hits / (true + detected); NaN if both are zero."""
         return _ratio(2 * self.hits, self.n_true + self.n_found)
 
     @property
@@ -77,20 +77,21 @@ class Score:
 def score_events(
     found: npt.ArrayLike, true: npt.ArrayLike, margin: npt.ArrayLike, *, optional: npt.ArrayLike = ()
 ) -> Score:
-    """Count how many events were found, and how many of what was found is true.
+    """Count how many true events were detected, and how many detected events are true.
 
     Parameters
     ----------
     found, true, margin
         As for `match_events`.
     optional : (j,) array_like, updates
-        What a detector may find: found, it counts neither as a hit nor as an extra; not found, it is not missed. Each
-        takes one found event at most, of those that no true event took, within the largest margin.
+        Events that a detector may report or not: a detected event that matches one is neither a hit nor a false alarm,
+        and an undetected one is no miss. Each matches at most one detected event, within the largest margin, of those
+        that match no true event.
 
     Returns
     -------
     Score
-        Undefined shares are NaN, such as the precision of nothing found; pooled counts leave none undefined.
+        Its undefined shares are NaN, such as the precision where nothing was detected.
 
     Raises
     ------
@@ -113,12 +114,12 @@ def score_events(
 
 
 def pool_scores(scores: Iterable[Score]) -> Score:
-    """Add the counts of several runs, so that each event weighs the same.
+    """Add the scores of several runs, so that each event has the same weight.
 
     Parameters
     ----------
     scores : iterable of Score
-        One for each run; a run without events still adds what was wrongly found in it.
+        One for each run; a run without true events still adds its false alarms.
 
     Returns
     -------

@@ -1,8 +1,15 @@
-"""Many runs as tables: one row for each run, for each configuration, for each dose; and their curves over seeds."""
+"""Many runs together: tables by run, by configuration and by dose, curves over seeds, and pooled tests."""
 
 from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, summarize_runs
 from slingshot_analysis.many_runs.curves import Band, band, thin_curves
-from slingshot_analysis.many_runs.dose import cells, dose_response, fills_a_grid, split_against
+from slingshot_analysis.many_runs.dose import (
+    cells,
+    check_key,
+    dose_response,
+    fills_a_grid,
+    is_telling,
+    split_against,
+)
 from slingshot_analysis.many_runs.files import analyze_files
 from slingshot_analysis.many_runs.groups import (
     by_configuration,
@@ -23,11 +30,13 @@ __all__ = [
     "band",
     "by_configuration",
     "cells",
+    "check_key",
     "check_table_path",
     "compare_runs",
     "configuration_keys",
     "dose_response",
     "fills_a_grid",
+    "is_telling",
     "labels_of",
     "numeric_keys",
     "runs_table",

@@ -1,4 +1,4 @@
-"""From the analyses of several runs to what they say together: do jumps and grokking come with slingshots?"""
+"""Compare several runs: do validation jumps and grokking come with slingshots?"""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Comparison", "compare_runs", "summarize_runs"]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What several runs say together.
+    """The pooled tests of several runs.
 
     Parameters
     ----------
@@ -43,15 +43,16 @@ class Comparison:
     association : Association
         The association tests of all runs, pooled.
     shift : LogTimeShift
-        Its check by shifts in log time, pooled.
+        The check of the association by shifts in log time, pooled.
     swap : RunSwap or None
-        Its check by swapping runs; None where runs can't be swapped.
+        The check of the association by swapping runs; None where runs can't be swapped.
     lags : LagSummary
-        Lags of jumps behind transitions, and hit rates.
+        Lags from transitions to jumps, and hit rates.
     contingency : Contingency
-        Runs by slingshots and grokking. Runs that diverged or were unstable count as without slingshots.
+        Numbers of runs with and without slingshots and grokking. Runs that diverged or were unstable count as runs
+        without slingshots.
     undecided : int
-        Runs whose verdict is "undecided", which `contingency` leaves out.
+        Number of runs with the verdict "undecided"; `contingency` does not count them.
     skipped : tuple of Skipped
         What could not be computed, and why.
     """
@@ -66,7 +67,7 @@ class Comparison:
     skipped: tuple[Skipped, ...]
 
     def summary(self) -> pd.DataFrame:
-        """Return one row for each number that was estimated or tested, with what it rests on."""
+        """Return one row for each estimate and p-value, with the number of runs that it is based on."""
         import pandas as pd
 
         p_values = {
@@ -111,21 +112,21 @@ class Comparison:
 
 
 def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: int = 0) -> Comparison:
-    """Ask several runs together whether validation jumps and grokking come with slingshots.
+    """Test over several runs whether validation jumps and grokking come with slingshots.
 
     Parameters
     ----------
     analyses : sequence of Analysis
         One for each run.
     resamples : int, optional
-        Of the shifts, of the permutations of more than 7 runs, and of the bootstrap over runs.
+        Number of random shifts, of permutations (of more than 7 runs), and of bootstrap samples of runs.
     seed : int, optional
-        Of all of them.
+        Seed of all of them.
 
     Returns
     -------
     Comparison
-        With pooled tests, lags and the table of slingshots against grokking.
+        Pooled tests, lags, and the table of slingshots against grokking.
 
     Raises
     ------
@@ -185,7 +186,7 @@ def summarize_runs(analyses: Sequence[Analysis]) -> dict[str, int]:
 
 
 def _events(analysis: Analysis) -> RunEvents:
-    """Return the events that the association test of a run was about: those of its terminal phase."""
+    """Return the events that the association test of a run counts: those of its terminal phase."""
     first, last = analysis.steps
     if analysis.terminal_phase_start is not None:
         first = min(analysis.terminal_phase_start, last)
@@ -197,9 +198,10 @@ def _events(analysis: Analysis) -> RunEvents:
 
 
 def _over_whole_runs(analyses: Sequence[Analysis], events: Sequence[RunEvents]) -> list[RunEvents]:
-    """Return the same events with whole runs as spans, and one window where the evaluation schedule is the same.
+    """Return the same events with whole runs as spans, and with windows that end at the same distance.
 
-    A window reaches as far forward as 1% of its terminal phase, so this end alone may differ; the widest is taken.
+    A window ends at the larger of 1,000 updates and 1% of the terminal phase, so the ends may differ between runs; the
+    largest is taken.
     """
     widest = max(run.window[1] for run in events)
     return [

@@ -1,4 +1,4 @@
-"""Curves of many runs: thinned in each run, so that thousands fit into memory, and joined over seeds."""
+"""Curves of many runs: thinned in each run, so that thousands fit into memory, and summarized over seeds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from slingshot_analysis.analysis.signals import LOSSES, NORMS, Run, chosen_norm, first_of
+from slingshot_analysis.analysis.signals import LOSSES, NORMS, Signals, chosen_norm, first_of
 from slingshot_analysis.signal import Signal
 
 __all__ = ["Band", "band", "thin", "thin_curves"]
@@ -16,18 +16,19 @@ __all__ = ["Band", "band", "thin", "thin_curves"]
 Array = npt.NDArray[np.float64]
 
 POINTS = 400
+"""Largest number of points of a thinned curve."""
 
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """The curves of several runs as one.
+    """Median and quartiles of the curves of several runs.
 
     Parameters
     ----------
     step : (n,) float array, updates
-        Evenly spaced over all runs.
+        Evenly spaced from the first to the last step of all runs.
     median, low, high : (n,) float array
-        Median and quartiles over the runs that were measured there.
+        Median and quartiles over the runs that were measured at that step.
     """
 
     step: Array
@@ -36,8 +37,8 @@ class Band:
     high: Array
 
 
-def thin_curves(run: Run) -> dict[str, Signal]:
-    """Return the curves of a run that are overlaid, each of at most 400 points.
+def thin_curves(run: Signals) -> dict[str, Signal]:
+    """Return the curves of a run that figures over seeds need, each of at most 400 points.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def thin_curves(run: Run) -> dict[str, Signal]:
     Returns
     -------
     dict of str to Signal
-        ``norm``, ``loss`` and ``val_accuracy``, as far as they are there; each bears the name of its signal.
+        ``norm``, ``loss`` and ``val_accuracy``, if they were logged; each has the name of its signal.
     """
     loss, accuracy = first_of(LOSSES, run), first_of(["val_accuracy"], run)
     signals = {
@@ -67,21 +68,21 @@ def thin_curves(run: Run) -> dict[str, Signal]:
 def thin(
     step: npt.ArrayLike, value: npt.ArrayLike, points: int = POINTS, *, highest: bool = False
 ) -> tuple[Array, Array]:
-    """Thin a curve to one point for each of equal parts of the run.
+    """Thin a curve: divide the run into equal parts, and take one point from each.
 
     Parameters
     ----------
     step, value : (n,) array_like
-        The curve; values that are not finite are left out.
+        The curve; rows that are not finite are dropped.
     points : int, optional
         Number of parts.
     highest : bool, optional
-        Take the highest value of each part, so that no spike is lost, instead of the mean.
+        Take the highest value of each part instead of the mean, so that no spike is lost.
 
     Returns
     -------
     step, value : (m,) float array
-        At most `points`, by increasing step, each at the first step of its part; all rows where there are no more.
+        At most `points`, by increasing step, each at the first step of its part; all rows if there are no more.
 
     Examples
     --------
@@ -102,21 +103,21 @@ def thin(
 
 
 def band(curves: Sequence[Signal], *, logarithmic: bool = False, points: int = POINTS) -> Band:
-    """Join the curves of several runs: median and quartiles over the runs at each step.
+    """Return median and quartiles, at each step, of the curves of several runs.
 
     Parameters
     ----------
     curves : sequence of Signal
-        One for each run, of scalars.
+        One for each run, with scalar values.
     logarithmic : bool, optional
-        Interpolate logarithms; what is not positive counts as not measured.
+        Interpolate logarithms; values that are not positive count as not measured.
     points : int, optional
-        Of the common step axis.
+        Number of points of the common step axis.
 
     Returns
     -------
     Band
-        Without points if no curve has any.
+        Empty if no curve has a point.
 
     Examples
     --------

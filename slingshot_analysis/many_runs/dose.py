@@ -1,4 +1,4 @@
-"""What runs do against the numbers of their configuration: one number (dose response), or two (cells of a grid)."""
+"""Slingshots and accuracy against one number of the configuration (dose response) or two (cells of a grid)."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ if TYPE_CHECKING:
 __all__ = ["MEASURED", "cells", "check_key", "dose_response", "fills_a_grid", "is_telling", "split_against"]
 
 MEASURED = ("slingshots", "best_val_accuracy")
-"""Whose means over runs are given."""
+"""Columns of `runs_table` whose means over runs are reported."""
 
 LEAST_RUNS = 5
+"""Smallest number of runs for a bootstrap interval; of fewer it would be far too narrow."""
 
 
 def dose_response(runs: pd.DataFrame, key: str, *, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Return what runs do at each value of one number of their configuration, such as ``optimizer.eps``.
+    """Summarize the runs at each value of one number of their configuration, such as ``optimizer.eps``.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
     key : str
         A column of numbers in which runs differ.
     resamples : int, optional
-        Of the bootstrap over runs.
+        Number of bootstrap samples of the runs.
     seed : int, optional
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     DataFrame
-        One row for each value of `key` and each configuration in all else: the column `key`; ``others``, the label of
-        all else; ``runs`` and ``decided``, whose verdict is not "undecided"; ``share`` of the decided runs with
-        slingshots with its Wilson interval; the means over runs of ``slingshots`` and ``best_val_accuracy`` with
-        bootstrap percentile intervals. All intervals are 95% and end in ``_low`` and ``_high``; of fewer than five
-        runs there is no bootstrap interval, as it would be far too narrow.
+        One row for each value of `key` and each configuration of the other keys. Its columns are `key`; ``others``,
+        the label of the other keys; ``runs``, and ``decided``, the number of runs whose verdict is not "undecided";
+        ``share`` of the decided runs that have slingshots, with its Wilson interval; and the means over runs of
+        ``slingshots`` and ``best_val_accuracy``, with bootstrap percentile intervals. The columns of 95% intervals end
+        in ``_low`` and ``_high``. Fewer than five runs have no bootstrap interval.
 
     Raises
     ------
     InputError
-        If `key` is no column of numbers that vary.
+        If `key` is no number that differs between the runs.
 
     References
     ----------
@@ -74,25 +75,25 @@ def dose_response(runs: pd.DataFrame, key: str, *, resamples: int = 2000, seed: 
 
 
 def cells(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """Return what runs do at each pair of values of two numbers of their configuration, such as β₁ and β₂.
+    """Summarize the runs at each pair of values of two numbers of their configuration, such as β₁ and β₂.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
     x, y : str
-        Columns of numbers in which runs differ. Over whatever else differs, runs are taken together.
+        Columns of numbers in which runs differ. Runs are pooled over all other keys.
 
     Returns
     -------
     DataFrame
-        One row for each pair that there is: `x`, `y`, ``runs``, ``decided``, ``share`` with its Wilson interval, and
+        One row for each pair that occurs: `x`, `y`, ``runs``, ``decided``, ``share`` with its Wilson interval, and
         the means over runs of ``slingshots`` and ``best_val_accuracy``.
 
     Raises
     ------
     InputError
-        If one is no column of numbers that vary.
+        If `x` or `y` is no number that differs between the runs.
     """
     import pandas as pd
 
@@ -106,7 +107,7 @@ def cells(runs: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
 
 
 def is_telling(runs: pd.DataFrame, key: str) -> bool:
-    """Return whether runs that are alike in all else stand at two or more values of a number."""
+    """Return whether a number differs between any two runs that agree in all other keys."""
     import pandas as pd
 
     others = pd.Series(labels_of(runs, without=[key]), index=runs.index)
@@ -114,19 +115,19 @@ def is_telling(runs: pd.DataFrame, key: str) -> bool:
 
 
 def fills_a_grid(runs: pd.DataFrame, x: str, y: str) -> bool:
-    """Return whether there are runs at half of all pairs of values, and at more than one row and one column."""
+    """Return whether runs cover half of all pairs of values, and more than one row and one column of them."""
     pairs = runs[[x, y]].dropna().drop_duplicates()
     rows, columns = pairs[x].nunique(), pairs[y].nunique()
     return len(pairs) >= rows * columns / 2 and len(pairs) > rows + columns - 1
 
 
 def split_against(words: str) -> tuple[str, ...]:
-    """Return the one or two keys of ``--against KEY[,KEY]``.
+    """Return the keys of a text such as ``"optimizer.eps"`` or ``"optimizer.beta1,optimizer.beta2"``.
 
     Raises
     ------
     InputError
-        If there are more, or one stands twice.
+        If there are more than two, or one twice.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def split_against(words: str) -> tuple[str, ...]:
     """
     keys = tuple(words.split(","))
     if len(keys) > 2 or len(set(keys)) < len(keys) or not all(keys):
-        raise InputError(f"--against {words}: give one KEY for a dose response, or KEY,KEY for a heatmap")
+        raise InputError(f"against={words!r}: give one KEY for a dose response, or KEY,KEY for a heatmap")
     return keys
 
 

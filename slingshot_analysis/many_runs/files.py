@@ -1,4 +1,4 @@
-"""Analyze many files, by any engine, in memory that does not grow with their length."""
+"""Analyze many files on any engine; memory does not grow with their length."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ Keep = Callable[[Trace, Analysis], Any]
 Task = Callable[[Sequence[str]], "list[FileResult]"]
 
 MOST_FILES = 32
-"""Files of one task."""
+"""Largest number of files of one task."""
 JOBS_GUESSED = 16
-"""Where an engine does not know how many tasks run at once."""
+"""Number of tasks that run at once, where the engine does not know it."""
 TASKS_PER_JOB = 4
-"""So many at least, so that jobs end at about the same time."""
+"""Smallest number of tasks for each worker, so that workers end at about the same time."""
 
 
 @dataclass(frozen=True)
 class FileResult:
-    """What came of one file.
+    """The results of one file.
 
     Parameters
     ----------
     file : str
-        As it was given.
+        The name as it was given.
     analyses : tuple of Analysis
         One for each run of the file that could be analyzed.
     kept : tuple
-        What was kept of each of them; None where that failed.
+        What `keep` returned for each of them; None where it failed.
     problems : tuple of str
         Why the file, or a run of it, could not be analyzed.
     notes : tuple of str
-        What was left out, being no run or given twice.
+        What was left out: files that contain no run or were given twice.
     """
 
     file: str
@@ -67,29 +67,29 @@ def analyze_files(
     keep: Keep | None = None,
     options: Options = DEFAULT,
 ) -> Iterator[FileResult]:
-    """Analyze the runs of many files; signals stay where they were read, and only results come back.
+    """Analyze the runs of many files. A process that reads a file analyzes it, and only results come back.
 
     Parameters
     ----------
     files : sequence of path-like
         Traces and logs.
     jobs : int or None, optional
-        Processes at once. One works here, without another process; None takes all CPUs that may be used.
+        Number of processes. With 1 this process does the work; None takes one process for each usable CPU.
     engine, scheduler, slurm : optional
-        Where to work: see `open_engine`.
+        Where the work runs: see `open_engine`.
     read : callable, optional
         Returns the runs of a file.
     keep : callable, optional
-        Called with each run and its analysis where the run was read; what it returns comes back. With other
-        processes, it and `read` have to be picklable.
+        Called with each run and its analysis in the process that read the run; its return value comes back. It and
+        `read` must be picklable unless this process does the work.
     options : Options, optional
-        Of the detectors.
+        Settings of the detectors.
 
     Yields
     ------
     FileResult
-        One for each file, in their order; a file that can't be read is one with problems. A file is analyzed once: if
-        some are given again, one more result at the end notes that.
+        One for each file, in the given order; that of a file that can't be read has problems and no analyses. A file
+        that is given again is analyzed once, and a last result notes it.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def analyze_files(
 
 
 def _once(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the names of different files, and the names that stand for one of them again."""
+    """Return the name of each different file, and the names that repeat one of them."""
     files: dict[Path, str] = {}
     repeated = []
     for name in names:
@@ -128,7 +128,7 @@ def _once(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _in_order(executor: Executor, task: Task, names: Sequence[str]) -> Iterator[FileResult]:
-    """Keep twice as many tasks on the way as run at once, so that results do not pile up."""
+    """Submit at most twice as many tasks as run at once, so that results do not pile up, and yield in order."""
     jobs = getattr(executor, "jobs", None) or JOBS_GUESSED
     size = max(1, min(MOST_FILES, len(names) // (TASKS_PER_JOB * jobs)))
     waiting: deque[tuple[Future[list[FileResult]], Sequence[str]]] = deque()
@@ -144,15 +144,15 @@ def _in_order(executor: Executor, task: Task, names: Sequence[str]) -> Iterator[
 def _collect(
     executor: Executor, task: Task, future: Future[list[FileResult]], names: Sequence[str]
 ) -> Iterator[FileResult]:
-    """Return the results of a task; if its worker was lost, try each file by itself."""
+    """Return the results of a task; if its worker was lost, try its files one by one."""
     try:
         yield from future.result()
-    except Exception as error:  # each engine has its own
+    except Exception as error:  # each engine has its own errors
         if len(names) > 1:
             for name in names:
                 yield from _collect(executor, task, executor.submit(task, [name]), [name])
         else:
-            lost = "its worker died or was lost, perhaps out of memory; try fewer --jobs: "
+            lost = "its worker died or was lost, perhaps for want of memory; try a smaller jobs=: "
             why = lost if isinstance(error, BrokenExecutor) else ""
             yield FileResult(names[0], problems=(f"{names[0]}: {why}{_in_words(error)}",))
 
@@ -166,7 +166,7 @@ def _analyze_file(name: str, read: Read, keep: Keep | None, options: Options) ->
         runs = read(name)
     except NoRunError as error:
         return FileResult(name, notes=(f"left out: {error}",))
-    except Exception as error:  # of any reader; the other files are read all the same
+    except Exception as error:  # readers may raise anything; the other files are still read
         return FileResult(name, problems=(_problem(name, error),))
     analyses: list[Analysis] = []
     kept: list[Any] = []
@@ -174,13 +174,13 @@ def _analyze_file(name: str, read: Read, keep: Keep | None, options: Options) ->
     for run in runs:
         try:
             analyses.append(analyze(run, options=options))
-        except Exception as error:  # of one run, which hinders no other
+        except Exception as error:  # the other runs of the file are still analyzed
             problems.append(_problem(name, error))
             continue
         kept.append(None)
         try:
             kept[-1] = keep(run, analyses[-1]) if keep else None
-        except Exception as error:  # such as a picture that can't be written
+        except Exception as error:  # for example a picture that can't be written
             problems.append(_problem(name, error))
     return FileResult(name, tuple(analyses), tuple(kept), tuple(dict.fromkeys(problems)))
 

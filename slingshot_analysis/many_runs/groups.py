@@ -1,4 +1,4 @@
-"""Runs by configuration: those that differ in nothing but the seed belong together."""
+"""Group runs by configuration: runs that differ only in the seed belong together."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ __all__ = [
 NO_CONFIGURATION = "no configuration recorded"
 ONE_CONFIGURATION = "one configuration"
 MOST_COMMON = "as most runs"
-TOLD_IN_FULL = 3
-"""Number of columns up to which a label lists them all."""
+LISTED_IN_FULL = 3
+"""Largest number of differing columns that a label lists with all values."""
 
 
 def varying_keys(runs: pd.DataFrame) -> list[str]:
-    """Return the columns of the configuration, seeds among them, in which runs with a recorded one differ.
+    """Return the columns of the configuration, seeds included, in which the runs differ.
+
+    Runs without a recorded configuration do not count.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
 
     Returns
     -------
@@ -48,12 +50,12 @@ def varying_keys(runs: pd.DataFrame) -> list[str]:
 
 
 def configuration_keys(runs: pd.DataFrame) -> list[str]:
-    """Return the columns in which configurations differ: `varying_keys` without seeds."""
+    """Return the columns in which the configurations differ: `varying_keys` without seeds."""
     return [key for key in varying_keys(runs) if not is_seed(key)]
 
 
 def numeric_keys(runs: pd.DataFrame) -> list[str]:
-    """Return those of `configuration_keys` that hold two or more different numbers, and nothing but numbers."""
+    """Return those of `configuration_keys` that hold only numbers, and at least two different ones."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     return [
@@ -64,7 +66,7 @@ def numeric_keys(runs: pd.DataFrame) -> list[str]:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """Return the last part of each dotted name, or the whole name where two would be alike.
+    """Return the last part of each dotted name, or the whole name where two last parts are equal.
 
     Examples
     --------
@@ -76,20 +78,21 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def labels_of(runs: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
-    """Return what tells the configuration of each run from the others, such as ``"eps=1e-08, lr=0.004"``.
+    """Return a label of the configuration of each run, such as ``"eps=1e-08, lr=0.004"``.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
     without : sequence of str, optional
         Columns to leave out.
 
     Returns
     -------
     list of str
-        One for each run, alike for runs of the same configuration. Where there are several setups, a run is told
-        from the others of its setup; where more than three columns differ, by what is not as in most runs.
+        One for each run; runs of the same configuration have the same label. It lists the columns that differ between
+        the runs of the same setup. If these are more than three, it lists only the values that differ from the most
+        common one.
     """
     bare = _is_bare(runs)
     if bare.any():
@@ -103,22 +106,23 @@ def labels_of(runs: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
     within = numbered.groupby("setup", sort=False, dropna=False) if "setup" in keys else [(None, numbered)]
     for setup, part in within:
         first = [] if setup is None else [shown_value(setup)]
-        for row, told in zip(part.index.tolist(), _told(part[[key for key in keys if key != "setup"]]), strict=True):
-            labels[row] = ", ".join(filter(None, [*first, told])) or MOST_COMMON
+        described = _described(part[[key for key in keys if key != "setup"]])
+        for row, words in zip(part.index.tolist(), described, strict=True):
+            labels[row] = ", ".join(filter(None, [*first, words])) or MOST_COMMON
     return labels
 
 
 def _is_bare(runs: pd.DataFrame) -> pd.Series:
-    """Return which runs have no recorded configuration."""
+    """Return a mask of the runs without a recorded configuration."""
     return runs[[key for key in runs.columns if key not in RESULTS]].isna().all(axis=1)
 
 
-def _told(part: pd.DataFrame) -> list[str]:
-    """Return each row in words: all columns that vary if they are few, else those that are not as in most rows."""
+def _described(part: pd.DataFrame) -> list[str]:
+    """Describe each row by the columns that vary, or by the values that are not the most common if they are many."""
     own = [key for key in part.columns if part[key].nunique(dropna=False) > 1]
     short = short_names(own)
     words = {key: [shown_value(value) for value in part[key].astype(object)] for key in own}
-    common = {key: Counter(words[key]).most_common(1)[0][0] if len(own) > TOLD_IN_FULL else "" for key in own}
+    common = {key: Counter(words[key]).most_common(1)[0][0] if len(own) > LISTED_IN_FULL else "" for key in own}
     return [
         ", ".join(f"{short[key]}={words[key][row]}" for key in own if words[key][row] != common[key])
         for row in range(len(part))
@@ -126,21 +130,22 @@ def _told(part: pd.DataFrame) -> list[str]:
 
 
 def by_configuration(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each configuration: how many of its runs slingshot, grok, both or neither (Figure 4).
+    """Return one row for each configuration: how many of its runs had slingshots, grokked, did both or neither.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
 
     Returns
     -------
     DataFrame
-        ``configuration``, its label, and the columns in which configurations differ; ``runs``; ``both``,
-        ``slingshot_only``, ``grokked_only`` and ``neither``, numbers of runs whose verdict is not "undecided", and
-        ``undecided``; ``share`` of the decided runs with slingshots, with its Wilson interval ``share_low`` and
-        ``share_high``; medians over runs of ``slingshots``, ``first_transition``, ``grokking_step`` and of the best
-        validation accuracies. By numbers of the configuration, then in the order of the runs.
+        ``configuration``, its label, and the columns in which configurations differ; ``runs``, their number; the
+        numbers ``both``, ``slingshot_only``, ``grokked_only`` and ``neither`` of runs whose verdict is not
+        "undecided", and ``undecided``; ``share`` of the decided runs that have slingshots, with its 95% Wilson interval
+        ``share_low`` and ``share_high``; medians over runs of ``slingshots``, ``first_transition``, ``grokking_step``
+        and the best validation accuracies. Rows are sorted by the numbers of the configuration, then by the order of
+        the runs.
 
     References
     ----------
@@ -188,7 +193,7 @@ def _median(column: pd.Series) -> float | None:
 
 
 def shown_value(value: object) -> str:
-    """Return an entry of a configuration in few letters; a missing one is "-"."""
+    """Return a short text of an entry of a configuration; a missing one is "-"."""
     import pandas as pd
 
     if pd.isna(value):  # type: ignore[call-overload]

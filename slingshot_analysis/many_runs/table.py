@@ -1,4 +1,4 @@
-"""One row for each run: what was found in it, and its configuration."""
+"""The table of runs: one row for each, with what was found in it and its configuration."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESULTS: dict[str, Any] = {
     "jumps_near": "int64",
     "p_value": float,
 }
-"""The columns that are no configuration, and their types."""
+"""The columns of results, and their types; all other columns are the configuration."""
 STEPS = ("first_transition", "grokking_step")
 
 
@@ -45,12 +45,12 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``name``, ``path``, ``verdict``; ``slingshots``, the number of those of confidence 0.5 or more;
-        ``first_transition``, of them, and ``grokking_step`` in updates, integers unless a step is fractional; the best
-        validation accuracy of the run, ``_before`` and ``_after`` the first transition (a run without slingshots lies
-        wholly before), and the final one; ``jumps``, ``jumps_near`` and ``p_value`` of its own association test. Then
-        one column for each entry of the configurations, by dotted name; ``config.`` stands before a name that is taken.
-        Missing where a run has no such entry.
+        ``name``, ``path``, ``verdict``; ``slingshots``, the number with a confidence of 0.5 or more, and
+        ``first_transition``, the first of them; ``grokking_step``; ``best_val_accuracy`` of the run, ``_before`` and
+        ``_after`` the first transition (a run without slingshots lies wholly before), and ``final_val_accuracy``;
+        ``jumps``, ``jumps_near`` and ``p_value`` of the run's own association test. Steps are integers unless one is
+        fractional. Then there is one column for each entry of the configurations, by dotted name, with ``config.``
+        before it if a column of results has that name. It is missing where a run has no such entry.
 
     Examples
     --------
@@ -92,12 +92,12 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
 
 
 def check_table_path(path: str | Path) -> Path:
-    """Return the path of a table that `write_table` can write.
+    """Return the path if `write_table` can write a table of that name.
 
     Raises
     ------
     InputError
-        If it ends in neither .csv nor .parquet, or pyarrow is missing for the latter.
+        If it ends in neither .csv nor .parquet, or in .parquet and pyarrow is missing.
     """
     path = Path(path)
     if path.suffix.lower() not in (".csv", ".parquet"):
@@ -108,14 +108,14 @@ def check_table_path(path: str | Path) -> Path:
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> Path:
-    """Write a table as CSV or Parquet, as the ending of its name says.
+    """Write a table as CSV or Parquet, as the suffix of its name says.
 
     Parameters
     ----------
     table : DataFrame
-        Such as that of `runs_table`; numbers are written in full.
+        Such as that of `runs_table`; numbers are written with all digits.
     path : path-like
-        Ends in .csv or .parquet; missing folders are made, an existing file is replaced.
+        Ends in .csv or .parquet. Missing folders are made, and an existing file is replaced.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If the name has another ending, pyarrow is missing for Parquet, or the file can't be written.
+        If the name has another suffix, pyarrow is missing for Parquet, or the file can't be written.
     """
     path = check_table_path(path)
     try:
@@ -144,7 +144,7 @@ def _bests(analysis: Analysis) -> list[float]:
 
 
 def _column(values: list[object]) -> pd.Series:
-    """Return a column of the narrowest type that holds all values and tells missing ones."""
+    """Return a column of the narrowest type that holds all values and marks missing ones."""
     import pandas as pd
 
     kinds = {type(value) for value in values if value is not None}

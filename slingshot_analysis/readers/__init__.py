@@ -104,7 +104,7 @@ def read_log(
     head = _head(path)
     if format == "trace" or (format is None and _is_trace(path, head)):
         if map:
-            raise InputError(f"{path}: is a trace, whose signals have their names already; leave out `map`")
+            raise InputError(f"{path}: is a trace, whose signals have their names already; leave out map=")
         return [open_trace(path)]
     if found := re.match(rb'\s*\{\s*"format":\s*"([\w-]+)"', head):
         ours = WITHOUT_RUNS.get(found[1].decode())
@@ -118,7 +118,7 @@ def read_log(
     reader = known[format] if format else next((r for r in known.values() if r.recognizes(path, head)), None)
     if reader is None:
         raise InputError(
-            f"{path}: its format is not known; name it with `format`, one of {', '.join([*known, 'trace'])}"
+            f"{path}: its format is not known; name it with format=, one of {', '.join([*known, 'trace'])}"
         )
     table = names.before(built_in_names()) if names else built_in_names()
     logs = [log for raw in reader.read(path) for log in understand(path, raw, table, map or {})]

@@ -94,11 +94,11 @@ def _log(
     assigned = {signal: column for signal, column in names.assign(full).items() if signal not in by_hand} | by_hand
     if not assigned and all(UNNAMED.match(column) for column in raw.columns):
         axis, assigned = _guessed({column: raw.columns[column].values for column in full})
-        notes.append("the file has no header: its columns were guessed from their values; correct the guess with `map`")
+        notes.append("the file has no header: its columns were guessed from their values; correct the guess with map=")
     rows = max((len(column.values) for column in raw.columns.values() if column.step is None), default=0)
     step = raw.columns[axis].values if axis is not None else np.arange(rows, dtype=np.float64)
     if axis is None and any(raw.columns[column].step is None for column in assigned.values()):
-        notes.append("no column counts steps: rows are counted instead; name the column of steps with `map`")
+        notes.append("no column counts steps: rows are counted instead; name the column of steps with map=")
     elif axis is not None and "epoch" in axis.lower():
         notes.append(f"steps are those of {axis!r}, which counts epochs, not updates")
     signals: dict[str, Signal] = {}
@@ -291,4 +291,4 @@ def _count(column: Column) -> int:
 
 
 def _why_unused(column: Column) -> str:
-    return "not used; `map` makes it a signal" if _count(column) else "empty"
+    return "not used; map= makes it a signal" if _count(column) else "empty"

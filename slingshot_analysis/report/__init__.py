@@ -1,1 +1,1 @@
-"""What people see of an analysis: text for the terminal, the JSON document, figures."""
+"""What people see of an analysis: text in the terminal, the JSON document, and figures."""

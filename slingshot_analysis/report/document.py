@@ -1,4 +1,4 @@
-"""The JSON document of an analysis, version 1."""
+"""The JSON document of one or more analyses."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from slingshot_analysis.analysis import Analysis, finite
-from slingshot_analysis.many_runs.comparison import compare_runs, summarize_runs
+from slingshot_analysis.many_runs import compare_runs, summarize_runs
 
 __all__ = ["FORMAT", "VERSION", "document", "to_json"]
 
 FORMAT = "slingshot-analysis"
 VERSION = 1
-"""Fields may be added without a new version."""
+"""Version of the document. Keys may be added without a new version."""
 
 
 def document(analyses: Sequence[Analysis]) -> dict[str, Any]:
-    """Return the document as plain Python values; what is not finite is None."""
+    """Return the document as plain Python values, with None for numbers that are not finite."""
     across: dict[str, Any] = finite(summarize_runs(analyses))
     if len(analyses) > 1:
         across["comparison"] = compare_runs(analyses).to_dict()

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.analysis.signals import Run, chosen_norm
+from slingshot_analysis.analysis.signals import Signals, chosen_norm
 from slingshot_analysis.readers import Log
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
@@ -21,16 +21,16 @@ __all__ = ["draw", "envelope"]
 Array = npt.NDArray[np.float64]
 
 COLUMNS = 1500
-"""Horizontal resolution: the lowest and highest value of each column are drawn, so no spike is lost."""
+"""Columns of the picture; the lowest and the highest value of each are drawn, so that no spike is lost."""
 
 GAP_SHARE = 0.01
-"""A curve is broken where values that a logarithmic axis can't show leave a gap of 1% of the run."""
+"""Smallest gap, as a share of the run, at which a curve is broken: values of 0 can't be drawn on a log axis."""
 
 PHASE_COLORS = {"growth": "#f5c26b", "plateau": "#e8e8e8", "decay": "#9ecae1"}
 TRAIN, VALIDATION, BATCH, TRANSITION, UNSURE = "#1f4e79", "#c44e52", "#9db4c0", "#2b2b2b", "#a0a0a0"
 
 NUMBER_SHARE, NUMBER_ROWS, NUMBER_HEIGHT = 0.02, 3, 13
-"""Share of the run that a number takes, rows of numbers, and points from one row to the next."""
+"""Width of a number as a share of the run, rows of numbers, and points from one row to the next."""
 
 LOSSES = {
     "batch_loss_float64": ("batch loss (float64)", BATCH, 0.6),
@@ -41,17 +41,17 @@ LOSSES = {
 ACCURACIES = {"train_accuracy": ("training", TRAIN), "val_accuracy": ("validation", VALIDATION)}
 
 
-def draw(analysis: Analysis, signals: Run, path: str | Path) -> Path:
+def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
     """Draw a run and its analysis into a file.
 
     Parameters
     ----------
     analysis : Analysis
-        What was found.
+        What was found in the run.
     signals : Trace or mapping of str to Signal
         The signals by canonical name.
     path : path-like
-        File to write; its ending decides the format.
+        File to write; its suffix decides the format.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def draw(analysis: Analysis, signals: Run, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If it can't be written.
+        If the file can't be written.
     """
     panels: list[tuple[bool, float, Callable[[Axes], None]]] = [
         (analysis.norm_signal is not None, 1.1, lambda axes: _draw_norm(axes, analysis, signals)),
@@ -100,14 +100,14 @@ def _title(analysis: Analysis) -> str:
 
 
 def _draw_transitions(axes: Axes, analysis: Analysis) -> None:
-    """Draw a line at each transition, thin and grey where it is not sure enough to count."""
+    """Draw a line at each transition; it is thin and grey where the confidence is too low to count."""
     for slingshot in analysis.slingshots:
         color, width = (TRANSITION, 0.9) if slingshot in analysis.certain else (UNSURE, 0.6)
         axes.axvline(slingshot.transition, color=color, linestyle=(0, (4, 3)), linewidth=width)
 
 
 def _number_transitions(axes: Axes, analysis: Analysis) -> None:
-    """Number the transitions that count, in a lower row where there is no room beside the last number."""
+    """Number the transitions that count, in a lower row where the last number leaves no room."""
     room = NUMBER_SHARE * (analysis.steps[1] - analysis.steps[0])
     ends = [-np.inf] * NUMBER_ROWS
     for number, slingshot in enumerate(analysis.certain, start=1):
@@ -119,14 +119,14 @@ def _number_transitions(axes: Axes, analysis: Analysis) -> None:
             axes.annotate(f"{number}", (at, 1), place, ("data", "axes fraction"), "offset points", va="top")
 
 
-def _step_words(signals: Run) -> str:
-    """Say what the steps count: the column of a log that they are from, else updates."""
+def _step_words(signals: Signals) -> str:
+    """Say what the steps count: the name of the column of a log, or else updates."""
     if not isinstance(signals, Log):
         return "step (optimizer updates)"
     return next((column.column for column in signals.columns if column.signal == "step"), "step")
 
 
-def _draw_norm(axes: Axes, analysis: Analysis, signals: Run) -> None:
+def _draw_norm(axes: Axes, analysis: Analysis, signals: Signals) -> None:
     name, norm = analysis.norm_signal, chosen_norm(signals)
     assert name is not None
     assert norm is not None
@@ -140,7 +140,7 @@ def _draw_norm(axes: Axes, analysis: Analysis, signals: Run) -> None:
     _legend_above(axes)
 
 
-def _draw_losses(axes: Axes, signals: Run) -> None:
+def _draw_losses(axes: Axes, signals: Signals) -> None:
     precise = _holds(signals, "batch_loss_float64")
     for name, (label, color, width) in LOSSES.items():
         if _holds(signals, name) and not (name == "batch_loss" and precise):
@@ -152,7 +152,7 @@ def _draw_losses(axes: Axes, signals: Run) -> None:
     _legend_above(axes)
 
 
-def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Run) -> None:
+def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Signals) -> None:
     for name, (label, color) in ACCURACIES.items():
         if _holds(signals, name):
             _line(axes, signals[name], color=color, linewidth=1.2, label=label)
@@ -169,7 +169,7 @@ def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Run) -> None:
 
 
 def _legend_above(axes: Axes) -> None:
-    """Put the legend where it hides no line."""
+    """Put the legend above the panel, where it hides no line."""
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize=8, frameon=False, borderaxespad=0.1)
 
 
@@ -183,7 +183,7 @@ def _line(axes: Axes, signal: Signal, *, positive: bool = False, **style: object
         style.pop("label", None)
 
 
-def _holds(signals: Run, name: str) -> bool:
+def _holds(signals: Signals, name: str) -> bool:
     return name in signals and len(signals[name]) > 0
 
 
@@ -200,7 +200,7 @@ def envelope(step: Array, value: Array, columns: int = COLUMNS) -> tuple[Array, 
     Returns
     -------
     step, value : (m,) float array
-        At most four points per column; all points where there are no more than that.
+        At most four points for each column; the curve itself if it has no more than two for each column.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The folders that pictures are written into."""
+"""Folders for pictures, and the errors of writing into them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["picture_folder", "writing_pictures"]
 
 
 def picture_folder(folder: str | Path) -> Path:
-    """Make a folder for pictures where there is none, and return it.
+    """Make a folder for pictures if it is missing, and return it.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def picture_folder(folder: str | Path) -> Path:
 
 @contextmanager
 def writing_pictures(folder: Path) -> Iterator[None]:
-    """Say which folder it was where pictures can't be written.
+    """Turn errors of writing pictures into an error that names the folder.
 
     Raises
     ------

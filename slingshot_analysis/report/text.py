@@ -1,4 +1,4 @@
-"""Analyses as text for a terminal: a table per run and one across runs."""
+"""Analyses as text for a terminal: what was found in each run, and tables over all runs."""
 
 from __future__ import annotations
 
@@ -10,26 +10,33 @@ from rich.table import Table
 from rich.text import Text
 
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.many_runs import by_configuration, short_names, shown_value, varying_keys
-from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, summarize_runs
+from slingshot_analysis.many_runs import (
+    Comparison,
+    by_configuration,
+    compare_runs,
+    short_names,
+    shown_value,
+    summarize_runs,
+    varying_keys,
+)
 
 __all__ = ["print_analyses"]
 
 
 DESCRIBED = 20
-"""Up to so many runs, each is described."""
+"""Largest number of runs that are described one by one."""
 LISTED = 200
-"""Up to so many runs or configurations, each has a row."""
+"""Largest number of runs, or of configurations, that have a row each."""
 KEYS_SHOWN = 5
-"""Columns of the configuration in the table of runs."""
+"""Largest number of columns of the configuration in the table of runs."""
 DIGITS = 6
-"""Of a fractional step."""
+"""Significant digits of a fractional step."""
 WHOLE_FROM = 1000
-"""Medians of steps are whole from here on."""
+"""Smallest median of steps that is rounded to a whole number."""
 
 
 def print_analyses(analyses: Sequence[Analysis], console: Console) -> None:
-    """Print a table for each of up to 20 runs and, for more than one, tables across runs."""
+    """Print what was found in each of up to 20 runs and, for more than one, tables over all runs."""
     if len(analyses) <= DESCRIBED:
         for analysis in analyses:
             console.print(describe(analysis))
@@ -58,7 +65,7 @@ def describe(analysis: Analysis) -> RenderableType:
     for note in analysis.notes:
         lines.append(Text(f"  {note}", style="dim"))
     for skipped in analysis.skipped:
-        lines.append(Text(f"  skipped {skipped.what}: {skipped.why}", style="dim"))
+        lines.append(Text(f"  without {skipped.what}: {skipped.why}", style="dim"))
     return Group(*lines)
 
 
@@ -67,24 +74,38 @@ def _facts(analysis: Analysis) -> str:
     phases = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("growth", "plateau", "decay") if kind in kinds)
     spikes = len(analysis.loss_spikes)
     facts = [
-        f"terminal phase from {_step(analysis.terminal_phase_start)}",
-        f"grokking step {_step(analysis.grokking_step)}",
+        _fitted(analysis.terminal_phase_start),
+        "no grokking" if analysis.grokking_step is None else f"grokking at step {_step(analysis.grokking_step)}",
         f"norm phases: {phases or 'none'}",
         f"{spikes} loss spike{'' if spikes == 1 else 's'}",
     ]
     return "; ".join(facts)
 
 
+def _fitted(start: float | None) -> str:
+    return "training set not fitted" if start is None else f"training set fitted from step {_step(start)}"
+
+
 def _slingshot_table(analysis: Analysis) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2))
-    for heading in ("growth from", "transition", "within", "plateau to", "norm", "tier", "shape", "confidence"):
+    headings = (
+        "growth from",
+        "transition",
+        "transition between",
+        "plateau ends",
+        "norm",
+        "tier",
+        "shape",
+        "confidence",
+    )
+    for heading in headings:
         table.add_column(heading, justify="left" if heading in ("tier", "shape") else "right", no_wrap=True)
     for s in analysis.slingshots:
         norm = "-" if s.norm_before is None or s.norm_after is None else f"{s.norm_before:.3g} → {s.norm_after:.3g}"
         table.add_row(
             _step(s.growth_start),
             _step(s.transition),
-            f"{_step(s.interval[0])} to {_step(s.interval[1])}",
+            f"{_step(s.interval[0])} and {_step(s.interval[1])}",
             _step(s.plateau_end),
             norm,
             s.tier,
@@ -114,7 +135,7 @@ def _association(analysis: Analysis) -> str:
 
 
 def across_runs(analyses: Sequence[Analysis]) -> RenderableType:
-    """Return one row per run, one per configuration where runs share any, and the counts over all."""
+    """Return a table of runs, a table of configurations if runs share any, and the pooled tests."""
     found = compare_runs(analyses)
     counts = summarize_runs(analyses)
     words = (
@@ -128,11 +149,12 @@ def across_runs(analyses: Sequence[Analysis]) -> RenderableType:
 
 def _run_table(analyses: Sequence[Analysis], runs: pd.DataFrame) -> RenderableType:
     if len(analyses) > LISTED:
-        return Text(f"{len(analyses)} runs are too many to list; --table FILE.csv writes one row for each", style="dim")
+        return Text(f"{len(analyses)} runs are too many to list here: see the table of runs", style="dim")
     keys = varying_keys(runs)
     shown = short_names(keys[:KEYS_SHOWN])
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("run", *shown.values(), "verdict", "slingshots", "first", "jumps", "near", "p", "grokking"):
+    found = ("verdict", "slingshots", "first transition", "jumps", "jumps near", "p", "grokking")
+    for heading in ("run", *shown.values(), *found):
         left = heading in ("run", "verdict")
         table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=heading != "run")
     for analysis, values in zip(analyses, runs[list(shown)].astype(object).to_numpy().tolist(), strict=True):
@@ -149,14 +171,15 @@ def _run_table(analyses: Sequence[Analysis], runs: pd.DataFrame) -> RenderableTy
             _step(analysis.grokking_step),
         )
     hidden = keys[KEYS_SHOWN:]
-    left_out = [Text(f"runs differ also in {', '.join(hidden)}: see --table", style="dim")] if hidden else []
+    left_out = [Text(f"runs also differ in {', '.join(hidden)}: see the table of runs", style="dim")] if hidden else []
     return Group(table, *left_out)
 
 
 def _configuration_table(groups: pd.DataFrame) -> RenderableType:
-    """Return one row per configuration; steps and accuracies are medians over its runs."""
+    """Return one row for each configuration; steps and accuracies are medians over its runs."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("configuration", "runs", "with slingshots", "grokked", "both", "first", "accuracy before → after"):
+    found = ("with slingshots", "grokked", "both", "first transition", "accuracy before → after")
+    for heading in ("configuration", "runs", *found):
         left = heading == "configuration"
         table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
     for _, row in groups.head(LISTED).iterrows():
@@ -176,19 +199,19 @@ def _configuration_table(groups: pd.DataFrame) -> RenderableType:
 
 
 def _comparison(found: Comparison) -> str:
-    """Say what the runs say together, every number with its n."""
+    """Return the pooled tests in words, every number with the number of runs or events behind it."""
     together, cells = found.association, found.contingency
     lines = []
     if together.p_value is not None:
         lines.append(
             f"jumps near transitions: {together.jumps_near_transitions} of {together.jumps}, "
-            f"{together.expected:.2g} expected, p = {together.p_value:.2g}; "
+            f"{together.expected:.2g} expected by chance, p = {together.p_value:.2g}; "
             f"shifts in log time: p = {found.shift.p_value:.2g}"
         )
     lines.append(
-        f"slingshots x grokking: {cells.both} both, {cells.slingshot_only} slingshots only, "
-        f"{cells.grokked_only} grokked only, {cells.neither} neither"
-        + (f", {found.undecided} undecided left out" if found.undecided else "")
+        f"slingshots and grokking: {cells.both} runs with both, {cells.slingshot_only} with slingshots only, "
+        f"{cells.grokked_only} with grokking only, {cells.neither} with neither"
+        + (f"; {found.undecided} undecided runs are left out" if found.undecided else "")
     )
     for words, share in (("with", cells.grokked_with_slingshot), ("without", cells.grokked_without_slingshot)):
         if share.value is not None and share.interval is not None:
@@ -201,17 +224,17 @@ def _comparison(found: Comparison) -> str:
         "Fisher": (cells.fisher_greater, cells.smallest_fisher),
     }
     shown = [
-        f"{name} {p:.2g} (so few runs reach {least:.2g} at best)"
+        f"{name} {p:.2g} (the smallest that so few runs can reach is {least:.2g})"
         for name, (p, least) in tests.items()
         if p is not None and least is not None
     ]
     if shown:
-        lines.append(f"one-sided p: {', '.join(shown)}")
+        lines.append(f"slingshots and grokking, one-sided p: {', '.join(shown)}")
     return "\n".join(lines)
 
 
 def _median_step(step: float) -> str:
-    """Return a median of steps, whole where that is precise enough."""
+    """Return a median of steps, rounded to a whole number if it is large."""
     return "-" if pd.isna(step) else _step(round(step) if step >= WHOLE_FROM else step)
 
 
@@ -220,7 +243,7 @@ def _lag(lag: float) -> str:
 
 
 def _step(step: float | None) -> str:
-    """Return a step, or a number of steps; a fractional one, as of a log that counts epochs, to six digits.
+    """Return a step or a number of steps; a fractional one, as in a log that counts epochs, has six digits.
 
     Examples
     --------

@@ -68,7 +68,7 @@ def create_file(path: Path, groups: Sequence[Group], attributes: Mapping[str, ob
             with h5py.File(aside, "w", **options) as file:
                 _write_header(file, groups, header)
     except FileExistsError as error:
-        raise InputError(f"{path}: exists; replace it with `overwrite`, or choose another name") from error
+        raise InputError(f"{path}: exists; replace it with overwrite=True, or choose another name") from error
     except (OSError, RuntimeError) as error:
         if reserved:
             path.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from cli.main import main
 from slingshot_analysis import InputError, open_trace
 
-RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')"]
+RUN = [sys.executable, "-m", "cli.main"]
 PATIENCE = 60
 
 

@@ -23,7 +23,7 @@ from trainers.recorded_run import record
 from trainers.setups import find_setup
 from trainers.sweep import RunState, Status, plan_runs, read_manifest
 
-RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')"]
+RUN = [sys.executable, "-m", "cli.main"]
 FIELDS = ["data.train=64", "data.val=64", "model.width=8"]
 SMALL = ["--setup", "parity_3_50", *(part for field in FIELDS for part in ("--set", field))]
 PARITY = ["--setup", "parity_3_50"]

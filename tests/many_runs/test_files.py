@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from made_runs import write_staircase
 
-from cli.pictures import Keep
 from slingshot_analysis import InputError
-from slingshot_analysis.many_runs.files import analyze_files
+from slingshot_analysis.many_runs import analyze_files, thin_curves
 from slingshot_analysis.readers import read_log
 
 
@@ -135,9 +134,12 @@ def test_an_engine_that_is_not_there(files):
 
 def test_a_dask_cluster_gives_the_same(files, dask_cluster):
     address, _ = dask_cluster
-    keep = Keep(folder=None, curves=True)
+
+    def keep(run, analysis):
+        return thin_curves(run)
+
     here, there = (list(analyze_files(files[:4], keep=keep, **engine)) for engine in (
         {}, {"engine": "dask", "scheduler": address}
     ))  # fmt: skip
     assert [(one.analyses, one.problems) for one in there] == [(one.analyses, one.problems) for one in here]
-    assert there[0].kept[0].curves["loss"].value.tolist() == here[0].kept[0].curves["loss"].value.tolist()
+    assert there[0].kept[0]["loss"].value.tolist() == here[0].kept[0]["loss"].value.tolist()

@@ -246,5 +246,5 @@ def test_an_unknown_format_names_the_known_ones(tmp_path):
 def test_a_trace_needs_no_map(tmp_path):
     file = write_staircase(tmp_path / "run.h5")
     assert "last_layer_norm" in read_log(file)[0]
-    with pytest.raises(InputError, match=r"run\.h5: is a trace.*leave out `map`"):
+    with pytest.raises(InputError, match=r"run\.h5: is a trace.*leave out map="):
         read_log(file, map={"train_loss": "batch_loss"})

@@ -6,7 +6,7 @@ from made_runs import found
 
 from slingshot_analysis import InputError, Signal
 from slingshot_analysis.many_runs import runs_table
-from slingshot_analysis.report.across import contingency, dose, draw_across_runs, heatmap, overlay
+from slingshot_analysis.report.across import draw_across_runs
 
 STEP = np.arange(0, 1000, 10)
 
@@ -16,12 +16,10 @@ def figures(monkeypatch):
     """Return the figures that are drawn, by the name of their file."""
     drawn = {}
 
-    def keep(figure, path):
+    def keep(figure, path, **_):
         drawn[path.stem] = figure
-        return path
 
-    for module in (contingency, dose, heatmap, overlay):
-        monkeypatch.setattr(module, "save", keep)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", keep)
     return drawn
 
 
@@ -141,11 +139,11 @@ def test_a_dose_response_says_which_runs_it_shows_and_shifts_only_what_shares_a_
         assert at == pytest.approx(axes.transData.transform(line.get_xydata()))
 
 
-def test_a_heatmap_says_what_is_taken_together(figures, tmp_path):
+def test_a_heatmap_says_over_what_it_pools(figures, tmp_path):
     pairs = [(a, b) for a in (0.5, 0.9) for b in (0.9, 0.99)]
     runs = [found(f"{a}{b}{lr}", o__beta1=a, o__beta2=b, o__lr=lr, width=8 * a) for a, b in pairs for lr in (1, 2)]
     draw([*runs, found("foreign")], tmp_path, ["o.beta1,o.beta2"])
-    assert figures["heatmap-o.beta1-o.beta2"].get_suptitle() == "8 runs, 2 in a cell, taken together over lr"
+    assert figures["heatmap-o.beta1-o.beta2"].get_suptitle() == "8 runs, 2 in a cell, pooled over lr"
 
 
 def test_long_labels_are_cut(figures, tmp_path):

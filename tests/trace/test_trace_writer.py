@@ -112,7 +112,7 @@ def test_unknown_group_and_closed_writer(tmp_path):
 
 def test_an_existing_file_stays_as_it_is(run, groups):
     before = run.read_bytes()
-    with pytest.raises(InputError, match=r"run.h5: exists; replace it with `overwrite`"):
+    with pytest.raises(InputError, match=r"run.h5: exists; replace it with overwrite=True"):
         TraceWriter(run, groups)
     with pytest.raises(InputError, match="attribute 'config'"):
         TraceWriter(run, groups, {"config": object()}, overwrite=True)

@@ -23,7 +23,7 @@ from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import record
 from trainers.setups import find_setup
 
-RUN = [sys.executable, "-c", "from cli.main import main; main(prog_name='slingshot')", "record"]
+RUN = [sys.executable, "-m", "cli.main", "record"]
 PATIENCE = 120
 SMALL = ["data.val=4", "data.train=16", "batch_size=8"]
 

@@ -35,7 +35,7 @@ class Curvature:
 
     def __init__(self, subject: Subject, samples: int = LARGEST_SET) -> None:
         if subject.train_data is None:
-            raise InputError("curvature needs train_data=, or leave its probes out of Recorder(probes=[...])")
+            raise InputError("curvature needs train_data=, or leave its probes out of probes=")
         self._subject, self._data = subject, fixed_samples(subject.train_data, samples)
         self.mean_loss = self._mean_loss()
         self._last: HessianOperator | None = None

@@ -1,4 +1,4 @@
-"""What the figures of many runs share."""
+"""Colours, labels and axes that the figures of many runs share."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from matplotlib.figure import Figure
 __all__ = ["LINES", "number_axis", "save", "wrapped"]
 
 LINES = ("#1f4e79", "#c44e52", "#e0a030", "#5b8c5a", "#7b5ea7", "#7f7f7f")
-"""Colours of configurations, the first two those of the figure of a run."""
+"""Colours of configurations; the first two are the colours of training and validation in the figure of a run."""
 
 MOST_LINES = 3
-"""Of a label; what is beyond is cut."""
+"""Largest number of lines of a label; the rest is cut."""
 
 WIDE_RANGE = 20
-"""From so large a ratio on an axis is logarithmic."""
-
+"""Smallest ratio of the largest to the smallest value for which an axis is logarithmic."""
 
 TICKS = 4
-"""Most parts between the ticks of a narrow axis."""
+"""Largest number of intervals between the ticks of a narrow axis."""
 
 
 def wrapped(label: str, width: int = 34) -> str:
@@ -32,7 +31,7 @@ def wrapped(label: str, width: int = 34) -> str:
 
 
 def number_axis(axes: Axes, values: Iterable[float], name: str) -> None:
-    """Name the horizontal axis, and make it logarithmic where values reach far; 0 keeps a place of its own."""
+    """Name the horizontal axis, and make it logarithmic where the values span a wide range; 0 still has a place."""
     given = np.unique(np.fromiter(values, dtype=np.float64))
     positive = given[given > 0]
     if len(positive) > 1 and positive[-1] / positive[0] >= WIDE_RANGE and given[0] >= 0:

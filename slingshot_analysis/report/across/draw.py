@@ -1,4 +1,4 @@
-"""Which figures of many runs are drawn, and into which files."""
+"""Choose which figures of many runs to draw, and draw them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from slingshot_analysis.many_runs import fills_a_grid, numeric_keys, split_against
-from slingshot_analysis.many_runs.dose import check_key, is_telling
-from slingshot_analysis.report.across.contingency import draw_contingency
-from slingshot_analysis.report.across.dose import draw_dose_response
-from slingshot_analysis.report.across.heatmap import draw_heatmap
-from slingshot_analysis.report.across.overlay import draw_overlay
+from slingshot_analysis.many_runs import check_key, fills_a_grid, is_telling, numeric_keys, split_against
+from slingshot_analysis.report.across._contingency import draw_contingency
+from slingshot_analysis.report.across._dose import draw_dose_response
+from slingshot_analysis.report.across._heatmap import draw_heatmap
+from slingshot_analysis.report.across._overlay import draw_overlay
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
 
-__all__ = ["check_against", "choose_against", "draw_across_runs"]
+__all__ = ["draw_across_runs"]
 
 MOST_DOSES = 6
-"""Figures of dose response that are drawn unasked."""
+"""Largest number of dose responses that are drawn where the caller names none."""
 
 
 def draw_across_runs(
@@ -34,17 +33,17 @@ def draw_across_runs(
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
     curves : sequence of mapping of str to Signal
-        Of `thin_curves`, one for each row of `runs`.
+        The curves of `thin_curves`, one mapping for each row of `runs`.
     folder : path-like
-        For ``overlay.png``, ``contingency.png``, ``dose-KEY.png`` and ``heatmap-KEY-KEY.png``; made where there is
-        none, and files of these names are replaced.
+        Folder of ``overlay.png``, ``contingency.png``, ``dose-KEY.png`` and ``heatmap-KEY-KEY.png``. It is made if it
+        is missing, and files of these names are replaced.
     against : sequence of str, optional
         Numbers of the configuration: ``"optimizer.eps"`` for a dose response, ``"optimizer.beta1,optimizer.beta2"``
-        for a heatmap. By default a heatmap for β₁ and β₂, or for the only two numbers that vary, where their runs fill
-        a grid (`fills_a_grid`); a dose response for each other number that varies among runs alike in all else, up to
-        six.
+        for a heatmap. By default there is a heatmap for β₁ and β₂, or for the only two numbers that vary, if the runs
+        fill a grid (`fills_a_grid`), and a dose response for each other number, up to six, that varies between runs
+        with the same configuration otherwise.
 
     Returns
     -------
@@ -54,9 +53,9 @@ def draw_across_runs(
     Raises
     ------
     InputError
-        If `against` names what is no number that varies, or the folder can't be written.
+        If a name of `against` is no number that varies between the runs, or the folder can't be written.
     """
-    chosen = [check_against(runs, words) for words in against] or choose_against(runs)
+    chosen = [_check_against(runs, words) for words in against] or _choose_against(runs)
     folder = picture_folder(folder)
     with writing_pictures(folder):
         written = draw_overlay(runs, curves, folder / "overlay.png")
@@ -70,22 +69,16 @@ def draw_across_runs(
     return written
 
 
-def check_against(runs: pd.DataFrame, words: str) -> tuple[str, ...]:
-    """Return the one or two keys that somebody names.
-
-    Raises
-    ------
-    InputError
-        If there are more, or one is no number in which these runs differ.
-    """
+def _check_against(runs: pd.DataFrame, words: str) -> tuple[str, ...]:
+    """Return the one or two keys of a text such as ``"optimizer.eps"``, each a number in which the runs differ."""
     keys = split_against(words)
     for key in keys:
         check_key(runs, key)
     return keys
 
 
-def choose_against(runs: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return the keys that figures are drawn against when nobody names any."""
+def _choose_against(runs: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return the keys to draw against where the caller names none."""
     keys = numeric_keys(runs)
     chosen: list[tuple[str, ...]] = []
     betas = [key for key in keys if key.rpartition(".")[2] in ("beta1", "beta2")]

@@ -1,4 +1,4 @@
-"""The console that the verbs print on."""
+"""The console on which the verbs print tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from rich.console import Console
 __all__ = ["open_console"]
 
 PIPED_WIDTH = 160
-"""Columns where the output goes into a file or another program."""
+"""Width in columns where the output goes into a file or another program."""
 
 
 def open_console() -> Console:
-    """Return standard output, wide enough for tables where it is no terminal."""
+    """Return standard output; where it is no terminal, it is wide enough for tables."""
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH

@@ -16,7 +16,7 @@ from slingshot_analysis.report.across._style import LINES, number_axis, save, wr
 __all__ = ["draw_dose_response"]
 
 SPACING = 0.08
-"""Inches between the intervals of two lines at one value."""
+"""Distance in inches of the intervals of two lines that share a value."""
 PANELS = {
     "share": "share of runs with slingshots",
     "slingshots": "slingshots, mean",
@@ -25,12 +25,14 @@ PANELS = {
 
 
 def draw_dose_response(runs: pd.DataFrame, key: str, path: Path) -> Path:
-    """Draw what runs do at each value of a number, with a line for each configuration in all else, up to six.
+    """Draw slingshots and accuracy at each value of a number, with a line for each configuration in all other keys.
+
+    At most six lines are drawn, those with the most runs.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
     key : str
         A column of numbers in which runs differ, such as ``optimizer.eps``.
     path : Path
@@ -85,14 +87,14 @@ def draw_dose_response(runs: pd.DataFrame, key: str, path: Path) -> Path:
 
 
 def _shifts(values: Mapping[str, set[float]]) -> dict[str, float]:
-    """Return how far each line is shifted, in inches: those that share a value with another stand side by side."""
+    """Return the shift of each line in inches: lines that share a value with another stand side by side."""
     shared = [name for name, own in values.items() if any(own & other for key, other in values.items() if key != name)]
     places = {name: SPACING * (i - (len(shared) - 1) / 2) for i, name in enumerate(shared)}
     return {name: places.get(name, 0.0) for name in values}
 
 
 def _which(shown: int, doses: pd.Series, key: str) -> str:
-    """Say which configurations are shown, if not all are: of those with two values or more the largest."""
+    """Say which configurations are shown, unless all are."""
     telling = int((doses > 1).sum())
     if shown == len(doses):
         return ""

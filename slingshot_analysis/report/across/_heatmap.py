@@ -20,17 +20,19 @@ PANELS = {
 }
 
 
-LETTERS_PER_INCH = 13
-"""Of a title."""
+CHARACTERS_PER_INCH = 13
+"""Characters of a title that fit into an inch."""
 
 
 def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
-    """Draw what runs do at each pair of values of two numbers; over whatever else differs they are taken together.
+    """Draw slingshots and accuracy at each pair of values of two numbers.
+
+    The runs of a pair are pooled over all other keys.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
     x, y : str
         Columns of numbers in which runs differ.
     path : Path
@@ -44,7 +46,7 @@ def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
     Raises
     ------
     InputError
-        If one is no such column.
+        If `x` or `y` is no such column.
     """
     table = cells(runs, x, y)
     tables = {name: table.pivot(index=y, columns=x, values=name).sort_index(ascending=False) for name in PANELS}
@@ -60,13 +62,13 @@ def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
     few, many = int(table["runs"].min()), int(table["runs"].max())
     title = f"{table['runs'].sum()} runs, {few if few == many else f'{few} to {many}'} in a cell"
     if pooled := _pooled(runs, x, y):
-        title += f", taken together over {', '.join(pooled)}"
-    figure.suptitle(wrapped(title, int(LETTERS_PER_INCH * size[0])), fontsize=9)
+        title += f", pooled over {', '.join(pooled)}"
+    figure.suptitle(wrapped(title, int(CHARACTERS_PER_INCH * size[0])), fontsize=9)
     return save(figure, path)
 
 
 def _pooled(runs: pd.DataFrame, x: str, y: str) -> list[str]:
-    """Return the short names of what differs within cells."""
+    """Return the short names of the keys that differ within a cell."""
     others = [key for key in configuration_keys(runs) if key not in (x, y)]
     cell = runs.groupby([x, y])
     return list(short_names([key for key in others if (cell[key].nunique(dropna=False) > 1).any()]).values())

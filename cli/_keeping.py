@@ -1,4 +1,4 @@
-"""What ``slingshot analyze`` keeps of a run beside its analysis. Light, as every process that analyzes loads it."""
+"""What ``slingshot analyze`` keeps of a run beside its analysis. Every process that analyzes loads this module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Keep", "Kept"]
 
 @dataclass(frozen=True)
 class Kept:
-    """The picture of a run, under a passing name, and its thinned curves."""
+    """The picture of a run, under a temporary name, and its thinned curves."""
 
     picture: Path | None
     curves: Mapping[str, Signal]
@@ -25,13 +25,21 @@ class Kept:
 
 @dataclass(frozen=True)
 class Keep:
-    """Draw a run into a folder, and thin its curves, where it was read."""
+    """Draws a run and thins its curves in the process that has read it.
+
+    Parameters
+    ----------
+    folder : str or None
+        Folder of the pictures; None draws none.
+    curves : bool
+        Whether curves are wanted.
+    """
 
     folder: str | None
     curves: bool
 
     def __call__(self, run: Trace, analysis: Analysis) -> Kept:
-        """Return the picture and the curves, as far as they are asked for."""
+        """Return the picture and the curves that are wanted."""
         picture = None
         if self.folder is not None:
             from slingshot_analysis.report.figure import draw

@@ -1,4 +1,4 @@
-"""The figure of slingshots against grokking (Figure 4): the table of four cells, and a bar for each configuration."""
+"""The figure of slingshots against grokking: the two-by-two table, and a bar for each configuration."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ CELLS = {
     "neither": ("neither", "#c44e52"),
     "undecided": ("undecided", "#d0d0d0"),
 }
-"""Words and colours; green, blue and red are those of the paper's figure."""
+"""Label and colour of each cell; green, blue and red are the colours of Figure 4 of the paper."""
 
 ON_BARS = {"slingshot_only": "white"}
+"""Colour of the number on a bar, where black would be hard to read."""
 MOST_BARS = 60
+"""Largest number of configurations that have a bar."""
 BAR_LABEL = 40
-"""Letters of a line."""
+"""Characters in a line of the label of a bar."""
 
 
 def draw_contingency(runs: pd.DataFrame, path: Path) -> Path:
-    """Draw how many runs slingshot, grok, both or neither.
+    """Draw how many runs had slingshots, grokked, did both or neither.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
     path : Path
         File to write.
 

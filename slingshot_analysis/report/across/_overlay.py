@@ -19,35 +19,36 @@ from slingshot_analysis.signal import Signal
 __all__ = ["draw_overlay"]
 
 COLUMNS = 5
-"""Configurations of one picture."""
+"""Number of configurations in one picture."""
 MOST_PICTURES = 10
+"""Largest number of pictures."""
 MOST_LINES = 10
-"""Up to so many runs of a configuration are drawn singly."""
+"""Largest number of runs of a configuration that are drawn one by one, beside their median."""
 
 PANELS = {
     "norm": ("norm", TRAIN, True),
     "loss": ("training loss", TRAIN, True),
     "val_accuracy": ("validation accuracy", VALIDATION, False),
 }
-"""Words, colour, and whether the axis is logarithmic."""
+"""Label and colour of each curve, and whether its axis is logarithmic."""
 
 
 def draw_overlay(runs: pd.DataFrame, curves: Sequence[Mapping[str, Signal]], path: Path) -> list[Path]:
-    """Draw the curves of all runs by configuration, five to a picture, up to 50.
+    """Draw the curves of all runs, a column for each configuration, five to a picture and 50 at most.
 
     Parameters
     ----------
     runs : DataFrame
-        Of `runs_table`.
+        The table of `runs_table`.
     curves : sequence of mapping of str to Signal
-        Of `thin_curves`, one for each row of `runs`.
+        The curves of `thin_curves`, one mapping for each row of `runs`.
     path : Path
-        Of the first picture; the others are numbered.
+        File of the first picture; the others are numbered.
 
     Returns
     -------
     list of Path
-        The files written; none where no run has a curve.
+        The files written; empty if no run has a curve.
     """
     names = [name for name in PANELS if any(name in own for own in curves)]
     if not names:
@@ -83,7 +84,7 @@ def draw_overlay(runs: pd.DataFrame, curves: Sequence[Mapping[str, Signal]], pat
 
 
 def _named(name: str, curves: Sequence[Mapping[str, Signal]]) -> str:
-    """Name the signal that was drawn, if it is the same in all runs."""
+    """Return the label of an axis: the name of the signal, if it is the same in all runs."""
     signals = {own[name].name for own in curves if name in own}
     words = signals.pop().replace("_", " ") if len(signals) == 1 and name != "val_accuracy" else PANELS[name][0]
     return f"{words}, highest" if name == "loss" else words
@@ -93,7 +94,7 @@ def _draw(axes: Axes, name: str, curves: Sequence[Signal]) -> None:
     _, color, logarithmic = PANELS[name]
     if logarithmic:
         axes.set_yscale("log")
-        if name == "norm":  # seldom more than a decade or two: 6, and not 6 x 10^0
+        if name == "norm":  # norms seldom span more than two decades: write 6, not 6 x 10^0
             axes.yaxis.set_major_formatter(LogFormatter())
             axes.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     else:

@@ -1,4 +1,4 @@
-"""The options that say where work is done."""
+"""The options that say where work is done: ``--jobs``, ``--engine``, ``--scheduler`` and ``--slurm``."""
 
 from __future__ import annotations
 
@@ -18,20 +18,28 @@ Command = Callable[..., Any]
 
 
 def engine_options(jobs: int | None, jobs_help: str) -> Callable[[Command], Command]:
-    """Return what adds ``--jobs``, with its default and help, ``--engine``, ``--scheduler`` and ``--slurm``."""
+    """Return a decorator that adds the options to a command.
+
+    Parameters
+    ----------
+    jobs : int or None
+        Default of ``--jobs``.
+    jobs_help : str
+        Help of ``--jobs``.
+    """
     options = (
         click.option(
             "--slurm",
             multiple=True,
             metavar="KEY=VALUE",
             callback=_only_with("slurm"),
-            help="For submitit, such as timeout_min=600 or slurm_partition=gpu; repeatable.",
+            help="A parameter of submitit, such as timeout_min=600 or slurm_partition=gpu; repeatable.",
         ),
         click.option(
             "--scheduler",
             metavar="ADDRESS",
             callback=_only_with("dask"),
-            help="Of the Dask scheduler, such as tcp://10.0.0.1:8786.",
+            help="Address of the Dask scheduler, such as tcp://10.0.0.1:8786.",
         ),
         click.option(
             "--engine",
@@ -60,18 +68,18 @@ def engine_options(jobs: int | None, jobs_help: str) -> Callable[[Command], Comm
 
 
 def _only_with(engine: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """Return what refuses an option without the engine that it is for."""
+    """Return a callback that refuses an option unless the engine that it belongs to was chosen."""
 
     def check(context: click.Context, option: click.Parameter, value: Any) -> Any:
         if value and context.params.get("engine") != engine:
-            raise InputError(f"{option.opts[0]}: is for --engine {engine}; give that too, or leave it out")
+            raise InputError(f"{option.opts[0]}: works only with --engine {engine}; give that too, or leave it out")
         return value
 
     return check
 
 
 def slurm_parameters(given: Sequence[str]) -> dict[str, int | float | str]:
-    """Return what ``--slurm`` says, numbers as such.
+    """Return the parameters that ``--slurm`` gives; numbers become numbers.
 
     Raises
     ------
