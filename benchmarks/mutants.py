@@ -43,11 +43,11 @@ BUDGET_SECONDS = 5.0
 """Tests are chosen until their usual processor times add up to this, so that the limit means an endless loop."""
 
 TESTS = {
-    "detectors": ("tests/detectors", "tests/contract/test_detectors.py"),
+    "detectors": ("tests/detectors", "tests/contract/test_every_detector.py"),
     "slingshots": ("tests/slingshots",),
     "association": ("tests/association",),
     "trace": ("tests/trace",),
-    "readers": ("tests/readers", "tests/contract/test_readers.py"),
+    "readers": ("tests/readers", "tests/contract/test_every_reader.py"),
 }
 """Tests of each package, beside the examples in its docstrings."""
 

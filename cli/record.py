@@ -8,7 +8,6 @@ import math
 import shutil
 import sys
 import time
-from typing import Any
 
 import click
 
@@ -141,11 +140,11 @@ def record(
     """Train a setup of the paper and write its trace."""
     run = find_setup(setup)
     if optimizer is not None:
-        setup = with_optimizer(setup, optimizer)
-    setup = override_all(with_data_folder(setup, data_dir), assignments, "--set")
-    given = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype, "loss": loss}
-    setup = dataclasses.replace(setup, **{key: value for key, value in given.items() if value is not None})
-    start, show = time.monotonic(), Progress(setup.steps)
+        run = with_optimizer(run, optimizer)
+    run = override_all(with_data_folder(run, data_dir), assignments, "--set")
+    given: dict[str, Any] = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype, "loss": loss}
+    run = dataclasses.replace(run, **{key: value for key, value in given.items() if value is not None})
+    start, show = time.monotonic(), Progress(run.steps)
     try:
         path = record_setup(
             run,

@@ -75,8 +75,8 @@ def load_checkpoint(path: Path, setup: Setup) -> dict[str, Any]:
     """
     if not path.exists():
         raise InputError(
-            f"{path}: there is no checkpoint to resume from; `checkpoint_every` makes checkpoints. To start the run "
-            "again, give `overwrite` instead of `resume`"
+            f"{path}: there is no checkpoint to resume from; checkpoint_every= makes checkpoints. To start the run "
+            "again, give overwrite=True instead of resume=True"
         )
     state = _load(path)
     check_settings(path, setup, state["config"])

@@ -79,7 +79,7 @@ def _acquired(name: Path, path: Path, wait: Callable[[], None] | None) -> TextIO
             name.parent.mkdir(parents=True, exist_ok=True)
             file = name.open("w")
         except OSError as error:
-            raise UnwritableError(f"{path}: can't be written ({error.strerror}); choose another `out`") from None
+            raise UnwritableError(f"{path}: can't be written ({error.strerror}); choose another out=") from None
         is_mine = lock(file)
         if is_mine and _is_at(file, name):
             return file
@@ -88,7 +88,7 @@ def _acquired(name: Path, path: Path, wait: Callable[[], None] | None) -> TextIO
             continue
         if wait is None or time.monotonic() > limit:
             raise InputError(
-                f"{path}: another process is recording it; wait for its end, stop it, or choose another `out`"
+                f"{path}: another process is recording it; wait for its end, stop it, or choose another out="
             )
         wait()
         time.sleep(RETRY_SECONDS)

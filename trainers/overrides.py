@@ -65,7 +65,10 @@ def override_all(setup: Setup, assignments: Iterable[str], where: str = "") -> S
         if not separator:
             raise InputError(f"{place}: write it as key=value, such as optimizer.eps=1e-7")
         if key == "optimizer":
-            raise InputError(f"{place}: is not a field; give the kind as `optimizer`, or as a key of `grid`")
+            raise InputError(
+                f"{place}: the kind of optimizer is chosen with optimizer={text!r}, and in a sweep with the key "
+                "optimizer of grid="
+            )
         names = settings_of(setup)
         if key not in names:
             raise unknown_name("key", key, names, place)

@@ -123,7 +123,9 @@ def is_finished(path: Path, setup: Setup, overwrite: bool) -> bool:
         If the trace belongs to a run with other settings, or `overwrite` is given too.
     """
     if overwrite:
-        raise InputError(f"{path}: `resume` continues the run and `overwrite` starts it again; leave one of them out")
+        raise InputError(
+            f"{path}: resume=True continues the run and overwrite=True starts it again; leave one of them out"
+        )
     if not path.exists():
         return False
     trace = open_trace(path)
@@ -149,7 +151,7 @@ def start(run: Run, path: Path, overwrite: bool, checkpoint_every: int | None, r
     if overwrite or not path.exists():
         discard_checkpoint(checkpoint)
         if checkpoint_every and checkpoint.exists():
-            raise InputError(f"{checkpoint}: is not a checkpoint of a run; move it away, or choose another `out`")
+            raise InputError(f"{checkpoint}: is not a checkpoint of a run; move it away, or choose another out=")
         if checkpoint_every:
             save_checkpoint(checkpoint, run)
     return None
@@ -207,14 +209,14 @@ def find_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"`device` is {name!r}, but PyTorch finds no CUDA device on this machine; use 'cpu'")
+        raise InputError("device='cuda': PyTorch finds no CUDA device on this machine; use device='cpu'")
     count = {"cpu": 1, "cuda": torch.cuda.device_count()}
     try:
         device = torch.device(name)
     except RuntimeError:
         device = None
     if device is None or (device.index or 0) >= count.get(device.type, 0):
-        raise InputError(f"`device` is {name!r}; allowed: auto, cpu, cuda, and cuda:N with N below the number of GPUs")
+        raise InputError(f"device={name!r}: allowed are auto, cpu, cuda, and cuda:N with N below the number of GPUs")
     return device
 
 

@@ -208,5 +208,5 @@ def other_settings(path: Path, differ: Iterable[str]) -> InputError:
     """Return the error for a file of a run with other settings; `differ` names the fields."""
     return OtherFileError(
         f"{path}: belongs to a run with other settings ({', '.join(sorted(differ))}); give the same settings, or "
-        "choose another `out`"
+        "choose another out="
     )

@@ -9,6 +9,10 @@ from slingshot_analysis.recording.probes import PROBES as PROBES
 from slingshot_analysis.recording.probes._base import Buffer as Buffer
 from slingshot_analysis.recording.probes._base import Moment as Moment
 from slingshot_analysis.recording.probes._base import Probe as Probe
+from slingshot_analysis.recording.probes._bundles import BUNDLES as BUNDLES
+from slingshot_analysis.recording.probes._bundles import choose_probes as choose_probes
+from slingshot_analysis.recording.probes._catalogue import catalogue as catalogue
+from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe as CurvatureProbe
 from slingshot_analysis.recording.probes.batch import Batch as Batch
 from slingshot_analysis.recording.probes.below_epsilon_fraction import BelowEpsilon as BelowEpsilon
 from slingshot_analysis.recording.probes.cosine_distance import CosineDistance as CosineDistance

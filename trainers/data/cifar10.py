@@ -26,7 +26,7 @@ SHAPE = (3, 32, 32)
 IMAGE_BYTES = 1 + 3 * 32 * 32
 """One byte for the label and one for each value of a pixel."""
 
-SET_THE_FOLDER = "set `data.folder` to a folder with the files of CIFAR-10's binary version"
+SET_THE_FOLDER = "set data.folder to a folder with the files of CIFAR-10's binary version"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Cifar10:
         parts = [read_images(folder / name) for name in TRAIN_FILES if (folder / name).exists()]
         images, targets = (torch.cat(part) for part in zip(*parts, strict=True))
         if self.train > len(images):
-            raise InputError(f"{folder}: has {len(images)} training images, but `data.train` is {self.train}")
+            raise InputError(f"{folder}: has {len(images)} training images, but data.train is {self.train}")
         chosen = torch.randperm(len(images), generator=generator)[: self.train]
         val_images, val_targets = read_images(folder / VAL_FILE)
         return Dataset(
@@ -153,7 +153,7 @@ def find_folder(folder: str = "") -> Path:
     for candidate in (where, where / FOLDER):
         if (candidate / VAL_FILE).is_file() and any((candidate / name).is_file() for name in TRAIN_FILES):
             return candidate
-    source = "`data.folder`" if folder else "the environment variable SLINGSHOT_DATA"
+    source = "data.folder" if folder else "the environment variable SLINGSHOT_DATA"
     raise InputError(
         f"{source} is {named!r}, but neither this folder nor its subfolder {FOLDER} has {VAL_FILE} and a "
         f"data_batch_N.bin (N from 1 to 5); {SET_THE_FOLDER}"

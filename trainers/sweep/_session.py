@@ -40,11 +40,11 @@ def open_session(folder: Path) -> Iterator[str]:
         hidden.mkdir(parents=True, exist_ok=True)
         file = (hidden / "lock").open("w")
     except OSError as error:
-        raise InputError(f"{folder}: can't be written ({error.strerror}); choose another `out`") from None
+        raise InputError(f"{folder}: can't be written ({error.strerror}); choose another out=") from None
     with file:
         if not lock(file):
             raise InputError(
-                f"{folder}: another sweep is running here; wait for its end, stop it, or choose another `out`"
+                f"{folder}: another sweep is running here; wait for its end, stop it, or choose another out="
             )
         session = uuid.uuid4().hex
         _write(folder, session)

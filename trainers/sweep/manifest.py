@@ -156,12 +156,12 @@ def open_manifest(folder: Path, planned: Mapping[str, Setup], probes: Sequence[s
     if missing := [name for name in old if name not in planned]:
         raise InputError(
             f"{folder}: has a sweep with {len(missing)} runs that are missing here, such as {missing[0]}. Runs can be "
-            "added to a sweep but not removed: include them, or choose another `out`"
+            "added to a sweep but not removed: include them, or choose another out="
         )
     if old and old_probes != tuple(probes):
         raise InputError(
-            f"{folder}: its runs are recorded with the `probes` {','.join(old_probes)}, not {','.join(probes)}; give "
-            "the same ones, or choose another `out`"
+            f"{folder}: its runs are recorded with probes={','.join(old_probes)!r}, not {','.join(probes)!r}; give "
+            "the same ones, or choose another out="
         )
     runs = {}
     for name, setup in planned.items():
@@ -204,8 +204,8 @@ def _read_progress(path: Path, run: RunState, setup: Setup, probes: tuple[str, .
         if probes and wanted and (differ := wanted.difference(trace.names) if finished else wanted ^ set(trace.names)):
             run.state = "failed"
             run.error = (
-                f"{path}: was not recorded with the `probes` {','.join(probes)}: the quantities differ by "
-                f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another `out`"
+                f"{path}: was not recorded with probes={','.join(probes)!r}: the quantities differ by "
+                f"{', '.join(sorted(differ))}; move it and its checkpoint away, or choose another out="
             )
     run.step = run.steps if run.state == "finished" else run.step
 
@@ -226,7 +226,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], dict[str, RunState]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise InputError(f"{path}: was written by another version; use that version, or choose another `out`")
+            raise InputError(f"{path}: was written by another version; use that version, or choose another out=")
         return tuple(content["probes"]), {name: RunState(**run) for name, run in content["runs"].items()}
     except (KeyError, OSError, TypeError, ValueError) as error:
         if isinstance(error, InputError):

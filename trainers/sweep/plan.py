@@ -81,7 +81,7 @@ def plan_runs(
     (10, 'parity_3_50-s4-optimizer.eps=1e-07.h5')
     """
     grid, draw, places = grid or {}, draw or {}, places or {}
-    place_of_seeds, place_of_runs = places.get("seeds", "`seeds`"), places.get("runs", "`runs`")
+    place_of_seeds, place_of_runs = places.get("seeds", "seeds"), places.get("runs", "runs")
     if seeds is not None and "seed" in {**grid, **draw}:
         raise InputError(f"{place_of_seeds}: the seed is also given by the grid or drawn; leave one of them out")
     listed = [[(place_of_runs, key, as_text(value)) for key, value in changes.items()] for changes in runs]
@@ -128,24 +128,24 @@ def _points(
     """Return the assignments of each combination of the grid with each draw."""
     columns = []
     for key, values in grid.items():
-        place = places.get(key, "`grid`")
+        place = places.get(key, "grid")
         if isinstance(values, str | Mapping) or not isinstance(values, Iterable) or not (values := list(values)):
             raise InputError(f"{place} {key}: is {values!r}; give a list of values, such as [1e-8, 1e-7]")
         columns.append([(place, key, as_text(value)) for value in values])
     drawn = _draw_points(draw, draws, draw_seed, places)
     for key in draw:
         if key in grid:
-            raise InputError(f"{places.get(key, '`draw`')} {key}: is also in the grid; leave one of them out")
+            raise InputError(f"{places.get(key, 'draw')} {key}: is also in the grid; leave one of them out")
     return [[*values, *point] for values in itertools.product(*columns) for point in drawn]
 
 
 def _draw_points(draw: Mapping[str, str], draws: int, seed: int, places: Mapping[str, str]) -> list[list[Assignment]]:
     if draws < 1 or seed < 0:
-        raise InputError(f"`draws` is {draws} and `draw_seed` is {seed}; give at least 1 and at least 0")
+        raise InputError(f"draws={draws} and draw_seed={seed}: give at least 1 and at least 0")
     columns = [
         [(place, key, value) for value in draw_values(text, draws, seed, key, place)]
         for key, text in draw.items()
-        for place in [places.get(key, "`draw`")]
+        for place in [places.get(key, "draw")]
     ]
     return [list(row) for row in zip(*columns, strict=True)] if columns else [[]]
 
@@ -176,7 +176,7 @@ def _vary(setup: Setup, point: Sequence[Assignment]) -> Setup:
     return setup
 
 
-def draw_values(text: str, draws: int, seed: int = 0, key: str = "", place: str = "`draw`") -> list[str]:
+def draw_values(text: str, draws: int, seed: int = 0, key: str = "", place: str = "draw") -> list[str]:
     """Return random values, as text.
 
     Parameters
@@ -229,7 +229,7 @@ def draw_values(text: str, draws: int, seed: int = 0, key: str = "", place: str 
     return [f"{value:.{SIGNIFICANT_DIGITS}g}" for value in values]
 
 
-def parse_values(setup: Setup, assignment: str) -> tuple[str, list[str]]:
+def parse_values(setup: Setup, assignment: str, place: str = "grid") -> tuple[str, list[str]]:
     """Return key and values of ``key=a,b,c``. Values that contain commas are separated by semicolons.
 
     Raises
@@ -247,11 +247,11 @@ def parse_values(setup: Setup, assignment: str) -> tuple[str, list[str]]:
     several = ";" in text or isinstance(settings_of(setup).get(key), tuple)
     values = [part.strip() for part in text.split(";" if several else ",")]
     if not separator or not all(values):
-        raise InputError(f"`grid` {assignment}: write it as key=value,value, such as optimizer.eps=1e-8,1e-7")
+        raise InputError(f"{place} {assignment}: write it as key=value,value, such as optimizer.eps=1e-8,1e-7")
     return key, values
 
 
-def parse_seeds(text: str, place: str = "`seeds`") -> list[int]:
+def parse_seeds(text: str, place: str = "seeds") -> list[int]:
     """Return the seeds of a text such as ``0-4,7``.
 
     Parameters

@@ -123,7 +123,7 @@ def sweep(
     if not planned:
         raise InputError("the sweep has no runs; give at least one setup")
     if batch < 1 or checkpoint_every < 1:
-        raise InputError(f"`batch` is {batch} and `checkpoint_every` is {checkpoint_every}; give at least 1")
+        raise InputError(f"batch={batch} and checkpoint_every={checkpoint_every}: give at least 1")
     folder = Path(out).absolute()
     names = tuple([probes] if isinstance(probes, str) else probes)
     if _has_curvature(names):

@@ -224,7 +224,7 @@ def _train_alone(chunk: Chunk, setup: Setup, check: Check) -> None:
             if isinstance(error, OtherFileError) or _is_kept(path) or not _begins(checkpoint, CHECKPOINT_SIGNATURE):
                 raise InputError(
                     f"{error}. A sweep deletes only damaged files: move {path.name} and {checkpoint.name} away if they "
-                    "exist, or choose another `out`"
+                    "exist, or choose another out="
                 ) from error
             path.unlink(missing_ok=True)
             checkpoint.unlink(missing_ok=True)
