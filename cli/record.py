@@ -18,7 +18,7 @@ from trainers.losses import LOSSES
 from trainers.optimizers import OPTIMIZERS
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import record as record_setup
-from trainers.setup import DTYPES, Setup, flatten
+from trainers.setup import DTYPES, Setup, settings_of
 from trainers.setups import SETUPS, find_setup
 from trainers.sweep.work import end_of
 
@@ -41,7 +41,7 @@ def with_data_folder(setup: Setup, folder: str | None) -> Setup:
     """Return a setup that reads its data from the folder of ``--data-dir``, if one is given."""
     if folder is None:
         return setup
-    if "data.folder" not in flatten(setup):
+    if "data.folder" not in settings_of(setup):
         raise InputError(f"--data-dir: {setup.name} reads no files; leave it out")
     return override_all(setup, [f"data.folder={folder}"], "--data-dir")
 
