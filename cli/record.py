@@ -8,6 +8,7 @@ import math
 import shutil
 import sys
 import time
+from typing import Any
 
 import click
 

@@ -20,7 +20,8 @@ OPTIONS_OF_OTHERS = {
 }
 """Options of nvidia-smi, git and pip."""
 ONLY_IN_PYTHON = {
-    "feature_layers", "last_layer", "loss_function", "name", "probe_inputs", "rows", "train_data", "val_data", "weight",
+    "feature_layers", "last_layer", "loss_function", "name", "on_warning", "probe_inputs", "rows", "train_data",
+    "val_data", "weight",
 }  # fmt: skip
 """Arguments that messages name, and for which the command line has no option."""
 
@@ -60,7 +61,10 @@ def test_every_argument_that_a_message_names_is_an_option_of_some_verb_or_known_
     [
         (["record", "--setup", "quadratic", "--out", "run.h5"], "run.h5: exists; replace it with --overwrite"),
         (["record", "--setup", "quadratic", "--device", "gpu"], "--device gpu: allowed are auto, cpu"),
-        (["record", "--setup", "quadratic", "--overwrite", "--resume"], "--resume goes on and --overwrite starts anew"),
+        (
+            ["record", "--setup", "quadratic", "--overwrite", "--resume"],
+            "--resume continues the run and --overwrite",
+        ),
         (["record", "--setup", "quadratic", "--out", "run.h5", "--resume"], "choose another --out"),
         (["record", "--setup", "quadratic", "--set", "optimizer=sgd"], "--set optimizer=sgd: the kind of optimizer is"),
         (["record", "--setup", "quadratic", "--set", "optimizer=sgd"], "chosen with --optimizer sgd"),

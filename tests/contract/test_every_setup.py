@@ -129,8 +129,8 @@ def test_no_two_setups_have_the_same_name():
 @pytest.mark.parametrize("name", SETUPS)
 def test_the_values_are_those_of_the_paper(name):
     assert name in PAPER, (
-        f"add an entry {name!r} to PAPER in tests/contract/test_every_setup.py: the values that the paper states, by the "
-        f"name of the field. The fields are {', '.join(settings_of(SETUPS[name]))}"
+        f"add an entry {name!r} to PAPER in tests/contract/test_every_setup.py: the values that the paper states, by "
+        f"the name of the field. The fields are {', '.join(settings_of(SETUPS[name]))}"
     )
     fields = settings_of(SETUPS[name])
     assert {key: fields[key] for key in PAPER[name]} == PAPER[name]

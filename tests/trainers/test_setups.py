@@ -170,7 +170,7 @@ def test_devices():
     assert find_device("cpu") == CPU
     assert find_device("auto").type in ("cpu", "cuda")
     for name in ("gpu7", "meta", "mps", "xpu", "cpu:7"):
-        with pytest.raises(InputError, match=f"`device` is '{name}'; allowed: auto, cpu"):
+        with pytest.raises(InputError, match=f"device='{name}': allowed are auto, cpu"):
             find_device(name)
     if not torch.cuda.is_available():
         with pytest.raises(InputError, match="no CUDA device"):

@@ -17,8 +17,7 @@ import pandas as pd
 
 from slingshot_analysis.engines import count_cpus, open_engine
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.probes._bundles import choose_probes
-from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
+from slingshot_analysis.recording import CurvatureProbe, choose_probes
 from slingshot_analysis.trace import TraceFile, open_trace
 from trainers.batch import batch_key
 from trainers.recorded_run import default_name, find_device
