@@ -1,4 +1,4 @@
-"""The recorder as a user meets it; the values of the probes are checked in test_probes.py."""
+"""The recorder as a user meets it; the values of the probes are checked in probes/test_values.py."""
 
 import json
 

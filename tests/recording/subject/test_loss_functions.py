@@ -168,7 +168,7 @@ def test_numbers_as_targets_need_data_that_show_them(tmp_path: Path) -> None:
 
 
 def test_a_function_that_keeps_float32_weights_is_told_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="loss_function fails with float64 logits"):
+    with pytest.raises(InputError, match="loss_function= fails with float64 logits"):
         record(
             tmp_path / "run.h5", lambda z, y: functional.cross_entropy(z, y, weight=WEIGHTS), classes(3), 3, "standard"
         )
