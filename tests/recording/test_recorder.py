@@ -142,7 +142,7 @@ def test_errors_say_what_to_do(tmp_path, loop):
         tmp_path / "e", loop, feature_layers=["x"], probe_inputs=torch.zeros(2, 6)
     )
     assert "train_data= or val_data=" in error(tmp_path / "f", loop, probes=["evaluation"])
-    assert "probes is empty" in error(tmp_path / "g", loop, probes=[])
+    assert "probes= is empty" in error(tmp_path / "g", loop, probes=[])
     assert "read many times" in error(tmp_path / "h", loop, train_data=iter([]))
     with pytest.raises(InputError, match="no trainable parameter"):
         Recorder(tmp_path / "i", nn.ReLU(), None)

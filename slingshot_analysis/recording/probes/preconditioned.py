@@ -56,7 +56,7 @@ class Preconditioned(CurvatureProbe):
         self._optimizer, self._parameters = require_second_moment(subject, self.name), subject.parameters
         if not has_threshold(self._optimizer):
             raise InputError(
-                f"the probe 'preconditioned' knows no stability threshold of {type(self._optimizer).__name__}: leave "
+                f"the probe 'preconditioned' has no stability threshold for {type(self._optimizer).__name__}: leave "
                 "it out of probes="
             )
         self._tracker = EigenvalueTracker()

@@ -55,7 +55,7 @@ def test_it_fires_again_only_after_the_loss_came_back_and_rested(monkeypatch):
 
 @pytest.mark.parametrize(("rise", "again"), [(0.4, True), (0.6, False)])
 def test_the_loss_has_come_back_when_it_is_below_half_of_the_limit(rise, again):
-    """The limit is one decade above the average, which a factor chosen here holds still at each update."""
+    """The average is held at 1e-6 here, so that the limit stays one decade above it."""
     trigger = TransitionTrigger()
     for loss in [1.0] * 10 + [1e-6] * 2000 + [1.0]:
         fires = trigger.update(loss)

@@ -256,7 +256,7 @@ def test_numbers_that_begin_with_zeros_are_numbers(tmp_path: Path) -> None:
 
 def test_soft_targets_without_data_are_told_what_is_missing(tmp_path: Path) -> None:
     targets = functional.one_hot(classes(3)).float()
-    with pytest.raises(InputError, match="not classes: give train_data="):
+    with pytest.raises(InputError, match="give the recorder train_data="):
         record(tmp_path / "run.h5", functional.cross_entropy, targets, 3, ["batch"], with_data=False)
 
 
