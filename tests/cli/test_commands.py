@@ -224,7 +224,7 @@ def test_probes_are_listed_with_unit_cost_and_source():
         (["record", "--setup", "parity_3_50", "--dtype", "float16"], "'float32', 'float64'"),
         (["record", "--setup", "parity_3_50", "--steps", "0"], "--steps"),
         (["record", "--setup", "parity_3_50", "--data-dir", "."], "parity_3_50 reads no files"),
-        (["record", "--setup", "cifar10_linear_200", "--data-dir", "."], "nor its subfolder cifar-10-batches-bin has test_batch.bin"),
+        (["record", "--setup", "cifar10_linear_200", "--data-dir", "."], "neither this folder nor its subfolder"),
         (["record", "--setup", "parity_3_50", "--probes", "standart"], "did you mean 'standard'"),
         (["record", "--setup", "parity_3_50", "--probes", "hessian:no"], "a number of updates must follow the colon"),
         (["record", "--setup", "parity_3_50", "--curvature-budget", "2"], "--curvature-budget"),
