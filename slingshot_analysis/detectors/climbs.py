@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.canonical import FloatArray, as_step, bin_edges, canonical_accuracy
+from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, as_step, bin_edges, canonical_accuracy
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyClimb
 
@@ -113,7 +113,7 @@ def _angle(accuracy: FloatArray) -> FloatArray:
 def _noise(angle: FloatArray) -> float:
     """Return the standard deviation of the fluctuations from one evaluation to the next."""
     change = np.diff(angle)
-    return float(np.median(np.abs(change - np.median(change))) / 0.6745 / np.sqrt(2))
+    return float(np.median(np.abs(change - np.median(change))) / MAD_OF_NORMAL / np.sqrt(2))
 
 
 def _mean_rate(steps: FloatArray, angle: FloatArray, climbs: list[tuple[int, int]]) -> float:
