@@ -116,7 +116,7 @@ def find_generalisation(
         jumps=tuple(detect_accuracy_jumps(step, value, samples=samples)),
         climbs=tuple(detect_accuracy_climbs(step, value, samples=samples)),
         gain=gain_association(step, value, [s for s in certain if span[0] <= s.transition <= span[1]], span),
-        gain_by_phase=gain_by_phase(step[in_span], np.maximum.accumulate(value)[in_span], phases, certain),
+        gain_by_phase=gain_by_phase(step[in_span], value[in_span], phases, certain),
         grokking_step=grokking_step(step, value, terminal_phase_start),
         sensitivity=grokking_sensitivity(step, value, terminal_phase_start),
         best_before=before,

@@ -61,10 +61,10 @@ def gain_association(
 ) -> GainAssociation:
     """Test whether validation accuracy is gained in the first halves of the cycles more than by chance.
 
-    Gain is the rise of the best accuracy so far. Under the null hypothesis, whatever is gained in a cycle is gained in
-    its first or its second half with equal probability. The test therefore gives the contrast of each cycle, first
-    half minus second half, a random sign, and compares the sums with the observed one. Few large gains have few signs:
-    they can't produce a small p-value, however large they are.
+    Gain is the rise of the best accuracy so far in the span. Under the null hypothesis, whatever is gained in a cycle
+    is gained in its first or its second half with equal probability. The test therefore gives the contrast of each
+    cycle, first half minus second half, a random sign, and compares the sums with the observed one. Few large gains
+    have few signs: they can't produce a small p-value, however large they are.
 
     A learning curve that flattens has more gain in the first half of every cycle, transitions or not. Around each
     transition, in contrast, it has less gain after than before. A curve that steepens shows the opposite of both.
@@ -112,9 +112,8 @@ def gain_association(
     first, last = as_span(run_span, "run_span")
     steps, values = canonical_accuracy(step, accuracy)
     transition = np.unique(as_steps(transitions, "transition", "transitions", first, last))
-    best = np.maximum.accumulate(values)
     inside = (steps >= first) & (steps <= last)
-    steps, best = steps[inside], best[inside]
+    steps, best = steps[inside], np.maximum.accumulate(values[inside])
     gain = float(best[-1] - best[0]) if len(best) else 0.0
     if not gain > NEGLIGIBLE:
         return GainAssociation(0.0, None, None, len(transition), None, (), 0.0)

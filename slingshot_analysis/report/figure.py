@@ -161,8 +161,8 @@ def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Signals) -> None:
         steps, after = [jump.step for jump in jumps], [jump.after for jump in jumps]
         axes.plot(steps, after, "^", color=VALIDATION, markersize=6, label="significant jump")
     for number, climb in enumerate(analysis.accuracy_climbs):
-        label = "climb" if number == 0 else None
-        axes.axvspan(climb.onset, climb.end, color=VALIDATION, alpha=0.15, linewidth=0, label=label)
+        words = "climb" if number == 0 else None
+        axes.axvspan(climb.onset, climb.end, color=VALIDATION, alpha=0.15, linewidth=0, label=words)
     if analysis.grokking_step is not None:
         axes.axvline(analysis.grokking_step, color=VALIDATION, linestyle=":", linewidth=1.2, label="grokking step")
     axes.set_ylabel("accuracy")

@@ -75,10 +75,10 @@ def test_a_dip_that_recovers_is_no_gain():
     assert steady.p_value == 1.0
 
 
-def test_gain_counts_above_the_best_before_the_span():
-    accuracy = np.where(STEP == 0, 0.6, stairs([5300], 0.55))
-    found = gain_association(STEP, accuracy, TRANSITIONS, (1000, 20_000))
-    assert found.gain == pytest.approx(0.05)
+def test_gain_is_that_of_the_span():
+    accuracy = np.where(STEP < 800, 0.9, stairs([5300, 19_700], 0.2))
+    found = gain_association(STEP, accuracy, TRANSITIONS[:9], (1000, 19_500))
+    assert (found.gain, found.early_share) == (pytest.approx(0.2), pytest.approx(1.0))
 
 
 @pytest.mark.parametrize(
