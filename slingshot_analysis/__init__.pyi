@@ -5,6 +5,7 @@ from slingshot_analysis.analysis import analyze as analyze
 from slingshot_analysis.association import association_test as association_test
 from slingshot_analysis.association import event_triggered_average as event_triggered_average
 from slingshot_analysis.association import gain_association as gain_association
+from slingshot_analysis.detectors import detect_accuracy_climbs as detect_accuracy_climbs
 from slingshot_analysis.detectors import detect_accuracy_jumps as detect_accuracy_jumps
 from slingshot_analysis.detectors import detect_curvature_peaks as detect_curvature_peaks
 from slingshot_analysis.detectors import detect_feature_bursts as detect_feature_bursts
@@ -14,6 +15,7 @@ from slingshot_analysis.detectors import segment_norm as segment_norm
 from slingshot_analysis.errors import InputError as InputError
 from slingshot_analysis.errors import SlingshotError as SlingshotError
 from slingshot_analysis.evaluation import evaluate as evaluate
+from slingshot_analysis.events import AccuracyClimb as AccuracyClimb
 from slingshot_analysis.events import AccuracyJump as AccuracyJump
 from slingshot_analysis.events import LogGrowth as LogGrowth
 from slingshot_analysis.events import LossSpike as LossSpike

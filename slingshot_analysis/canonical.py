@@ -97,7 +97,7 @@ def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = Fa
     return Samples(steps, values)
 
 
-def canonical_accuracy(step: Any, accuracy: Any) -> tuple[FloatArray, FloatArray]:
+def canonical_accuracy(step: Any, accuracy: Any) -> Samples:
     """Return an accuracy in canonical form, with a check that it is a fraction.
 
     Parameters
@@ -109,7 +109,7 @@ def canonical_accuracy(step: Any, accuracy: Any) -> tuple[FloatArray, FloatArray
 
     Returns
     -------
-    step, value : (m,) float array
+    Samples
         As `canonical` returns them; rounding above 1 is removed.
 
     Raises
@@ -119,13 +119,13 @@ def canonical_accuracy(step: Any, accuracy: Any) -> tuple[FloatArray, FloatArray
 
     Examples
     --------
-    >>> canonical_accuracy([20, 10], [1.0, 0.5])[1]
-    array([0.5, 1. ])
+    >>> canonical_accuracy([20, 10], [1.0, 0.5])
+    Samples(step=array([10., 20.]), value=array([0.5, 1. ]))
     """
     steps, values = canonical(step, accuracy, "accuracy")
     if len(values) and (values.max() > 1 + 1e-6 or values.min() < 0):
         raise InputError("accuracy: not a fraction in [0, 1]; divide percentages by 100")
-    return steps, np.minimum(values, 1.0)
+    return Samples(steps, np.minimum(values, 1.0))
 
 
 def step_and_value(given: Any, name: str, step: Any = None) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 __all__ = [
     "CERTAIN",
+    "AccuracyClimb",
     "AccuracyJump",
     "LogGrowth",
     "LossSpike",
@@ -65,6 +66,25 @@ class LossSpike:
     peak: int
     end: int
     ratio: float
+
+
+@dataclass(frozen=True)
+class AccuracyClimb:
+    """A rise of the best accuracy so far that is much faster than usual in the run.
+
+    Parameters
+    ----------
+    onset, end : int, updates
+        Last evaluation before the rise, and evaluation at which it is complete. A jump is a climb between two
+        successive evaluations.
+    before, after : float, fraction in [0, 1]
+        Best accuracy so far at `onset` and at `end`.
+    """
+
+    onset: int
+    end: int
+    before: float
+    after: float
 
 
 @dataclass(frozen=True)

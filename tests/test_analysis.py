@@ -60,6 +60,29 @@ def test_what_is_not_sure_counts_nowhere():
     assert compare_runs([found, found]).association.transitions == 2
 
 
+def test_gain_is_that_of_the_terminal_phase_and_counts_sure_transitions():
+    found = doubtful()
+    assert [(climb.onset, climb.end) for climb in found.accuracy_climbs] == [(9040, 9050)]
+    assert (found.gain_association.cycles, found.gain_association.early_share) == (1, pytest.approx(1.0))
+    assert found.gain_by_phase["other"] == pytest.approx(found.gain_association.gain) == 0.4
+    early = Signal(STEP, np.interp(STEP, [0, 8000], [0.1, 0.4]))
+    errors = Signal(STEP, np.where(STEP < 4000, 50, 0))
+    assert run(val_accuracy=early, train_errors=errors).gain_association.gain == pytest.approx(0.15)
+    assert compare_runs([found, found]).gain_association.p_value == 0.25
+    console = Console(width=160, record=True, file=io.StringIO())
+    print_analyses([found, found], console)
+    text = console.export_text()
+    assert "validation accuracy climbs from 9,040 to 9,050 (0.500 → 0.900)" in text
+    assert "0.400, 100% in first halves of 1 cycle (50% by chance), p = 0.5" in text
+    assert "0.800, 100% in first halves of 2 cycles (50% by chance), p = 0.25" in text
+
+
+def test_without_evaluations_there_is_no_gain():
+    found = analyze({"train_loss": Signal(STEP, LOSS)})
+    assert (found.gain_association, found.accuracy_climbs, found.gain_by_phase) == (None, (), {})
+    assert compare_runs([found]).gain_association is None
+
+
 def test_accuracies_before_and_after_are_split_at_a_sure_transition():
     step = np.arange(0, 20_000, 500)
     accuracy = Signal(step, np.where(step < 15_000, 0.5, 0.9))

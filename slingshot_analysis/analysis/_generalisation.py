@@ -1,17 +1,23 @@
-"""What the validation accuracy of a run tells: jumps, grokking, and the best accuracy before and after."""
+"""What the validation accuracy of a run shows: jumps, climbs, grokking, and the gain that follows transitions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from slingshot_analysis.analysis.result import Skipped
 from slingshot_analysis.analysis.signals import validation_samples
-from slingshot_analysis.canonical import FloatArray, canonical
-from slingshot_analysis.detectors import detect_accuracy_jumps, grokking_sensitivity, grokking_step
-from slingshot_analysis.events import AccuracyJump
+from slingshot_analysis.association import GainAssociation, gain_association, gain_by_phase
+from slingshot_analysis.canonical import FloatArray, canonical_accuracy
+from slingshot_analysis.detectors import (
+    detect_accuracy_climbs,
+    detect_accuracy_jumps,
+    grokking_sensitivity,
+    grokking_step,
+)
+from slingshot_analysis.events import CERTAIN, AccuracyClimb, AccuracyJump, Phase, Slingshot
 from slingshot_analysis.signal import Signal
 
 __all__ = ["Generalisation", "find_generalisation"]
@@ -29,6 +35,12 @@ class Generalisation:
         Median distance of two evaluations.
     jumps : tuple of AccuracyJump
         Jumps in the whole run.
+    climbs : tuple of AccuracyClimb
+        Climbs in the whole run.
+    gain : GainAssociation or None
+        Gain in the span and its association with transitions; None with fewer than two evaluations.
+    gain_by_phase : dict of str to float, fraction in [0, 1]
+        Gain in the span by kind of phase.
     grokking_step : int or None, updates
         See `grokking_step` of the detectors.
     sensitivity : dict of str to int or None, updates
@@ -42,6 +54,9 @@ class Generalisation:
     span: tuple[float, float]
     stride: float = 1.0
     jumps: tuple[AccuracyJump, ...] = ()
+    climbs: tuple[AccuracyClimb, ...] = ()
+    gain: GainAssociation | None = None
+    gain_by_phase: dict[str, float] = field(default_factory=dict)
     grokking_step: int | None = None
     sensitivity: dict[str, int | None] = field(default_factory=dict)
     best_before: float | None = None
@@ -59,9 +74,10 @@ def find_generalisation(
     signals: Mapping[str, Signal],
     steps: tuple[float, float],
     terminal_phase_start: float | None,
-    first_transition: float | None,
+    phases: Sequence[Phase],
+    slingshots: Sequence[Slingshot],
 ) -> Generalisation:
-    """Find jumps and grokking in the validation accuracy.
+    """Find jumps, climbs, grokking and gain in the validation accuracy.
 
     Parameters
     ----------
@@ -69,8 +85,12 @@ def find_generalisation(
         ``val_accuracy`` and ``val_errors``, if they were logged.
     steps : (float, float), updates
         First and last step of the run.
-    terminal_phase_start, first_transition : float or None, updates
-        None if there is none.
+    terminal_phase_start : float or None, updates
+        When the training set was fitted; None if it never was.
+    phases : sequence of Phase
+        Phases of the norm.
+    slingshots : sequence of Slingshot
+        Those of confidence 0.5 or more count.
 
     Returns
     -------
@@ -79,17 +99,24 @@ def find_generalisation(
     """
     if "val_accuracy" not in signals:
         return Generalisation(steps, skipped=(Skipped("accuracy jumps, grokking step", "no val_accuracy"),))
-    step, value = canonical(signals["val_accuracy"].step, signals["val_accuracy"].value, "val_accuracy")
-    before, after, final = _accuracies(step, value, first_transition)
+    step, value = canonical_accuracy(signals["val_accuracy"].step, signals["val_accuracy"].value)
+    certain = [slingshot for slingshot in slingshots if slingshot.confidence >= CERTAIN]
+    before, after, final = _accuracies(step, value, min((s.transition for s in certain), default=None))
     if len(step) < 2:
         skipped = Skipped("accuracy jumps, grokking step", "fewer than two evaluations of val_accuracy")
         return Generalisation(steps, best_before=before, best_after=after, final=final, skipped=(skipped,))
     late = step[step >= (step[0] if terminal_phase_start is None else terminal_phase_start)]
     too_few = Skipped("association", "fewer than two evaluations since the terminal phase began")
+    span = (float(late[0] if len(late) > 1 else step[0]), float(step[-1]))
+    samples = validation_samples(signals)
+    in_span = step >= span[0]
     return Generalisation(
-        span=(float(late[0] if len(late) > 1 else step[0]), float(step[-1])),
+        span=span,
         stride=float(np.median(np.diff(step))),
-        jumps=tuple(detect_accuracy_jumps(step, value, samples=validation_samples(signals))),
+        jumps=tuple(detect_accuracy_jumps(step, value, samples=samples)),
+        climbs=tuple(detect_accuracy_climbs(step, value, samples=samples)),
+        gain=gain_association(step, value, [s for s in certain if span[0] <= s.transition <= span[1]], span),
+        gain_by_phase=gain_by_phase(step[in_span], value[in_span], phases, certain),
         grokking_step=grokking_step(step, value, terminal_phase_start),
         sensitivity=grokking_sensitivity(step, value, terminal_phase_start),
         best_before=before,

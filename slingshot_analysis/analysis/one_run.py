@@ -101,9 +101,9 @@ def analyze(
         options=options,
     )
     transitions = [s.transition for s in assembly.slingshots if s.confidence >= CERTAIN]
-    general = find_generalisation(used, (first, last), assembly.terminal_phase_start, min(transitions, default=None))
-    window = near_window(general.stride, general.span, last - first)
     phases = _found(segment_norm, norm, options=options)
+    general = find_generalisation(used, (first, last), assembly.terminal_phase_start, phases, assembly.slingshots)
+    window = near_window(general.stride, general.span, last - first)
     config, unreadable = _configuration(trace)
     return Analysis(
         path=path,
@@ -117,6 +117,7 @@ def analyze(
         phases=phases,
         loss_spikes=_found(detect_loss_spikes, used.get(first_of(LOSSES, used) or "")),
         accuracy_jumps=general.jumps,
+        accuracy_climbs=general.climbs,
         best_val_accuracy_before=general.best_before,
         best_val_accuracy_after=general.best_after,
         final_val_accuracy=general.final,
@@ -132,6 +133,8 @@ def analyze(
             window,
             general.span,
         ),
+        gain_association=general.gain,
+        gain_by_phase=general.gain_by_phase,
         skipped=(*(Skipped(*both) for both in assembly.skipped), *unreadable, *general.skipped),
         notes=tuple(_notes(trace, norm, labels)),
     )

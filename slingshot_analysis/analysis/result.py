@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slingshot_analysis.analysis.signals import NORMS
-from slingshot_analysis.association import Association, EventOrder
+from slingshot_analysis.association import Association, EventOrder, GainAssociation
 from slingshot_analysis.configuration import Plain
-from slingshot_analysis.events import CERTAIN, AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
+from slingshot_analysis.events import CERTAIN, AccuracyClimb, AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
 from slingshot_analysis.slingshots import Verdict
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Analysis:
         Spikes of the training loss.
     accuracy_jumps : tuple of AccuracyJump
         Jumps of the validation accuracy.
+    accuracy_climbs : tuple of AccuracyClimb
+        Climbs of the validation accuracy, over one or several evaluations.
     best_val_accuracy_before, best_val_accuracy_after : float or None, fraction in [0, 1]
         The best accuracy before the first transition, and from there on. A run without slingshots lies wholly before.
     final_val_accuracy : float or None, fraction in [0, 1]
@@ -74,6 +76,10 @@ class Analysis:
         The order of events around each slingshot, as far as they were recorded.
     association : Association
         Test of whether jumps in the terminal phase come with transitions.
+    gain_association : GainAssociation or None
+        Gain of validation accuracy in the terminal phase against transitions; None with fewer than two evaluations.
+    gain_by_phase : dict of str to float, fraction in [0, 1]
+        Gain of validation accuracy in the terminal phase by kind of phase of the norm.
     skipped : tuple of Skipped
         Results that the analysis lacks, and why.
     notes : tuple of str
@@ -91,6 +97,7 @@ class Analysis:
     phases: tuple[Phase, ...]
     loss_spikes: tuple[LossSpike, ...]
     accuracy_jumps: tuple[AccuracyJump, ...]
+    accuracy_climbs: tuple[AccuracyClimb, ...]
     best_val_accuracy_before: float | None
     best_val_accuracy_after: float | None
     final_val_accuracy: float | None
@@ -101,6 +108,8 @@ class Analysis:
     slingshots: tuple[Slingshot, ...]
     order: tuple[EventOrder, ...]
     association: Association
+    gain_association: GainAssociation | None
+    gain_by_phase: dict[str, float]
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
 

@@ -17,7 +17,7 @@ __all__ = ["GainAssociation", "gain_association", "gain_by_phase", "pool_gain_as
 
 NEGLIGIBLE = 1e-9
 """Contrasts smaller than this are rounding errors."""
-UNITS, UNITS_PER_CONTRAST = 4000, 4
+UNITS, UNITS_PER_CONTRAST = 4000, 2
 """Number of units into which the sum of the contrasts is divided, in order to compute their distribution exactly."""
 
 
@@ -41,10 +41,10 @@ class GainAssociation:
         Probability by chance of a share at least as large. None without a transition, and where no cycle that
         contains an evaluation contains any gain.
     within : tuple of float
-        For each cycle the gain of its first half minus the gain of its second half.
-    across : tuple of float
-        For each transition the gain after it minus the gain before it, in equally long intervals: half of the shorter
-        one of the two cycles that it separates. Empty, like `within`, where there is no p-value.
+        For each cycle the gain of its first half minus the gain of its second half; empty without a p-value.
+    across : float
+        The sum over transitions of the gain after a transition minus the gain before it, scaled to the same total
+        length of time as `within`; 0 without a p-value.
     """
 
     gain: float
@@ -53,7 +53,7 @@ class GainAssociation:
     cycles: int
     p_value: float | None
     within: tuple[float, ...]
-    across: tuple[float, ...]
+    across: float
 
 
 def gain_association(
@@ -61,15 +61,15 @@ def gain_association(
 ) -> GainAssociation:
     """Test whether validation accuracy is gained in the first halves of the cycles more than by chance.
 
-    Gain is the rise of the best accuracy so far. Under the null hypothesis, whatever is gained in a cycle is gained in
-    its first or its second half with equal probability. The test therefore gives the contrast of each cycle, first
-    half minus second half, a random sign and compares the sum with the observed one. Few large gains have few signs:
-    they can't produce a small p-value, however large they are.
+    Gain is the rise of the best accuracy so far in the span. Under the null hypothesis, whatever is gained in a cycle
+    is gained in its first or its second half with equal probability. The test therefore gives the contrast of each
+    cycle, first half minus second half, a random sign, and compares the sums with the observed one. Few large gains
+    have few signs: they can't produce a small p-value, however large they are.
 
-    A learning curve that flattens has more gain in the first half of every cycle, transitions or not. A second test
-    contrasts the intervals after and before each transition, and such a curve has less gain after it. For a curve that
-    steepens both effects are reversed. The p-value is the larger one of the two, so that neither curve is mistaken for
-    an association.
+    A learning curve that flattens has more gain in the first half of every cycle, transitions or not. Around each
+    transition, in contrast, it has less gain after than before. A curve that steepens shows the opposite of both.
+    Only gain that follows transitions makes both differences positive. The observed sum is therefore the smaller one of
+    the two.
 
     A cycle begins with the last evaluation before its transition, because what is gained from there on is observed
     only after the transition, in particular when the accuracy dips there.
@@ -107,19 +107,18 @@ def gain_association(
     >>> accuracy = 0.1 + 0.08 * ((step + 1300) // 2000)  # rises 300 updates after each transition
     >>> found = gain_association(step, accuracy, range(400, 20_000, 2000), (0, 19_900))
     >>> round(found.early_share, 3), round(found.expected_share, 3), found.cycles, round(found.p_value, 4)
-    (1.0, 0.5, 10, 0.002)
+    (1.0, 0.5, 10, 0.001)
     """
     first, last = as_span(run_span, "run_span")
     steps, values = canonical_accuracy(step, accuracy)
     transition = np.unique(as_steps(transitions, "transition", "transitions", first, last))
-    best = np.maximum.accumulate(values)
     inside = (steps >= first) & (steps <= last)
-    steps, best = steps[inside], best[inside]
+    steps, best = steps[inside], np.maximum.accumulate(values[inside])
     gain = float(best[-1] - best[0]) if len(best) else 0.0
     if not gain > NEGLIGIBLE:
-        return GainAssociation(0.0, None, None, len(transition), None, (), ())
+        return GainAssociation(0.0, None, None, len(transition), None, (), 0.0)
     if not len(transition):
-        return GainAssociation(gain, 0.0, 0.0, 0, None, (), ())
+        return GainAssociation(gain, 0.0, 0.0, 0, None, (), 0.0)
 
     def best_at(at: FloatArray) -> FloatArray:
         return np.interp(at, steps, best)
@@ -132,19 +131,19 @@ def gain_association(
     half = (end - start) / 2
     early = best_at(start + half) - best_at(start)
     late = best_at(end) - best_at(start + half)
-    # What precedes the first transition is no cycle, but can be compared with the first half of the first cycle.
+    # Around each transition, equally long intervals are compared: half of the shorter one of the two cycles that it
+    # separates. What precedes the first transition is no cycle, but can be compared with what follows it.
     reach = np.minimum(half, np.append(start[:1] - steps[0], half[:-1]))
-    across = best_at(start + reach) - best_at(start) - (best_at(start) - best_at(start - reach))
+    across = best_at(start + reach) + best_at(start - reach) - 2 * best_at(start)
+    # A cycle without an evaluation has no halves that could be told apart.
     resolved = np.diff(np.append(rows, len(steps) - 1)) > 1
-    testable = bool(((early + late)[resolved] > NEGLIGIBLE).any())
-    contrasts = (early - late, across) if testable else ((), ())
+    shares = (float(early.sum() / gain), float((early + late).sum() / 2 / gain))
+    if not ((early + late)[resolved] > NEGLIGIBLE).any():
+        return GainAssociation(gain, *shares, len(transition), None, (), 0.0)
+    within = early - late
+    after = float(across.sum() * half.sum() / reach.sum()) if reach.any() else 0.0
     return GainAssociation(
-        gain,
-        float(early.sum() / gain),
-        float((early + late).sum() / 2 / gain),
-        len(transition),
-        _p_value(*contrasts) if testable else None,
-        *(tuple(map(float, contrast)) for contrast in contrasts),
+        gain, *shares, len(transition), _random_sign_tail(within, after), tuple(map(float, within)), after
     )
 
 
@@ -182,8 +181,8 @@ def pool_gain_associations(associations: Iterable[GainAssociation]) -> GainAssoc
         sum(run.gain * (share or 0.0) for run, share in shares) / gain if gain else None
         for shares in ([(run, run.early_share) for run in runs], [(run, run.expected_share) for run in runs])
     )
-    within, across = (tuple(x for run in runs for x in getattr(run, name)) for name in ("within", "across"))
-    p_value = _p_value(within, across) if within else None
+    within, across = tuple(contrast for run in runs for contrast in run.within), sum(run.across for run in runs)
+    p_value = _random_sign_tail(np.array(within), across) if within else None
     return GainAssociation(gain, early, expected, sum(run.cycles for run in runs), p_value, within, across)
 
 
@@ -242,27 +241,26 @@ def gain_by_phase(
     return found
 
 
-def _p_value(within: Sequence[float] | FloatArray, across: Sequence[float] | FloatArray) -> float:
-    """Return the larger one of the p-values of the two sums."""
-    return max(_random_sign_tail(np.asarray(contrasts)) for contrasts in (within, across))
+def _random_sign_tail(contrasts: FloatArray, bound: float) -> float:
+    """Return the probability that contrasts with random signs have a sum at least as large as the observed one.
 
-
-def _random_sign_tail(contrasts: FloatArray) -> float:
-    """Return the probability that contrasts with random signs have a sum at least as large as with their own signs.
-
-    The sum is as large if and only if the sum of those with a positive sign is. Its distribution is the convolution of
+    The observed sum is that of the contrasts with their own signs, or `bound` if that is smaller. The sum of random
+    signs follows from the sum of those contrasts whose sign is positive, whose distribution is the convolution of
     two-point distributions. Contrasts are rounded to whole units, observed and random ones alike, so that rounding
     changes their weights slightly but keeps the test exact.
     """
     size = np.abs(contrasts)
     if not size.max(initial=0.0) > NEGLIGIBLE:
         return 1.0
-    units = np.rint(size / size.sum() * (UNITS + UNITS_PER_CONTRAST * len(size))).astype(np.int64)
-    observed = int(units[contrasts > 0].sum())
-    probability = np.zeros(int(units.sum()) + 1)
+    unit = size.sum() / (UNITS + UNITS_PER_CONTRAST * len(size))
+    units = np.rint(size / unit).astype(np.int64)
+    total = int(units.sum())
+    observed = min(float(np.sign(contrasts) @ units), bound / unit)
+    positive = max(int(np.ceil((total + observed) / 2 - NEGLIGIBLE)), 0)
+    probability = np.zeros(total + 1)
     probability[0], reached = 1.0, 0
-    for unit in units[units > 0].tolist():
+    for width in np.sort(units[units > 0]).tolist():  # small ones first, while few sums are reached
         probability[: reached + 1] /= 2
-        probability[unit : reached + unit + 1] += probability[: reached + 1].copy()
-        reached += unit
-    return float(min(probability[observed:].sum(), 1.0))
+        probability[width : reached + width + 1] += probability[: reached + 1].copy()
+        reached += width
+    return float(min(probability[positive:].sum(), 1.0))

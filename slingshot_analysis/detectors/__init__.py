@@ -1,6 +1,7 @@
 """Detectors of one signal each: arrays of a training run to the events in it, as pure functions."""
 
 from slingshot_analysis.detectors.accuracy import detect_accuracy_jumps, grokking_sensitivity, grokking_step
+from slingshot_analysis.detectors.climbs import detect_accuracy_climbs
 from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
 from slingshot_analysis.detectors.growth_law import fit_log_growth
 from slingshot_analysis.detectors.misclassification import (
@@ -16,6 +17,7 @@ __all__ = [
     "MisclassificationBurst",
     "NormBreak",
     "NormOptions",
+    "detect_accuracy_climbs",
     "detect_accuracy_jumps",
     "detect_curvature_peaks",
     "detect_divergence",

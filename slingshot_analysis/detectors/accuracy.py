@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, bin_edges, canonical
+from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, bin_edges, canonical_accuracy
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump
 
@@ -79,7 +79,7 @@ def detect_accuracy_jumps(step: Any, accuracy: Any, *, samples: int | None = Non
     """
     if samples is not None and not samples > 0:
         raise InputError(f"samples: got {samples}; give the size of the validation set, a positive number")
-    steps, values = _checked(canonical(step, accuracy, "accuracy"))
+    steps, values = canonical_accuracy(step, accuracy)
     if len(steps) < 2 * INNER_WIDTH:
         return []
     # Angular scale, and the smallest rise that is not noise.
@@ -168,7 +168,7 @@ def grokking_step(
     """
     if hold < 1:
         raise InputError(f"hold: got {hold}; give the number of evaluations, 1 or more")
-    samples = _checked(canonical(step, accuracy, "accuracy"))
+    samples = canonical_accuracy(step, accuracy)
     return _grokking_step(samples, terminal_phase_start, level, hold, least_delay, least_ratio)
 
 
@@ -198,7 +198,7 @@ def grokking_sensitivity(step: Any, accuracy: Any, terminal_phase_start: float |
     >>> grokking_sensitivity(step, accuracy, terminal_phase_start=400)["level 0.9"]
     28500
     """
-    samples = _checked(canonical(step, accuracy, "accuracy"))
+    samples = canonical_accuracy(step, accuracy)
 
     def under(
         level: float = LEVEL, hold: int = HOLD, least_delay: float = DELAY, least_ratio: float = DELAY_RATIO
@@ -255,10 +255,3 @@ def _usual_change(steps: FloatArray, change: FloatArray, i: int) -> float:
     return max(
         [float(np.median(change[side] / gap[side])) * float(here) for side in sides if len(gap[side])], default=0.0
     )
-
-
-def _checked(samples: Samples) -> Samples:
-    steps, values = samples
-    if len(values) and (values.max() > 1 + 1e-6 or values.min() < 0):
-        raise InputError("accuracy: not a fraction in [0, 1]; divide percentages by 100")
-    return Samples(steps, np.minimum(values, 1.0))

@@ -12,6 +12,7 @@ from slingshot_analysis.analysis import Analysis, Skipped, finite
 from slingshot_analysis.association import (
     Association,
     Contingency,
+    GainAssociation,
     LagSummary,
     LogTimeShift,
     RunEvents,
@@ -20,6 +21,7 @@ from slingshot_analysis.association import (
     lag_summary,
     log_time_shift_test,
     pool_associations,
+    pool_gain_associations,
     pool_shifts,
     run_swap_test,
 )
@@ -42,6 +44,8 @@ class Comparison:
         One row for each run, with its configuration: see `runs_table`.
     association : Association
         The association tests of all runs, pooled.
+    gain_association : GainAssociation or None
+        The tests of gain of all runs, pooled; None where no run has two evaluations.
     shift : LogTimeShift
         The check of the association by shifts in log time, pooled.
     swap : RunSwap or None
@@ -59,6 +63,7 @@ class Comparison:
 
     runs: pd.DataFrame
     association: Association
+    gain_association: GainAssociation | None
     shift: LogTimeShift
     swap: RunSwap | None
     lags: LagSummary
@@ -72,6 +77,7 @@ class Comparison:
 
         p_values = {
             "association": (self.association.p_value, len(self.runs)),
+            "gain_association": (self.gain_association.p_value if self.gain_association else None, len(self.runs)),
             "log_time_shift": (self.shift.p_value, len(self.runs)),
             "run_swap": (self.swap.p_value if self.swap else None, self.swap.runs if self.swap else 0),
             "run_swap_smallest": (self.swap.smallest_p if self.swap else None, self.swap.runs if self.swap else 0),
@@ -92,6 +98,7 @@ class Comparison:
             {
                 "runs": self.runs.astype(object).where(self.runs.notna(), None).to_dict("records"),
                 "association": asdict(self.association),
+                "gain_association": asdict(self.gain_association) if self.gain_association else None,
                 "shift": asdict(self.shift),
                 "swap": asdict(self.swap) if self.swap else None,
                 "lags": asdict(self.lags),
@@ -150,6 +157,7 @@ def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: i
         log_time_shift_test(run.jumps, run.transitions, run.window, run.run_span, resamples=resamples, seed=seed)
         for run in events
     ]
+    gains = [analysis.gain_association for analysis in analyses if analysis.gain_association is not None]
     decided = [analysis for analysis in analyses if analysis.verdict != "undecided"]
     table = contingency(
         [analysis.verdict == "slingshots" for analysis in decided],
@@ -164,6 +172,7 @@ def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: i
     return Comparison(
         runs_table(analyses),
         pool_associations(analysis.association for analysis in analyses),
+        pool_gain_associations(gains) if gains else None,
         pool_shifts(shifts),
         swap,
         lag_summary([analysis.association for analysis in analyses], resamples=resamples, seed=seed),

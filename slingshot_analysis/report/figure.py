@@ -160,6 +160,9 @@ def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Signals) -> None:
     if jumps:
         steps, after = [jump.step for jump in jumps], [jump.after for jump in jumps]
         axes.plot(steps, after, "^", color=VALIDATION, markersize=6, label="significant jump")
+    for number, climb in enumerate(analysis.accuracy_climbs):
+        words = "climb" if number == 0 else None
+        axes.axvspan(climb.onset, climb.end, color=VALIDATION, alpha=0.15, linewidth=0, label=words)
     if analysis.grokking_step is not None:
         axes.axvline(analysis.grokking_step, color=VALIDATION, linestyle=":", linewidth=1.2, label="grokking step")
     axes.set_ylabel("accuracy")
@@ -170,7 +173,7 @@ def _draw_accuracies(axes: Axes, analysis: Analysis, signals: Signals) -> None:
 
 def _legend_above(axes: Axes) -> None:
     """Put the legend above the panel, where it hides no line."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize=8, frameon=False, borderaxespad=0.1)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, fontsize=8, frameon=False, borderaxespad=0.1)
 
 
 def _line(axes: Axes, signal: Signal, *, positive: bool = False, **style: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 from rich.console import Console, Group, RenderableType
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.association import GainAssociation
 from slingshot_analysis.many_runs import (
     Comparison,
     by_configuration,
@@ -62,6 +63,7 @@ def describe(analysis: Analysis) -> RenderableType:
     ]
     if analysis.accuracy_jumps:
         lines.append(Text("  " + _association(analysis)))
+    lines += [Text("  " + words) for words in _gain(analysis)]
     for note in analysis.notes:
         lines.append(Text(f"  {note}", style="dim"))
     for skipped in analysis.skipped:
@@ -132,6 +134,31 @@ def _association(analysis: Analysis) -> str:
             else ""
         )
     return words
+
+
+def _gain(analysis: Analysis) -> Iterator[str]:
+    """Say when validation accuracy was gained: its climbs, its share in first halves of cycles, and its phases."""
+    if analysis.accuracy_climbs:
+        shown = [
+            f"{_step(climb.onset)} to {_step(climb.end)} ({climb.before:.3f} → {climb.after:.3f})"
+            for climb in analysis.accuracy_climbs
+        ]
+        yield f"validation accuracy climbs from {', '.join(shown)}"
+    found = analysis.gain_association
+    if found is None or not found.gain:
+        return
+    words = f"validation gain in the terminal phase: {found.gain:.3f}"
+    if found.cycles:
+        words += f", {_early(found)}"
+    phases = ", ".join(f"{kind} {gain:.3f}" for kind, gain in analysis.gain_by_phase.items() if gain)
+    yield words + (f"; by phase: {phases}" if phases else "")
+
+
+def _early(found: GainAssociation) -> str:
+    """Return the share of the gain in first halves of cycles, with the p-value if there is one."""
+    cycles = f"{found.cycles} cycles" if found.cycles > 1 else "1 cycle"
+    words = f"{found.early_share:.0%} in first halves of {cycles} ({found.expected_share:.0%} by chance)"
+    return words + (f", p = {found.p_value:.2g}" if found.p_value is not None else "")
 
 
 def across_runs(analyses: Sequence[Analysis]) -> RenderableType:
@@ -208,6 +235,9 @@ def _comparison(found: Comparison) -> str:
             f"{together.expected:.2g} expected by chance, p = {together.p_value:.2g}; "
             f"shifts in log time: p = {found.shift.p_value:.2g}"
         )
+    gain = found.gain_association
+    if gain is not None and gain.p_value is not None:
+        lines.append(f"validation gain in the terminal phase: {gain.gain:.3f}, {_early(gain)}")
     lines.append(
         f"slingshots and grokking: {cells.both} runs with both, {cells.slingshot_only} with slingshots only, "
         f"{cells.grokked_only} with grokking only, {cells.neither} with neither"

@@ -83,6 +83,11 @@ def test_analyze_writes_the_document(slingshot, staircase):
     assert {"kind", "start", "end", "rate"} <= set(run["phases"][0])
     assert {"start", "peak", "end", "ratio"} <= set(run["loss_spikes"][0])
     assert {"step", "before", "after"} <= set(run["accuracy_jumps"][0])
+    assert {"onset", "end", "before", "after"} == set(run["accuracy_climbs"][0])
+    gain = run["gain_association"]
+    assert gain["gain"] == pytest.approx(0.4, abs=0.01)
+    assert (gain["early_share"], gain["cycles"], gain["p_value"]) == (pytest.approx(1, abs=0.01), 1, 0.5)
+    assert run["gain_by_phase"]["plateau"] == pytest.approx(0.4, abs=0.01)
     association = run["association"]
     assert (association["jumps_near_transitions"], association["jumps"], association["transitions"]) == (1, 1, 1)
     assert association["p_value"] == pytest.approx(0.05 * 9999 / 3900)  # 5% of the run, of the cycle 6,000 to 9,900

@@ -48,7 +48,7 @@ def from_template():
 
 
 def first_step(event):
-    return next(getattr(event, name) for name in ("transition", "start", "step") if hasattr(event, name))
+    return next(getattr(event, name) for name in ("transition", "start", "step", "onset") if hasattr(event, name))
 
 
 def functions(package):

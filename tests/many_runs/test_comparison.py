@@ -11,13 +11,21 @@ from hypothesis import strategies as st
 from made_runs import staircase
 from scipy import stats
 
-from slingshot_analysis import Signal, analyze
-from slingshot_analysis.association import association_test, lag_summary, near_window, pool_associations
+from slingshot_analysis import Signal, analyze, gain_association
+from slingshot_analysis.association import (
+    association_test,
+    lag_summary,
+    near_window,
+    pool_associations,
+    pool_gain_associations,
+)
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump
 from slingshot_analysis.many_runs.comparison import compare_runs
 
 LAST = 50_000
+EVALUATED = np.arange(0, LAST + 1, 400)
+GAINED = np.linspace(0.5, 0.6, len(EVALUATED))
 
 
 def analysis(name, transitions=(), jumps=(), *, verdict=None, grokking_step=None, last=LAST, terminal=1000):
@@ -36,6 +44,7 @@ def analysis(name, transitions=(), jumps=(), *, verdict=None, grokking_step=None
         accuracy_jumps=tuple(AccuracyJump(step, 0.5, 0.6) for step in jumps),
         certain=tuple(SimpleNamespace(transition=at) for at in transitions),
         association=association_test(jumps, transitions, near_window(400, span), span),
+        gain_association=gain_association(EVALUATED, GAINED, transitions, span),
     )
 
 
@@ -69,6 +78,7 @@ def test_parts_agree_with_what_they_are_made_of():
     found = compare_runs(RUNS)
     associations = [run.association for run in RUNS]
     assert found.association == pool_associations(associations)
+    assert found.gain_association == pool_gain_associations([run.gain_association for run in RUNS])
     assert found.lags == lag_summary(associations)
     assert (found.shift.hits, found.shift.jumps, found.shift.transitions) == (4, 6, 7)
     assert found.shift.p_value < 0.05
