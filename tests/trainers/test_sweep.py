@@ -151,7 +151,7 @@ def test_a_sweep_can_grow_but_not_shrink(four, tmp_path):
         InputError, match=r"2 runs that this one leaves out, such as parity_3_50-s0.*choose another out="
     ):
         sweep(four[2:], tmp_path, engine=Here())
-    with pytest.raises(InputError, match="recorded with --probes light, not standard"):
+    with pytest.raises(InputError, match="recorded with probes='light', not 'standard'"):
         sweep(four, tmp_path, engine=Here(), probes="standard")
 
 
