@@ -304,8 +304,8 @@ def outcome(mutant: Mutant, tests: list[str]) -> str:
 
     def work() -> tuple[int, bytes]:
         sys.meta_path.insert(0, Finder(mutant))
-        options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", "--doctest-modules"]
-        return int(pytest.main([*options, *tests])), b""
+        switches = "-x -q --assert=plain --doctest-modules -p no:cacheprovider -p no:xdist -o addopts="
+        return int(pytest.main([*switches.split(), *tests])), b""
 
     state, _ = forked(work, LIMIT_SECONDS)
     return {"ok": "survived", "failed": "killed", "timeout": "timeout"}[state]

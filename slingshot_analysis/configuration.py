@@ -32,8 +32,9 @@ RESULTS = re.compile(
 )
 """Last parts of the names of results of a run."""
 
-DESCRIPTIONS = {"kind", "name", "title", "figures"}
-"""Top-level entries of a configuration that describe it in words; ``setup`` names it already."""
+SETUP_KIND, DESCRIPTIONS = "Setup", {"kind", "name", "title", "figures"}
+"""Value of ``kind`` in the configuration of a registered setup, and its entries that only describe the setup in words:
+the attribute ``setup`` names it already. In any other configuration these are keys like all others."""
 
 
 def configuration(run: Trace) -> dict[str, Plain]:
@@ -59,7 +60,9 @@ def configuration(run: Trace) -> dict[str, Plain]:
     InputError
         If ``config`` is no JSON object.
     """
-    entries = _flat({name: value for name, value in run.config.items() if name not in DESCRIPTIONS})
+    config = run.config
+    described = DESCRIPTIONS if config.get("kind") == SETUP_KIND and "setup" in run.attributes else set()
+    entries = _flat({name: value for name, value in config.items() if name not in described})
     others = [name for name in run.attributes if name not in PROVENANCE and name != "config"]
     attributes = {name: run.attributes[name] for name in others if not RESULTS.fullmatch(name.rpartition(".")[2])}
     first = {"setup": attributes.pop("setup")} if "setup" in attributes else {}

@@ -42,12 +42,15 @@ class Phase:
         The half-open interval [start, end).
     rate : float, 1/update
         Mean growth of the natural logarithm of the norm per update.
+    norm : (float, float) or None, norm
+        Norm at the first and at the last row of the phase; None where only the phases are known.
     """
 
     kind: PhaseKind
     start: int
     end: int
     rate: float
+    norm: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from slingshot_analysis.analysis.signals import (
     ordered_signals,
 )
 from slingshot_analysis.association import association_test, near_window, order_events
-from slingshot_analysis.canonical import as_step
+from slingshot_analysis.canonical import as_step, canonical
 from slingshot_analysis.configuration import Plain, configuration
 from slingshot_analysis.detectors import (
     detect_curvature_peaks,
@@ -35,7 +36,7 @@ from slingshot_analysis.detectors import (
     segment_norm,
 )
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.events import CERTAIN
+from slingshot_analysis.events import CERTAIN, Phase
 from slingshot_analysis.labels import Labels, read_labels
 from slingshot_analysis.readers import Log, read_log
 from slingshot_analysis.signal import Signal
@@ -101,7 +102,7 @@ def analyze(
         options=options,
     )
     transitions = [s.transition for s in assembly.slingshots if s.confidence >= CERTAIN]
-    phases = _found(segment_norm, norm, options=options)
+    phases = _with_norms(_found(segment_norm, norm, options=options), norm)
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, phases, assembly.slingshots)
     window = near_window(general.stride, general.span, last - first)
     config, unreadable = _configuration(trace)
@@ -187,6 +188,17 @@ def _sources(used: Mapping[str, Signal], norm: Signal | None) -> dict[str, str]:
 def _found(detect: Callable[..., Sequence[Any]], signal: Signal | None, **options: Any) -> tuple[Any, ...]:
     """Return what a detector finds in a signal, or nothing where there is no such signal."""
     return () if signal is None else tuple(detect(signal.step, signal.value, **options))
+
+
+def _with_norms(phases: Sequence[Phase], norm: Signal | None) -> tuple[Phase, ...]:
+    """Return the phases with the norm at the first and the last row of each."""
+    if norm is None:
+        return tuple(phases)
+    step, value = canonical(norm.step, norm.value, "norm")
+    first = np.searchsorted(step, [phase.start for phase in phases])
+    last = np.searchsorted(step, [phase.end for phase in phases]) - 1
+    ends = zip(value[first].tolist(), value[np.maximum(first, last)].tolist(), strict=True)
+    return tuple(replace(phase, norm=pair) for phase, pair in zip(phases, ends, strict=True))
 
 
 def _notes(trace: Signals, norm: Signal | None, labels: Labels) -> Iterator[str]:

@@ -117,12 +117,12 @@ def chosen_norm(run: Signals) -> Signal | None:
     return norm.select(**{norm.axes[0].name: _last_weight(norm.axes[0].labels)}) if norm.axes else norm
 
 
-def chosen_features(run: Mapping[str, Signal]) -> Signal | None:
+def chosen_features(run: Signals) -> Signal | None:
     """Return the change of the features of the last layer that was logged."""
-    return _at_label(run.get("feature_change"), -1)
+    return _at_label(run["feature_change"], -1) if "feature_change" in run else None
 
 
-def chosen_curvature(run: Mapping[str, Signal]) -> Signal | None:
+def chosen_curvature(run: Signals) -> Signal | None:
     """Return the preferred curvature, if any was logged; of several eigenvalues the largest."""
     name = first_of(CURVATURES, run)
     return None if name is None else _at_label(run[name], 0)
@@ -152,7 +152,7 @@ def _last_weight(labels: Sequence[str]) -> str:
     return (weights or list(labels))[-1]
 
 
-def _at_label(signal: Signal | None, position: int) -> Signal | None:
-    if signal is None or not signal.axes:
+def _at_label(signal: Signal, position: int) -> Signal:
+    if not signal.axes:
         return signal
     return signal.select(**{signal.axes[0].name: signal.axes[0].labels[position]})

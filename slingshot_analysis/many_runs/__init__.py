@@ -20,12 +20,15 @@ from slingshot_analysis.many_runs.groups import (
     shown_value,
     varying_keys,
 )
+from slingshot_analysis.many_runs.keys import KeyTest, ValueCount, key_tests
 from slingshot_analysis.many_runs.table import RESULTS, check_table_path, runs_table, write_table
 
 __all__ = [
     "RESULTS",
     "Band",
     "Comparison",
+    "KeyTest",
+    "ValueCount",
     "analyze_files",
     "band",
     "by_configuration",
@@ -37,6 +40,7 @@ __all__ = [
     "dose_response",
     "fills_a_grid",
     "is_telling",
+    "key_tests",
     "labels_of",
     "numeric_keys",
     "runs_table",

@@ -1,4 +1,4 @@
-"""Compare several runs: do validation jumps and grokking come with slingshots?"""
+"""Compare several runs: do validation jumps and grokking come with slingshots, and which keys do these depend on?"""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from slingshot_analysis.association import (
     run_swap_test,
 )
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.many_runs.keys import KeyTest, key_tests
 from slingshot_analysis.many_runs.table import runs_table
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Comparison:
     contingency : Contingency
         Numbers of runs with and without slingshots and grokking. Runs that diverged or were unstable count as runs
         without slingshots.
+    keys : tuple of KeyTest
+        For each key of the configuration that differs between the runs, whether slingshots depend on it.
     undecided : int
         Number of runs with the verdict "undecided"; `contingency` does not count them.
     skipped : tuple of Skipped
@@ -68,6 +71,7 @@ class Comparison:
     swap: RunSwap | None
     lags: LagSummary
     contingency: Contingency
+    keys: tuple[KeyTest, ...]
     undecided: int
     skipped: tuple[Skipped, ...]
 
@@ -83,6 +87,10 @@ class Comparison:
             "run_swap_smallest": (self.swap.smallest_p if self.swap else None, self.swap.runs if self.swap else 0),
         }
         rows = [{"quantity": f"{name}_p", "value": p, "runs": runs} for name, (p, runs) in p_values.items()]
+        rows += [
+            {"quantity": f"{', '.join(test.keys)}_p", "value": test.p_value, "runs": sum(v.runs for v in test.values)}
+            for test in self.keys
+        ]
         tests = pd.DataFrame(rows, columns=["quantity", "value", "low", "high", "runs"])
         parts = [tests, self.lags.summary(), self.contingency.summary()]
         records = [record for part in parts for record in part.astype(object).to_dict("records")]
@@ -103,6 +111,7 @@ class Comparison:
                 "swap": asdict(self.swap) if self.swap else None,
                 "lags": asdict(self.lags),
                 "contingency": asdict(self.contingency),
+                "keys": [asdict(test) | {"p_value": test.p_value, "smallest_p": test.smallest_p} for test in self.keys],
                 "undecided": self.undecided,
                 "skipped": [asdict(one) for one in self.skipped],
             }
@@ -119,7 +128,7 @@ class Comparison:
 
 
 def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: int = 0) -> Comparison:
-    """Test over several runs whether validation jumps and grokking come with slingshots.
+    """Test over several runs whether jumps and grokking come with slingshots, and on which keys slingshots depend.
 
     Parameters
     ----------
@@ -169,14 +178,16 @@ def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: i
         swap = run_swap_test(_over_whole_runs(analyses, events), resamples=resamples, seed=seed)
     except InputError as error:
         skipped.insert(0, Skipped("swap of runs", str(error)))
+    runs = runs_table(analyses)
     return Comparison(
-        runs_table(analyses),
+        runs,
         pool_associations(analysis.association for analysis in analyses),
         pool_gain_associations(gains) if gains else None,
         pool_shifts(shifts),
         swap,
         lag_summary([analysis.association for analysis in analyses], resamples=resamples, seed=seed),
         table,
+        tuple(key_tests(runs)),
         len(analyses) - len(decided),
         tuple(skipped),
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "by_configuration",
     "configuration_keys",
+    "has_configuration",
     "labels_of",
     "numeric_keys",
     "short_names",
@@ -45,7 +46,7 @@ def varying_keys(runs: pd.DataFrame) -> list[str]:
     list of str
         In the order of the columns.
     """
-    recorded = runs[~_is_bare(runs)]
+    recorded = runs[has_configuration(runs)]
     return [key for key in runs.columns if key not in RESULTS and recorded[key].nunique(dropna=False) > 1]
 
 
@@ -94,10 +95,10 @@ def labels_of(runs: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
         the runs of the same setup. If these are more than three, it lists only the values that differ from the most
         common one.
     """
-    bare = _is_bare(runs)
-    if bare.any():
-        others = iter(labels_of(runs[~bare], without))
-        return [NO_CONFIGURATION if alone else next(others) for alone in bare]
+    recorded = has_configuration(runs)
+    if not recorded.all():
+        others = iter(labels_of(runs[recorded], without))
+        return [next(others) if one else NO_CONFIGURATION for one in recorded]
     keys = [key for key in configuration_keys(runs) if key not in without]
     if not keys:
         return [ONE_CONFIGURATION] * len(runs)
@@ -112,9 +113,9 @@ def labels_of(runs: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
     return labels
 
 
-def _is_bare(runs: pd.DataFrame) -> pd.Series:
-    """Return a mask of the runs without a recorded configuration."""
-    return runs[[key for key in runs.columns if key not in RESULTS]].isna().all(axis=1)
+def has_configuration(runs: pd.DataFrame) -> pd.Series:
+    """Return a mask of the runs with a recorded configuration."""
+    return runs[[key for key in runs.columns if key not in RESULTS]].notna().any(axis=1)
 
 
 def _described(part: pd.DataFrame) -> list[str]:

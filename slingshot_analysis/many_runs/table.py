@@ -32,6 +32,12 @@ RESULTS: dict[str, Any] = {
 }
 """The columns of results, and their types; all other columns are the configuration."""
 STEPS = ("first_transition", "grokking_step")
+RESERVED = {
+    *RESULTS,
+    *("configuration", "others", "runs", "decided", "undecided", "both", "slingshot_only", "grokked_only", "neither"),
+    *(f"{name}{end}" for name in ("share", "slingshots", "best_val_accuracy") for end in ("", "_low", "_high")),
+}
+"""Columns of results here and in the tables made from this one; no entry of a configuration gets such a name."""
 
 
 def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
@@ -83,10 +89,10 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
     ]
     fractional = {name: "Float64" for name in STEPS if any(isinstance(row[name], float) for row in rows)}
     results = pd.DataFrame(rows, columns=list(RESULTS)).astype(RESULTS | fractional)
-    keys = dict.fromkeys(key for analysis in analyses for key in analysis.config)
+    keys = list(dict.fromkeys(key for analysis in analyses for key in analysis.config))
     configurations = {
-        f"config.{key}" if key in RESULTS else key: _column([analysis.config.get(key) for analysis in analyses])
-        for key in keys
+        name: _column([analysis.config.get(key) for analysis in analyses])
+        for key, name in zip(keys, _column_names(keys), strict=True)
     }
     return pd.concat([results, pd.DataFrame(configurations, index=results.index)], axis=1)
 
@@ -141,6 +147,19 @@ def write_table(table: pd.DataFrame, path: str | Path) -> Path:
 
 def _bests(analysis: Analysis) -> list[float]:
     return [best for best in (analysis.best_val_accuracy_before, analysis.best_val_accuracy_after) if best is not None]
+
+
+def _column_names(keys: Sequence[str]) -> list[str]:
+    """Return a column name for each key, with ``config.`` before it as often as it takes to be a new one."""
+    taken = RESERVED | set(keys)
+    names = []
+    for key in keys:
+        name = key
+        while name in (RESERVED if name == key else taken):
+            name = f"config.{name}"
+        taken.add(name)
+        names.append(name)
+    return names
 
 
 def _column(values: list[object]) -> pd.Series:

@@ -9,11 +9,11 @@ from typing import Any
 from slingshot_analysis.analysis import Analysis, finite
 from slingshot_analysis.many_runs import compare_runs, summarize_runs
 
-__all__ = ["FORMAT", "VERSION", "document", "to_json"]
+__all__ = ["FORMAT", "SCHEMA_VERSION", "document", "to_json"]
 
 FORMAT = "slingshot-analysis"
-VERSION = 1
-"""Version of the document. Keys may be added without a new version."""
+SCHEMA_VERSION = 2
+"""Version of the keys of the document and their meaning. Keys may be added without a new version."""
 
 
 def document(analyses: Sequence[Analysis]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def document(analyses: Sequence[Analysis]) -> dict[str, Any]:
         across["comparison"] = compare_runs(analyses).to_dict()
     return {
         "format": FORMAT,
-        "version": VERSION,
+        "schema_version": SCHEMA_VERSION,
         "runs": [analysis.to_dict() for analysis in analyses],
         "across_runs": across,
     }

@@ -1,8 +1,8 @@
-"""The figure of a run: norm, losses and accuracies, with phases and slingshots marked."""
+"""The figure of a run: norm, losses, accuracies, features and curvature, with phases and events marked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.analysis.signals import Signals, chosen_norm
+from slingshot_analysis.analysis.signals import Signals, chosen_curvature, chosen_features, chosen_norm
+from slingshot_analysis.events import LogGrowth, Peak
 from slingshot_analysis.readers import Log
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
@@ -28,6 +29,7 @@ GAP_SHARE = 0.01
 
 PHASE_COLORS = {"growth": "#f5c26b", "plateau": "#e8e8e8", "decay": "#9ecae1"}
 TRAIN, VALIDATION, BATCH, TRANSITION, UNSURE = "#1f4e79", "#c44e52", "#9db4c0", "#2b2b2b", "#a0a0a0"
+FIT, PEAK = "#c44e52", "#e0a030"
 
 NUMBER_SHARE, NUMBER_ROWS, NUMBER_HEIGHT = 0.02, 3, 13
 """Width of a number as a share of the run, rows of numbers, and points from one row to the next."""
@@ -63,16 +65,17 @@ def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
     InputError
         If the file can't be written.
     """
+    has_loss, has_accuracy = (any(_holds(signals, name) for name in names) for names in (LOSSES, ACCURACIES))
+    features, curvature = chosen_features(signals), chosen_curvature(signals)
+    bursts, peaks = analysis.feature_bursts, analysis.curvature_peaks
     panels: list[tuple[bool, float, Callable[[Axes], None]]] = [
         (analysis.norm_signal is not None, 1.1, lambda axes: _draw_norm(axes, analysis, signals)),
-        (any(_holds(signals, name) for name in LOSSES), 1.2, lambda axes: _draw_losses(axes, signals)),
-        (
-            any(_holds(signals, name) for name in ACCURACIES),
-            1.0,
-            lambda axes: _draw_accuracies(axes, analysis, signals),
-        ),
+        (has_loss, 1.2, lambda axes: _draw_losses(axes, signals)),
+        (has_accuracy, 1.0, lambda axes: _draw_accuracies(axes, analysis, signals)),
+        (bool(bursts), 0.7, lambda axes: _draw_peaks(axes, features, bursts, "feature change", "burst")),
+        (bool(peaks), 0.7, lambda axes: _draw_peaks(axes, curvature, peaks, "curvature", "peak")),
     ]
-    shown = [panel for panel in panels if panel[0]] or panels[-1:]
+    shown = [panel for panel in panels if panel[0]] or panels[2:3]
     heights = [height for _, height, _ in shown]
     figure = Figure(figsize=(11, 1 + 2.2 * sum(heights)), layout="constrained")
     grid = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=heights)
@@ -130,13 +133,37 @@ def _draw_norm(axes: Axes, analysis: Analysis, signals: Signals) -> None:
     name, norm = analysis.norm_signal, chosen_norm(signals)
     assert name is not None
     assert norm is not None
-    labelled = set()
-    for phase in analysis.phases:
-        label = phase.kind if phase.kind not in labelled else None
-        labelled.add(phase.kind)
-        axes.axvspan(phase.start, phase.end, color=PHASE_COLORS[phase.kind], alpha=0.55, linewidth=0, label=label)
+    for kind, color in PHASE_COLORS.items():
+        for number, phase in enumerate(phase for phase in analysis.phases if phase.kind == kind):
+            label = kind if number == 0 else None
+            axes.axvspan(phase.start, phase.end, color=color, alpha=0.55, linewidth=0, label=label)
     _line(axes, norm, color=TRAIN, linewidth=1.2)
+    limits = axes.get_ylim()
+    for number, fit in enumerate(analysis.norm_growth):
+        label = "fit of c log t" if number == 0 else None
+        axes.plot(*_log_fit(norm, fit), color=FIT, linestyle=(0, (2, 1)), linewidth=1, label=label)
+    axes.set_ylim(limits)
     axes.set_ylabel(name.replace("_", " "))
+    _legend_above(axes)
+
+
+def _log_fit(norm: Signal, fit: LogGrowth) -> tuple[Array, Array]:
+    """Return the least-squares fit of a + c log t in a growth phase; it passes through the mean of log t and norm."""
+    step, value = norm.step.astype(np.float64), norm.value.astype(np.float64)
+    inside = (step >= max(fit.start, 1)) & (step < fit.end)
+    time = np.log(step[inside])
+    return envelope(step[inside], value[inside].mean() + fit.coefficient * (time - time.mean()))
+
+
+def _draw_peaks(axes: Axes, signal: Signal | None, peaks: Sequence[Peak], name: str, what: str) -> None:
+    """Draw a positive signal on a logarithmic axis, and mark its peaks."""
+    assert signal is not None
+    _line(axes, signal, positive=True, color=TRAIN, linewidth=0.8)
+    steps = [peak.peak for peak in peaks]
+    heights = np.interp(steps, signal.step.astype(np.float64), signal.value.astype(np.float64))
+    axes.plot(steps, heights, "v", color=PEAK, markersize=5, label=what)
+    axes.set_yscale("log")
+    axes.set_ylabel(name)
     _legend_above(axes)
 
 

@@ -65,7 +65,7 @@ def test_analyze_prints_a_table(slingshot, staircase, again):
 
 def test_analyze_writes_the_document(slingshot, staircase):
     document = json.loads(slingshot("analyze", staircase.name, "--format", "json").stdout)
-    assert (document["format"], document["version"]) == ("slingshot-analysis", 1)
+    assert (document["format"], document["schema_version"]) == ("slingshot-analysis", 2)
     (run,) = document["runs"]
     keys = {
         "path": str, "name": str, "steps": list, "signals": dict, "verdict": str, "terminal_phase_start": int,

@@ -86,3 +86,35 @@ def test_thinning_keeps_every_spike():
     step, thin = envelope(np.arange(200_000.0), value)
     assert set(spikes.tolist()) <= set(step[thin == 100].astype(int).tolist())
     assert len(step) <= 6000
+
+
+def test_growth_is_drawn_beside_its_fit_of_c_log_t(drawn):
+    norm = np.exp(np.interp(STEP, [0, 500, 8000, 9000, 20_000], [0, 1, 1.01, 1.5, 1.51]))
+    signals = {"last_layer_norm": Signal(STEP, norm), "train_loss": Signal(STEP, LOSS)}
+    found = analyze(signals)
+    axes = drawn(signals, found)["last layer norm"]
+    fits = [line for line in axes.lines if line.get_color() == figures.FIT]
+    assert len(fits) == len(found.norm_growth) > 0
+    for line, fit in zip(fits, found.norm_growth, strict=True):
+        inside = (max(fit.start, 1) <= STEP) & (fit.end > STEP)
+        slope, offset = np.polyfit(np.log(STEP[inside]), norm[inside], 1)
+        assert line.get_ydata() == pytest.approx(offset + slope * np.log(line.get_xdata()))
+    low, high = axes.get_ylim()
+    assert low < norm.min() < norm.max() < high
+
+
+def test_bursts_and_curvature_peaks_have_panels_of_their_own(drawn):
+    change = 1e-4 * (1 + 50 * np.exp(-(((STEP - 9000) / 40) ** 2)))
+    curvature = np.where(abs(STEP - 9000) < 100, 80.0, 10.0)
+    signals = {
+        "train_loss": Signal(STEP, LOSS),
+        "feature_change": Signal(
+            STEP, np.stack([np.ones(len(STEP)), change], axis=1), axes=[Axis("layer", ["a", "b"])]
+        ),
+        "update_sharpness": Signal(STEP, curvature),
+    }
+    panels = drawn(signals)
+    assert set(panels) == {"loss", "feature change", "curvature"}
+    marked = {name: panels[name].get_legend_handles_labels()[0][-1].get_xydata().tolist() for name in
+              ("feature change", "curvature")}  # fmt: skip
+    assert marked == {"feature change": [[9000, pytest.approx(51e-4)]], "curvature": [[8910, 80]]}

@@ -147,9 +147,9 @@ def test_a_sweep_can_grow_but_not_shrink(four, tmp_path):
     before = identities(tmp_path)
     assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4
     assert before.items() <= identities(tmp_path).items()
-    with pytest.raises(InputError, match=r"2 runs that are missing here, such as parity_3_50-s0.*choose another `out`"):
+    with pytest.raises(InputError, match=r"2 runs that are missing here, such as parity_3_50-s0.*choose another out="):
         sweep(four[2:], tmp_path, engine=Here())
-    with pytest.raises(InputError, match="recorded with the `probes` light, not standard"):
+    with pytest.raises(InputError, match="recorded with probes='light', not 'standard'"):
         sweep(four, tmp_path, engine=Here(), probes="standard")
 
 

@@ -1,0 +1,176 @@
+"""One run as text: what happened, how sure that is, and tables of slingshots and phases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.events import LogGrowth, Peak, Phase, Slingshot
+from slingshot_analysis.report._words import count_of, early_words, lag_words, p_words, step_words
+
+__all__ = ["describe"]
+
+ROWS, PHASE_ROWS = 20, 12
+"""Maximum number of rows of a table of slingshots, and of one of phases."""
+LISTED = 5
+"""Maximum number of peaks, jumps and orders of events that are listed."""
+PHASE_KINDS = ("growth", "plateau", "decay")
+
+
+def describe(analysis: Analysis) -> RenderableType:
+    """Return what was found in one run, the answer first."""
+    lines: list[RenderableType] = [_head(analysis), *(Text(f"  {line}") for line in _answer(analysis))]
+    if analysis.slingshots:
+        lines.append(_slingshot_table(analysis.slingshots))
+    if analysis.phases:
+        lines.append(_phase_table(analysis.phases, analysis.norm_growth))
+    lines += [Text(f"  {line}") for line in (*_peaks(analysis), *_orders(analysis))]
+    lines += [Text(f"  {note}", style="dim") for note in analysis.notes]
+    return Group(*lines)
+
+
+def _head(analysis: Analysis) -> Text:
+    first, last = map(step_words, analysis.steps)
+    return Text.assemble((analysis.name, "bold"), f"  steps {first} to {last}  verdict: ", (analysis.verdict, "bold"))
+
+
+def _answer(analysis: Analysis) -> Iterator[str]:
+    """Say what happened, and how sure that is."""
+    yield f"{_slingshots(analysis)}; {count_of(len(analysis.loss_spikes), 'loss spike')}"
+    fitted = analysis.terminal_phase_start
+    grokked = analysis.grokking_step
+    yield (
+        ("training set not fitted" if fitted is None else f"training set fitted from step {step_words(fitted)}")
+        + ("; no grokking" if grokked is None else f"; grokking at step {step_words(grokked)}")
+    )
+    yield from _jumps(analysis)
+    yield from _gain(analysis)
+
+
+def _slingshots(analysis: Analysis) -> str:
+    certain = analysis.certain
+    doubtful = len(analysis.slingshots) - len(certain)
+    words = count_of(len(certain), "slingshot") if certain else "no slingshot"
+    if certain:
+        sure = [slingshot.confidence for slingshot in certain]
+        low, high = f"{min(sure):.2f}", f"{max(sure):.2f}"
+        words += f" with confidence {low if low == high else f'{low} to {high}'}"
+    return words + (f" and {doubtful} doubtful (confidence below 0.5)" if doubtful else "")
+
+
+def _jumps(analysis: Analysis) -> Iterator[str]:
+    """Say where the validation accuracy jumps, and whether the jumps come with transitions."""
+    jumps, association = analysis.accuracy_jumps, analysis.association
+    if not jumps:
+        return
+    shown = [f"{step_words(jump.step)} ({jump.before:.3f} → {jump.after:.3f})" for jump in jumps]
+    words = f"validation accuracy jumps at {_listed(shown)}"
+    if association.p_value is not None:
+        low, high = map(lag_words, association.window)
+        words += (
+            f"; {association.jumps_near_transitions} of {association.jumps} within [{low}, {high}] of a transition, "
+            f"p = {p_words(association.p_value)}"
+        )
+    yield words
+
+
+def _gain(analysis: Analysis) -> Iterator[str]:
+    """Say when validation accuracy was gained: its climbs, its share in first halves of cycles, and its phases."""
+    climbs = analysis.accuracy_climbs
+    if climbs:
+        shown = [
+            f"{step_words(climb.onset)} to {step_words(climb.end)} ({climb.before:.3f} → {climb.after:.3f})"
+            for climb in climbs
+        ]
+        yield f"validation accuracy climbs from {_listed(shown)}"
+    found = analysis.gain_association
+    if found is None or not found.gain:
+        return
+    words = f"validation gain in the terminal phase: {found.gain:.3f}"
+    if found.cycles:
+        words += f", {early_words(found)}"
+    phases = ", ".join(f"{kind} {gain:.3f}" for kind, gain in analysis.gain_by_phase.items() if gain)
+    yield words + (f"; by phase: {phases}" if phases else "")
+
+
+def _slingshot_table(slingshots: Sequence[Slingshot]) -> RenderableType:
+    numbers = ("growth from", "transition", "transition between", "plateau ends", "norm")
+    table = _table((*numbers, "tier", "shape", "confidence"), left=("tier", "shape"))
+    for s in slingshots[:ROWS]:
+        table.add_row(
+            step_words(s.growth_start),
+            step_words(s.transition),
+            f"{step_words(s.interval[0])} and {step_words(s.interval[1])}",
+            step_words(s.plateau_end),
+            _norms(s.norm_before, s.norm_after),
+            s.tier,
+            s.shape or "-",
+            f"{s.confidence:.2f}",
+        )
+    hidden = len(slingshots) - ROWS
+    return Group(table, Text(f"  and {hidden} more: see the JSON document", style="dim")) if hidden > 0 else table
+
+
+def _phase_table(phases: Sequence[Phase], growths: Sequence[LogGrowth]) -> RenderableType:
+    """Return the phases of the norm. Growth is compared with that of c log t, fitted to the plateaus before it."""
+    kinds = [phase.kind for phase in phases]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in PHASE_KINDS if kind in kinds)
+    table = _table(("phase", "start", "end", "norm", "rate per step", "growth / c·log t"), left=("phase",))
+    excess = {growth.start: growth.excess for growth in growths}
+    for phase in phases[:PHASE_ROWS]:
+        times = excess.get(phase.start) if phase.kind == "growth" else None
+        table.add_row(
+            phase.kind,
+            step_words(phase.start),
+            step_words(phase.end),
+            _norms(*(phase.norm or (None, None))),
+            f"{phase.rate:+.1e}",
+            "-" if times is None else f"{times:.3g}",
+        )
+    more = f"; the first {PHASE_ROWS} are" if len(phases) > PHASE_ROWS else ""
+    return Group(Text(f"  phases of the norm: {counts}{more}"), table)
+
+
+def _peaks(analysis: Analysis) -> Iterator[str]:
+    """Say where features change fast and where the curvature peaks."""
+    for what, peaks in (("feature burst", analysis.feature_bursts), ("curvature peak", analysis.curvature_peaks)):
+        if peaks:
+            yield f"{count_of(len(peaks), what)}, peak and height: {_listed([_peak(peak) for peak in peaks])}"
+
+
+def _peak(peak: Peak) -> str:
+    return f"{step_words(peak.peak)} ({peak.ratio:.3g} times)"
+
+
+def _orders(analysis: Analysis) -> Iterator[str]:
+    """Say in which order things happened around each transition, where several were recorded."""
+    telling = [order for order in analysis.order if len(order.lags) > 2]
+    for order in telling[:LISTED]:
+        yield f"around {step_words(order.transition)}: {_lags(order.lags)}"
+    if len(telling) > LISTED:
+        yield f"and around {count_of(len(telling) - LISTED, 'more transition')}"
+
+
+def _lags(lags: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {lag_words(lag)}" for name, lag in lags.items())
+
+
+def _norms(before: float | None, after: float | None) -> str:
+    return "-" if before is None or after is None else f"{before:.3g} → {after:.3g}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Join words with commas; beyond a few, say how many more there are."""
+    more = f" and {len(words) - LISTED} more" if len(words) > LISTED else ""
+    return ", ".join(words[:LISTED]) + more
+
+
+def _table(headings: Sequence[str], left: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 2))
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
+    return table

@@ -1,0 +1,53 @@
+"""Numbers in words, as the tables and sentences of a report show them."""
+
+from __future__ import annotations
+
+from slingshot_analysis.association import GainAssociation
+
+__all__ = ["count_of", "early_words", "lag_words", "p_words", "step_words"]
+
+DIGITS = 6
+"""Significant digits of a fractional step."""
+
+
+def step_words(step: float | None) -> str:
+    """Return a step or a number of steps; a fractional one, as in a log that counts epochs, has six digits.
+
+    Examples
+    --------
+    >>> step_words(123456789), step_words(10_000 / 97), step_words(10_000 / 7), step_words(2.0)
+    ('123,456,789', '103.093', '1,428.57', '2')
+    """
+    if step is None:
+        return "-"
+    whole = len(f"{abs(step):.0f}")
+    text = f"{step:,.{max(0, DIGITS - whole)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def lag_words(lag: float) -> str:
+    """Return a number of steps with its sign."""
+    return f"{'-' if lag < 0 else '+'}{step_words(abs(lag))}"
+
+
+def p_words(p_value: float | None) -> str:
+    """Return a p-value with two digits."""
+    return "-" if p_value is None else f"{p_value:.2g}"
+
+
+def count_of(count: int, what: str) -> str:
+    """Return a number of things.
+
+    Examples
+    --------
+    >>> count_of(1, "loss spike"), count_of(0, "loss spike")
+    ('1 loss spike', '0 loss spikes')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def early_words(found: GainAssociation) -> str:
+    """Return the share of the gain that falls into first halves of cycles, with the p-value if there is one."""
+    words = f"{found.early_share:.0%} in first halves of {count_of(found.cycles, 'cycle')}"
+    words += f" ({found.expected_share:.0%} by chance)"
+    return words if found.p_value is None else f"{words}, p = {p_words(found.p_value)}"

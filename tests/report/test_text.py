@@ -1,0 +1,120 @@
+"""What stands in the terminal: the answer first, tables of bounded length, and what was not given once, at the end."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from slingshot_analysis import Signal, analyze
+from slingshot_analysis.analysis import Skipped
+from slingshot_analysis.report.text import print_analyses
+
+STEP = np.arange(0, 20_000, 10)
+NORM = np.exp(np.interp(STEP, [0, 500, 8000, 9000, 20_000], [0, 1, 1.01, 1.5, 1.51]))
+LOSS = np.exp(-STEP / 400) + 1e-9 + np.where(STEP >= 9000, np.exp((9000 - STEP) / 200), 0)
+CHANGE = 1e-4 * (1 + 50 * np.exp(-(((STEP - 9000) / 40) ** 2)))
+RUN = analyze({
+    "last_layer_norm": Signal(STEP, NORM), "batch_loss": Signal(STEP, LOSS), "feature_change": Signal(STEP, CHANGE),
+    "update_sharpness": Signal(STEP, np.where(abs(STEP - 9000) < 100, 80.0, 10.0)),
+    "val_accuracy": Signal(STEP[::10], np.where(STEP[::10] < 9050, 0.5, 0.9)),
+})  # fmt: skip
+
+
+def run(name="run", **changes):
+    return replace(RUN, name=name, **changes)
+
+
+def printed(*analyses):
+    console = Console(width=160, record=True, file=io.StringIO())
+    print_analyses(analyses, console)
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_the_first_lines_say_what_happened_and_how_sure_that_is():
+    head, answer, fitted, jumps, *_ = printed(run())
+    assert head == "run  steps 0 to 19,990  verdict: slingshots"
+    assert answer.startswith("  1 slingshot with confidence 1.00; 1 loss spike")
+    assert fitted.endswith("no grokking")
+    assert jumps.startswith("  validation accuracy jumps at 9,100 (0.500 → 0.900); 1 of 1 within [-")
+
+
+def test_doubtful_slingshots_are_told_apart():
+    (event,) = RUN.slingshots
+    events = tuple(replace(event, transition=at, confidence=sure) for at, sure in [(5000, 0.2), (7000, 0.6), (9000, 1)])
+    assert "  2 slingshots with confidence 0.60 to 1.00 and 1 doubtful (confidence below 0.5)" in printed(
+        run(slingshots=events)
+    )[1]  # fmt: skip
+    assert printed(run(slingshots=()))[1].startswith("  no slingshot;")
+
+
+def rows_below(lines, *heading):
+    """Return the rows of the table whose heading begins with these words."""
+    (at,) = [i for i, line in enumerate(lines) if line.split()[: len(heading)] == list(heading)]
+    return [line.split() for line in lines[at + 1 :]]
+
+
+def test_phases_are_printed_with_their_norms_and_rates():
+    rows = rows_below(printed(run()), "phase", "start", "end")
+    for row, phase in zip(rows, RUN.phases, strict=False):
+        low, high = (f"{norm:.3g}" for norm in phase.norm)
+        assert row[:7] == [phase.kind, f"{phase.start:,}", f"{phase.end:,}", low, "→", high, f"{phase.rate:+.1e}"]
+    growth = next(phase for phase in RUN.phases if phase.kind == "growth" and phase.end > 8900)
+    inside = (growth.start <= STEP) & (growth.end > STEP)
+    assert growth.norm == (NORM[inside][0], NORM[inside][-1])
+    (excess,) = [fit.excess for fit in RUN.norm_growth if fit.start == growth.start]
+    assert [row[7] for row in rows if row[:2] == ["growth", f"{growth.start:,}"]] == [f"{excess:.3g}"]
+
+
+def test_peaks_are_printed():
+    lines = printed(run())
+    assert "  1 feature burst, peak and height: 9,000 (51 times)" in lines
+    assert "  1 curvature peak, peak and height: 8,910 (8 times)" in lines
+
+
+def test_long_tables_are_cut():
+    (event,) = RUN.slingshots
+    events = tuple(replace(event, transition=100 * i) for i in range(25))
+    lines = printed(run(slingshots=events, phases=RUN.phases[:1] * 30))
+    assert "  and 5 more: see the JSON document" in lines
+    assert sum(line.startswith(f"{RUN.phases[0].kind} ") for line in lines) == 12
+    assert any("; the first 12 are" in line for line in lines)
+
+
+def test_what_was_not_given_stands_once_at_the_end():
+    absent, damaged = Skipped("train_errors", "not given"), Skipped("configuration", "it is not JSON")
+    runs = [run("a", skipped=(absent, Skipped("norm", "not given"))), run("b", skipped=(absent, damaged))]
+    *_, first, second = printed(*runs)
+    assert first == "without train_errors, norm: not given"
+    assert second == "without configuration (in 1 of 2 runs): it is not JSON"
+    assert sum("not given" in line for line in printed(*runs)) == 1
+
+
+def sweep(*hits, key="optimizer.eps", values=(1e-8, 1e-6)):
+    return [
+        run(f"{value}-{seed}", verdict="slingshots" if seed < hit else "none", config={key: value, "seed": seed})
+        for hit, value in zip(hits, values, strict=True)
+        for seed in range(3)
+    ]
+
+
+def test_a_key_that_differs_is_tested_against_slingshots():
+    lines = printed(*sweep(3, 0))
+    said = (
+        "slingshots by optimizer.eps: 1e-08 3 of 3, 1e-06 0 of 3; p = 0.031 (Boschloo), p = 0.1 (Fisher); the smallest "
+        "that so few runs can reach is 0.031"
+    )
+    assert said in lines
+    assert not any("p = 1" in line for line in lines)
+
+
+def test_too_few_runs_are_said_to_be_too_few():
+    lines = printed(*[one for one in sweep(1, 0) if one.config["seed"] == 0])
+    (line,) = [line for line in lines if line.startswith("slingshots by")]
+    assert line.endswith("so few runs can't show it: the smallest possible p is 0.5")
+
+
+@pytest.mark.parametrize(("hits", "words"), [((3, 3), "every run has"), ((0, 0), "no run has")])
+def test_where_all_runs_are_alike_no_key_is_tested(hits, words):
+    assert f"no key of the configuration is tested: {words} slingshots" in printed(*sweep(*hits))
