@@ -126,8 +126,8 @@ def gain_association(
     # Cycles begin at the last evaluation before their transition. Transitions between the same two evaluations can't
     # be told apart, and begin one cycle.
     rows = np.unique(np.maximum(np.searchsorted(steps, transition) - 1, 0))
-    rows = rows[rows < len(steps) - 1]
-    start, end = steps[rows], steps[np.append(rows[1:], len(steps) - 1)]
+    rows = np.append(rows[rows < len(steps) - 1], len(steps) - 1)
+    start, end = steps[rows[:-1]], steps[rows[1:]]
     half = (end - start) / 2
     early = best_at(start + half) - best_at(start)
     late = best_at(end) - best_at(start + half)
@@ -136,7 +136,7 @@ def gain_association(
     reach = np.minimum(half, np.append(start[:1] - steps[0], half[:-1]))
     across = best_at(start + reach) + best_at(start - reach) - 2 * best_at(start)
     # A cycle without an evaluation has no halves that could be told apart.
-    resolved = np.diff(np.append(rows, len(steps) - 1)) > 1
+    resolved = np.diff(rows) > 1
     shares = (float(early.sum() / gain), float((early + late).sum() / 2 / gain))
     if not ((early + late)[resolved] > NEGLIGIBLE).any():
         return GainAssociation(gain, *shares, len(transition), None, (), 0.0)

@@ -91,6 +91,49 @@ def test_nothing_can_be_said(transitions, accuracy):
     assert (found.p_value, found.within, found.across) == (None, (), 0.0)
 
 
+def contrasts_by_loop(steps, accuracy, transitions):
+    """Shares and contrasts from the gain of each update; steps are multiples of 4, so that halves are whole updates."""
+    rate, best = np.zeros(steps[-1]), accuracy[0]
+    for start, end, value in zip(steps[:-1], steps[1:], accuracy[1:], strict=True):
+        rate[start:end] = max(value - best, 0.0) / (end - start)
+        best = max(best, value)
+    starts = sorted({max([step for step in steps if step < at], default=steps[0]) for at in transitions})
+    within, across, length, reached, early = [], 0.0, 0, 0, 0.0
+    previous = starts[0] - steps[0]
+    for start, end in zip(starts, [*starts[1:], steps[-1]], strict=True):
+        half = (end - start) // 2
+        first, second = rate[start : start + half].sum(), rate[start + half : end].sum()
+        within.append(first - second)
+        early += first
+        reach = min(half, previous)
+        across += rate[start : start + reach].sum() - rate[start - reach : start].sum()
+        length, reached, previous = length + half, reached + reach, half
+    return early / rate.sum(), within, across * length / reached if reached else 0.0
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=3, max_size=20, unique=True),
+    st.lists(st.integers(0, 240), min_size=1, max_size=8),
+    st.integers(0, 1000),
+)
+@settings(max_examples=200, deadline=None)
+def test_contrasts_agree_with_a_loop_over_updates(quarters, transitions, seed):
+    steps = [0, *(4 * quarter for quarter in sorted(quarters))]
+    transitions = [at for at in transitions if at <= steps[-1]]
+    accuracy = np.random.default_rng(seed).uniform(0, 1, len(steps)).tolist()
+    found = gain_association(steps, accuracy, transitions, (0, steps[-1]))
+    if found.p_value is not None:
+        early_share, within, across = contrasts_by_loop(steps, accuracy, transitions)
+        assert found.early_share == pytest.approx(early_share)
+        assert found.within == pytest.approx(within)
+        assert found.across == pytest.approx(across)
+
+
+def test_a_transition_after_the_last_evaluation_begins_no_cycle_that_could_be_seen():
+    found = gain_association(STEP, stairs([500]), [20_500], (0, 21_000))
+    assert (found.gain, found.early_share, found.p_value) == (pytest.approx(0.05), 0.0, None)
+
+
 @given(st.integers(-(10**6), 10**6), st.sampled_from([0.5, 4.0, 1024.0]), st.integers(0, 1000))
 @settings(max_examples=30, deadline=None)
 def test_origin_and_unit_of_the_step_cancel(origin, unit, seed):
