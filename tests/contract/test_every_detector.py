@@ -31,7 +31,7 @@ def variants(function):
     assert step.name == "step", f"{function.__name__}: the first argument of a detector is `step`"
     required = [p.name for p in others if p.default is inspect.Parameter.empty]
     unknown = set(required) - set(ARGUMENTS)
-    assert not unknown, f"{function.__name__} requires {unknown}: add a value to ARGUMENTS in {__file__}"
+    assert not unknown, f"{function.__name__} requires {unknown}: add a value by name to ARGUMENTS in {__file__}"
     given = {name: ARGUMENTS[name] for name in required}
     found = {function.__name__: lambda steps, values: function(steps, values, **given)}
     for name in SIGNALS & {p.name for p in others}:
@@ -48,7 +48,9 @@ def from_template():
 
 
 def first_step(event):
-    return next(getattr(event, name) for name in ("transition", "start", "step", "onset") if hasattr(event, name))
+    names = [name for name in ("transition", "start", "step", "onset") if hasattr(event, name)]
+    assert names, f"{type(event).__name__} does not say when it happens: call its first step `step` or `start`"
+    return getattr(event, names[0])
 
 
 def functions(package):
@@ -116,7 +118,10 @@ def test_any_input_gives_a_result_or_an_input_error(name, rows):
 def test_little_or_constant_input_gives_nothing(name, value):
     found = DETECTORS[name](range(len(value)), value)
     allowed = ON_CONSTANT_INPUT.get(name.partition("(")[0], lambda found: not found)
-    assert allowed(found), f"{name} found {found}; if that is right, say so in ON_CONSTANT_INPUT in {__file__}"
+    assert allowed(found), (
+        f"{name} found {found}; a detector should find nothing here. If this is right, add an entry to "
+        f"ON_CONSTANT_INPUT in {__file__}, such as '{name}': lambda found: len(found) <= 1"
+    )
 
 
 @every_detector

@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 from training_loops import Disturbable, Loop
 
-from slingshot_analysis import Recorder, open_trace, recording
-from slingshot_analysis.recording import PROBES, Every
+from slingshot_analysis import InputError, Recorder, open_trace, recording
+from slingshot_analysis.recording import PROBES, Every, Subject
 from slingshot_analysis.recording.probes._catalogue import catalogue
 from slingshot_analysis.recording.subject.losses import cross_entropy
 
@@ -41,7 +41,9 @@ probes_of_a_recorder = pytest.mark.parametrize(
 def test_it_says_what_it_is(kind):
     assert re.fullmatch("[a-z][a-z0-9_]*", kind.name)
     assert kind.cost
-    assert re.search(r"arXiv \S+|doi:10\.\S+", kind.source), "source names no paper: give its arXiv id or DOI"
+    assert re.search(r"arXiv \S+|doi:10\.\S+", kind.source), (
+        "source names no paper: give the arXiv id or DOI of the one that defines the quantity, or else uses it"
+    )
     assert "References\n" in kind.__doc__, "the docstring has no section References"
 
 
@@ -67,10 +69,30 @@ def test_the_format_lists_what_it_writes(entry):
     listed = listed_quantities()
     for quantity in entry.quantities:
         axes = ", ".join(axis.name for axis in quantity.axes)
-        row = f"| `{quantity.name}` | {axes} | {quantity.unit} |"
+        row = " ".join(f"| `{quantity.name}` | {axes} | {quantity.unit} |".split())
         place = "the table under 'Names of quantities' in docs/trace-format.md"
         assert quantity.name in listed, f"{place} lacks the row: {row}"
         assert listed[quantity.name] == (axes, quantity.unit), f"{place} has another row than: {row}"
+
+
+@one_probe
+def test_it_attaches_to_a_run_without_data_or_says_what_to_give(kind):
+    """A run of a recorder without data, feature layers and second moments."""
+    model = Loop().model
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    parameters = dict(model.named_parameters())
+    poor = Subject(model, parameters, "4", [], lambda logits, targets: logits.sum(), None, None, None, sgd)
+    if kind.fits(poor):
+        try:
+            kind().attach(poor)
+        except Exception as error:
+            pytest.fail(
+                f"attach fails with {error!r} in a run without data, feature layers and second moments: let fits() "
+                "return False there, and attach raise an InputError that says what to give, or to leave the probe out"
+            )
+    else:
+        with pytest.raises(InputError, match="leave"):
+            kind().attach(poor)
 
 
 def test_no_two_probes_write_the_same_quantity():

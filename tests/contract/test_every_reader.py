@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pkgutil
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from slingshot_analysis import InputError
+from slingshot_analysis import readers as package
 from slingshot_analysis.readers import RawRun, read_log, readers
 
 READERS = readers()
@@ -142,15 +144,32 @@ def error_of(reader, path):
 def example(name, folder):
     """Return the example of a reader: its file, and the training losses in it."""
     if name not in EXAMPLES:
-        pytest.fail(f"the reader {name!r} has no example: name a function that writes one in EXAMPLES")
+        pytest.fail(
+            f"the reader {name!r} has no example: write a function like the others in {__file__}, which writes a file "
+            f"and returns its path and the training losses in it, and add it to EXAMPLES there as {name!r}"
+        )
     return EXAMPLES[name](folder)
+
+
+def test_every_module_is_named_in_the_package():
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            named = [place for place in package.READERS if place.startswith(f"{module.name}.")]
+            assert named, (
+                f"readers/{module.name}.py is not used: add '{module.name}.CLASS' to READERS in readers/__init__.py, "
+                "or begin the name of the module with an underscore"
+            )
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_the_example_is_read_and_by_this_reader(tmp_path, name):
     path, losses = example(name, tmp_path)
     head = path.read_bytes()[: 1 << 16]
-    assert next(other for other, reader in READERS.items() if reader.recognizes(path, head)) == name
+    claims = [other for other, reader in READERS.items() if reader.recognizes(path, head)]
+    assert claims[:1] == [name], (
+        f"the readers that recognize {path.name} are {claims}: {name!r} has to be the first; see `recognizes` and the "
+        "order of READERS in readers/__init__.py"
+    )
     assert READERS[name].suffixes == tuple(map(str.lower, READERS[name].suffixes))
     run = read_log(path)[0]
     # the float32 or rounding of a format is all that may differ
@@ -230,7 +249,6 @@ def test_the_logs_beside_the_tests_name_no_scratch_folder():
 
 
 def test_a_reader_from_another_package_is_used(tmp_path, monkeypatch):
-    from slingshot_analysis import readers as package
     from slingshot_analysis.readers import Column, Reader
 
     class Outside(Reader):

@@ -130,7 +130,7 @@ def test_no_two_setups_have_the_same_name():
 def test_the_values_are_those_of_the_paper(name):
     assert name in PAPER, (
         f"add an entry {name!r} to PAPER in tests/contract/test_every_setup.py: the values that the paper states, by "
-        f"the name of the field. The fields are {', '.join(settings_of(SETUPS[name]))}"
+        f"the name of the field, or {{}} if no paper states any. The fields are {', '.join(settings_of(SETUPS[name]))}"
     )
     fields = settings_of(SETUPS[name])
     assert {key: fields[key] for key in PAPER[name]} == PAPER[name]
@@ -139,7 +139,10 @@ def test_the_values_are_those_of_the_paper(name):
 @pytest.mark.parametrize("name", SETUPS)
 def test_the_page_of_experiments_names_it(name):
     page = (DOCS / "experiments.md").read_text(encoding="utf-8")
-    assert re.search(rf"\b{name}\b", page), f"add {name} to the table of setups in docs/experiments.md"
+    assert re.search(rf"\b{name}\b", page), (
+        f"the table of setups in docs/experiments.md lacks the row: "
+        f"| `{name}` | {SETUPS[name].title} | {SETUPS[name].figures} |"
+    )
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -41,8 +41,12 @@ def exported(package):
 def test_the_public_names_are_those_of_the_list():
     names = {f"{package}.{name}" for package in PACKAGES for name in exported(package)}
     listed = LIST.read_text(encoding="utf-8").split()
-    assert listed == sorted(set(listed))
-    assert names == set(listed), f"if this change of the public names is wanted, write it into {LIST.name}"
+    assert listed == sorted(set(listed)), f"sort the lines of tests/contract/{LIST.name}, capitals before small letters"
+    new, gone = sorted(names - set(listed)), sorted(set(listed) - names)
+    assert not new + gone, (
+        f"the public names have changed; if that is wanted, change tests/contract/{LIST.name}, whose lines are sorted: "
+        f"add {new}, remove {gone}"
+    )
 
 
 @pytest.mark.parametrize("package", PACKAGES)
