@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._parts.cells import MISSING
 from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
 from slingshot_analysis.readers._parts.text_file import head_text, in_one_line, plain_suffix, read_text
 from slingshot_analysis.readers._raw import RawRun, Reader
@@ -31,7 +32,6 @@ ALIKE = 0.8
 NUMERIC = 0.5
 """Share of the fields between blanks that are numbers, at least; less is prose."""
 
-MISSING = ("", "-", "--", "nan", "none", "null", "na", "n/a")
 WORDS = ("true", "false", "inf", "-inf")
 
 
@@ -112,6 +112,8 @@ def _parse(path: Path, rows: list[str], names: list[str], layout: _Layout) -> pd
             decimal=layout.decimal,
             skipinitialspace=True,
             low_memory=False,
+            keep_default_na=False,
+            na_values=[form for word in MISSING for form in (word, word.upper(), word.capitalize())],
         )
     except (pd.errors.ParserError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: can't be read as a table ({in_one_line(error)}); repair the file") from error
@@ -185,7 +187,7 @@ def _is_data(line: str) -> bool:
 def _is_number(cell: str, comma: bool) -> bool | None:
     """Tell whether a field is a number; None if it is empty."""
     word = cell.strip().lower().removesuffix("%")
-    if word in MISSING:
+    if word in MISSING or word == "nan":
         return None
     try:
         float(word.replace(",", ".") if comma else word)
