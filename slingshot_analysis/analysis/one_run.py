@@ -192,8 +192,8 @@ def _notes(trace: Run, norm: Signal | None, labels: Labels) -> Iterator[str]:
         parameter = getattr(trace, "attributes", {}).get("last_layer") if norm_name == "last_layer_norm" else None
         of = f" of {parameter}" if parameter else f" ({norm.name})" if norm.name not in ("", norm_name) else ""
         yield f"norm: {norm_name}{of}: {NORMS[norm_name]}"
+    yield from getattr(trace, "notes", ())
     if isinstance(trace, Log):
-        yield from trace.notes
         yield from (f"{column.column}: {column.remark}" for column in trace.columns if column.signal and column.remark)
     if labels.added or labels.removed:
         yield f"labels by hand: added {list(labels.added)}, removed {list(labels.removed)}"

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.arrays import Array, runs_of_arrays
-from slingshot_analysis.readers._parts.text_file import in_one_line, read_bytes
+from slingshot_analysis.readers._parts.text_file import read_bytes
 from slingshot_analysis.readers._raw import Column, RawRun, Reader, plain
+from slingshot_analysis.safe_text import in_one_line
 
 __all__ = ["NumPyReader"]
 

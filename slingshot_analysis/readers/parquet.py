@@ -9,8 +9,9 @@ import pandas as pd
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
-from slingshot_analysis.readers._parts.text_file import in_one_line, read_bytes
+from slingshot_analysis.readers._parts.text_file import read_bytes
 from slingshot_analysis.readers._raw import RawRun, Reader
+from slingshot_analysis.safe_text import in_one_line
 
 __all__ = ["ParquetReader"]
 

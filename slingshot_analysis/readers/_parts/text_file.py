@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["HEAD", "LONGEST_HEAD", "head_text", "in_one_line", "plain_suffix", "read_bytes", "read_text"]
+__all__ = ["HEAD", "LONGEST_HEAD", "head_text", "plain_suffix", "read_bytes", "read_text"]
 
 GZIP = b"\x1f\x8b"
 HEAD, LONGEST_HEAD = 1 << 16, 1 << 21
@@ -92,17 +92,6 @@ def plain_suffix(path: Path) -> str:
     """
     name = Path(path.name.lower())
     return Path(name.stem).suffix if name.suffix == ".gz" else name.suffix
-
-
-def in_one_line(error: Exception) -> str:
-    r"""Return what an error says, in one line.
-
-    Examples
-    --------
-    >>> in_one_line(ValueError("bad\n  magic")), in_one_line(EOFError())
-    ('bad magic', 'EOFError')
-    """
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _decode(data: bytes) -> str | None:
