@@ -87,7 +87,7 @@ def analyze(
     if labels is None:
         labels = read_labels(trace) if isinstance(trace, Trace) else Labels()
     used = choose_signals(trace)
-    first, last = _steps(used, path or "run")
+    first, last = _steps(used, path or "run", getattr(trace, "notes", ()))
     norm, batch_loss = chosen_norm(used), used.get(first_of(BATCH_LOSSES, used) or "")
     assembly = assemble(
         norm=norm,
@@ -151,12 +151,13 @@ def _single_run(path: str | Path) -> Trace:
     return runs[0]
 
 
-def _steps(used: Mapping[str, Signal], where: str) -> tuple[float, float]:
+def _steps(used: Mapping[str, Signal], where: str, notes: Sequence[str]) -> tuple[float, float]:
     """Return the first and the last step of all signals."""
     spans = [(np.nanmin(signal.step), np.nanmax(signal.step)) for signal in used.values() if len(signal)]
     if not spans:
+        noted = f" ({'; '.join(notes)})" if notes else ""
         raise InputError(
-            f"{where}: holds no rows of any signal that can be analyzed; a trace was killed too early, and how "
+            f"{where}: holds no rows of any signal that can be analyzed{noted}; a trace was killed too early, and how "
             "the columns of a log were understood is shown by `slingshot inspect`"
         )
     first, last = float(min(first for first, _ in spans)), float(max(last for _, last in spans))

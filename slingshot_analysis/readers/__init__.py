@@ -26,7 +26,7 @@ from slingshot_analysis.readers._parts.text_file import HEAD, LONGEST_HEAD, read
 from slingshot_analysis.readers._raw import Column, RawRun, Reader
 from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.safe_text import in_one_line
-from slingshot_analysis.trace import Trace, TraceFile, open_trace
+from slingshot_analysis.trace import Trace, TraceFile, is_trace, open_trace
 
 __all__ = [
     "Column",
@@ -41,6 +41,8 @@ __all__ = [
     "read_text",
     "readers",
 ]
+
+HDF5_HEAD = b"\x89HDF\r\n\x1a\n"
 
 PLUGINS = "slingshot_analysis.readers"
 """Group of entry points by which other packages add readers."""
@@ -141,10 +143,13 @@ def readers() -> dict[str, Reader]:
 
 def _read(path: Path, format: str | None, map: Mapping[str, str], names: Names) -> list[Trace]:
     head = _head(path)
-    if format == "trace" or (format is None and _is_trace(path, head)):
-        if map:
+    is_hdf5 = format is None and head.startswith(HDF5_HEAD)
+    if format == "trace" or is_hdf5:
+        trace = isolated(path, _trace_if_it_is_one if is_hdf5 else _whole_trace)
+        if trace is not None and map:
             raise InputError(f"{path}: is a trace, whose signals have their names already; leave out `map`")
-        return [isolated(path, _whole_trace)]
+        if trace is not None:
+            return [trace]
     if found := re.match(rb'\s*\{\s*"format":\s*"([\w-]+)"', head):
         ours = WITHOUT_RUNS.get(found[1].decode())
         if ours:
@@ -171,8 +176,12 @@ def _table(names: Names | None) -> Names:
     return names.before(built_in_names()) if names else built_in_names()
 
 
-def _whole_trace(path: Path) -> TraceFile:
+def _whole_trace(path: Path) -> TraceFile | None:
     return open_trace(path).without_damage()
+
+
+def _trace_if_it_is_one(path: Path) -> TraceFile | None:
+    return _whole_trace(path) if is_trace(path) else None
 
 
 def _reader_of(path: Path, head: bytes, known: Mapping[str, Reader]) -> Reader | None:
@@ -216,12 +225,3 @@ def _head(path: Path) -> bytes:
             return head
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from error
-
-
-def _is_trace(path: Path, head: bytes) -> bool:
-    """Return whether an HDF5 file is a trace."""
-    if not head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return False
-    from slingshot_analysis.readers.hdf5 import HDF5Reader
-
-    return not HDF5Reader().recognizes(path, head)

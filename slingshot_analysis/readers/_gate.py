@@ -31,9 +31,11 @@ VARIABLE = "SLINGSHOT_MOST_MEGABYTES"
 MOST_MEGABYTES = 512
 """What one file may hold once it is unpacked, unless the environment variable says otherwise."""
 
-SECONDS_PER_MEGABYTE = 0.2
-LEAST_SECONDS = 8.0
-"""How long a C library may take for a file, before it is taken to hang."""
+LEAST_SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 0.6, 1.5, 12.0
+"""CPU time that a C library may take for a file; one that takes more is taken to hang."""
+
+WAITING = 60.0
+"""Seconds that may pass beside, where the machine is busy or the disk is slow."""
 
 MEMORY_SHARE = 3
 """A child process may take this many times the largest file."""
@@ -156,7 +158,8 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
         If the function raises it, takes too long or too much memory, or brings its process down.
     """
     check_kind(path)
-    seconds = LEAST_SECONDS + SECONDS_PER_MEGABYTE * path.stat().st_size / 1e6
+    seconds = min(LEAST_SECONDS + SECONDS_PER_MEGABYTE * path.stat().st_size / 1e6, MOST_SECONDS)
+    limit = f"{seconds:.1f} s of CPU time and {most_bytes() * MEMORY_SHARE / 1e6:,.0f} MB"
     if sys.platform != "linux":
         return function(path)
     receiving, sending = os.pipe()
@@ -165,24 +168,20 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
         child = os.fork()
     if not child:
         os.close(receiving)
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process, whatever the library does
         _work(path, function, sending)
     os.close(sending)
     try:
-        answer = _answer(receiving, time.monotonic() + seconds)
+        answer = _answer(receiving, time.monotonic() + seconds + WAITING)
     finally:
         os.close(receiving)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    if answer is None:
-        raise InputError(f"{path}: is damaged: nothing could be read of it in {seconds:.0f} s; restore it from a copy")
     try:
         kind, content = pickle.loads(answer)  # of our own child, not of the file
     except (EOFError, pickle.UnpicklingError):
-        raise InputError(
-            f"{path}: is damaged, or holds more than can be read: the process that read it broke down; "
-            "restore it from a copy"
-        ) from None
+        raise InputError(f"{path}: is damaged: it could not be read within {limit}; restore it from a copy") from None
     if kind == "error":
         raise InputError(content)
     return content  # type: ignore[no-any-return]
@@ -212,8 +211,8 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
 
 
-def _answer(receiving: int, deadline: float) -> bytes | None:
-    """Return all that comes through a pipe; None if its end has not come by the deadline."""
+def _answer(receiving: int, deadline: float) -> bytes:
+    """Return all that comes through a pipe; nothing if its end has not come by the deadline."""
     parts: list[bytes] = []
     while (left := deadline - time.monotonic()) > 0:
         if select.select([receiving], [], [], left)[0]:
@@ -221,4 +220,4 @@ def _answer(receiving: int, deadline: float) -> bytes | None:
             if not part:
                 return b"".join(parts)
             parts.append(part)
-    return None
+    return b""

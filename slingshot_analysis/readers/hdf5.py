@@ -16,8 +16,8 @@ from slingshot_analysis.readers._gate import check_size, isolated
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column, RawRun, Reader, plain
 from slingshot_analysis.safe_text import in_one_line
+from slingshot_analysis.trace import is_trace
 from slingshot_analysis.trace.members import HDF5_ERRORS, members
-from slingshot_analysis.trace.schema import FORMAT
 
 __all__ = ["HDF5Reader"]
 
@@ -42,13 +42,7 @@ class HDF5Reader(Reader):
 
     def recognizes(self, path: Path, head: bytes) -> bool:
         """Tell by the head, and by the root attribute that a trace has and these files lack."""
-        if not head.startswith(HDF5_HEAD):
-            return False
-        try:
-            with h5py.File(path, "r", locking=False) as file:
-                return bool(_plain(file.attrs.get("format")) != FORMAT)
-        except HDF5_ERRORS:
-            return FORMAT.encode() not in head
+        return head.startswith(HDF5_HEAD) and not isolated(path, is_trace)
 
     def read(self, path: Path) -> list[RawRun]:
         """Read the one run, or one for each of the groups that hold the same names.

@@ -32,17 +32,16 @@ def members(group: h5py.Group, place: str, lost: list[str]) -> Iterator[tuple[st
     for name in group:
         where = f"{place}/{name}".lstrip("/")
         try:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                lost.append(f"{where} (a link to elsewhere)")
-                continue
-            node = group[name]
+            reason = "" if isinstance(group.get(name, getlink=True), h5py.HardLink) else "a link to elsewhere"
+            node = None if reason else group[name]
+            if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
+                reason = "stored in another file"
+            elif isinstance(node, h5py.Dataset) and _is_larger_than_stored(node):
+                reason = f"damaged: declares {node.size:,} numbers, which are not there"
         except HDF5_ERRORS as error:
-            lost.append(f"{where} (damaged: {in_one_line(error)})")
-            continue
-        if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
-            lost.append(f"{where} (stored in another file)")
-        elif isinstance(node, h5py.Dataset) and _is_larger_than_stored(node):
-            lost.append(f"{where} (damaged: declares {node.size:,} numbers, which are not there)")
+            reason = f"damaged: {in_one_line(error)}"
+        if reason:
+            lost.append(f"{where} ({reason})")
         else:
             yield where, node
 

@@ -16,14 +16,19 @@ from slingshot_analysis.safe_text import in_one_line
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace._block import UNFILTERED
 from slingshot_analysis.trace._file import opened, read_attributes, read_groups
-from slingshot_analysis.trace.schema import CHUNK_ROWS, Group, Quantity
+from slingshot_analysis.trace.members import HDF5_ERRORS
+from slingshot_analysis.trace.schema import CHUNK_ROWS, FORMAT, Group, Quantity
 from slingshot_analysis.trace.trace import Trace, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["TraceFile", "open_trace"]
+__all__ = ["TraceFile", "is_trace", "open_trace"]
+
+HEAD = 1 << 16
+MOST_LOOKED_AT = 1 << 28
+"""Bytes of rows that are read to find damage; of longer traces the rest is read when it is needed."""
 
 NEIGHBOURS, NOT_ZERO = 8, 1e-6
 """How many rows before a chunk of zeros tell whether it is blank, and what they all exceed if it is."""
@@ -51,6 +56,17 @@ def open_trace(path: str | os.PathLike[str]) -> TraceFile:
     notes: list[str] = []
     with opened(path) as file:
         return TraceFile(path, read_attributes(path, file, notes), read_groups(path, file, notes), notes)
+
+
+def is_trace(path: Path) -> bool:
+    """Return whether an HDF5 file is a trace, as far as its root attribute can be read, or else its first bytes."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            found = file.attrs.get("format")
+    except HDF5_ERRORS:
+        with path.open("rb") as raw:
+            return FORMAT.encode() in raw.read(HEAD)
+    return bool((found.decode(errors="replace") if isinstance(found, bytes) else found) == FORMAT)
 
 
 class TraceFile(Trace):
@@ -128,17 +144,19 @@ class TraceFile(Trace):
         except InputError as error:
             notes.append(f"configuration left out: {str(error).removeprefix(f'{self.path}: ')}")
             del attributes["config"]
-        kept = []
+        lost: dict[str, list[str]] = {}
+        kept, looked_at = [], 0
         for name, group in self._groups.items():
-            lost = {}
-            for quantity in self.groups[name]:
+            quantities = []
+            for quantity in group.quantities:
                 try:
-                    _ = self[quantity]
+                    looked_at += self[quantity.name].value.nbytes if looked_at < MOST_LOOKED_AT else 0
+                    quantities.append(quantity)
                 except InputError as error:
-                    lost[quantity] = str(error).removeprefix(f"{self.path}: ")
-            notes += [f"{quantity} left out: {reason}" for quantity, reason in lost.items()]
-            if quantities := [quantity for quantity in group.quantities if quantity.name not in lost]:
+                    lost.setdefault(str(error).removeprefix(f"{self.path}: "), []).append(quantity.name)
+            if quantities:
                 kept.append(Group(name, quantities, group.schedule))
+        notes += [f"left out: {', '.join(names)}: {reason}" for reason, names in lost.items()]
         if not kept:
             raise InputError(f"{self.path}: no quantity can be read: {notes[-1]}")
         return TraceFile(self.path, attributes, tuple(kept), notes)

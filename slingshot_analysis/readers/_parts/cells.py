@@ -13,6 +13,7 @@ import pandas as pd
 
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._raw import Column
+from slingshot_analysis.safe_text import printable
 
 __all__ = ["MISSING", "Cells", "is_number", "names_of", "to_cells"]
 
@@ -148,7 +149,7 @@ def _missing(series: pd.Series[Any]) -> Any:
 
 def _text(cell: Any) -> str:
     try:
-        return str(cell)
+        return printable(str(cell), 1000)
     except (ValueError, RecursionError):  # an integer of thousands of digits
         return "inf" if isinstance(cell, int) and cell > 0 else "-inf" if isinstance(cell, int) else ""
 

@@ -15,8 +15,9 @@ from slingshot_analysis.nested import flatten
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._parts.arrays import Array, is_axis_name, runs_of_arrays
 from slingshot_analysis.readers._parts.long_tables import SPLITS
-from slingshot_analysis.readers._parts.tables import runs_of_table
+from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
 from slingshot_analysis.readers._raw import RawRun
+from slingshot_analysis.safe_text import printable
 
 __all__ = ["CONFIGURATION", "runs_of_json"]
 
@@ -97,7 +98,13 @@ def _table_of_records(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         others = {f"{key}/{word}" for key in statistics for word in ("num", "std")}
         rows = [{key.removesuffix("/mean"): value for key, value in row.items() if key not in others} for row in rows]
         columns = dict.fromkeys(key for row in rows for key in row)
-    return pd.DataFrame({key: pd.Series([row.get(key) for row in rows], dtype=object) for key in columns})
+    names, _ = unique_names(map(printable, columns))
+    return pd.DataFrame(
+        {
+            name: pd.Series([row.get(key) for row in rows], dtype=object)
+            for name, key in zip(names, columns, strict=True)
+        }
+    )
 
 
 def _settings(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
