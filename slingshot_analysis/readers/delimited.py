@@ -26,6 +26,8 @@ SEPARATORS = (";", "\t", ",", BLANKS)
 TABLES = (".csv", ".tsv")
 """Ends of names of nothing but tables."""
 
+MOST_COLUMNS = 50_000
+
 SAMPLE = 200
 """Lines from which the layout is told."""
 
@@ -134,6 +136,8 @@ def _frame(path: Path, lines: list[str], layout: _Layout, offset: int, whole: bo
     expected = len(header) if header else expected
     notes += _checked(path, widths, [offset + number for number in numbers], expected)
     given = header or [""] * expected
+    if expected > MOST_COLUMNS:
+        raise InputError(f"{path}: has {expected:,} columns, more than {MOST_COLUMNS:,}; is this a training log?")
     names, messages = unique_names(name.strip() or f"column_{index}" for index, name in enumerate(given))
     notes += messages
     frame = _parse(path, rows, names, layout)

@@ -15,7 +15,7 @@ from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._raw import Column
 from slingshot_analysis.safe_text import printable
 
-__all__ = ["MISSING", "Cells", "is_number", "names_of", "to_cells"]
+__all__ = ["MISSING", "Cells", "names_of", "numbers_of", "to_cells"]
 
 MINIMUM_NUMBERS = 0.5
 """A column holds numbers if at least this share of its cells does; its other cells count as missing."""
@@ -81,7 +81,7 @@ def to_cells(frame: pd.DataFrame, literals: Literals | None = None) -> Cells:
     columns: dict[str, pd.Series[Any]] = {}
     found = dict(literals or {})
     notes: list[str] = []
-    for name, series in ((str(name), series.reset_index(drop=True)) for name, series in frame.items()):
+    for name, series in ((str(name), series) for name, series in frame.reset_index(drop=True).items()):
         if pd.api.types.is_numeric_dtype(series) and series.dtype.kind != "c":
             columns[name] = pd.Series(series.to_numpy(dtype=np.float64, na_value=np.nan))
             continue
@@ -101,9 +101,9 @@ def names_of(frame: pd.DataFrame) -> list[str]:
     return [str(name) for name in frame.columns]
 
 
-def is_number(series: pd.Series[Any]) -> bool:
-    """Return whether a column is one of numbers, not of text."""
-    return bool(series.dtype == np.float64)
+def numbers_of(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the columns of numbers; the others hold text."""
+    return [str(name) for name, kind in frame.dtypes.items() if kind == np.float64]
 
 
 def _of_objects(series: pd.Series[Any]) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.bool_] | None]:

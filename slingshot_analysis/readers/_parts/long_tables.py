@@ -10,7 +10,7 @@ import pandas as pd
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._names import built_in_names
-from slingshot_analysis.readers._parts.cells import Cells, is_number, names_of
+from slingshot_analysis.readers._parts.cells import Cells, names_of, numbers_of
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column
 
@@ -85,7 +85,7 @@ class LongTable:
         Some trainers write the number of batches of the validation set there, which is the same each time.
         """
         split = self.labels[0]
-        if is_number(rows[split]) or self.named_by_labels:
+        if self.named_by_labels:
             return rows, []
         training = rows[split].fillna("").str.lower().isin(TRAINING)
         others = rows[~training]
@@ -117,8 +117,9 @@ def long_table(cells: pd.DataFrame, path: Path) -> LongTable | None:
     InputError
         If it is such a table without a column of steps.
     """
-    texts = [column for column in names_of(cells) if not is_number(cells[column])]
-    numbers = [column for column in names_of(cells) if is_number(cells[column])]
+    numbers = numbers_of(cells)
+    numeric = set(numbers)
+    texts = [column for column in names_of(cells) if column not in numeric]
     metric, value = _named(texts, METRIC), _named(numbers, VALUE)
     split, layer = _named(texts, SPLIT) or _named(texts, CONTEXT), _named(texts, LAYER)
     is_long = metric is not None and value is not None

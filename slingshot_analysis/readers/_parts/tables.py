@@ -12,7 +12,7 @@ import pandas as pd
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._names import built_in_names
-from slingshot_analysis.readers._parts.cells import Cells, Literals, is_number, names_of, to_cells
+from slingshot_analysis.readers._parts.cells import Cells, Literals, names_of, numbers_of, to_cells
 from slingshot_analysis.readers._parts.long_tables import long_table
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import RawRun
@@ -24,6 +24,9 @@ RUN = re.compile(r"(seed|run|trial|replicate|experiment)([ ._-]?(id|name|index|n
 
 SAME_START = 0.1
 """Runs counted by a number start together, within this share of all steps; the parts of a resumed run do not."""
+
+MOST_COMPARED = 1000
+"""In a table of more columns, rows are not compared with each other."""
 
 PREFIXED = re.compile(r"(?P<run>.+?) - (?P<metric>.+?)(?P<bound>__(MIN|MAX))?")
 """Columns of an exported chart: the run, the metric, and for a mark the bounds of what the page had averaged."""
@@ -65,7 +68,7 @@ def runs_of_table(
         raise InputError(f"{path}: the table has no rows; nothing was logged to it")
     cells = to_cells(frame, literals)
     table = cells.frame
-    if not any(is_number(table[column]) and bool(table[column].notna().any()) for column in names_of(table)):
+    if not any(bool(table[column].notna().any()) for column in numbers_of(table)):
         raise InputError(
             f"{path}: no column holds numbers (columns: {listed(names_of(table), 8)}); is this a training log?"
         )
@@ -116,8 +119,10 @@ def _run(
     """Make one run of the rows that belong to it; text that is the same in all of them is an attribute of the run."""
     table = long_table(rows, path)
     attributes, dropped = dict(known), []
+    numbers = numbers_of(rows)
+    numeric = set(numbers)
     for column in names_of(rows):
-        text = not is_number(rows[column])
+        text = column not in numeric
         if (table is not None and column in table.used) or not (text or table is not None or RUN.fullmatch(column)):
             continue
         values = rows[column].dropna().unique()
@@ -129,8 +134,7 @@ def _run(
         columns, more = table.columns(cells, rows)
         notes = [*notes, *more]
     else:
-        numbers = [column for column in names_of(rows) if is_number(rows[column]) and column not in attributes]
-        columns = {column: cells.column(column, rows) for column in numbers}
+        columns = {column: cells.column(column, rows) for column in numbers if column not in attributes}
     if not columns:
         raise InputError(f"{path}: no column but {listed(names_of(rows), 8)} holds numbers; is this a training log?")
     left_out = f"columns left out, being text or beside the values of a long table: {listed(map(repr, dropped), 8)}"
@@ -139,7 +143,7 @@ def _run(
 
 def _charts(table: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Return for each run of an exported chart its columns by metric; nothing for any other table."""
-    numbers = [column for column in names_of(table) if is_number(table[column])]
+    numbers = numbers_of(table)
     step = built_in_names().step_of(numbers)
     found = {column: PREFIXED.fullmatch(column) for column in numbers if column != step}
     if step is None or not found or not all(found.values()):
@@ -159,7 +163,7 @@ def _runs_of_charts(
     notes = [*notes, f"columns left out, being bounds of the values beside them: {bounds}"] if bounds else list(notes)
     runs = []
     for run, columns in charts.items():
-        others = [column for column in names_of(cells.frame) if is_number(cells.frame[column]) and " - " not in column]
+        others = [column for column in numbers_of(cells.frame) if " - " not in column]
         rows = cells.frame[[*others, *columns.values()]]
         names = {column: metric for metric, column in columns.items()}
         made = _run("", cells, rows.drop(columns=sorted(taken - set(names) & set(rows.columns))), path, known, notes)
@@ -172,14 +176,15 @@ def _run_marks(table: pd.DataFrame) -> list[str]:
     """Return the columns that tell several runs apart."""
     counts = {column: table[column].nunique() for column in names_of(table) if RUN.fullmatch(column)}
     several = [column for column, count in counts.items() if 1 < count <= len(table) / 2]
-    return [column for column in several if not is_number(table[column]) or _restarts(table, column)]
+    numeric = set(numbers_of(table)) if several else set()
+    return [column for column in several if column not in numeric or _restarts(table, column)]
 
 
 def _restarts(table: pd.DataFrame, column: str) -> bool:
     """Return whether the steps of all values of a column of integers start together."""
     if bool((table[column].dropna() % 1 != 0).any()):
         return False
-    step = built_in_names().step_of(name for name in names_of(table) if name != column and is_number(table[name]))
+    step = built_in_names().step_of(name for name in numbers_of(table) if name != column)
     if step is None:
         return True
     starts = table.groupby(column)[step].min()
@@ -187,7 +192,7 @@ def _restarts(table: pd.DataFrame, column: str) -> bool:
 
 
 def _repeated_rows(table: pd.DataFrame) -> list[str]:
-    count = int(table.duplicated().sum())
+    count = int(table.duplicated().sum()) if len(table.columns) <= MOST_COMPARED else 0
     return [f"rows that repeat an earlier row exactly: {count}; they are left in"] if count else []
 
 
