@@ -18,6 +18,8 @@ ROWS, PHASE_ROWS = 20, 12
 """Maximum number of rows of a table of slingshots, and of one of phases."""
 LISTED = 5
 """Maximum number of peaks, jumps and orders of events that are listed."""
+HUGE = 1000
+"""Ratio from which on only its order of magnitude means anything: the norm hardly grew before."""
 PHASE_KINDS = ("growth", "plateau", "decay")
 
 
@@ -129,7 +131,7 @@ def _phase_table(phases: Sequence[Phase], growths: Sequence[LogGrowth]) -> Rende
             step_words(phase.end),
             _norms(*(phase.norm or (None, None))),
             f"{phase.rate:+.1e}",
-            "-" if times is None else f"{times:.3g}",
+            "-" if times is None else f"{times:.3g}" if times < HUGE else f"> {HUGE:,}",
         )
     more = f"; the first {PHASE_ROWS} are" if len(phases) > PHASE_ROWS else ""
     return Group(Text(f"  phases of the norm: {counts}{more}"), table)

@@ -31,7 +31,7 @@ def print_analyses(analyses: Sequence[Analysis], console: Console) -> None:
 
 
 def _left_out(analyses: Sequence[Analysis]) -> Iterator[str]:
-    """Say which results are missing and why, once for all runs."""
+    """Say what is missing and why, once for all runs."""
     runs: defaultdict[str, defaultdict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
     for number, analysis in enumerate(analyses):
         for skipped in analysis.skipped:
@@ -39,4 +39,4 @@ def _left_out(analyses: Sequence[Analysis]) -> Iterator[str]:
     for why, by_run in runs.items():
         what = ", ".join(dict.fromkeys(name for names in by_run.values() for name in names))
         where = f" (in {len(by_run)} of {len(analyses)} runs)" if len(by_run) < len(analyses) else ""
-        yield f"without {what}{where}: {why}"
+        yield f"{what}{where}: {why}"

@@ -41,7 +41,7 @@ def test_only_what_is_there_has_a_panel(drawn):
 def test_the_norm_of_the_parameter_that_was_used_is_drawn(drawn):
     values = np.stack([np.linspace(1, 2, len(STEP)), np.linspace(5, 9, len(STEP))], axis=1)
     norm = Signal(STEP, values, "parameter_norm", axes=[Axis("parameter", ["fc.bias", "fc.weight"])])
-    (line,) = drawn({"parameter_norm": norm})["parameter norm"].lines
+    line, *_ = drawn({"parameter_norm": norm})["parameter norm"].lines
     assert line.get_ydata()[[0, -1]].tolist() == [5, 9]
 
 
