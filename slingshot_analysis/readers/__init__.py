@@ -7,7 +7,7 @@ an instance or a class.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,6 +18,7 @@ from slingshot_analysis.readers._names import Names, built_in_names
 from slingshot_analysis.readers._parts.text_file import HEAD, LONGEST_HEAD, read_bytes, read_text
 from slingshot_analysis.readers._raw import Column, RawRun, Reader
 from slingshot_analysis.readers._understand import understand
+from slingshot_analysis.readers.text import TextReader
 from slingshot_analysis.trace import Trace, open_trace
 
 __all__ = [
@@ -50,16 +51,21 @@ READERS = (
     "parquet.ParquetReader",
     "numpy_log.NumPyReader",
     "trainer_state.TrainerStateReader",
+    "text.TextReader",
     "json_log.JsonLinesReader",
     "json_log.JsonReader",
-    "text_log.TextLogReader",
     "delimited.DelimitedReader",
 )
 """Built-in readers, the most specific first. The first one that recognizes a file reads it."""
 
 
 def read_log(
-    path: str | Path, *, format: str | None = None, map: Mapping[str, str] | None = None, names: Names | None = None
+    path: str | Path,
+    *,
+    format: str | None = None,
+    map: Mapping[str, str] | None = None,
+    names: Names | None = None,
+    line: str | Sequence[str] = (),
 ) -> list[Trace]:
     r"""Read the runs of a trace or of a log of any program.
 
@@ -74,6 +80,9 @@ def read_log(
         names the column of steps.
     names : Names, optional
         A table of names to ask before the built-in one.
+    line : str or sequence of str, optional
+        For text: a line of it, or several, with ``{name}`` in the place of each number that is wanted and ``{}`` for
+        what is skipped, such as ``"it {step}: loss {loss} ({})"``. Only lines that fit are read.
 
     Returns
     -------
@@ -115,13 +124,21 @@ def read_log(
         raise unknown_name("format", format, [*known, "trace"])
     if path.is_file() and not head:
         raise InputError(f"{path}: is empty")
+    if line and format is None:
+        format = "text"
+    if line and format != "text":
+        raise InputError(f"{path}: `line` is for text; leave `format` out, or give \"text\"")
     reader = known[format] if format else next((r for r in known.values() if r.recognizes(path, head)), None)
     if reader is None:
         raise InputError(
             f"{path}: its format is not known; name it with format=, one of {', '.join([*known, 'trace'])}"
         )
     table = names.before(built_in_names()) if names else built_in_names()
-    logs = [log for raw in reader.read(path) for log in understand(path, raw, table, map or {})]
+    chosen = dict(map or {})
+    if isinstance(reader, TextReader):
+        lines = (line,) if isinstance(line, str) else line
+        reader = TextReader(lines, chosen.pop("step", None), refuse=not chosen)
+    logs = [log for raw in reader.read(path) for log in understand(path, raw, table, chosen)]
     if not logs:
         raise InputError(f"{path}: holds no run")
     return list(logs)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Column", "RawRun", "Reader", "plain"]
+__all__ = ["Column", "LineTemplate", "RawRun", "Reader", "plain"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -42,6 +42,31 @@ class Column:
             raise InputError("a column holds one number a row, and as many steps if it has its own")
 
 
+@dataclass(frozen=True)
+class LineTemplate:
+    """Lines of a text log that differ in nothing but their numbers.
+
+    Parameters
+    ----------
+    text : str
+        What they have in common, with ``{name}`` for the numbers that are used and ``{}`` for the others.
+    example : str
+        The first of them.
+    line : int
+        Its number in the file, from 1.
+    count : int
+        How many there are.
+    columns : sequence of str
+        The columns that they give.
+    """
+
+    text: str
+    example: str
+    line: int
+    count: int
+    columns: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class RawRun:
     """One run of a log.
@@ -56,12 +81,15 @@ class RawRun:
         Plain values that hold for the whole run, such as its configuration.
     notes : sequence of str, optional
         What was changed or left out while reading, one sentence each.
+    templates : sequence of LineTemplate, optional
+        The lines of a text from which the columns were read.
     """
 
     name: str
     columns: Mapping[str, Column]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    templates: Sequence[LineTemplate] = ()
 
 
 def plain(value: Any) -> Any:
