@@ -16,13 +16,14 @@ from slingshot_analysis.errors import InputError, NoRunError, unknown_name
 from slingshot_analysis.readers._log import Log, Understood
 from slingshot_analysis.readers._names import Names, built_in_names
 from slingshot_analysis.readers._parts.text_file import HEAD, LONGEST_HEAD, read_bytes, read_text
-from slingshot_analysis.readers._raw import Column, RawRun, Reader
+from slingshot_analysis.readers._raw import Column, LineTemplate, RawRun, Reader
 from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.readers.text import TextReader
 from slingshot_analysis.trace import Trace, open_trace
 
 __all__ = [
     "Column",
+    "LineTemplate",
     "Log",
     "Names",
     "RawRun",
@@ -127,7 +128,7 @@ def read_log(
     if line and format is None:
         format = "text"
     if line and format != "text":
-        raise InputError(f"{path}: `line` is for text; leave `format` out, or give \"text\"")
+        raise InputError(f"{path}: line= is for text logs; leave out format=, or give format='text'")
     reader = known[format] if format else next((r for r in known.values() if r.recognizes(path, head)), None)
     if reader is None:
         raise InputError(

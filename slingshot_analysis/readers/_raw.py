@@ -52,8 +52,8 @@ class LineTemplate:
         What they have in common, with ``{name}`` for the numbers that are used and ``{}`` for the others.
     example : str
         The first of them.
-    line : int
-        Its number in the file, from 1.
+    number : int
+        The line number of the example, from 1.
     count : int
         How many there are.
     columns : sequence of str
@@ -62,7 +62,7 @@ class LineTemplate:
 
     text: str
     example: str
-    line: int
+    number: int
     count: int
     columns: tuple[str, ...]
 

@@ -94,8 +94,8 @@ class TextReader(Reader):
             names = ", ".join(map(repr, reading.names[:SHOWN]))
             more = f" and {len(reading.names) - SHOWN} more" if len(reading.names) > SHOWN else ""
             raise InputError(
-                f"{path}: holds no loss; what repeats is called {names}{more}. If one of them is the loss, say so with "
-                "--map train_loss=NAME, or give a line with its names: --line 'step {step} ... {loss}'"
+                f"{path}: holds no loss; what repeats is called {names}{more}. If one of them is the loss, name it with map=, "
+                "or give a line with line="
             )
 
 

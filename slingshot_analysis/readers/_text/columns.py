@@ -280,12 +280,12 @@ def _repeating(found: Sequence[Counted]) -> list[Counted]:
 
 
 def _near(found: Sequence[Counted]) -> list[Counted]:
-    """Leave out the few lines far above those of the losses: configuration and source code."""
+    """Leave out the few lines of forms that stand only above the losses: configuration and source code."""
     losses = [one for one in found if one.has_loss]
     if not losses:
         return list(found)
     main = main_of(losses)
-    first, few = int(main.lines[0]) - ABOVE, max(2, len(main.lines) // FEW)
+    first, few = int(main.lines[0]), max(2, len(main.lines) // FEW)
     return [one for one in found if len(one.group.lines) > few or int(one.group.lines[-1]) >= first]
 
 
@@ -492,7 +492,7 @@ def _tell_only_loss(series: Sequence[_Series], notes: list[str]) -> None:
         training[0].name = "loss"
     elif training:
         names = ", ".join(repr(one.name) for one in training[:SHOWN])
-        notes.append(f"several losses, and none is that of training by its name: {names}; --map train_loss=NAME says which")
+        notes.append(f"several losses, and none is that of training by its name: {names}; say which with map=")
 
 
 def _starts(axis: Axis, kept: Sequence[Counted]) -> list[int]:

@@ -319,7 +319,7 @@ def _epoch_axis(main_lines: Lines, epoch: Numbers, chosen: bool) -> Axis:
     if distinct == 1 and len(main_lines) == 1:
         return Axis("epoch", "epoch")
     note = "nothing counts the batches of an epoch: lines are counted" if distinct else "no counter: lines are counted"
-    return Axis("rows", notes=[note + " as steps; --step NAME or --line TEMPLATE says better"])
+    return Axis("rows", notes=[note + " as steps; correct it with map= or line="])
 
 
 def _place(
