@@ -78,8 +78,8 @@ def table_row(masked: str, tokens: Sequence[str]) -> TableRow | None:
         is_number = bool(count) and NUMBER_CELL.fullmatch(word) is not None and not is_time(tokens[slot])
         cells.append((slots, is_number))
         slot += count
-    first_two = sum(is_number for _, is_number in cells[:3])
-    if len(cells) < 2 or first_two < 2 or not (cells[0][1] or piped):
+    numbers = [is_number for _, is_number in cells]
+    if len(cells) < 2 or sum(numbers[:3]) < 2 or not (all(numbers[:3]) or piped):
         return None
     if not piped and re.match(r"\s*\0\s*[A-Za-z]", line):
         return None

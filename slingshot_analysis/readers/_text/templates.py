@@ -30,6 +30,7 @@ PLACE = re.compile(
 BEFORE_LEVEL = re.compile(r"[^\n]{0,80}?(?<![\w-])(?:INFO|DEBUG|WARNING|ERROR)(?![\w-])")
 THREAD = re.compile(r"\s*\0\s+(?=[\w./]+\.(?:cpp|cc|cu|py):\0\])")
 GLOG = re.compile(r"[IWEF]\d{4}\s+(?=\0)")
+LOGGER = re.compile(r"[A-Za-z_][\w.]*(?:\s*\||\s-)\s+(?=\S)")
 TAG = re.compile(r"\[[^\[\]\0=:{}]{1,60}\]\s*[:|\-]*\s*")
 CLOCK = re.compile(r"[\[(<]*(\0[-/]\0[ ,_T-]+)?\0Z?(\s*[-+]\0)?[\])>]*[\s,:|-]*")
 MONTHS = re.compile(r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\s+\0,?\s+(?=\0)")
@@ -197,13 +198,14 @@ def _prefix(masked: str, tokens: Sequence[str]) -> tuple[str, int]:
     if level := BEFORE_LEVEL.match(masked):
         position = level.end() - len(re.search(r"\w+$", level[0])[0])  # type: ignore[index]
         slots = masked[:position].count(MARK)
-    moved = True
+    moved, leveled = True, False
     while moved:
         moved = False
-        for pattern in (GLOG, MONTHS, CLOCK, LEVEL, RANK, THREAD, PLACE, TAG):
-            found = pattern.match(masked, position)
+        for pattern in (GLOG, MONTHS, CLOCK, LEVEL, RANK, THREAD, PLACE, TAG, LOGGER):
+            found = pattern.match(masked, position) if pattern is not LOGGER or leveled else None
             if found is None or not found[0] or found.end() >= len(masked):
                 continue
+            leveled = pattern is LEVEL
             count = found[0].count(MARK)
             if pattern is CLOCK and not any(is_time(token) for token in tokens[slots : slots + count]):
                 continue
