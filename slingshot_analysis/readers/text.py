@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,11 @@ __all__ = ["TextReader"]
 
 OTHERS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".toml", ".yaml", ".yml")
 """Ends of names of files that other readers read or that are no logs."""
+
+SAMPLE = 200
+"""Lines from which text is told from a table."""
+PAIR = re.compile(r"[A-Za-z_][\"']?\s?[:=]\s?[\"'(\[{]?[-+.\d]")
+"""A name with a value."""
 
 
 class TextReader(Reader):
@@ -54,6 +60,9 @@ class TextReader(Reader):
             return True
         if _is_json(text):
             return False
+        lines = [line for line in text.split("\n")[:SAMPLE] if line.strip()]
+        if 2 * sum(PAIR.search(line) is not None for line in lines) > len(lines):
+            return True
         if not DelimitedReader().recognizes(path, head):
             return True
         reading = reading_of(scanned(text), str(path))
@@ -116,6 +125,6 @@ def _is_json(text: str) -> bool:
         json.loads(start)
         return True
     except json.JSONDecodeError as error:
-        return error.pos >= len(start.rstrip()) - 200
+        return error.pos >= len(start.rstrip()) or error.msg.startswith("Unterminated string")
     except (ValueError, RecursionError):
         return True

@@ -211,7 +211,7 @@ def _renamed(groups: Sequence[Group], notes: list[str]) -> list[Group]:
     names = {plain(one.name) for group in groups for one in group.template.of_kind("value")}
     has_loss = any(is_loss(one.name) for group in groups for one in group.template.of_kind("value") if len(group.lines) > 1)
     told: dict[str, str] = {}
-    for name in names & set(BARE_SIDES):
+    for name in sorted(names & set(BARE_SIDES)):
         values = [
             (group, one)
             for group in groups
@@ -263,20 +263,27 @@ def _rises(group: Group, value: Field) -> bool:
 
 
 def _repeating(found: Sequence[Counted]) -> list[Counted]:
-    """Return the templates with values that repeat, and single lines of the same names or of an evaluation."""
-    repeated = [one for one in found if one.group.template.has_values and len(one.group.lines) > 1]
-    measured = [one for one in repeated if one.measures]
-    if not measured:
-        return repeated
-    known = {(plain(name.name), bool(one.iteration is not None or one.epoch is not None)) for one in measured for name in one.measures}
-    single = []
-    for one in found:
-        if len(one.group.lines) != 1 or not one.measures:
-            continue
-        names = {(plain(name.name), bool(one.iteration is not None or one.epoch is not None)) for name in one.measures}
-        if names <= known or all(_evaluates(name, one) for name in one.measures) or not one.has_loss:
-            single.append(one)
-    return sorted([*repeated, *single], key=lambda one: one.group.first)
+    """Return the templates with values that repeat, and single lines of losses that others have too, or of an evaluation."""
+    valued = [one for one in found if one.group.template.has_values]
+    lines: dict[tuple[str, bool], int] = defaultdict(int)
+    for one in valued:
+        for name in one.measures:
+            lines[plain(name.name), one.counts] += len(one.group.lines)
+    if not any(count > 1 for count in lines.values()):
+        return [one for one in valued if len(one.group.lines) > 1]
+    return [
+        one
+        for one in valued
+        if len(one.group.lines) > 1
+        or (
+            one.measures
+            and (
+                all(lines[plain(name.name), one.counts] > 1 for name in one.measures)
+                or all(_evaluates(name, one) for name in one.measures)
+                or not one.has_loss
+            )
+        )
+    ]
 
 
 def _near(found: Sequence[Counted]) -> list[Counted]:
@@ -286,7 +293,13 @@ def _near(found: Sequence[Counted]) -> list[Counted]:
         return list(found)
     main = main_of(losses)
     first, few = int(main.lines[0]), max(2, len(main.lines) // FEW)
-    return [one for one in found if len(one.group.lines) > few or int(one.group.lines[-1]) >= first]
+    return [
+        one
+        for one in found
+        if len(one.group.lines) > few
+        or int(one.group.lines[-1]) >= first
+        or (one.counts and (one.side in EVALUATION or int(one.group.lines[-1]) >= first - ABOVE))
+    ]
 
 
 def _evaluates(name: Field, one: Counted) -> bool:
@@ -361,7 +374,7 @@ def _steps(axis: Axis, one: Counted) -> tuple[Numbers, bool]:
 def _governing(kept: Sequence[Counted], sides: Sequence[tuple[int, str]]) -> tuple[Lines, npt.NDArray[np.object_], Lines]:
     """Return all lines that tell a side or a step, with the side or "", and those that count batches of an evaluation."""
     parts = [(np.asarray([line]), side) for line, side in sides]
-    parts += [(one.lines, one.side or "") for one in kept if one.iteration is not None or one.epoch is not None]
+    parts += [(one.lines, one.side or "") for one in kept if one.counts]
     passes = [one.lines for one in kept if one.is_pass]
     if not parts:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=object), np.empty(0, dtype=np.int64)

@@ -129,6 +129,7 @@ def scanned_as_given(text: str, lines: Sequence[str], where: str) -> Scan:
         if not line.strip():
             continue
         count += 1
+        sample = sample or line
         for place, one in enumerate(given):
             tokens = one.tokens(line)
             if tokens is not None:
@@ -137,8 +138,6 @@ def scanned_as_given(text: str, lines: Sequence[str], where: str) -> Scan:
                 rows.append(tokens)
                 found[place] = (numbers, rows, example or line)
                 break
-        else:
-            sample = sample or line
     scan = Scan(line_count=count)
     for one, (numbers, rows, example) in zip(given, found, strict=True):
         if not numbers:

@@ -67,6 +67,11 @@ class Counted:
         return self.group.lines[self.keep]
 
     @property
+    def counts(self) -> bool:
+        """Whether the lines have a counter of their own."""
+        return self.iteration is not None or self.epoch is not None
+
+    @property
     def side(self) -> str | None:
         """The side of the data, where all its losses and accuracies, or its words, are of one."""
         sides = {one.side or self.group.template.side for one in self.measures}
@@ -193,7 +198,8 @@ def _finished(bar: Counted) -> npt.NDArray[np.bool_]:
 
 def axis_of(found: Sequence[Counted], chosen: str | None = None) -> Axis:
     """Find the axis of a log from the lines of its losses, and where the lines with counters stand on it."""
-    losses = [one for one in found if one.has_loss] or [one for one in found if one.measures]
+    valued = [one for one in found if one.group.template.has_values]
+    losses = [one for one in valued if one.has_loss] or [one for one in valued if one.measures] or valued
     training = [one for one in losses if one.side not in EVALUATION] or losses
     if not training:
         return Axis("rows")
@@ -227,9 +233,8 @@ def main_of(found: Sequence[Counted]) -> Counted:
     most = max(len(one.lines) for one in found)
 
     def worth(one: Counted) -> tuple[bool, bool, bool, int]:
-        counts = one.iteration is not None or one.epoch is not None
         known = bool({"train_loss", "batch_loss"} & set(built_in_names().assign(value.name for value in one.measures)))
-        return (len(one.lines) * 10 >= most, known, counts, len(one.lines))
+        return (len(one.lines) * 10 >= most, known, one.counts, len(one.lines))
 
     return max(found, key=worth)
 

@@ -24,6 +24,8 @@ CHUNK = 1 << 22
 """Characters that are cut into tokens at a time, which bounds the memory for them."""
 MOST_TEMPLATES = 5000
 """Templates that are looked at; a text with more is mostly prose."""
+MOST_MEASURES = 20_000
+"""The same for lines with a word of training in them."""
 LONGEST_LINE = 4000
 """Characters of a line without its numbers; a longer one is data."""
 LONGEST_HEADING = 80
@@ -35,6 +37,9 @@ INTEREST = re.compile(
     re.IGNORECASE,
 )
 """A line without any of these holds no values; it is not looked at further."""
+BAR = re.compile(r"\|[█▏▎▍▌▋▊▉#\s-]*\||\[[=>.\-# ]{3,}\]|[━╸╺]+")
+"""The picture of a progress bar."""
+MEASURE = re.compile(r"loss|acc|nll|cost|\bval|epoch|step|iter", re.IGNORECASE)
 PADDED = re.compile(r"([\[(/:=|,#]) \0")
 BOX_ROW = re.compile(r"\s*[|│┃]([^|│┃\0]*[^\W\d_][^|│┃\0]*)[|│┃]\s*\0\s*[|│┃]\s*")
 RUN_HEADING = re.compile(
@@ -198,13 +203,14 @@ class _Scanner:
 
     def _kind(self, masked: str, tokens: list[str]) -> int:
         """Return the number of the kind of a line that was not seen before."""
-        key = PADDED.sub("\\1\0", " ".join(masked.split()))
+        key = PADDED.sub("\\1\0", " ".join(BAR.sub("|#|", masked).split()))
         if key in self.keys:
             return self.keys[key]
         self.keys[key] = number = len(self.kinds)
         template, row, is_box, section = None, None, False, section_of(masked)
         parsing = MARK in masked and len(key) <= LONGEST_LINE and INTEREST.search(masked) is not None
-        if parsing and self.parsed >= MOST_TEMPLATES:
+        most = MOST_TEMPLATES if MEASURE.search(masked) is None else MOST_MEASURES
+        if parsing and self.parsed >= most:
             parsing, self.scan.crowded = False, True
         if parsing:
             self.parsed += 1

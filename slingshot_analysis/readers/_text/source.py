@@ -15,7 +15,8 @@ __all__ = ["cleaned", "is_notebook", "notebook_text", "text_of"]
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\n]*\x07?|[()][A-Z0-9]|[@-Z\\-_])")
 """Colours, movements of the cursor and titles."""
-CONTROL = re.compile(r"[\x01-\x07\x0e-\x1a]")
+MARKS = "\0\1\2\3\4\5\6"
+"""Characters that stand for something else later on."""
 BACKSPACES = re.compile("\b+")
 
 
@@ -47,9 +48,10 @@ def cleaned(text: str) -> str:
         text = BACKSPACES.sub("\n", text)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if CONTROL.search(text):
-        text = CONTROL.sub(" ", text)
-    return text.replace("\0", " ") if "\0" in text else text
+    for mark in MARKS:
+        if mark in text:
+            text = text.replace(mark, " ")
+    return text
 
 
 def is_notebook(path: Path, text: str) -> bool:

@@ -36,7 +36,7 @@ LOSS = (
     "objf", "elbo", "trl", "tel",
 )  # fmt: skip
 ACCURACY = ("acc", "accs", "accuracy", "accuracies", "top1", "prec@1", "acc@1", "aacc")
-NO_LOSS = ("scale", "scaler", "weight", "weights", "coef", "coefficient", "time", "ratio", "lr", "std", "var", "count",
+NO_LOSS = ("ppl", "perplexity", "scale", "scaler", "weight", "weights", "coef", "coefficient", "time", "ratio", "lr", "std", "var", "count",
            "function", "type", "fn", "batch_cost", "reader_cost")  # fmt: skip
 """Words that make of a loss something else."""
 
