@@ -21,10 +21,13 @@ SHAPES: dict[str, Callable[[int], str]] = {
         f"norm: {1 + k % 7 / 10:.3f} | dt: {400 + k % 7}.81ms | tok/sec: 10970.07"
     ),
     "epochs": lambda k: (
-        f"Epoch: [{k // 1000}][{k % 1000}/1000]\tTime 0.200 (0.215)\tLoss {2 + 1 / (1 + k):.4f} (2.1)\tAcc@1 {k % 100:.2f} (50.00)"
+        f"Epoch: [{k // 1000}][{k % 1000}/1000]\tTime 0.200 (0.215)\tLoss {2 + 1 / (1 + k):.4f} (2.1)\t"
+        f"Acc@1 {k % 100:.2f} (50.00)"
     ),
     "dicts": lambda k: f"{{'loss': {2 + 1 / (1 + k):.5f}, 'grad_norm': 1.25, 'learning_rate': 5e-05, 'step': {k}}}",
-    "prose": lambda k: f"sample {k}: the quick brown fox {'abcdefghij'[k % 10] * (1 + k % 13)} jumps over {k % 17} dogs",
+    "prose": lambda k: (
+        f"sample {k}: the quick brown fox {'abcdefghij'[k % 10] * (1 + k % 13)} jumps over {k % 17} dogs"
+    ),
 }
 """For each shape a line; prose is mixed with one line of a loss in ten."""
 

@@ -8,7 +8,6 @@ import math
 import shutil
 import sys
 import time
-from typing import Any
 
 import click
 

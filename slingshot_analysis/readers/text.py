@@ -12,9 +12,10 @@ import numpy as np
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.text_file import head_text, plain_suffix
 from slingshot_analysis.readers._raw import RawRun, Reader
-from slingshot_analysis.readers._text.columns import SHOWN, Reading, reading_of
 from slingshot_analysis.readers._text.given import scanned_as_given
+from slingshot_analysis.readers._text.reading import Reading, reading_of
 from slingshot_analysis.readers._text.scan import scanned
+from slingshot_analysis.readers._text.series import SHOWN
 from slingshot_analysis.readers._text.source import text_of
 from slingshot_analysis.readers.delimited import DelimitedReader
 
@@ -97,14 +98,14 @@ class TextReader(Reader):
     def _check(self, path: Path, reading: Reading) -> None:
         if not reading.repeats:
             raise InputError(
-                f"{path}: no line with numbers repeats: this is a configuration or a note, not a log; give the log itself"
+                f"{path}: no line with numbers repeats: this is a configuration or a note, not a log; give the log"
             )
         if not reading.has_loss and not any(name == "loss" for name in reading.names) and self.refuse:
             names = ", ".join(map(repr, reading.names[:SHOWN]))
             more = f" and {len(reading.names) - SHOWN} more" if len(reading.names) > SHOWN else ""
             raise InputError(
-                f"{path}: holds no loss; what repeats is called {names}{more}. If one of them is the loss, name it with map=, "
-                "or give a line with line="
+                f"{path}: holds no loss; what repeats is called {names}{more}. If one of them is the loss, name it "
+                "with map=, or give a line with line="
             )
 
 

@@ -164,7 +164,9 @@ def test_megatron(tmp_path: Path) -> None:
     run = read(tmp_path, MEGATRON)
     found = points(run)
     assert repr(found.pop("lm loss")) == "[(100.0, 6.895523), (200.0, nan)]"
-    assert {name: found[name] for name in ("consumed samples", "grad norm", "val/lm loss value", "test/lm loss value")} == {
+    assert {
+        name: found[name] for name in ("consumed samples", "grad norm", "val/lm loss value", "test/lm loss value")
+    } == {
         "consumed samples": [(100, 51200), (200, 102400)],
         "grad norm": [(100, 1.213), (200, float("inf"))],
         "val/lm loss value": [(100, 2.925), (200, 2.5)],
@@ -216,7 +218,9 @@ def test_what_is_left_to_other_readers(name: str, head: bytes) -> None:
     assert not TextReader().recognizes(Path(name), head)
 
 
-@pytest.mark.parametrize("head", [b"[INFO] step 1 loss 2\n", b"{'loss': 2.5, 'step': 1}\n", b"iter 1 loss 2\niter 2 loss 1\n"])
+@pytest.mark.parametrize(
+    "head", [b"[INFO] step 1 loss 2\n", b"{'loss': 2.5, 'step': 1}\n", b"iter 1 loss 2\niter 2 loss 1\n"]
+)
 def test_what_is_text(head: bytes) -> None:
     assert TextReader().recognizes(Path("main.log"), head)
 
@@ -229,7 +233,11 @@ def test_a_line_is_given_with_names_in_braces(tmp_path: Path) -> None:
     path.write_text(STEPS)
     with pytest.raises(InputError, match="holds no loss; what repeats is called 'a', 'b'"):
         read_log(path)
-    for line in ("it {step} of {} | {} | b {loss} (", "{step} of 90 | a {} b {loss}", ["none {a}", "it {step} of {} b {loss}"]):
+    for line in (
+        "it {step} of {} | {} | b {loss} (",
+        "{step} of 90 | a {} b {loss}",
+        ["none {a}", "it {step} of {} b {loss}"],
+    ):
         if isinstance(line, list):
             with pytest.raises(InputError, match=r"no line fits 'none \{a\}'; a line of the file is 'it 0 of 90"):
                 read_log(path, line=line)
@@ -295,10 +303,10 @@ def test_values_that_are_not_finite_are_values(tmp_path: Path) -> None:
 
 def test_thousands_decimal_commas_and_units(tmp_path: Path) -> None:
     path = tmp_path / "run.log"
-    path.write_text("".join(f"step {k:,}: loss {loss}, ppl {ppl}\n" for k, loss, ppl in zip(
-        range(500, 4000, 500), ["2,5", "2,25", "2,125", "2,0", "1,75", "1,5", "1,25"], ["950", "1.2k", "3k", "1M", "900", "12", "1"],
-        strict=True,
-    )))  # fmt: skip
+    losses = ["2,5", "2,25", "2,125", "2,0", "1,75", "1,5", "1,25"]
+    perplexities = ["950", "1.2k", "3k", "1M", "900", "12", "1"]
+    rows = zip(range(500, 4000, 500), losses, perplexities, strict=True)
+    path.write_text("".join(f"step {k:,}: loss {loss}, ppl {ppl}\n" for k, loss, ppl in rows))
     (run,) = TextReader().read(path)
     assert run.columns["loss"].step is not None
     assert run.columns["loss"].step.tolist() == list(range(500, 4000, 500))

@@ -133,14 +133,22 @@ def _form(kind: str, rng: np.random.Generator) -> tuple[str, Callable[[], list[_
     if kind == "step":
         first, stride = int(rng.choice([0, 1, 10, 100])), int(rng.choice([1, 5, 10, 250]))
         steps = first + stride * np.arange(count)
-        return str(rng.choice(STEP_LINES)), lambda: [_Row(step, {"step": step, "last": 10 * steps[-1]}) for step in steps]
+        return str(rng.choice(STEP_LINES)), lambda: [
+            _Row(step, {"step": step, "last": 10 * steps[-1]}) for step in steps
+        ]
     if kind == "epoch":
         first = int(rng.choice([0, 1]))
         epochs = first + np.arange(count)
-        return str(rng.choice(EPOCH_LINES)), lambda: [_Row(epoch, {"epoch": epoch, "epochs": count}) for epoch in epochs]
+        return str(rng.choice(EPOCH_LINES)), lambda: [
+            _Row(epoch, {"epoch": epoch, "epochs": count}) for epoch in epochs
+        ]
     if kind == "heading":
         steps = 10 * np.arange(count)
-        form = str(rng.choice(["[batch={step}/{last}]:\n\t Train loss: {loss}", "== step {step} ==\n  loss = {loss}\n  lr = {lr}"]))
+        form = str(
+            rng.choice(
+                ["[batch={step}/{last}]:\n\t Train loss: {loss}", "== step {step} ==\n  loss = {loss}\n  lr = {lr}"]
+            )
+        )
         return form, lambda: [_Row(step, {"step": step, "last": 10 * steps[-1]}) for step in steps]
     stride, epochs = int(rng.choice([1, 10, 50])), int(rng.integers(3, 6))
     offset = int(rng.choice([0, stride]))

@@ -142,8 +142,8 @@ def scanned_as_given(text: str, lines: Sequence[str], where: str) -> Scan:
     for one, (numbers, rows, example) in zip(given, found, strict=True):
         if not numbers:
             raise InputError(
-                f"{where}: no line fits {one.text!r}; a line of the file is {' '.join(sample.split())[:120]!r}. Write it "
-                "with {name} in the place of each number that is wanted and {} for what is skipped"
+                f"{where}: no line fits {one.text!r}; a line of the file is {' '.join(sample.split())[:120]!r}. "
+                "Write it with {name} in the place of each number that is wanted and {} for what is skipped"
             )
         named = [name for name in one.names if name]
         columns = {slot: numbers_of([row[slot] for row in rows]) for slot in range(len(named))}

@@ -147,9 +147,8 @@ def counted(group: Group, chosen: str | None = None) -> Counted:
         whole = template.total_of(one.slot)
         total = float(np.nanmax(group.columns[whole.slot][0])) if whole is not None else np.nan
         rank = ITERATIONS.index(one.name)
-        if count > 1 and np.all(finite == finite[0]):
-            if not (np.isfinite(total) and template.is_bar):
-                continue
+        if count > 1 and np.all(finite == finite[0]) and not (np.isfinite(total) and template.is_bar):
+            continue
         if best is None or rank < best[0]:
             best = (rank, values, one.name, total)
     if chosen is not None and not named:
@@ -170,7 +169,9 @@ def drop_unfinished(found: Sequence[Counted]) -> int:
     if not valued:
         return 0
     finished = {id(one): _finished(one) for one in valued}
-    complete = sum(int((one.iteration[finished[id(one)]] == one.total).sum()) for one in valued if one.iteration is not None)
+    complete = sum(
+        int((one.iteration[finished[id(one)]] == one.total).sum()) for one in valued if one.iteration is not None
+    )
     states = sum(len(one.group.lines) for one in valued)
     ended = sum(int(mask.sum()) for mask in finished.values())
     if ended <= FEW_BARS < states:
@@ -187,13 +188,14 @@ def drop_unfinished(found: Sequence[Counted]) -> int:
 
 
 def _finished(bar: Counted) -> npt.NDArray[np.bool_]:
-    """Tell the last state of each bar: after it the count goes back, or stays at its end."""
+    """Tell the last state of each bar: after it comes another epoch, or the count goes back, or is at its end."""
     assert bar.iteration is not None
     after = np.append(bar.iteration[1:], -np.inf)
     same = np.ones(len(after), dtype=np.bool_)
     if bar.epoch is not None:
         same = np.append(bar.epoch[1:] == bar.epoch[:-1], False)
-    return (after <= bar.iteration) & ~((after == bar.iteration) & same & (bar.iteration < bar.total)) | ~same
+    goes_on = same & ((after > bar.iteration) | ((after == bar.iteration) & (bar.iteration < bar.total)))
+    return np.asarray(~goes_on, dtype=np.bool_)
 
 
 def axis_of(found: Sequence[Counted], chosen: str | None = None) -> Axis:
@@ -283,8 +285,8 @@ def _iteration_axis(main: Counted, iteration: Numbers, epoch: Numbers, name: str
     if not told.any() and within and _goes_on(main, back):
         length = _length(iteration, total)
         note = (
-            f"the counter starts again {int(back.sum())} times while the loss goes on where it was: taken for epochs of "
-            f"{length:g} steps"
+            f"the counter starts again {int(back.sum())} times while the loss goes on where it was: taken for epochs "
+            f"of {length:g} steps"
         )
         return Axis("running", shown, length, 0.0, notes=[note])
     return Axis("iteration", shown)

@@ -22,9 +22,9 @@ Lines = npt.NDArray[np.int64]
 
 CHUNK = 1 << 22
 """Characters that are cut into tokens at a time, which bounds the memory for them."""
-MOST_TEMPLATES = 5000
+MOST_TEMPLATES = 2000
 """Templates that are looked at; a text with more is mostly prose."""
-MOST_MEASURES = 20_000
+MOST_MEASURES = 4000
 """The same for lines with a word of training in them."""
 LONGEST_LINE = 4000
 """Characters of a line without its numbers; a longer one is data."""
@@ -120,11 +120,11 @@ class _Kind:
 
 
 def scanned(text: str) -> Scan:
-    """Group the lines of a text.
+    r"""Group the lines of a text.
 
     Examples
     --------
-    >>> found = scanned("step 1 loss 2.5\\nsaved\\nstep  2 loss 2.0\\n")
+    >>> found = scanned("step 1 loss 2.5\nsaved\nstep  2 loss 2.0\n")
     >>> [(group.lines.tolist(), group.columns[1][0].tolist()) for group in found.groups]
     [([1, 3], [2.5, 2.0])]
     """
@@ -217,7 +217,9 @@ class _Scanner:
             template = parsed(masked, tokens)
             row = table_row(masked, tokens)
             is_box = BOX_ROW.fullmatch(masked) is not None
-        told = sides_in(masked) if len(masked) <= LONGEST_HEADING and (template is None or not template.has_values) else []
+        told = (
+            sides_in(masked) if len(masked) <= LONGEST_HEADING and (template is None or not template.has_values) else []
+        )
         side = told[0] if len(told) == 1 else None
         heading = RUN_HEADING.search(masked) is not None and len(masked) <= LONGEST_HEADING
         if heading and masked.startswith("#"):
@@ -225,9 +227,7 @@ class _Scanner:
         self.kinds.append(_Kind(template, row, is_box, side, heading, not key, section))
         return number
 
-    def _group(
-        self, number: int, rows: Lines, offsets: Lines, tokens: list[str], raw: list[str], start: int
-    ) -> None:
+    def _group(self, number: int, rows: Lines, offsets: Lines, tokens: list[str], raw: list[str], start: int) -> None:
         """Gather the numbers of the lines of one kind in a chunk."""
         kind = self.kinds[number]
         if kind.template is None:
@@ -235,7 +235,9 @@ class _Scanner:
         if kind.row is not None:
             for part, header in self._blocks(number, kind.row, rows, raw):
                 if header:
-                    self._keep((number, header), kind.row.template(kind.template, header), part, offsets, tokens, raw, start)
+                    self._keep(
+                        (number, header), kind.row.template(kind.template, header), part, offsets, tokens, raw, start
+                    )
                 elif kind.template.fields:
                     self._keep((number, ""), kind.template, part, offsets, tokens, raw, start)
             return
@@ -243,7 +245,9 @@ class _Scanner:
             for part, section in self._sections(rows, raw):
                 template = kind.template
                 if section:
-                    named = [replace(one, name=f"{section}/{one.name}") for one in template.fields if one.kind == "value"]
+                    named = [
+                        replace(one, name=f"{section}/{one.name}") for one in template.fields if one.kind == "value"
+                    ]
                     template = replace(template, fields=[one for one in template.fields if one.kind != "value"] + named)
                 self._keep((number, section), template, part, offsets, tokens, raw, start)
             return
@@ -310,5 +314,3 @@ def _chunks(text: str) -> Iterator[str]:
             end = len(text) if newline < 0 else newline + 1
         yield text[begin:end]
         begin = end
-
-

@@ -61,11 +61,11 @@ class TableRow:
 
 
 def table_row(masked: str, tokens: Sequence[str]) -> TableRow | None:
-    """Return the cells of a line, if it may be a row of a table.
+    r"""Return the cells of a line, if it may be a row of a table.
 
     Examples
     --------
-    >>> table_row("| \\0 | \\0 | \\0% |", ["1", "2.8", "20"]).cells
+    >>> table_row("| \0 | \0 | \0% |", ["1", "2.8", "20"]).cells
     (((0,), True), ((1,), True), ((2,), True))
     """
     line = BORDERS.sub("|", masked)

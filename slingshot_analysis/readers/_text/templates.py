@@ -33,7 +33,9 @@ GLOG = re.compile(r"[IWEF]\d{4}\s+(?=\0)")
 LOGGER = re.compile(r"[A-Za-z_][\w.]*(?:\s*\||\s-)\s+(?=\S)")
 TAG = re.compile(r"\[[^\[\]\0=:{}]{1,60}\]\s*[:|\-]*\s*")
 CLOCK = re.compile(r"[\[(<]*(\0[-/]\0[ ,_T-]+)?\0Z?(\s*[-+]\0)?[\])>]*[\s,:|-]*")
-MONTHS = re.compile(r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\s+\0,?\s+(?=\0)")
+MONTHS = re.compile(
+    r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\s+\0,?\s+(?=\0)"
+)
 """What stands before the message of a line: levels, ranks, places in the source, tags, dates and times."""
 
 BAR = re.compile(
@@ -142,11 +144,11 @@ class Template:
 
 
 def parsed(masked: str, tokens: Sequence[str]) -> Template:
-    """Tell what the numbers of a line are.
+    r"""Tell what the numbers of a line are.
 
     Examples
     --------
-    >>> line = parsed("Epoch: [\\0][\\0/\\0]  Loss \\0 (\\0)  Acc@1 \\0%", ["0", "10", "40", "2.3", "2.4", "61"])
+    >>> line = parsed("Epoch: [\0][\0/\0]  Loss \0 (\0)  Acc@1 \0%", ["0", "10", "40", "2.3", "2.4", "61"])
     >>> [(one.kind, one.name) for one in line.fields]
     [('epoch', 'epoch'), ('iteration', 'of'), ('total', ''), ('value', 'Loss'), ('mean', ''), ('value', 'Acc@1')]
     """
@@ -187,7 +189,9 @@ def _paired(fields: list[Field], gaps: Sequence[str], first: int) -> list[Field]
         pair = re.fullmatch(r"\s*(?:,|\]\s*\[)\s*", gaps[1]) is not None
         if pair and fields[1].kind in ("iteration", "skip") and fields[1].name in ("", "of"):
             return [
-                replace(fields[0], kind="epoch", name="epoch"), replace(fields[1], kind="iteration", name="of"), *fields[2:]
+                replace(fields[0], kind="epoch", name="epoch"),
+                replace(fields[1], kind="iteration", name="of"),
+                *fields[2:],
             ]
     return fields
 
@@ -280,9 +284,8 @@ def _nameless(
     if index == 0 and (bare in ("", "[", "(", "#", "|", "*", "- ", ">") or not bare.strip("[(#|*->=")):
         is_counter = not percent and not re.match(r"\s*[A-Za-z]+/s", after)
         return Field(slot, "of" if followed_by_total else "lead", "iteration" if is_counter else "skip")
-    if before is not None and before.kind in ("epoch",) and re.fullmatch(r"\s*\]?[,:]?\s*[\[(|,]?\s*", gap):
-        if followed_by_total or gap.strip() == "][":
-            return Field(slot, "of", "iteration")
+    if before is not None and before.kind == "epoch" and bare == "][":
+        return Field(slot, "of", "iteration")
     if before is not None and before.name == "lead" and bare == "][":
         return Field(slot, "of", "iteration")
     if followed_by_total and not percent:

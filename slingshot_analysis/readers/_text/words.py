@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ACCURACY", "ITERATIONS", "counter_of", "is_accuracy", "is_loss", "is_summary", "plain", "side_of", "sides_in"]
+__all__ = [
+    "ACCURACY",
+    "ITERATIONS",
+    "counter_of",
+    "is_accuracy",
+    "is_loss",
+    "is_summary",
+    "plain",
+    "side_of",
+    "sides_in",
+]
 
 SIDES = {
     "train": ("train", "training", "trn", "learn"),
@@ -13,6 +23,9 @@ SIDES = {
     "test": ("test", "testing", "tst"),
 }
 """For each side of the data, the words that tell of it."""
+
+BARE_SIDES = ("train", "training", "val", "valid", "validation", "dev", "test", "learn")
+"""Names that tell a side of the data but not what is measured."""
 
 EPOCHS = ("epoch", "epochs", "ep", "epoch_id", "epoch_num", "epoch_no", "epoch_idx", "epoch_number", "round")
 
@@ -36,8 +49,10 @@ LOSS = (
     "objf", "elbo", "trl", "tel",
 )  # fmt: skip
 ACCURACY = ("acc", "accs", "accuracy", "accuracies", "top1", "prec@1", "acc@1", "aacc")
-NO_LOSS = ("ppl", "perplexity", "scale", "scaler", "weight", "weights", "coef", "coefficient", "time", "ratio", "lr", "std", "var", "count",
-           "function", "type", "fn", "batch_cost", "reader_cost")  # fmt: skip
+NO_LOSS = (
+    "ppl", "perplexity", "scale", "scaler", "weight", "weights", "coef", "coefficient", "time", "ratio", "lr", "std",
+    "var", "count", "function", "type", "fn",
+)  # fmt: skip
 """Words that make of a loss something else."""
 
 SUMMARY = (
