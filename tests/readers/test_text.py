@@ -264,7 +264,7 @@ def test_names_that_the_table_does_not_know_are_mapped(tmp_path: Path) -> None:
         ("{loss} {loss}", "has a name twice"),
         ("{step}{loss}", "right after each other"),
         ("loss {loss", "has no {name}"),
-        ("a {b} c } {d}", "without its partner"),
+        ("step {step} loss {loss and", "without its partner"),
     ],
 )
 def test_a_line_that_is_no_template_is_refused(tmp_path: Path, line: str, message: str) -> None:

@@ -16,7 +16,9 @@ from slingshot_analysis.readers._text.words import counter_of, side_of
 
 __all__ = ["GivenLine", "scanned_as_given"]
 
-BRACES = re.compile(r"\{([^{}]*)\}")
+BRACES = re.compile(r"\{([^{}'\":]*)\}")
+"""A name in braces, or nothing; the braces of dicts and JSON are text."""
+UNCLOSED = re.compile(r"\{[\w/]+(?![\w/])")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class GivenLine:
             raise InputError(f"{where}: has a name twice; each names another number")
         if any(not literal for literal in literals[1:-1]):
             raise InputError(f"{where}: has braces right after each other; write what stands between them")
-        if "{" in "".join(literals) or "}" in "".join(literals):
+        if any(UNCLOSED.search(literal) for literal in literals):
             raise InputError(f"{where}: has a brace without its partner; write {{name}} for a number and {{}} to skip")
         return cls(text, tuple(literals), tuple(names))
 
