@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from slingshot_analysis.readers._text.positions import EVALUATION, Counted, main_of
 from slingshot_analysis.readers._text.scan import Group
@@ -14,10 +15,12 @@ from slingshot_analysis.readers._text.templates import Field
 from slingshot_analysis.readers._text.tokens import MARK
 from slingshot_analysis.readers._text.words import BARE_SIDES, is_loss, plain, side_of
 
-__all__ = ["ABOVE", "near_the_losses", "of_one_process", "repeating", "with_telling_names"]
+__all__ = ["ABOVE", "near_the_losses", "of_one_process", "repeating", "split_by_headings", "with_telling_names"]
 
 ABOVE = 40
 """Lines above the first loss that may belong to it."""
+SHORT = 0.7
+"""A pass that is less than this part of the usual one is not of training."""
 FEW = 50
 """Lines of another form that are less than this part of those of the losses are few."""
 TRAINING = {"train", "training", "learn"}
@@ -39,8 +42,7 @@ def of_one_process(groups: Sequence[Group]) -> tuple[list[Group], list[str]]:
             values = group.columns[slot][0]
             same = values == values[0]
             left += int((~same).sum())
-            columns = {slot: (pair[0][same], pair[1][same]) for slot, pair in group.columns.items()}
-            kept.append(replace(group, lines=group.lines[same], columns=columns))
+            kept.append(_rows(group, same))
             continue
         message = template.masked[len(template.prefix) :]
         if first.setdefault(message, rank) == rank:
@@ -62,7 +64,7 @@ def with_telling_names(groups: Sequence[Group], notes: list[str]) -> list[Group]
             (group, one)
             for group in groups
             for one in group.template.of_kind("value")
-            if plain(one.name) == name and not one.timed
+            if plain(one.name) == name and not one.timed and _is_told_where(group)
         ]
         if sum(len(group.lines) for group, _ in values) < 2 or not (has_loss or names & TRAINING):
             continue
@@ -101,6 +103,12 @@ def with_telling_names(groups: Sequence[Group], notes: list[str]) -> list[Group]
     return result
 
 
+def _is_told_where(group: Group) -> bool:
+    """Tell whether lines have a counter or a loss."""
+    template = group.template
+    return bool(template.of_kind("epoch", "iteration")) or any(is_loss(one.name) for one in template.of_kind("value"))
+
+
 def _rises(group: Group, value: Field) -> bool:
     """Tell whether values are fractions that grow, as an accuracy does."""
     values, ok = group.columns[value.slot]
@@ -109,6 +117,60 @@ def _rises(group: Group, value: Field) -> bool:
         return False
     third = max(1, len(values) // 3)
     return bool(value.percent or values[-third:].mean() >= values[:third].mean())
+
+
+def split_by_headings(groups: Sequence[Group], sides: Sequence[tuple[int, str]], notes: list[str]) -> list[Group]:
+    """Take lines of one template apart that stand below a heading of training here, of an evaluation there.
+
+    Such a heading counts only if the counter starts again below it within the same epoch. Lines of a much shorter pass without a heading are
+    left out.
+    """
+    told = [(line, side) for line, side in sides]
+    told += [(int(line), "") for group in groups if not group.template.has_values for line in group.lines]
+    told.sort(key=lambda pair: pair[0])
+    where = np.asarray([line for line, _ in told], dtype=np.int64)
+    names = np.asarray([side for _, side in told], dtype=object)
+    result: list[Group] = []
+    left = 0
+    for group in groups:
+        counter = next(iter(group.template.of_kind("iteration")), None)
+        if counter is None or group.template.side is not None or len(group.lines) < 2 or not group.template.has_values:
+            result.append(group)
+            continue
+        iteration = group.columns[counter.slot][0]
+        index = np.searchsorted(where, group.lines) - 1
+        side = np.where(index >= 0, names[np.maximum(index, 0)], "") if len(where) else np.full(len(index), "")
+        blocks = np.cumsum(np.concatenate([[0], np.diff(index) != 0]))
+        begins = np.flatnonzero(np.concatenate([[True], np.diff(index) != 0]))
+        before = np.maximum(begins - 1, 0)
+        again = (begins > 0) & (iteration[begins] <= iteration[before])
+        for epoch in group.template.of_kind("epoch"):
+            values = group.columns[epoch.slot][0]
+            again &= values[begins] == values[before]
+        evaluates = np.isin(side, EVALUATION) & np.isin(blocks, blocks[begins[again]])
+        whole = group.template.total_of(counter.slot)
+        if whole is not None and not evaluates.any():
+            totals = group.columns[whole.slot][0]
+            short = totals < SHORT * np.median(totals)
+            if np.count_nonzero(np.diff(short)) > 2:
+                left += int(short.sum())
+                group = _rows(group, ~short)
+                evaluates = evaluates[~short]
+        if not evaluates.any():
+            result.append(group)
+            continue
+        name = str(side[evaluates][0])
+        result.append(_rows(group, ~evaluates))
+        first = int(group.lines[evaluates][0])
+        result.append(replace(_rows(group, evaluates), first=first, template=replace(group.template, side=name)))
+    if left:
+        notes.append(f"lines of much shorter passes, perhaps of an evaluation, left out: {left}")
+    return result
+
+
+def _rows(group: Group, keep: npt.NDArray[np.bool_]) -> Group:
+    columns = {slot: (pair[0][keep], pair[1][keep]) for slot, pair in group.columns.items()}
+    return replace(group, lines=group.lines[keep], columns=columns)
 
 
 def repeating(found: Sequence[Counted]) -> list[Counted]:

@@ -147,7 +147,8 @@ def counted(group: Group, chosen: str | None = None) -> Counted:
         whole = template.total_of(one.slot)
         total = float(np.nanmax(group.columns[whole.slot][0])) if whole is not None else np.nan
         rank = ITERATIONS.index(one.name)
-        if count > 1 and np.all(finite == finite[0]) and not (np.isfinite(total) and template.is_bar):
+        constant = count > 1 and bool(np.all(finite == finite[0]))
+        if constant and not template.is_bar and (np.isnan(total) or finite[0] == total):
             continue
         if best is None or rank < best[0]:
             best = (rank, values, one.name, total)
@@ -351,8 +352,9 @@ def _place(
         base_lines, base = _sorted(placed)
         for one in counting:
             if one.iteration is not None and all(one is not other for other in trusted):
+                shorter = np.isfinite(one.total) and np.isfinite(main.total) and one.total != main.total
                 again = bool((np.diff(one.iteration[one.keep]) < 0).any()) or np.isfinite(one.total)
-                if one.side in EVALUATION and one.iteration_name in IN_EPOCH and again:
+                if one.side in EVALUATION and (one.iteration_name in IN_EPOCH or shorter) and again:
                     one.is_pass = True
                     continue
                 position = _position(axis, one, epoch_lines, epochs)

@@ -10,7 +10,13 @@ import numpy as np
 
 from slingshot_analysis.errors import unknown_name
 from slingshot_analysis.readers._raw import LineTemplate
-from slingshot_analysis.readers._text.choice import near_the_losses, of_one_process, repeating, with_telling_names
+from slingshot_analysis.readers._text.choice import (
+    near_the_losses,
+    of_one_process,
+    repeating,
+    split_by_headings,
+    with_telling_names,
+)
 from slingshot_analysis.readers._text.positions import axis_of, counted, drop_unfinished
 from slingshot_analysis.readers._text.runs import Part, parts_of, starts_of
 from slingshot_analysis.readers._text.scan import Group, Scan
@@ -83,7 +89,7 @@ def reading_of(scan: Scan, where: str, step: str | None = None, told: bool = Fal
     """
     groups, notes = of_one_process(scan.groups)
     if not any(group.template.given for group in groups):
-        groups = with_telling_names(groups, notes)
+        groups = split_by_headings(with_telling_names(groups, notes), scan.sides, notes)
     if step is not None:
         _check_step(step, groups, where)
     found = [counted(group, step) for group in groups]
