@@ -122,8 +122,8 @@ def _rises(group: Group, value: Field) -> bool:
 def split_by_headings(groups: Sequence[Group], sides: Sequence[tuple[int, str]], notes: list[str]) -> list[Group]:
     """Take lines of one template apart that stand below a heading of training here, of an evaluation there.
 
-    Such a heading counts only if the counter starts again below it within the same epoch. Lines of a much shorter pass without a heading are
-    left out.
+    Such a heading counts only if the counter starts again below it within the same epoch. Lines of a much shorter pass
+    without a heading are left out.
     """
     told = [(line, side) for line, side in sides]
     told += [(int(line), "") for group in groups if not group.template.has_values for line in group.lines]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -29,7 +30,9 @@ MOST_MEASURES = 4000
 LONGEST_LINE = 4000
 """Characters of a line without its numbers; a longer one is data."""
 LONGEST_HEADING = 80
-TAIL = 100
+MOST_HEADERS = 500
+"""Blocks of rows of one kind above which a header is looked for; later ones have the last that was found."""
+TAIL = 60
 """Lines above a row, also of the chunk before, among which the header of a table is looked for."""
 
 INTEREST = re.compile(
@@ -40,6 +43,7 @@ INTEREST = re.compile(
 BAR = re.compile(r"\|[█▏▎▍▌▋▊▉#\s-]*\||\[[=>.\-# ]{3,}\]|[━╸╺]+")
 """The picture of a progress bar."""
 MEASURE = re.compile(r"loss|acc|nll|cost|\bval|epoch|step|iter", re.IGNORECASE)
+BLANKS = re.compile(r"[ \t]{2,}|\t")
 PADDED = re.compile(r"([\[(/:=|,#]) \0")
 BOX_ROW = re.compile(r"\s*[|│┃]([^|│┃\0]*[^\W\d_][^|│┃\0]*)[|│┃]\s*\0\s*[|│┃]\s*")
 RUN_HEADING = re.compile(
@@ -106,17 +110,46 @@ class _Ids(dict[str, int]):
         return number
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Kind:
-    """What is known of all lines that are the same but for numbers and blanks."""
+    """What is known of all lines that are the same but for numbers and blanks.
 
-    template: Template | None
-    row: TableRow | None
-    is_box: bool
-    side: str | None
-    is_heading: bool
-    is_blank: bool
-    section: str
+    A rule ends the section of a box, of which the name of the next stands in `section`.
+    """
+
+    template: Template | None = None
+    row: TableRow | None = None
+    is_box: bool = False
+    side: str | None = None
+    is_heading: bool = False
+    is_rule: bool = False
+    section: str = ""
+
+
+BLANK, PROSE = 0, 1
+"""Numbers of the kinds of lines that hold nothing, and nothing of interest."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A piece of the text: its lines, its first line number, all its numbers, and where those of each line begin."""
+
+    lines: list[str]
+    start: int
+    tokens: list[str]
+    offsets: Lines
+    kinds: Lines
+
+
+@dataclass
+class _Kept:
+    """What was gathered of one template."""
+
+    template: Template
+    first: int
+    example: str
+    lines: list[Lines] = field(default_factory=list)
+    values: dict[int, list[tuple[Numbers, npt.NDArray[np.bool_]]]] = field(default_factory=dict)
 
 
 def scanned(text: str) -> Scan:
@@ -128,189 +161,194 @@ def scanned(text: str) -> Scan:
     >>> [(group.lines.tolist(), group.columns[1][0].tolist()) for group in found.groups]
     [([1, 3], [2.5, 2.0])]
     """
-    return _Scanner().run(text)
+    scanner = _Scanner()
+    number = 1
+    for piece in _chunks(text):
+        number += scanner.read(piece, number)
+    return scanner.result()
 
 
 class _Scanner:
     def __init__(self) -> None:
         self.scan = Scan()
         self.ids = _Ids()
-        self.keys: dict[str, int] = {}
-        self.kinds: list[_Kind] = []
-        self.kind_of: list[int] = []
         self.slots: list[int] = []
-        self.parts: dict[tuple[int, str], tuple[Template, int, str, list[Lines], dict[int, list[list[str]]]]] = {}
-        self.values: dict[tuple[int, str], dict[int, list[tuple[Numbers, npt.NDArray[np.bool_]]]]] = {}
+        self.kind_of: list[int] = []
+        self.keys: dict[str, int] = {}
+        self.kinds: list[_Kind] = [_Kind(is_rule=True), _Kind()]
+        self.kept: dict[tuple[int, str], _Kept] = {}
         self.headers: dict[int, str] = {}
+        self.looked_up: dict[int, int] = defaultdict(int)
+        self.section = ""
         self.parsed = 0
         self.tail: list[str] = []
 
-    def run(self, text: str) -> Scan:
-        number = 1
-        for chunk in _chunks(text):
-            number += self._chunk(chunk, number)
-        for key, (template, first, example, lines, _) in self.parts.items():
+    def result(self) -> Scan:
+        """Return what was found in all chunks."""
+        for kept in self.kept.values():
             columns = {
                 slot: (np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
-                for slot, parts in self.values[key].items()
+                for slot, parts in kept.values.items()
             }
-            self.scan.groups.append(Group(template, first, example, np.concatenate(lines), columns))
+            self.scan.groups.append(Group(kept.template, kept.first, kept.example, np.concatenate(kept.lines), columns))
         self.scan.groups.sort(key=lambda group: group.first)
+        self.scan.sides.sort()
+        self.scan.headings.sort()
         return self.scan
 
-    def _chunk(self, chunk: str, start: int) -> int:
+    def read(self, piece: str, start: int) -> int:
         """Read one chunk whose first line has the number `start`; return how many lines it has."""
-        masked, tokens = masked_lines(chunk)
-        if chunk.endswith("\n"):
+        chunk = self._cut(piece, start)
+        self.scan.line_count += int(np.count_nonzero(chunk.kinds != BLANK))
+        order = np.argsort(chunk.kinds, kind="stable")
+        bounds = np.flatnonzero(np.diff(chunk.kinds[order])) + 1
+        groups = [rows for rows in np.split(order, bounds) if len(rows)]
+        sections = self._sections(chunk)
+        for rows in groups:
+            number = int(chunk.kinds[rows[0]])
+            kind = self.kinds[number]
+            self._note_headings(kind, rows, chunk)
+            if kind.template is None:
+                continue
+            if kind.row is not None:
+                self._keep_table(number, kind.template, kind.row, rows, chunk)
+            elif kind.is_box:
+                self._keep_boxes(number, kind.template, rows, sections[rows], chunk)
+            elif any(one.kind not in ("skip", "total", "mean") for one in kind.template.fields):
+                self._keep((number, ""), kind.template, rows, chunk)
+        self.tail = [*self.tail, *chunk.lines[-TAIL:]][-TAIL:]
+        return len(chunk.kinds)
+
+    def _cut(self, piece: str, start: int) -> _Chunk:
+        """Cut a piece of the text into lines and numbers, and find the kind of each line."""
+        masked, tokens = masked_lines(piece)
+        lines = piece.split("\n")
+        if piece.endswith("\n"):
             masked.pop()
+            lines.pop()
         known = len(self.ids)
         ids = np.fromiter(map(self.ids.__getitem__, masked), dtype=np.int64, count=len(masked))
-        self.slots += [line.count(MARK) for line in list(self.ids)[known:]]
-        counts = np.asarray(self.slots, dtype=np.int64)[ids]
-        ends = np.cumsum(counts)
-        offsets = ends - counts
-        raw: list[str] | None = None
         fresh, first = np.unique(ids, return_index=True)
-        for one, index in zip(fresh.tolist(), first.tolist(), strict=True):
-            if one >= known:
-                begin = int(offsets[index])
-                self.kind_of.append(self._kind(masked[index], tokens[begin : begin + self.slots[one]]))
-        kinds = np.asarray(self.kind_of, dtype=np.int64)[ids]
-        self.scan.line_count += int(len(kinds) - sum((kinds == k).sum() for k, kind in self._marked("is_blank")))
-        raw = chunk.split("\n")
-        self._headings(kinds, raw, start)
-        order = np.argsort(kinds, kind="stable")
-        bounds = np.flatnonzero(np.diff(kinds[order])) + 1
-        for rows in np.split(order, bounds):
-            if len(rows):
-                self._group(int(kinds[rows[0]]), rows, offsets, tokens, raw, start)
-        self.tail = [*self.tail, *raw[: len(masked)]][-TAIL:]
-        return len(masked)
-
-    def _marked(self, what: str) -> list[tuple[int, _Kind]]:
-        return [(number, kind) for number, kind in enumerate(self.kinds) if getattr(kind, what)]
-
-    def _headings(self, kinds: Lines, raw: list[str], start: int) -> None:
-        """Note the headings of a chunk."""
-        for number, kind in enumerate(self.kinds):
-            if kind.side is None and not kind.is_heading:
-                continue
-            for index in np.flatnonzero(kinds == number).tolist():
-                if kind.side is not None:
-                    self.scan.sides.append((start + index, kind.side))
-                if kind.is_heading:
-                    self.scan.headings.append((start + index, raw[index].strip(" #=-*_\t")[:60]))
+        new = first[fresh >= known]
+        self.slots += [masked[index].count(MARK) for index in new.tolist()]
+        counts = np.asarray(self.slots, dtype=np.int64)[ids]
+        offsets = np.cumsum(counts) - counts
+        for index in new.tolist():
+            begin = int(offsets[index])
+            self.kind_of.append(self._kind(masked[index], tokens[begin : begin + int(counts[index])]))
+        return _Chunk(lines, start, tokens, offsets, np.asarray(self.kind_of, dtype=np.int64)[ids])
 
     def _kind(self, masked: str, tokens: list[str]) -> int:
         """Return the number of the kind of a line that was not seen before."""
         key = PADDED.sub("\\1\0", " ".join(BAR.sub("|#|", masked).split()))
-        if key in self.keys:
-            return self.keys[key]
-        self.keys[key] = number = len(self.kinds)
-        template, row, is_box, section = None, None, False, section_of(masked)
-        parsing = MARK in masked and len(key) <= LONGEST_LINE and INTEREST.search(masked) is not None
-        most = MOST_TEMPLATES if MEASURE.search(masked) is None else MOST_MEASURES
-        if parsing and self.parsed >= most:
-            parsing, self.scan.crowded = False, True
-        if parsing:
-            self.parsed += 1
-            template = parsed(masked, tokens)
-            row = table_row(masked, tokens)
-            is_box = BOX_ROW.fullmatch(masked) is not None
-        told = (
-            sides_in(masked) if len(masked) <= LONGEST_HEADING and (template is None or not template.has_values) else []
-        )
-        side = told[0] if len(told) == 1 else None
-        heading = RUN_HEADING.search(masked) is not None and len(masked) <= LONGEST_HEADING
-        if heading and masked.startswith("#"):
-            template = None
-        self.kinds.append(_Kind(template, row, is_box, side, heading, not key, section))
+        if not key:
+            return BLANK
+        number = self.keys.get(key)
+        if number is None:
+            kind = self._kind_of(masked, key, tokens)
+            number = PROSE
+            if kind != self.kinds[PROSE]:
+                self.keys[key] = number = len(self.kinds)
+                self.kinds.append(kind)
         return number
 
-    def _group(self, number: int, rows: Lines, offsets: Lines, tokens: list[str], raw: list[str], start: int) -> None:
-        """Gather the numbers of the lines of one kind in a chunk."""
-        kind = self.kinds[number]
-        if kind.template is None:
-            return
-        if kind.row is not None:
-            for part, header in self._blocks(number, kind.row, rows, raw):
-                if header:
-                    self._keep(
-                        (number, header), kind.row.template(kind.template, header), part, offsets, tokens, raw, start
-                    )
-                elif kind.template.fields:
-                    self._keep((number, ""), kind.template, part, offsets, tokens, raw, start)
-            return
-        if kind.is_box:
-            for part, section in self._sections(rows, raw):
-                template = kind.template
-                if section:
-                    named = [
-                        replace(one, name=f"{section}/{one.name}") for one in template.fields if one.kind == "value"
-                    ]
-                    template = replace(template, fields=[one for one in template.fields if one.kind != "value"] + named)
-                self._keep((number, section), template, part, offsets, tokens, raw, start)
-            return
-        if any(one.kind not in ("skip", "total", "mean") for one in kind.template.fields):
-            self._keep((number, ""), kind.template, rows, offsets, tokens, raw, start)
+    def _kind_of(self, masked: str, key: str, tokens: list[str]) -> _Kind:
+        if len(key) > LONGEST_LINE:
+            return _Kind()
+        line = BLANKS.sub("  ", masked)
+        short = len(key) <= LONGEST_HEADING
+        is_heading = short and RUN_HEADING.search(line) is not None
+        parsing = MARK in key and INTEREST.search(line) is not None and not (is_heading and line.startswith("#"))
+        if parsing and self.parsed >= (MOST_TEMPLATES if MEASURE.search(line) is None else MOST_MEASURES):
+            parsing, self.scan.crowded = False, True
+        template = parsed(line, tokens) if parsing else None
+        self.parsed += parsing
+        told = sides_in(line) if short and (template is None or not template.has_values) else []
+        return _Kind(
+            template,
+            table_row(line, tokens) if parsing else None,
+            parsing and BOX_ROW.fullmatch(line) is not None,
+            told[0] if len(told) == 1 else None,
+            is_heading,
+            not key.strip(" -=+|_│┃"),
+            section_of(line),
+        )
 
-    def _keep(
-        self,
-        key: tuple[int, str],
-        template: Template,
-        rows: Lines,
-        offsets: Lines,
-        tokens: list[str],
-        raw: list[str],
-        start: int,
+    def _note_headings(self, kind: _Kind, rows: Lines, chunk: _Chunk) -> None:
+        side = kind.side
+        if side is not None:
+            self.scan.sides += [(chunk.start + index, side) for index in rows.tolist()]
+        if kind.is_heading:
+            self.scan.headings += [
+                (chunk.start + index, " ".join(chunk.lines[index].strip(" #=-*_\t").split())[:60])
+                for index in rows.tolist()
+            ]
+
+    def _sections(self, chunk: _Chunk) -> npt.NDArray[np.object_]:
+        """Return for each line the section of a box in which it stands, such as ``train``."""
+        names = [kind.section for kind in self.kinds]
+        if not any(names):
+            return np.full(len(chunk.kinds), "", dtype=object)
+        ends = np.asarray([kind.is_rule or bool(kind.section) for kind in self.kinds])[chunk.kinds]
+        last = np.maximum.accumulate(np.where(ends, np.arange(len(ends)), -1))
+        told = np.asarray([self.section, *names], dtype=object)
+        found = told[np.where(last >= 0, chunk.kinds[np.maximum(last, 0)] + 1, 0)]
+        self.section = str(found[-1])
+        return np.asarray(found, dtype=object)
+
+    def _keep_boxes(
+        self, number: int, template: Template, rows: Lines, sections: npt.NDArray[np.object_], chunk: _Chunk
     ) -> None:
-        if key not in self.parts:
-            first = int(rows[0])
-            self.parts[key] = (template, start + first, raw[first], [], {})
-            self.values[key] = {}
-        kept = self.parts[key]
-        kept[3].append(rows + start)
-        begins = offsets[rows]
-        for slot in _slots(template):
-            places = (begins + slot).tolist()
-            words = itemgetter(*places)(tokens) if len(places) > 1 else (tokens[places[0]],)
-            self.values[key].setdefault(slot, []).append(numbers_of(words))
+        for section in dict.fromkeys(sections.tolist()):
+            fields = [
+                replace(one, name=f"{section}/{one.name}") if section and one.kind == "value" else one
+                for one in template.fields
+            ]
+            self._keep((number, section), replace(template, fields=fields), rows[sections == section], chunk)
 
-    def _blocks(self, number: int, row: TableRow, rows: Lines, raw: list[str]) -> Iterator[tuple[Lines, str]]:
-        """Yield rows of a table with the header above them; rows right below each other have the same."""
+    def _keep_table(self, number: int, template: Template, row: TableRow, rows: Lines, chunk: _Chunk) -> None:
+        """Keep the rows of tables with the header above them; rows right below each other have the same."""
         starts = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
+        by_header: dict[str, list[Lines]] = defaultdict(list)
         for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True):
             first = int(rows[begin])
-            above = [*self.tail, *raw[:first]][-TAIL:] if first < TAIL else raw[first - TAIL : first]
-            found = header_above(above, row)
-            if found:
-                self.headers[number] = found
-            yield rows[begin:end], self.headers.get(number, "")
+            if self.looked_up[number] < MOST_HEADERS:
+                self.looked_up[number] += 1
+                above = chunk.lines[max(0, first - TAIL) : first]
+                found = header_above([*self.tail[len(above) :], *above] if first < TAIL else above, row)
+                self.headers[number] = found or self.headers.get(number, "")
+            by_header[self.headers[number]].append(rows[begin:end])
+        for header, parts in by_header.items():
+            told = row.template(template, header) if header else template
+            if told.fields:
+                self._keep((number, header), told, np.concatenate(parts), chunk)
 
-    def _sections(self, rows: Lines, raw: list[str]) -> Iterator[tuple[Lines, str]]:
-        """Yield rows of boxes by the section in which they stand, such as ``train/``."""
-        found: dict[str, list[int]] = {}
-        for index in rows.tolist():
-            section = ""
-            for line in reversed([*self.tail, *raw[:index]][-40:]):
-                if (section := section_of(line)) or not line.strip(" -=+|_│┃"):
-                    break
-            found.setdefault(section, []).append(index)
-        for section, indices in found.items():
-            yield np.asarray(indices, dtype=np.int64), section
-
-
-def _slots(template: Template) -> list[int]:
-    return sorted({one.slot for one in template.fields if one.kind != "skip"})
+    def _keep(self, key: tuple[int, str], template: Template, rows: Lines, chunk: _Chunk) -> None:
+        """Keep the numbers of some lines."""
+        if key not in self.kept:
+            first = int(rows[0])
+            self.kept[key] = _Kept(template, chunk.start + first, chunk.lines[first])
+        kept = self.kept[key]
+        kept.lines.append(rows + chunk.start)
+        begins = chunk.offsets[rows]
+        for slot in sorted({one.slot for one in template.fields if one.kind != "skip"}):
+            places = (begins + slot).tolist()
+            words = itemgetter(*places)(chunk.tokens) if len(places) > 1 else (chunk.tokens[places[0]],)
+            kept.values.setdefault(slot, []).append(numbers_of(words))
 
 
 def _chunks(text: str) -> Iterator[str]:
-    """Yield pieces of a text that end with lines."""
+    """Yield pieces of a text that end with lines; a line as long as a piece is left out."""
     begin = 0
     while begin < len(text):
-        end = begin + CHUNK
-        if end < len(text):
-            newline = text.find("\n", end)
-            end = len(text) if newline < 0 else newline + 1
-        yield text[begin:end]
-        begin = end
+        if len(text) - begin <= CHUNK:
+            yield text[begin:]
+            return
+        newline = text.rfind("\n", begin, begin + CHUNK)
+        if newline < 0:
+            newline = text.find("\n", begin + CHUNK)
+            yield "\n"
+            begin = len(text) if newline < 0 else newline + 1
+        else:
+            yield text[begin : newline + 1]
+            begin = newline + 1

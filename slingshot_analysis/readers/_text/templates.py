@@ -38,9 +38,7 @@ MONTHS = re.compile(
 )
 """What stands before the message of a line: levels, ranks, places in the source, tags, dates and times."""
 
-BAR = re.compile(
-    r"\0%\s?\|[^|\0]{0,300}\||\[[=>.\-# ]*[=>#.]{2}[=>.\-# ]*\]|[━╸╺]{2}|\0<\0|\0<\?|ETA: \0s - |\0(?:it/s|s/it)[\],]"
-)
+BAR = re.compile(r"\0%\s?\|[^|\0]{0,300}\||\[[=>.\-# ]{3,}\]|[━╸╺]{2}|\0<\0|\0<\?|ETA: \0s - |\0(?:it/s|s/it)[\],]")
 """What shows a progress bar."""
 
 GLUED_UNIT = re.compile(r"[A-Za-zµ%°]+(?:/[A-Za-z]+)*")
@@ -50,7 +48,9 @@ UNIT_WORD = re.compile(
 )
 TIMED = re.compile(r"[A-Za-z]+|\s(?:s|sec|secs|seconds|ms|min|mins|minutes|h|hours)\b(?!/)")
 CALL = re.compile(r"(?:\b(?:tensor|array|Array|DeviceArray|float|(?:np|numpy|torch|jnp|tf)\.\w+))\(\[*$")
-OPENING = re.compile(r"[\"'(\[{<*~$|\s]*$")
+OPENING = "\"'([{<*~$| \t"
+"""What may stand between a name and its number, beside a sign."""
+LONGEST_SIGN = 12
 SIGN = re.compile(r"\s*(?::=|=+>?|-+>|:+)$|\s(?:is|was|are|equals|reached)$")
 BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]$")
 SEPARATOR = re.compile(r"[,;|{}•·<>\[\]()]+|\s[-–—]+\s|^[-–—]+\s|:\s|\s{2,}|\t|\.\s+(?=\S)")
@@ -225,13 +225,12 @@ def _name(gap: str, first: bool) -> tuple[str, str, str, str]:
         word = UNIT_WORD.match(gap)
         gap = gap[word.end() :] if word else gap
     gap = CALL.sub("", gap)
-    opening = OPENING.search(gap)
-    opened = opening[0] if opening else ""
-    gap = gap[: len(gap) - len(opened)]
+    opened = gap[len(gap.rstrip(OPENING)) :]
+    gap = gap.rstrip(OPENING)
     signed = ""
-    while (sign := SIGN.search(gap)) and sign[0]:
+    while (sign := SIGN.search(gap[-LONGEST_SIGN:])) and sign[0]:
         signed = signed or sign[0].strip()
-        gap = gap[: sign.start()].rstrip("\"' ")
+        gap = gap[: len(gap) - len(sign[0])].rstrip("\"' ")
     whole = HEAD.match(SEPARATOR_WITHOUT_BRACKETS.split(gap)[-1].strip()) if ")" in gap else None
     if whole and counter_of(whole["counter"]) and len(gap) <= 2 * LONGEST_NAME:
         return " ".join(SEPARATOR.sub(" ", whole[0]).split()), "", opened, signed
