@@ -35,7 +35,7 @@ CONTINUES = 0.5
 """Share of the starts at which a loss goes on where it was, from which on counters that start again are epochs."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Counted:
     """The lines of one template with their counters.
 
@@ -208,8 +208,7 @@ def axis_of(found: Sequence[Counted], chosen: str | None = None) -> Axis:
         return Axis("rows")
     main = main_of(training)
     headings = [one for one in found if not one.group.template.has_values and not one.group.template.is_bar]
-    counting = [*training, *headings, *(one for one in found if one not in training and one not in headings)]
-    lines, epochs = _epochs(counting)
+    lines, epochs = _epochs(found)
     main_lines = main.lines
     epoch = main.epoch[main.keep] if main.epoch is not None else _above(lines, epochs, main_lines)
     iteration = main.iteration[main.keep] if main.iteration is not None else None
@@ -227,7 +226,7 @@ def axis_of(found: Sequence[Counted], chosen: str | None = None) -> Axis:
     else:
         axis = _epoch_axis(main_lines, epoch, chosen == "epoch")
     axis.from_headings = main.iteration is None and (main.epoch is None or axis.kind != "epoch")
-    _place(axis, counting, training, main, heads, lines, epochs)
+    _place(axis, found, training, main, heads, lines, epochs)
     return axis
 
 
@@ -350,8 +349,9 @@ def _place(
         for one in trusted:
             placed.append((one.lines, _position(axis, one, epoch_lines, epochs)))
         base_lines, base = _sorted(placed)
+        placed_already = set(map(id, trusted))
         for one in counting:
-            if one.iteration is not None and all(one is not other for other in trusted):
+            if one.iteration is not None and id(one) not in placed_already:
                 shorter = np.isfinite(one.total) and np.isfinite(main.total) and one.total != main.total
                 again = bool((np.diff(one.iteration[one.keep]) < 0).any()) or np.isfinite(one.total)
                 if one.side in EVALUATION and (one.iteration_name in IN_EPOCH or shorter) and again:

@@ -104,8 +104,8 @@ def reading_of(scan: Scan, where: str, step: str | None = None, told: bool = Fal
     headings = [one for one in found if not one.group.template.has_values and len(one.group.lines) > 1]
     context = [one for one in near_the_losses([*kept, *headings]) if not one.group.template.has_values]
     axis = axis_of([*kept, *context], step)
-    reading.notes += axis.notes
     starts = starts_of(axis, kept)
+    reading.notes += axis.notes
     series = series_of(kept, axis, context, scan.sides, reading.notes)
     series = named_apart(series, np.asarray(starts, dtype=np.int64), reading.notes)
     if not told:

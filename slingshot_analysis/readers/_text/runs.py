@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +23,7 @@ Lines = npt.NDArray[np.int64]
 
 MOST_COLUMNS = 400
 """Columns of a run; those of losses and accuracies come first."""
-MOST_RUNS = 500
+MOST_RUNS = 5000
 """Runs of one text; what starts afresh more often is not cut."""
 
 
@@ -33,12 +35,12 @@ class Part:
     ----------
     heading : str
         What stands above it in the log.
-    columns : mapping of str to Column
+    columns : dict of str to Column
         With steps of their own.
     """
 
     heading: str
-    columns: Mapping[str, Column]
+    columns: dict[str, Column]
 
 
 def starts_of(axis: Axis, kept: Sequence[Counted]) -> list[int]:
@@ -69,7 +71,10 @@ def starts_of(axis: Axis, kept: Sequence[Counted]) -> list[int]:
         if went_on and cut[1] - cut[0] > 1 and len(told) - cut[1] > 1:
             starts.append(int(lines[index]))
             begin = index
-    return starts if len(starts) < MOST_RUNS else []
+    if len(starts) >= MOST_RUNS:
+        axis.notes.append(f"steps start afresh {len(starts)} times: so many runs are not taken apart")
+        return []
+    return starts
 
 
 def parts_of(
@@ -78,23 +83,23 @@ def parts_of(
     """Cut the series where runs begin; an inherited step belongs to the run of the line that has it."""
     bounds = np.asarray(starts, dtype=np.int64)
     ranked = sorted(series, key=lambda one: not (is_loss(one.name) or is_accuracy(one.name)))[:MOST_COLUMNS]
-    chosen = [one for one in series if any(one is other for other in ranked)]
-    parts: list[Part] = []
-    for number in range(len(starts) + 1):
-        columns: dict[str, Column] = {}
-        for one in chosen:
-            here = np.searchsorted(bounds, one.lines, side="right") == number
-            if here.any():
-                steps = one.steps[here]
-                if axis.kind == "rows" and number:
-                    steps = steps - float(axis.positions[np.searchsorted(axis.lines, bounds[number - 1])])
-                columns[one.name] = Column(one.values[here], steps)
-        begin = int(bounds[number - 1]) if number else None
-        parts.append(Part(_heading(headings, begin, series), columns))
+    kept = {id(one) for one in ranked}
+    begins = [min((int(one.lines[0]) for one in series), default=0), *starts]
+    parts = [Part(_heading(headings, begin), {}) for begin in begins]
+    for one in series:
+        if id(one) not in kept:
+            continue
+        edges = [0, *np.searchsorted(one.lines, bounds).tolist(), len(one.lines)]
+        for number, (begin, end) in enumerate(pairwise(edges)):
+            steps = one.steps[begin:end]
+            if axis.kind == "rows" and number:
+                steps = steps - axis.positions[np.searchsorted(axis.lines, bounds[number - 1])]
+            if len(steps):
+                parts[number].columns[one.name] = Column(one.values[begin:end], steps)
     return [part for part in parts if part.columns]
 
 
-def _heading(headings: Sequence[tuple[int, str]], begin: int | None, series: Sequence[Series]) -> str:
-    first = begin if begin is not None else min((int(one.lines[0]) for one in series), default=0)
-    above = [text for line, text in headings if line < first]
-    return above[-1] if above else ""
+def _heading(headings: Sequence[tuple[int, str]], begin: int) -> str:
+    """Return the last heading above a line."""
+    index = bisect_left(headings, (begin, "")) - 1
+    return headings[index][1] if index >= 0 else ""

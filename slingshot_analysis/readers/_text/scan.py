@@ -27,6 +27,8 @@ MOST_TEMPLATES = 2000
 """Templates that are looked at; a text with more is mostly prose."""
 MOST_MEASURES = 4000
 """The same for lines with a word of training in them."""
+MOST_KINDS = 50_000
+"""Different lines, numbers aside, after which only those with a word of training are looked at."""
 LONGEST_LINE = 4000
 """Characters of a line without its numbers; a longer one is data."""
 LONGEST_HEADING = 80
@@ -52,7 +54,7 @@ RUN_HEADING = re.compile(
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
     """The lines of one template.
 
@@ -254,6 +256,9 @@ class _Scanner:
 
     def _kind_of(self, masked: str, key: str, tokens: list[str]) -> _Kind:
         if len(key) > LONGEST_LINE:
+            return _Kind()
+        if len(self.ids) > MOST_KINDS and (self.parsed >= MOST_MEASURES or MEASURE.search(key) is None):
+            self.scan.crowded = True
             return _Kind()
         line = BLANKS.sub("  ", masked)
         short = len(key) <= LONGEST_HEADING

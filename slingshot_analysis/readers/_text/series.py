@@ -28,7 +28,7 @@ SHOWN = 8
 """Names that a message lists."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Series:
     """Values of one name."""
 
