@@ -31,6 +31,8 @@ MOST_KINDS = 50_000
 """Different lines, numbers aside, after which only those with a word of training are looked at."""
 LONGEST_LINE = 4000
 """Characters of a line without its numbers; a longer one is data."""
+MANY_NUMBERS = 20
+"""Numbers in a line that cost as much to look at as another line."""
 LONGEST_HEADING = 80
 MOST_HEADERS = 500
 """Blocks of rows of one kind above which a header is looked for; later ones have the last that was found."""
@@ -267,7 +269,7 @@ class _Scanner:
         if parsing and self.parsed >= (MOST_TEMPLATES if MEASURE.search(line) is None else MOST_MEASURES):
             parsing, self.scan.crowded = False, True
         template = parsed(line, tokens) if parsing else None
-        self.parsed += parsing
+        self.parsed += parsing + len(tokens) // MANY_NUMBERS
         told = sides_in(line) if short and (template is None or not template.has_values) else []
         return _Kind(
             template,
