@@ -87,7 +87,7 @@ def analyze(
     if labels is None:
         labels = read_labels(trace) if isinstance(trace, Trace) else Labels()
     used = choose_signals(trace)
-    first, last = _steps(used, path or "run")
+    first, last = _steps(used, path or "run", getattr(trace, "notes", ()))
     norm, batch_loss = chosen_norm(used), used.get(first_of(BATCH_LOSSES, used) or "")
     assembly = assemble(
         norm=norm,
@@ -154,13 +154,14 @@ def _single_run(path: str | Path) -> Trace:
     return runs[0]
 
 
-def _steps(used: Mapping[str, Signal], where: str) -> tuple[float, float]:
+def _steps(used: Mapping[str, Signal], where: str, notes: Sequence[str]) -> tuple[float, float]:
     """Return the first and the last step of all signals."""
     spans = [(np.nanmin(signal.step), np.nanmax(signal.step)) for signal in used.values() if len(signal)]
     if not spans:
+        noted = f" ({'; '.join(notes)})" if notes else ""
         raise InputError(
-            f"{where}: holds no rows of any signal that can be analyzed; if it is a trace, its run ended too early; "
-            "for a log, `slingshot inspect` shows which signal each column was taken for"
+            f"{where}: holds no rows of any signal that can be analyzed{noted}; a trace was killed too early, and how "
+            "the columns of a log were understood is shown by `slingshot inspect`"
         )
     first, last = float(min(first for first, _ in spans)), float(max(last for _, last in spans))
     if not last > first:
@@ -195,8 +196,8 @@ def _notes(trace: Signals, norm: Signal | None, labels: Labels) -> Iterator[str]
         parameter = getattr(trace, "attributes", {}).get("last_layer") if norm_name == "last_layer_norm" else None
         of = f" of {parameter}" if parameter else f" ({norm.name})" if norm.name not in ("", norm_name) else ""
         yield f"norm: {norm_name}{of}: {NORMS[norm_name]}"
+    yield from getattr(trace, "notes", ())
     if isinstance(trace, Log):
-        yield from trace.notes
         yield from (f"{column.column}: {column.remark}" for column in trace.columns if column.signal and column.remark)
     if labels.added or labels.removed:
         yield f"labels by hand: added {list(labels.added)}, removed {list(labels.removed)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -119,7 +120,7 @@ def _once(names: Sequence[str]) -> tuple[list[str], list[str]]:
     files: dict[Path, str] = {}
     repeated = []
     for name in names:
-        file = Path(name).resolve()
+        file = Path(os.path.realpath(name))  # unlike resolve(), of a link to itself too
         if file in files:
             repeated.append(name)
         else:

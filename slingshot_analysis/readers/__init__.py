@@ -7,19 +7,27 @@ an instance or a class.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from slingshot_analysis.errors import InputError, NoRunError, unknown_name
+from slingshot_analysis.readers._folders import read_folder
+from slingshot_analysis.readers._gate import check_kind, cleaned, guarded, isolated
+from slingshot_analysis.readers._given import read_given
 from slingshot_analysis.readers._log import Log, Understood
 from slingshot_analysis.readers._names import Names, built_in_names
 from slingshot_analysis.readers._parts.text_file import HEAD, LONGEST_HEAD, read_bytes, read_text
 from slingshot_analysis.readers._raw import Column, LineTemplate, RawRun, Reader
 from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.readers.text import TextReader
-from slingshot_analysis.trace import Trace, open_trace
+from slingshot_analysis.safe_text import in_one_line
+from slingshot_analysis.trace import Trace, TraceFile, is_trace, open_trace
 
 __all__ = [
     "Column",
@@ -35,6 +43,11 @@ __all__ = [
     "read_text",
     "readers",
 ]
+
+HDF5_HEAD = b"\x89HDF\r\n\x1a\n"
+
+PLUGINS = "slingshot_analysis.readers"
+"""Group of entry points by which other packages add readers."""
 
 WITHOUT_RUNS = {
     "slingshot-labels": "the labels of a run",
@@ -61,19 +74,16 @@ READERS = (
 
 
 def read_log(
-    path: str | Path,
-    *,
-    format: str | None = None,
-    map: Mapping[str, str] | None = None,
-    names: Names | None = None,
+    source: Any, *, format: str | None = None, map: Mapping[str, str] | None = None, names: Names | None = None,
     line: str | Sequence[str] = (),
 ) -> list[Trace]:
     r"""Read the runs of a trace or of a log of any program.
 
     Parameters
     ----------
-    path : str or path
-        A file, or a folder such as TensorBoard and MLflow write.
+    source : str, path, open file, DataFrame or mapping
+        A file, or a folder: what TensorBoard and MLflow write, a sweep, or any folder of logs. ``"-"`` is standard
+        input. A DataFrame, or a mapping of names to Series or arrays, is read as a table with these columns.
     format : str, optional
         Name of the reader, where the guess is wrong; one of ``readers()``, or ``"trace"``.
     map : mapping of str to str, optional
@@ -108,14 +118,44 @@ def read_log(
       train_loss = 'Loss/train', 3 rows
       val_accuracy = 'Acc/test', 3 rows
     """
-    path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
+    if not isinstance(source, str | Path):
+        return read_given(source, format, map or {}, _table(names))
+    if str(source) == "-":
+        return read_given(sys.stdin.buffer, format, map or {}, _table(names))
+    path = Path(source)
+    check_kind(path)
+    with guarded(path, format or "log"):
+        return _read(path, format, map or {}, _table(names), (line,) if isinstance(line, str) else tuple(line))
+
+
+def readers() -> dict[str, Reader]:
+    """Return the readers by name, those of other packages first; one that can't be loaded is warned of and left out."""
+    found: dict[str, Reader] = {}
+    for point in entry_points(group=PLUGINS):
+        try:
+            loaded = point.load()
+            reader = loaded() if isinstance(loaded, type) else loaded
+            if not isinstance(reader, Reader) or not isinstance(reader.name, str):
+                raise TypeError(f"gives {type(reader).__name__}, not a Reader with a name")
+            found[reader.name] = reader
+        except Exception as error:  # of somebody else's package, which must not hinder the reading of other files
+            _warn_of_plugin(point, error)
+    for place in READERS:
+        module, name = place.split(".")
+        reader = getattr(import_module(f"{__name__}.{module}"), name)()
+        found.setdefault(reader.name, reader)
+    return found
+
+
+def _read(path: Path, format: str | None, map: Mapping[str, str], names: Names, line: tuple[str, ...]) -> list[Trace]:
     head = _head(path)
-    if format == "trace" or (format is None and _is_trace(path, head)):
-        if map:
-            raise InputError(f"{path}: is a trace, whose signals have their names already; leave out map=")
-        return [open_trace(path)]
+    is_hdf5 = format is None and head.startswith(HDF5_HEAD)
+    if format == "trace" or is_hdf5:
+        trace = isolated(path, _trace_if_it_is_one if is_hdf5 else _whole_trace)
+        if trace is not None and map:
+            raise InputError(f"{path}: is a trace, whose signals have their names already; leave out `map`")
+        if trace is not None:
+            return [trace]
     if found := re.match(rb'\s*\{\s*"format":\s*"([\w-]+)"', head):
         ours = WITHOUT_RUNS.get(found[1].decode())
         if ours:
@@ -125,38 +165,63 @@ def read_log(
         raise unknown_name("format", format, [*known, "trace"])
     if path.is_file() and not head:
         raise InputError(f"{path}: is empty")
-    if line and format is None:
-        format = "text"
-    if line and format != "text":
-        raise InputError(f"{path}: line= is for text logs; leave out format=, or give format='text'")
-    reader = known[format] if format else next((r for r in known.values() if r.recognizes(path, head)), None)
+    if line and format not in (None, "text"):
+        raise InputError(f"{path}: `line` is for text logs; leave out `format`, or give 'text'")
+    reader = known["text" if line else format] if line or format else _reader_of(path, head, known)
+    if reader is None and path.is_dir():
+        return read_folder(path, partial(read_log, map=map, names=names), names, map)
     if reader is None:
-        raise InputError(
-            f"{path}: its format is not known; name it with format=, one of {', '.join([*known, 'trace'])}"
-        )
-    table = names.before(built_in_names()) if names else built_in_names()
-    chosen = dict(map or {})
+        raise _unknown_format(path, head, known)
     if isinstance(reader, TextReader):
-        lines = (line,) if isinstance(line, str) else line
-        reader = TextReader(lines, chosen.pop("step", None), refuse=not chosen)
-    logs = [log for raw in reader.read(path) for log in understand(path, raw, table, chosen)]
+        reader, map = TextReader(line, map.get("step"), refuse=not set(map) - {"step"}), {k: v for k, v in map.items() if k != "step"}
+    with guarded(path, reader.name):
+        raws = [cleaned(raw) for raw in reader.read(path)]
+    logs = [log for raw in raws for log in understand(path, raw, names, map)]
     if not logs:
         raise InputError(f"{path}: holds no run")
     return list(logs)
 
 
-def readers() -> dict[str, Reader]:
-    """Return the readers by name, those of other packages first."""
-    found: dict[str, Reader] = {}
-    for point in entry_points(group="slingshot_analysis.readers"):
-        loaded = point.load()
-        reader = loaded() if isinstance(loaded, type) else loaded
-        found[reader.name] = reader
-    for place in READERS:
-        module, name = place.split(".")
-        reader = getattr(import_module(f"{__name__}.{module}"), name)()
-        found.setdefault(reader.name, reader)
-    return found
+def _table(names: Names | None) -> Names:
+    return names.before(built_in_names()) if names else built_in_names()
+
+
+def _whole_trace(path: Path) -> TraceFile | None:
+    return open_trace(path).without_damage()
+
+
+def _trace_if_it_is_one(path: Path) -> TraceFile | None:
+    return _whole_trace(path) if is_trace(path) else None
+
+
+def _reader_of(path: Path, head: bytes, known: Mapping[str, Reader]) -> Reader | None:
+    """Return the first reader that recognizes a file; one that fails at this is warned of and passed over."""
+    for reader in known.values():
+        try:
+            if reader.recognizes(path, head):
+                return reader
+        except Exception as error:
+            warnings.warn(f"the reader {reader.name!r} fails at {path}: {in_one_line(error)}", stacklevel=3)
+    return None
+
+
+def _warn_of_plugin(point: EntryPoint, error: Exception) -> None:
+    package = getattr(getattr(point, "dist", None), "name", "") or getattr(point, "value", "unknown")
+    warnings.warn(
+        f"the reader {point.name!r} of the package {package!r} can't be loaded and is left out: "
+        f"{type(error).__name__}: {in_one_line(error)}",
+        stacklevel=3,
+    )
+
+
+def _unknown_format(path: Path, head: bytes, known: Iterable[str]) -> InputError:
+    is_pickle = head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
+    if is_pickle or (head.startswith(b"PK") and b"data.pkl" in head[:1000]):
+        return InputError(
+            f"{path}: is a pickle, which is never loaded, as that runs code from the file; load it where it was made "
+            "and export it, such as with pandas.DataFrame(history).to_csv('history.csv')"
+        )
+    return InputError(f"{path}: its format is not known; name it with `format`, one of {', '.join([*known, 'trace'])}")
 
 
 def _head(path: Path) -> bytes:
@@ -170,12 +235,3 @@ def _head(path: Path) -> bytes:
             return head
     except OSError as error:
         raise InputError(f"{path}: can't be read ({error.strerror})") from error
-
-
-def _is_trace(path: Path, head: bytes) -> bool:
-    """Return whether an HDF5 file is a trace."""
-    if not head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return False
-    from slingshot_analysis.readers.hdf5 import HDF5Reader
-
-    return not HDF5Reader().recognizes(path, head)

@@ -16,8 +16,29 @@ from slingshot_analysis.errors import InputError, unknown_name
 
 __all__ = ["Names", "built_in_names"]
 
-LAYER_NORM = re.compile(r"^(?:param(?:eter)?s?|weights?|w)_?norm(?:s)?[/._\[\- ](?P<parameter>.+?)\]?$", re.IGNORECASE)
-"""A column such as ``paramnorm_mlp.6.weight`` or ``weight_norm/fc2``: the norm of one parameter."""
+LAYER_NORM = re.compile(
+    r"(?:.*[/.])?(?:param(?:eter)?s?|weights?|w)_?(?:norms?|l2(?:_norm)?)[/._\[\- ](?P<parameter>.+?)\]?", re.IGNORECASE
+)
+"""A column such as ``paramnorm_mlp.6.weight``, ``weight_norm/fc2`` or ``weights_l2/layers.3.weight``."""
+
+LAYER = r"(?:W_\w+?|(?:[\w.]*[._/])?(?:fc|conv|linear|layers?\W?\d|blocks?\W?\d|embed|attn|mlp|[\w.]+\.weight)[\w.]*?)"
+NAMED_LAYER = re.compile(
+    rf"(?P<parameter>{LAYER})[/._ -](?:weights?_|param(?:eter)?_)?(?:norm|l2)|norms?[/._](?P<other>{LAYER})",
+    re.IGNORECASE,
+)
+"""A column such as ``W_E_norm`` or ``fc1_norm``: the norm of one layer, named after it."""
+
+OF_OTHERS = re.compile(r"grad|update|delta|activation|moment|feature|ratio|change|diff|rate|running", re.IGNORECASE)
+"""Words in names of norms that are not norms of weights."""
+
+SYNONYMS = {
+    **{"training": "train", "valid": "val", "validation": "val", "evaluation": "eval", "testing": "test"},
+    **{"losses": "loss", "accs": "acc", "accuracies": "accuracy", "norms": "norm", "grads": "grad", "iters": "iter"},
+}
+"""Words of a name that are read as another: other names of a side, and plurals."""
+
+TASK = re.compile(r"(?<=\w)[_/.\- ]+[^\w\s)\]}]+$")
+"""An operator behind a name, as in ``train_loss_+``: the loss on one of several tasks, not of the run."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +115,12 @@ class Names:
                 del free[found[signal]]
         return found
 
+    def is_pattern(self, signal: str, column: str) -> bool:
+        """Return whether a column's name matches only a name with ``*`` of a signal."""
+        patterns = self.signals.get(signal, ())
+        rank = _rank(_plain(column), patterns)
+        return rank is not None and rank >= len(patterns)
+
     def step_of(self, columns: Iterable[str]) -> str | None:
         """Return the column whose name is the best name of the step axis, None if there is none."""
         ranked = [(rank, column) for column in columns if (rank := _rank(_plain(column), self.step)) is not None]
@@ -115,8 +142,10 @@ def parameter_of(column: str) -> str | None:
     >>> parameter_of("paramnorm_mlp.6.weight"), parameter_of("train_loss")
     ('mlp.6.weight', None)
     """
-    found = LAYER_NORM.match(column)
-    return found["parameter"] if found else None
+    if found := LAYER_NORM.fullmatch(column):
+        return found["parameter"]
+    found = None if OF_OTHERS.search(column) else NAMED_LAYER.fullmatch(column)
+    return (found["parameter"] or found["other"]) if found else None
 
 
 def _rank(name: str, patterns: tuple[str, ...]) -> int | None:
@@ -129,5 +158,18 @@ def _rank(name: str, patterns: tuple[str, ...]) -> int | None:
     return None
 
 
+@cache
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9*]+", "_", name.lower()).strip("_")
+    """Return a name in the form in which names are compared.
+
+    Examples
+    --------
+    >>> _plain("Loss/train"), _plain("validation/main/accuracy"), _plain("val_losses/dataloader_idx_0")
+    ('loss_train', 'val_accuracy', 'val_loss')
+    >>> _plain("train_loss_+")
+    'train_loss_task'
+    """
+    name = TASK.sub("_task", name.lower().strip())
+    name = re.sub(r"[/_.]dataloader_idx_0$", "", name)
+    words = [word for word in re.sub(r"[^a-z0-9*]+", "_", name).strip("_").split("_") if word != "main"]
+    return "_".join(SYNONYMS.get(word, word) for word in words) or "main"

@@ -17,6 +17,9 @@ __all__ = ["Column", "LineTemplate", "RawRun", "Reader", "plain"]
 
 Numbers = npt.NDArray[np.float64]
 
+MOST_NAN = 0.5
+"""A larger share of NaN before the last number of a column means that rows without a value were filled with NaN."""
+
 
 @dataclass(frozen=True, eq=False)
 class Column:
@@ -25,21 +28,46 @@ class Column:
     Parameters
     ----------
     values : (n,) float array
-        NaN where a row has no value.
+        One number for each row.
     step : (n,) float array or None
         Steps of the values, in formats that give each value its own step, such as TensorBoard. None for a column of
         a table, whose steps are another column.
+    missing : (n,) bool array or None, optional
+        Rows that have no value; their entry in `values` is NaN. Every other NaN is a value that was logged. None for a
+        format that can't tell the two apart: there NaN is a value, unless it fills most rows between numbers.
+
+    Raises
+    ------
+    InputError
+        If the arrays are not of one dimension and length.
     """
 
     values: Numbers
     step: Numbers | None = None
+    missing: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", np.asarray(self.values, dtype=np.float64))
-        if self.step is not None:
-            object.__setattr__(self, "step", np.asarray(self.step, dtype=np.float64))
-        if self.values.ndim != 1 or (self.step is not None and self.step.shape != self.values.shape):
-            raise InputError("a column holds one number a row, and as many steps if it has its own")
+        for name, kind in (("values", np.float64), ("step", np.float64), ("missing", np.bool_)):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=kind))
+        for given in (self.step, self.missing):
+            if self.values.ndim != 1 or (given is not None and given.shape != self.values.shape):
+                raise InputError("a column holds one number a row, and as many steps if it has its own")
+
+    @property
+    def logged(self) -> npt.NDArray[np.bool_]:
+        """Which rows hold a value, a number or a NaN that was logged."""
+        nan = np.isnan(self.values)
+        if self.missing is not None:
+            return ~self.missing
+        numbers = np.flatnonzero(~nan)
+        filled = not len(numbers) or nan[: numbers[-1]].sum() > MOST_NAN * numbers[-1]
+        return ~nan if filled else np.ones(len(nan), dtype=bool)
+
+    def rows(self, index: Any) -> Column:
+        """Return the column at some rows, given as NumPy takes them."""
+        step, missing = (None if given is None else given[index] for given in (self.step, self.missing))
+        return Column(self.values[index], step, missing)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from slingshot_analysis.errors import unknown_name
 from slingshot_analysis.readers._log import Log, Understood
 from slingshot_analysis.readers._names import Names, parameter_of
+from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column, RawRun
 from slingshot_analysis.signal import Axis, Signal
 
@@ -33,6 +34,14 @@ NEIGHBOURS = 8
 """Number of rows on either side from which the usual distance of steps is estimated."""
 SAME_DISTANCE = 1 + 1e-6
 """Ratio of two distances between fractional steps that count as the same."""
+FEW_STEPS = 5
+"""Number of steps that a remark lists."""
+SIDE = re.compile(r"train|batch", re.IGNORECASE)
+FEW_SHARED = 0.1
+"""Largest share of rows that two columns share if they were logged apart."""
+NOISY = 0.05
+"""Usual relative change of a gradient norm from row to row, at least; norms of weights change less."""
+UNNAMED_SERIES = ("value", "values", "column_1", "column_2")
 UNNAMED = re.compile(r"column_\d+$")
 """Names that readers give to the columns of a file without a header."""
 
@@ -76,7 +85,7 @@ def understand(path: Path, raw: RawRun, names: Names, chosen: Mapping[str, str])
     axis = chosen.get("step") or names.step_of(name for name, column in raw.columns.items() if column.step is None)
     base = path.stem if path.is_file() else path.resolve().name
     label = f"{base}, {raw.name}" if raw.name else base
-    raw = _in_order(raw, axis)
+    raw = _in_order(_with_step_of_the_row_before(raw, axis, names), axis)
     parts = _attempts(raw, axis)
     logs = []
     for number, (part, notes) in enumerate(parts, start=1):
@@ -90,23 +99,39 @@ def _log(
 ) -> Log:
     rest = [column for column in raw.columns if column != axis]
     by_hand = {signal: column for signal, column in chosen.items() if signal != "step"}
-    full = [column for column in rest if column not in by_hand.values() and _count(raw.columns[column])]
+    full = [column for column in rest if column not in by_hand.values() and _has_numbers(raw.columns[column])]
     assigned = {signal: column for signal, column in names.assign(full).items() if signal not in by_hand} | by_hand
+    assigned, doubts = _with_second_thoughts(assigned, by_hand, full, raw, names)
     if not assigned and all(UNNAMED.match(column) for column in raw.columns):
         axis, assigned = _guessed({column: raw.columns[column].values for column in full})
-        notes.append("the file has no header: its columns were guessed from their values; correct the guess with map=")
+        notes.append("the file has no header: its columns were guessed from their values; correct the guess with `map`")
+    signals_named = bool(assigned)
     rows = max((len(column.values) for column in raw.columns.values() if column.step is None), default=0)
     step = raw.columns[axis].values if axis is not None else np.arange(rows, dtype=np.float64)
     if axis is None and any(raw.columns[column].step is None for column in assigned.values()):
-        notes.append("no column counts steps: rows are counted instead; name the column of steps with map=")
-    elif axis is not None and "epoch" in axis.lower():
+        notes.append("no column counts steps: rows are counted instead; name the column of steps with `map`")
+    if not signals_named and (unnamed := [column for column in full if column.lower() in UNNAMED_SERIES]):
+        notes.append(
+            f"the file holds one series without a name: say what it is with `map`, such as train_loss={unnamed[0]}"
+        )
+    losses = [column for column in full if "loss" in column.lower()]
+    if losses and not any("loss" in signal for signal in assigned):
+        notes.append(f"no column is the loss by its name: of {listed(losses)}, say with `map` which is train_loss")
+    if axis is not None and "epoch" in axis.lower():
         notes.append(f"steps are those of {axis!r}, which counts epochs, not updates")
     signals: dict[str, Signal] = {}
     remarks: dict[str, str] = {}
     for signal, column in assigned.items():
         found = _values(raw.columns[column], step)
         value, converted = _in_unit(signal, column, found.value)
-        remarks[column] = "; ".join([*found.remarks, *converted, *_warnings(signal, column, value)])
+        said = [
+            *found.remarks,
+            *doubts.get(column, ()),
+            *converted,
+            *_not_finite(found.step, value),
+            *_warnings(signal, column, value),
+        ]
+        remarks[column] = "; ".join(said)
         unit = UNITS.get(signal.rsplit("_", 1)[-1], "")
         signals[signal] = Signal(found.step, value, column, unit)
     parameters = {column: parameter_of(column) for column in full if column not in assigned.values()}
@@ -126,6 +151,52 @@ def _log(
     return Log(path, name, signals, columns, list(dict.fromkeys(notes)), raw.attributes, raw.templates)
 
 
+def _with_second_thoughts(
+    assigned: Mapping[str, str], by_hand: Mapping[str, str], full: list[str], raw: RawRun, names: Names
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Correct what names alone can't tell, and return the signals with remarks by column."""
+    assigned, doubts = dict(assigned), {}
+    loss, accuracy, norm = (assigned.get(name, "") for name in ("train_loss", "train_accuracy", "total_norm"))
+    # An accuracy whose name has no side, on rows of its own beside the training loss, is that of an evaluation.
+    if (
+        accuracy
+        and "val_accuracy" not in assigned
+        and not SIDE.search(accuracy)
+        and _on_other_rows(raw, accuracy, loss)
+    ):
+        assigned["val_accuracy"] = assigned.pop("train_accuracy")
+        doubts[accuracy] = ["measured apart from the training loss, so taken for validation"]
+    # A bare "norm" is that of the gradient in some trainers; it is as noisy as weights never are.
+    if norm and norm not in by_hand.values() and norm.rpartition("/")[2].lower() == "norm":
+        if _is_noisy(raw.columns[norm].values):
+            del assigned["total_norm"]
+            assigned.setdefault("gradient_norm", norm)
+            doubts[norm] = ["its name does not say of what; too noisy for weights, so taken for the gradient"]
+        else:
+            doubts[norm] = ["its name does not say of what; taken for the norm of all parameters"]
+    # A loss that the table knows only by a wildcard may be one of several terms.
+    for signal in ("train_loss", "val_loss"):
+        column = assigned.get(signal)
+        if column and column not in by_hand.values() and names.is_pattern(signal, column):
+            parts = [other for other in full if names.is_pattern(signal, other)]
+            several = f"one of {len(parts)} parts of a loss ({listed(parts)}); no total was found"
+            doubts[column] = [several if len(parts) > 1 else f"taken for {signal} by a part of its name"]
+    return assigned, doubts
+
+
+def _on_other_rows(raw: RawRun, column: str, other: str) -> bool:
+    """Return whether two columns of a table have values on different rows, but for a few."""
+    if not other or raw.columns[column].step is not None or raw.columns[other].step is not None:
+        return False
+    ours, theirs = raw.columns[column].logged, raw.columns[other].logged
+    return bool((ours & theirs).sum() <= FEW_SHARED * ours.sum())
+
+
+def _is_noisy(values: Numbers) -> bool:
+    known = values[np.isfinite(values) & (values > 0)]
+    return len(known) > 2 and bool(np.median(np.abs(np.diff(np.log(known)))) > NOISY)
+
+
 def _guessed(columns: Mapping[str, Numbers]) -> tuple[str | None, dict[str, str]]:
     """Guess columns without names: increasing steps, and two accuracies; that of training has the larger mean."""
     names = list(columns)
@@ -141,7 +212,7 @@ def _guessed(columns: Mapping[str, Numbers]) -> tuple[str | None, dict[str, str]
 def _values(column: Column, step: Numbers) -> _Values:
     """Return a column's steps and values, each step once. Rows that a restart repeats are taken from the restart."""
     steps = step if column.step is None else column.step
-    keep = ~np.isnan(column.values)
+    keep = column.logged
     lost = int((keep & ~np.isfinite(steps)).sum())
     keep &= np.isfinite(steps)
     steps, values = steps[keep], column.values[keep]
@@ -154,7 +225,8 @@ def _values(column: Column, step: Numbers) -> _Values:
     least_later = np.minimum.accumulate(steps[::-1])[::-1]
     valid = np.append(steps[:-1] < least_later[1:], True)
     dropped = len(steps) - int(valid.sum())
-    same = int(((np.diff(steps) == 0) & (np.diff(values) == 0)).sum())
+    equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+    same = int(((np.diff(steps) == 0) & equal).sum())
     back = int((np.diff(steps) < 0).sum())
     if back:
         remarks.append(f"steps go back {back} times: {dropped} rows that a restart repeats are taken from the restart")
@@ -170,10 +242,11 @@ def _in_unit(signal: str, column: str, value: Numbers) -> tuple[Numbers, list[st
     if not signal.endswith("_accuracy") or not len(value):
         return value, []
     remarks = []
-    if value.max() > LARGEST_FRACTION:
-        value = value / 100
+    largest, least = np.fmax.reduce(value), np.fmin.reduce(value)
+    if largest > LARGEST_FRACTION:
+        value, largest, least = value / 100, largest / 100, least / 100
         remarks.append("in percent: divided by 100")
-    if value.min() < 0 or value.max() > 1 + 1e-6:
+    if least < 0 or largest > 1 + 1e-6:
         remarks.append("no fraction: clipped to [0, 1]")
         value = np.clip(value, 0, 1)
     if "err" in column.lower():
@@ -199,6 +272,15 @@ def _warnings(signal: str, column: str, value: Numbers) -> list[str]:
     return found
 
 
+def _not_finite(step: Numbers, value: Numbers) -> list[str]:
+    """Return a remark on values that are NaN or infinite, with the first of their steps."""
+    steps = [f"{at:,.10g}" for at in step[~np.isfinite(value)].tolist()]
+    if not steps:
+        return []
+    more = f" and {len(steps) - FEW_STEPS} more" if len(steps) > FEW_STEPS else ""
+    return [f"NaN or infinite at step{'s' if len(steps) > 1 else ''} {', '.join(steps[:FEW_STEPS])}{more}"]
+
+
 def _rounding(value: Numbers) -> float | None:
     """Return the power of ten to which all values are rounded, if it is 1e-6 or more."""
     finite = value[np.isfinite(value)]
@@ -218,15 +300,37 @@ def _parameter_norm(raw: RawRun, norms: Mapping[str, str | None], step: Numbers)
     return {"parameter_norm": Signal(first, value, "parameter_norm", axes=[axis])}
 
 
+def _with_step_of_the_row_before(raw: RawRun, axis: str | None, names: Names) -> RawRun:
+    """Correct single rows whose step went back to the first: evaluations that were logged without their step."""
+    if axis is None:
+        return raw
+    step = raw.columns[axis].values
+    known = np.flatnonzero(np.isfinite(step))
+    at = step[known]
+    if len(at) < 3:
+        return raw
+    after = np.append(at[2:], np.inf)
+    single = np.flatnonzero((at[1:] <= at[0]) & (at[:-1] > at[1:]) & (after >= at[:-1])) + 1
+    if not len(single):
+        return raw
+    measured = [column for name, column in raw.columns.items() if column.step is None and names.step_of([name]) is None]
+    logged = np.array([column.logged for column in measured]).reshape(-1, len(step))
+    apart = known[single]
+    if not logged[:, apart].any(axis=0).all() or (logged[:, apart] & logged[:, apart - 1]).any():
+        return raw
+    step = step.copy()
+    step[apart] = step[apart - 1]
+    note = f"rows of evaluations at step {at[0]:g}, between others: {len(apart)}; they take the step of the row before"
+    return replace(raw, columns={**raw.columns, axis: Column(step)}, notes=[*raw.notes, note])
+
+
 def _in_order(raw: RawRun, axis: str | None) -> RawRun:
     """Sort the rows of a table if they are out of order."""
     step = raw.columns[axis].values if axis is not None else np.empty(0)
     if not _is_mixed(step[np.isfinite(step)]):
         return raw
     order = np.argsort(step, kind="stable")
-    columns = {
-        name: Column(column.values[order]) if column.step is None else column for name, column in raw.columns.items()
-    }
+    columns = {name: column.rows(order) if column.step is None else column for name, column in raw.columns.items()}
     return replace(raw, columns=columns, notes=[*raw.notes, OUT_OF_ORDER])
 
 
@@ -268,7 +372,7 @@ def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
         return [(raw, [])]
     parts = [
         {
-            name: Column(column.values[begin:end]) if column.step is None else column
+            name: column.rows(slice(begin, end)) if column.step is None else column
             for name, column in raw.columns.items()
         }
         for begin, end in zip(starts, [*starts[1:], len(step)], strict=True)
@@ -287,8 +391,16 @@ def _content(part: Mapping[str, Column]) -> tuple[bytes, ...]:
 
 
 def _count(column: Column) -> int:
-    return int((~np.isnan(column.values)).sum())
+    return int(column.logged.sum())
+
+
+def _has_numbers(column: Column) -> bool:
+    return bool((~np.isnan(column.values)).any())
 
 
 def _why_unused(column: Column) -> str:
-    return "not used; map= makes it a signal" if _count(column) else "empty"
+    if _has_numbers(column):
+        return "not used; `map` makes it a signal"
+    return (
+        "holds only NaN" if len(column.values) and column.missing is not None and not column.missing.all() else "empty"
+    )

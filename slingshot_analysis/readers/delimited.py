@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._parts.cells import MISSING
 from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
-from slingshot_analysis.readers._parts.text_file import head_text, in_one_line, plain_suffix, read_text
+from slingshot_analysis.readers._parts.text_file import head_text, plain_suffix, read_text
 from slingshot_analysis.readers._raw import RawRun, Reader
+from slingshot_analysis.safe_text import in_one_line
 
 __all__ = ["DelimitedReader"]
 
@@ -21,6 +25,8 @@ BLANKS = " "
 SEPARATORS = (";", "\t", ",", BLANKS)
 TABLES = (".csv", ".tsv")
 """Ends of names of nothing but tables."""
+
+MOST_COLUMNS = 50_000
 
 SAMPLE = 200
 """Lines from which the layout is told."""
@@ -31,7 +37,7 @@ ALIKE = 0.8
 NUMERIC = 0.5
 """Share of the fields between blanks that are numbers, at least; less is prose."""
 
-MISSING = ("", "-", "--", "nan", "none", "null", "na", "n/a")
+FIELD = re.compile(r"[^,;\t ]+")
 WORDS = ("true", "false", "inf", "-inf")
 
 
@@ -55,7 +61,11 @@ class DelimitedReader(Reader):
         text = head_text(head)
         if not text or text.lstrip().startswith(("{", "[")):
             return False
-        return plain_suffix(path) in TABLES or text.isspace() or _layout(text.split("\n")) is not None
+        if plain_suffix(path) in TABLES or text.isspace():
+            return True
+        lines = text.split("\n")
+        starts = _headers(lines)
+        return _layout(lines[: starts[1]] if len(starts) > 1 else lines) is not None
 
     def read(self, path: Path) -> list[RawRun]:
         """Read all runs of a table.
@@ -67,7 +77,8 @@ class DelimitedReader(Reader):
         """
         text = read_text(path)
         lines = text.split("\n")
-        layout = _layout(lines)
+        starts = _headers(lines)
+        layout = _layout(lines[: starts[1]] if len(starts) > 1 else lines)
         if layout is None:
             if sum(map(_is_data, lines)) == 1:
                 raise InputError(f"{path}: has one line and no table; nothing was logged to it")
@@ -75,30 +86,63 @@ class DelimitedReader(Reader):
                 f"{path}: holds no table of numbers; expected lines of equally many fields with commas, semicolons, "
                 "tabs or blanks between them"
             )
-        header, notes = _commented_header(lines, layout), []
-        numbers = [number for number, line in enumerate(lines) if line and line[0] != "#" and not line.isspace()]
-        if layout.has_header:
-            first = lines[numbers[0]]
-            header = _split([first], layout.separator)[0]
-            repeated = len(numbers) - 1
-            numbers = [number for number in numbers if lines[number] != first]
-            repeated -= len(numbers)
-            notes += [f"repeated header lines skipped: {repeated}"] if repeated else []
-        rows = [lines[number] for number in numbers]
-        widths = _widths(rows, layout.separator)
-        expected = len(header) if header else Counter(widths).most_common(1)[0][0]
-        if not text.endswith("\n") and widths[-1] < expected and len(rows) > 1:
-            notes.append(f"line {numbers[-1] + 1} is cut short and was left out; the writer was killed")
-            rows, widths = rows[:-1], widths[:-1]
-        header = _fitted(header, rows, widths, layout.separator)
-        expected = len(header) if header else expected
-        notes += _checked(path, widths, numbers, expected)
-        given = header or [""] * expected
-        names, messages = unique_names(name.strip() or f"column_{index}" for index, name in enumerate(given))
-        frame = _parse(path, rows, names, layout)
-        unnamed = [name for name, was in zip(names, given, strict=True) if header and not was.strip()]
-        empty = [name for name in unnamed if bool(frame[name].isna().all())]
-        return runs_of_table(frame.drop(columns=empty), path, notes=[*notes, *messages])
+        notes: list[str] = []
+        frames = []
+        for start, stop in pairwise([*starts, len(lines)]):
+            whole = stop < len(lines) or text.endswith("\n")
+            frames.append(_frame(path, lines[start:stop], layout, start, whole, notes))
+        if len(frames) > 1:
+            notes.append(
+                f"the header changes in line {starts[1] + 1}: the parts are joined by the names of their columns"
+            )
+        frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        return runs_of_table(frame, path, notes=notes)
+
+
+def _headers(lines: list[str]) -> list[int]:
+    """Return where the parts of a table begin, each with a header of its own that begins as the first does."""
+    first = next((line for line in lines if _is_data(line)), "")
+    name = FIELD.match(first)
+    if name is None or _is_number(name[0], False) is not False:
+        return [0]
+    known, starts = {first}, [0]
+    for number, line in enumerate(lines):
+        if line.startswith(name[0]) and line not in known and not any(map(_is_plain_number, FIELD.findall(line))):
+            starts.append(number)
+            known = {line}
+    return starts
+
+
+def _frame(path: Path, lines: list[str], layout: _Layout, offset: int, whole: bool, notes: list[str]) -> pd.DataFrame:
+    """Parse the lines of one part of a table, of which the last may be cut, and note what was handled."""
+    header = _commented_header(lines, layout)
+    numbers = [number for number, line in enumerate(lines) if line and line[0] != "#" and not line.isspace()]
+    if layout.has_header:
+        first = lines[numbers[0]]
+        header = _split([first], layout.separator)[0]
+        repeated = len(numbers) - 1
+        numbers = [number for number in numbers if lines[number] != first]
+        repeated -= len(numbers)
+        notes += [f"repeated header lines skipped: {repeated}"] if repeated else []
+    rows = [lines[number] for number in numbers]
+    if not rows:
+        return pd.DataFrame(columns=header)
+    widths = _widths(rows, layout.separator)
+    expected = len(header) if header else Counter(widths).most_common(1)[0][0]
+    if not whole and widths[-1] < expected and len(rows) > 1:
+        notes.append(f"line {offset + numbers[-1] + 1} is cut short and was left out; the writer was killed")
+        rows, widths = rows[:-1], widths[:-1]
+    header = _fitted(header, rows, widths, layout.separator)
+    expected = len(header) if header else expected
+    notes += _checked(path, widths, [offset + number for number in numbers], expected)
+    given = header or [""] * expected
+    if expected > MOST_COLUMNS:
+        raise InputError(f"{path}: has {expected:,} columns, more than {MOST_COLUMNS:,}; is this a training log?")
+    names, messages = unique_names(name.strip() or f"column_{index}" for index, name in enumerate(given))
+    notes += messages
+    frame = _parse(path, rows, names, layout)
+    unnamed = [name for name, was in zip(names, given, strict=True) if header and not was.strip()]
+    return frame.drop(columns=[name for name in unnamed if bool(frame[name].isna().all())])
 
 
 def _parse(path: Path, rows: list[str], names: list[str], layout: _Layout) -> pd.DataFrame:
@@ -112,6 +156,8 @@ def _parse(path: Path, rows: list[str], names: list[str], layout: _Layout) -> pd
             decimal=layout.decimal,
             skipinitialspace=True,
             low_memory=False,
+            keep_default_na=False,
+            na_values=[form for word in MISSING for form in (word, word.upper(), word.capitalize())],
         )
     except (pd.errors.ParserError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: can't be read as a table ({in_one_line(error)}); repair the file") from error
@@ -185,13 +231,17 @@ def _is_data(line: str) -> bool:
 def _is_number(cell: str, comma: bool) -> bool | None:
     """Tell whether a field is a number; None if it is empty."""
     word = cell.strip().lower().removesuffix("%")
-    if word in MISSING:
+    if word in MISSING or word == "nan":
         return None
     try:
         float(word.replace(",", ".") if comma else word)
     except ValueError:
         return word in WORDS
     return True
+
+
+def _is_plain_number(cell: str) -> bool:
+    return _is_number(cell, False) is True
 
 
 def _split(lines: list[str], separator: str) -> list[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._gate import check_size, isolated
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column, RawRun, Reader, plain
-from slingshot_analysis.trace.schema import FORMAT
+from slingshot_analysis.safe_text import in_one_line
+from slingshot_analysis.trace import is_trace
+from slingshot_analysis.trace.members import HDF5_ERRORS, members
 
 __all__ = ["HDF5Reader"]
 
 HDF5_HEAD = b"\x89HDF\r\n\x1a\n"
 STEPS = ("step", "steps", "iteration", "epoch")
-MOST_ROWS = 10**8  # a length beyond it comes from damage, not from training
+MOST_LEVELS = 20
+"""How many groups around a dataset are asked for its steps."""
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "eval", "evaluation"}
 
 Numbers = npt.NDArray[np.float64]
@@ -38,13 +42,7 @@ class HDF5Reader(Reader):
 
     def recognizes(self, path: Path, head: bytes) -> bool:
         """Tell by the head, and by the root attribute that a trace has and these files lack."""
-        if not head.startswith(HDF5_HEAD):
-            return False
-        try:
-            with h5py.File(path, "r", locking=False) as file:
-                return bool(_plain(file.attrs.get("format")) != FORMAT)
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError):
-            return FORMAT.encode() not in head
+        return head.startswith(HDF5_HEAD) and not isolated(path, is_trace)
 
     def read(self, path: Path) -> list[RawRun]:
         """Read the one run, or one for each of the groups that hold the same names.
@@ -54,20 +52,19 @@ class HDF5Reader(Reader):
         InputError
             If the file can't be opened or is damaged, or holds no one-dimensional dataset of numbers.
         """
-        columns, attributes, left_out = _read_file(path)
+        columns, attributes, left_out = isolated(path, _read_file)
         notes = [f"datasets that are no one-dimensional numbers were left out: {listed(left_out)}"] if left_out else []
         if not columns:
             what = f"; left out were {listed(left_out)}" if left_out else ""
             raise InputError(
                 f"{path}: holds no one-dimensional dataset of numbers{what}; store a column in each dataset"
             )
-        prefixes = _prefixes(columns)
+        base, names = _runs_in(columns)
         runs = []
-        for prefix in prefixes:
-            others = [other for other in prefixes if other != prefix]
-            mine, more = _with_steps(_without(columns, prefix, others))
-            name = prefix.rstrip("/").rpartition("/")[2]
-            runs.append(RawRun(name, mine, _without(attributes, prefix, others), notes + more))
+        for name, mine in _split(columns, base, names).items():
+            found, more = _with_steps(mine)
+            known = _split(attributes, base, names).get(name, {}) if len(names) > 1 else attributes
+            runs.append(RawRun(name, found, known, notes + more))
         return runs
 
 
@@ -76,32 +73,54 @@ def _read_file(path: Path) -> tuple[dict[str, Numbers], dict[str, Any], list[str
     columns: dict[str, Numbers] = {}
     attributes: dict[str, Any] = {}
     left_out: list[str] = []
-
-    def visit(name: str | bytes, node: h5py.Group | h5py.Dataset) -> None:
-        key = _plain(name)
-        if isinstance(node, h5py.Group):
-            _add_attributes(attributes, node, f"{key}/" if key else "")
-        elif isinstance(node, h5py.Dataset):
-            if node.shape == ():
-                if node.dtype.kind != "O":  # HDF5 may never return from a damaged heap, where variable strings stand
-                    attributes[key] = _plain(node[()])
-            elif node.ndim == 1 and node.dtype.kind in "iufb" and len(node) <= MOST_ROWS:
-                columns[key] = node[:].astype(np.float64)
-            else:
-                left_out.append(f"{key} {node.shape}" if node.shape else key)
-
+    total = 0
     try:
         with h5py.File(path, "r", locking=False) as file:
-            visit("", file)
-            file.visititems(visit)
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, MemoryError) as error:
+            for key, node in _nodes(file, left_out):
+                if isinstance(node, h5py.Group):
+                    _add_attributes(attributes, node, f"{key}/" if key else "")
+                elif node.shape == ():
+                    if node.dtype.kind != "O":  # variable strings stand in a heap, which is of no use where damaged
+                        attributes[key] = _plain(node[()])
+                elif node.ndim == 1 and node.dtype.kind in "iufb":
+                    total += 8 * len(node)
+                    check_size(path, total, "unpacks to")
+                    columns[key] = node[:].astype(np.float64)
+                else:
+                    left_out.append(f"{key} {node.shape}" if node.shape else key)
+    except HDF5_ERRORS as error:
+        if isinstance(error, InputError):
+            raise
         raise _explained(path, error) from error
     return columns, attributes, left_out
 
 
+def _nodes(file: h5py.File, left_out: list[str]) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
+    """Yield the groups and datasets of a file itself with their paths, each once; what is elsewhere is left out."""
+    waiting: list[tuple[str, h5py.Group]] = [("", file)]
+    seen = set()
+    while waiting:
+        place, group = waiting.pop()
+        address = h5py.h5o.get_info(group.id).addr
+        if address in seen:  # a group that holds itself
+            continue
+        seen.add(address)
+        yield place, group
+        inner = []
+        for key, node in members(group, place, left_out):
+            if isinstance(node, h5py.Group):
+                inner.append((key, node))
+            elif isinstance(node, h5py.Dataset):
+                yield key, node
+        waiting += reversed(inner)
+
+
 def _add_attributes(attributes: dict[str, Any], group: h5py.Group, prefix: str) -> None:
     for name in group.attrs:
-        value = _plain(group.attrs[name])
+        try:
+            value = _plain(group.attrs[name])
+        except HDF5_ERRORS:
+            continue
         if isinstance(value, str | bool | int | float):
             attributes[prefix + name] = value
 
@@ -113,38 +132,48 @@ def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _prefixes(columns: Iterable[str]) -> list[str]:
-    """Return the groups that are runs, with a slash behind; one empty text if the file is one run."""
-    base = ""
+def _runs_in(columns: Iterable[str]) -> tuple[str, list[str]]:
+    """Return the path of the group that holds the runs, and their names; one empty name if the file is one run."""
+    base, keys = "", list(columns)
     while True:
         groups: dict[str, set[str]] = {}
-        for key in columns:
-            name, inside, rest = key.removeprefix(base).partition("/")
+        for key in keys:
+            name, inside, rest = key[len(base) :].partition("/")
             if inside:
                 groups.setdefault(name, set()).add(rest)
             elif name.lower() not in STEPS:
-                return [""]
+                return "", [""]
         if len(groups) == 1:
             base += f"{next(iter(groups))}/"
+            keys = [key for key in keys if key.startswith(base)]
             continue
         first = next(iter(groups.values()), set())
         alike = len(groups) > 1 and all(names == first for names in groups.values())
-        return [f"{base}{name}/" for name in groups] if alike and not SPLITS & {*map(str.lower, groups)} else [""]
+        return (base, list(groups)) if alike and not SPLITS & {*map(str.lower, groups)} else ("", [""])
 
 
-def _without(items: Mapping[str, Any], prefix: str, others: Sequence[str]) -> dict[str, Any]:
-    """Return what belongs to the run of this prefix, or to all of them, with the prefix taken off."""
-    around = prefix[: prefix.rstrip("/").rfind("/") + 1]
-    return {
-        key.removeprefix(prefix if key.startswith(prefix) else around): value
-        for key, value in items.items()
-        if not key.startswith(tuple(others))
-    }
+def _split(items: Mapping[str, Any], base: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what belongs to each run, with its path taken off, and what belongs to all of them."""
+    if len(names) == 1:
+        return {"": dict(items)}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for key, value in items.items():
+        name, inside, rest = key.removeprefix(base).partition("/")
+        if inside and name in parts and key.startswith(base):
+            parts[name][rest] = value
+        else:
+            for part in parts.values():
+                part[key.removeprefix(base)] = value
+    return parts
 
 
 def _with_steps(columns: Mapping[str, Numbers]) -> tuple[dict[str, Column], list[str]]:
     """Give each column its steps; those without any that are not of one length are left out and noted."""
-    found = {key: _step_of(key, columns) for key in columns}
+    groups: dict[str, dict[str, str]] = {}
+    for key in columns:
+        group, _, name = key.rpartition("/")
+        groups.setdefault(group, {})[name.lower()] = key
+    found = {key: _step_of(key, columns, groups) for key in columns}
     used = {step for step in found.values() if step}
     bare = [key for key, step in found.items() if not step and key not in used]
     length = Counter(len(columns[key]) for key in bare).most_common(1)[0][0] if bare else 0
@@ -158,14 +187,13 @@ def _with_steps(columns: Mapping[str, Numbers]) -> tuple[dict[str, Column], list
     return result, [note] if odd else []
 
 
-def _step_of(key: str, columns: Mapping[str, Numbers]) -> str | None:
+def _step_of(key: str, columns: Mapping[str, Numbers], groups: Mapping[str, Mapping[str, str]]) -> str | None:
     """Return the key of the dataset that holds the steps of another: in its group, or one around it."""
     group, _, name = key.rpartition("/")
     better = STEPS[: STEPS.index(name.lower())] if name.lower() in STEPS else STEPS
-    while True:
-        inside = {other.lower(): other for other in columns if other.rpartition("/")[0] == group}
+    for _ in range(MOST_LEVELS):
         for wanted in better:
-            step = inside.get(f"{group}/{wanted}".lstrip("/").lower())
+            step = groups.get(group, {}).get(wanted)
             if step is None or len(columns[step]) != len(columns[key]):
                 continue
             if wanted != "epoch" or np.all(np.diff(columns[step]) > 0):
@@ -173,6 +201,7 @@ def _step_of(key: str, columns: Mapping[str, Numbers]) -> str | None:
         if not group:
             return None
         group = group.rpartition("/")[0]
+    return None
 
 
 def _explained(path: Path, error: Exception) -> InputError:
@@ -182,5 +211,6 @@ def _explained(path: Path, error: Exception) -> InputError:
         return InputError(f"{path}: is empty: its writer was killed before it began; give another file")
     if not h5py.is_hdf5(path):
         return InputError(f"{path}: is not an HDF5 file; give one that ends in .h5 or .hdf5")
-    reason = " ".join(str(error).split())
-    return InputError(f"{path}: can't be read ({reason}); it is damaged or still being written, so close or restore it")
+    return InputError(
+        f"{path}: can't be read ({in_one_line(error)}); it is damaged or still being written, so close or restore it"
+    )

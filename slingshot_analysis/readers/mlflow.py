@@ -12,6 +12,7 @@ from pathlib import Path
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.points import Points, distinct_names
 from slingshot_analysis.readers._parts.sqlite import has_tables, opened, tables
+from slingshot_analysis.readers._parts.text_file import read_raw
 from slingshot_analysis.readers._raw import RawRun, Reader
 
 __all__ = ["MLflowReader"]
@@ -113,13 +114,17 @@ def _read_meta(path: Path) -> dict[str, str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    """Return the files of a folder, without links, which may lead anywhere."""
+    files = (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+    return sorted(file for file in files if not file.name.startswith("."))
 
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+        return read_raw(path).decode()
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: can't be read as text ({error}); restore the file from a copy") from error
 
 

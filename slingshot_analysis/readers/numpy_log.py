@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._gate import check_size
 from slingshot_analysis.readers._parts.arrays import Array, runs_of_arrays
-from slingshot_analysis.readers._parts.text_file import in_one_line, read_bytes
+from slingshot_analysis.readers._parts.text_file import read_bytes
 from slingshot_analysis.readers._raw import Column, RawRun, Reader, plain
+from slingshot_analysis.safe_text import in_one_line
 
 __all__ = ["NumPyReader"]
 
@@ -48,10 +51,9 @@ class NumPyReader(Reader):
             raise InputError(f"{path}: is not a file that NumPy saved; give the right file, or name its format")
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                members = [name for name in archive.namelist() if name.endswith(".npy")]
-                found = {
-                    name.removesuffix(".npy"): _load(path, io.BytesIO(archive.read(name)), name) for name in members
-                }
+                members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+                check_size(path, sum(member.file_size for member in members), "unpacks to")
+                found = {member.filename.removesuffix(".npy"): _unpacked(path, archive, member) for member in members}
         except DAMAGE as error:
             if isinstance(error, InputError):
                 raise
@@ -61,10 +63,18 @@ class NumPyReader(Reader):
         return _many_arrays(path, found)
 
 
+def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    with archive.open(member) as file:
+        return _load(path, io.BytesIO(file.read(member.file_size)), member.filename)
+
+
 def _load(path: Path, file: io.BytesIO, member: str = "") -> npt.NDArray[Any]:
     try:
+        _check_declared(path, file)
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
     except DAMAGE as error:
+        if isinstance(error, InputError):
+            raise
         if "Object arrays" in str(error):
             raise InputError(
                 f"{path}: {member.removesuffix('.npy') or 'the array'} holds Python objects, which only pickle can "
@@ -72,6 +82,17 @@ def _load(path: Path, file: io.BytesIO, member: str = "") -> npt.NDArray[Any]:
             ) from error
         where = f"{path}: {member}" if member else str(path)
         raise InputError(f"{where}: is damaged or cut short ({in_one_line(error)}); copy it again") from error
+
+
+def _check_declared(path: Path, file: io.BytesIO) -> None:
+    """Refuse an array whose header declares more than the file holds."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    declared, there = math.prod(shape) * kind.itemsize, file.getbuffer().nbytes - file.tell()
+    file.seek(0)
+    if declared > there and not kind.hasobject:
+        raise InputError(f"{path}: is cut short: its header declares {declared:,} bytes, of which {there:,} are there")
 
 
 def _one_array(path: Path, array: npt.NDArray[Any]) -> RawRun:

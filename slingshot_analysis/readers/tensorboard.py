@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import struct
 from array import array
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._parts.long_tables import SPLITS
 from slingshot_analysis.readers._parts.points import Points
 from slingshot_analysis.readers._parts.protobuf import Message, read_varint
 from slingshot_analysis.readers._parts.tfrecord import read_records
@@ -60,14 +63,14 @@ class TensorBoardReader(Reader):
         runs = {folder: run for folder, run in runs.items() if run.points}
         if not runs:
             raise InputError(f"{path}: holds no scalars; log some with add_scalar, or give another file")
-        return [
-            RawRun(
-                folder.relative_to(path).as_posix() if len(runs) > 1 else "",
-                run.points.columns(),
-                run.attributes,
-                [*run.notes, *run.points.notes()],
-            )
+        found = {
+            folder: RawRun("", run.points.columns(), run.attributes, [*run.notes, *run.points.notes()])
             for folder, run in runs.items()
+        }
+        found = _joined(found)
+        return [
+            replace(run, name=folder.relative_to(path).as_posix() if len(found) > 1 else "")
+            for folder, run in found.items()
         ]
 
 
@@ -176,6 +179,30 @@ def _fold_hparams(runs: dict[Path, _Decoder]) -> None:
             around.points.add_new(run.points)
             around.notes += run.notes
             del runs[folder]
+
+
+def _joined(runs: Mapping[Path, RawRun]) -> dict[Path, RawRun]:
+    """Join folders that are parts of one run to the run in the folder around them.
+
+    They are ``train`` and ``validation`` side by side, as Keras writes them, and ``TAG_PART``, in which ``add_scalars``
+    writes each part of a tag.
+    """
+    around = Counter(folder.parent for folder in runs if folder.name.lower() in SPLITS)
+    joined: dict[Path, RawRun] = {}
+    for folder, run in runs.items():
+        tags = list(run.columns)
+        prefix = f"{tags[0].replace('/', '_')}_"
+        if around[folder.parent] > 1 and folder.name.lower() in SPLITS:
+            columns = {f"{folder.name}/{tag}": column for tag, column in run.columns.items()}
+        elif len(tags) == 1 and folder.name.startswith(prefix):
+            columns = {f"{folder.name.removeprefix(prefix)}/{tags[0]}": run.columns[tags[0]]}
+        else:
+            folder, columns = folder / "run", dict(run.columns)
+        whole = joined.setdefault(folder.parent, RawRun("", {}))
+        joined[folder.parent] = RawRun(
+            "", {**whole.columns, **columns}, {**run.attributes, **whole.attributes}, [*whole.notes, *run.notes]
+        )
+    return joined
 
 
 def _find(folder: Path) -> Iterable[Path]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._parts.text_file import head_text
 from slingshot_analysis.readers._raw import Column, RawRun, Reader
 from slingshot_analysis.readers.json_log import parsed
@@ -36,7 +37,7 @@ class TrainerStateReader(Reader):
         Raises
         ------
         InputError
-            If the file is not JSON, its log is no list of records with steps, or it holds no numbers.
+            If the file is not JSON, its log is no list of records, or it holds no numbers with a step.
         """
         state = parsed(path)
         records = state.get(LOG) if isinstance(state, dict) else None
@@ -45,9 +46,13 @@ class TrainerStateReader(Reader):
         attributes = {key: value for key, value in state.items() if isinstance(value, str | int | float)}
         found: dict[str, tuple[list[float], list[float]]] = {}
         notes, lost = [], set()
-        for index, record in enumerate(records):
+        stepless = [index for index, record in enumerate(records) if not _is_number(record.get("step"))]
+        if stepless:
+            keys = dict.fromkeys(key for index in stepless for key in records[index])
+            notes.append(f"entries without a step left out: {len(stepless)}, with {listed(keys)}")
+        for record in records:
             if not _is_number(record.get("step")):
-                raise InputError(f"{path}: {LOG}[{index}]: has no step; the file is damaged")
+                continue
             if CLOSING in record:
                 attributes |= {key: value for key, value in record.items() if key not in ("step", "epoch")}
                 notes.append(f"the record with {CLOSING!r} sums up the run; it is among the attributes")
@@ -60,7 +65,9 @@ class TrainerStateReader(Reader):
                 elif key != "step":
                     lost.add(key)
         if not found:
-            raise InputError(f"{path}: {LOG} holds no numbers; nothing was logged, see logging_steps of the trainer")
+            raise InputError(
+                f"{path}: {LOG} holds no numbers with a step; nothing was logged, see logging_steps of the trainer"
+            )
         if lost:
             notes.append(f"values that are no numbers left out: {', '.join(sorted(map(repr, lost)))}")
         columns = {

@@ -13,6 +13,7 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.nested import flatten
 from slingshot_analysis.readers._parts.points import Points, as_number, distinct_names
 from slingshot_analysis.readers._parts.protobuf import Message
+from slingshot_analysis.readers._parts.text_file import read_raw
 from slingshot_analysis.readers._raw import RawRun, Reader
 
 __all__ = ["WandbReader"]
@@ -129,10 +130,7 @@ def _update(config: dict[str, Any], change: Message) -> None:
 
 def _read_records(path: Path) -> tuple[list[bytes], list[str]]:
     """Return the whole records of a log in LevelDB's format, and a note if the last was cut."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror}); give a file run-<id>.wandb") from error
+    data = read_raw(path)
     if not data:
         raise InputError(f"{path}: is empty: its writer was killed before it began; give another file")
     if len(data) < FILE_HEAD.size or FILE_HEAD.unpack_from(data)[:2] != (IDENT, MAGIC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,26 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, SlingshotError, unknown_name
+from slingshot_analysis.safe_text import in_one_line
 from slingshot_analysis.signal import Signal
+from slingshot_analysis.trace._block import UNFILTERED
 from slingshot_analysis.trace._file import opened, read_attributes, read_groups
-from slingshot_analysis.trace.schema import Group, Quantity
+from slingshot_analysis.trace.members import HDF5_ERRORS
+from slingshot_analysis.trace.schema import CHUNK_ROWS, FORMAT, Group, Quantity
 from slingshot_analysis.trace.trace import Trace, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["TraceFile", "open_trace"]
+__all__ = ["TraceFile", "is_trace", "open_trace"]
+
+HEAD = 1 << 16
+MOST_LOOKED_AT = 1 << 28
+"""Bytes of rows that are read to find damage; of longer traces the rest is read when it is needed."""
+
+NEIGHBOURS, NOT_ZERO = 8, 1e-6
+"""How many rows before a chunk of zeros tell whether it is blank, and what they all exceed if it is."""
 
 
 def open_trace(path: str | os.PathLike[str]) -> TraceFile:
@@ -42,19 +53,34 @@ def open_trace(path: str | os.PathLike[str]) -> TraceFile:
         If there is no such file, it is not a trace, or it was written in a newer format; the message names the key.
     """
     path = Path(path)
+    notes: list[str] = []
     with opened(path) as file:
-        return TraceFile(path, read_attributes(path, file), read_groups(path, file))
+        return TraceFile(path, read_attributes(path, file, notes), read_groups(path, file, notes), notes)
+
+
+def is_trace(path: Path) -> bool:
+    """Return whether an HDF5 file is a trace, as far as its root attribute can be read, or else its first bytes."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            found = file.attrs.get("format")
+    except HDF5_ERRORS:
+        with path.open("rb") as raw:
+            return FORMAT.encode() in raw.read(HEAD)
+    return bool((found.decode(errors="replace") if isinstance(found, bytes) else found) == FORMAT)
 
 
 class TraceFile(Trace):
     """One recorded run in a trace file. Made by `open_trace`.
 
     The file is opened and closed for each read. So each read sees the rows that a running writer has added, and nothing
-    is locked. `attributes` are the root attributes at the time of `open_trace`.
+    is locked. `attributes` are the root attributes at the time of `open_trace`; `notes` say what is damaged.
     """
 
-    def __init__(self, path: Path, attributes: dict[str, Any], groups: tuple[Group, ...]) -> None:
+    def __init__(
+        self, path: Path, attributes: dict[str, Any], groups: tuple[Group, ...], notes: Sequence[str] = ()
+    ) -> None:
         self.path = path
+        self.notes = tuple(notes)
         self.name = path.stem
         self.attributes = attributes
         self._groups = {group.name: group for group in groups}
@@ -109,6 +135,31 @@ class TraceFile(Trace):
         with opened(self.path) as file:
             group = self._found[name][0]
             return self._read_signal(file, name, self._read_steps(file, group))
+
+    def without_damage(self) -> TraceFile:
+        """Return the trace without what can't be read, which is noted: quantities, and a configuration."""
+        notes, attributes = list(self.notes), dict(self.attributes)
+        try:
+            _ = self.config
+        except InputError as error:
+            notes.append(f"configuration left out: {str(error).removeprefix(f'{self.path}: ')}")
+            del attributes["config"]
+        lost: dict[str, list[str]] = {}
+        kept, looked_at = [], 0
+        for name, group in self._groups.items():
+            quantities = []
+            for quantity in group.quantities:
+                try:
+                    looked_at += self[quantity.name].value.nbytes if looked_at < MOST_LOOKED_AT else 0
+                    quantities.append(quantity)
+                except InputError as error:
+                    lost.setdefault(str(error).removeprefix(f"{self.path}: "), []).append(quantity.name)
+            if quantities:
+                kept.append(Group(name, quantities, group.schedule))
+        notes += [f"left out: {', '.join(names)}: {reason}" for reason, names in lost.items()]
+        if not kept:
+            raise InputError(f"{self.path}: no quantity can be read: {notes[-1]}")
+        return TraceFile(self.path, attributes, tuple(kept), notes)
 
     def to_dataframe(self, group: str | None = None) -> pd.DataFrame:
         """Return the rows as a table indexed by step.
@@ -210,14 +261,50 @@ class TraceFile(Trace):
     def _read_signal(self, file: h5py.File, name: str, steps: npt.NDArray[np.int64]) -> Signal:
         group, quantity = self._found[name]
         value = _read(self.path, file, group, name, len(steps))
+        if _is_blank(file[group][name], value) and not self._explains_zeros(file, name, len(steps)):
+            raise InputError(
+                f"{self.path}: /{group}/{name}: the last rows, from step {steps[_last_chunk(value)]}, are blank: the "
+                "file is damaged; restore it from a copy, or record the run again"
+            )
         return Signal(steps, value, name, quantity.unit, quantity.description, quantity.axes)
+
+    def _explains_zeros(self, file: h5py.File, name: str, rows: int) -> bool:
+        """Return whether errors that never change go with an accuracy that is always 0."""
+        errors = name.replace("_accuracy", "_errors")
+        if not name.endswith("_accuracy") or errors not in self._found:
+            return name.endswith("_accuracy")
+        return bool(np.ptp(_read(self.path, file, self._found[errors][0], errors, rows)) == 0)
+
+
+def _last_chunk(value: npt.NDArray[Any]) -> int:
+    """Return the first row of the chunk that holds the last one."""
+    return (len(value) - 1) // CHUNK_ROWS * CHUNK_ROWS
+
+
+def _is_blank(dataset: h5py.Dataset, value: npt.NDArray[Any]) -> bool:
+    """Return whether the last chunk, which alone has no checksum, holds only zeros where that can't be.
+
+    Norms and accuracies are not 0 all of a sudden. A loss is only where it came near it before.
+    """
+    start = _last_chunk(value) if len(value) else 0
+    if not len(value) or value.dtype.kind != "f" or np.any(value[start:]):
+        return False
+    kind = dataset.name.rpartition("_")[2]
+    if kind not in ("norm", "accuracy", "loss", "float64"):
+        return False
+    offset = (start, *(0 for _ in value.shape[1:]))
+    if not dataset.chunks or dataset.id.get_chunk_info_by_coord(offset).filter_mask != UNFILTERED:
+        return False
+    before = value[max(start - NEIGHBOURS, 0) : start]
+    return bool(before.min() > NOT_ZERO) if len(before) else kind in ("norm", "accuracy")
 
 
 def _read(path: Path, file: h5py.File, group: str, name: str, rows: int) -> npt.NDArray[Any]:
     try:
         return np.asarray(file[group][name][:rows])
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{path}: /{group}/{name}: rows can't be read ({error}); the file is damaged") from error
+        reason = in_one_line(error)
+        raise InputError(f"{path}: /{group}/{name}: rows can't be read ({reason}); the file is damaged") from error
 
 
 def _range(steps: npt.NDArray[np.int64]) -> tuple[int, int] | None:

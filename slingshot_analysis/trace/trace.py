@@ -54,6 +54,8 @@ class Trace(ABC):
         """The resolved configuration of the run; empty if none was recorded."""
         try:
             config = json.loads(self.attributes.get("config", "{}"))
+        except RecursionError as error:
+            raise InputError(f"{self.path}: attribute 'config' is nested too deep") from error
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.path}: attribute 'config' is not JSON ({error})") from error
         if not isinstance(config, dict):

@@ -277,7 +277,7 @@ def test_a_line_that_is_no_template_is_refused(tmp_path: Path, line: str, messag
 def test_a_line_is_for_text_only(tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
     path.write_text("step,loss\n1,2\n")
-    with pytest.raises(InputError, match="line= is for text logs"):
+    with pytest.raises(InputError, match="is for text logs"):
         read_log(path, line="{loss}", format="csv")
 
 

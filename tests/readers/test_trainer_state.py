@@ -63,6 +63,15 @@ def test_training_and_evaluation_stand_at_their_own_steps(tmp_path: Path) -> Non
     assert list(run.notes) == ["the record with 'train_runtime' sums up the run; it is among the attributes"]
 
 
+def test_entries_without_a_step_are_left_out_and_said(tmp_path: Path) -> None:
+    history = [{"step": 0, "loss": 3}, {"predict_loss": 1, "epoch": 0}, {"step": 30, "loss": 2}]
+    (run,) = TrainerStateReader().read(write(tmp_path, {"log_history": history}))
+    assert run.columns["loss"].step.tolist() == [0, 30]
+    assert run.columns["loss"].values.tolist() == [3, 2]
+    assert list(run.columns) == ["loss"]
+    assert run.notes == ["entries without a step left out: 1, with predict_loss, epoch"]
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -72,7 +81,7 @@ def test_training_and_evaluation_stand_at_their_own_steps(tmp_path: Path) -> Non
         ({"global_step": 1}, "log_history is no list of records"),
         ({"log_history": [1]}, "log_history is no list of records"),
         ({"log_history": []}, "log_history holds no numbers"),
-        ({"log_history": [{"step": 1, "loss": 1}, {"loss": 2}]}, "log_history.1.: has no step"),
+        ({"log_history": [{"loss": 1}, {"loss": 2}]}, "log_history holds no numbers with a step"),
     ],
 )
 def test_what_is_no_state_is_refused_in_one_line(tmp_path: Path, value: Any, message: str) -> None:

@@ -97,7 +97,7 @@ def test_no_flipped_bit_is_read_as_a_number(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (b":W", "not a W&B run"), (b"step,loss\n1,2\n", "not a W&B run"), (None, "can't be read")],
+    [(b"", "is empty"), (b":W", "not a W&B run"), (b"step,loss\n1,2\n", "not a W&B run"), (None, "no such file")],
 )
 def test_wrong_files(tmp_path, content, message):
     path = tmp_path / "run-1.wandb"

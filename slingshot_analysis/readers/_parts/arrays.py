@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._names import built_in_names
@@ -56,11 +57,14 @@ class Array:
         Numbers; NaN for what is missing.
     step : (n,) float array, optional
         Where it comes with steps of its own.
+    missing : (n,) bool array, optional
+        As in `Column`.
     """
 
     path: tuple[str, ...]
     values: Numbers
     step: Numbers | None = None
+    missing: npt.NDArray[np.bool_] | None = None
 
 
 def runs_of_arrays(
@@ -151,11 +155,11 @@ def _run(name: str, arrays: list[Array], path: Path, attributes: Mapping[str, An
         column = names[array.path]
         axis = None if is_table else _axis_for(array, axes)
         if array.step is not None or is_table or (axis is None and len(array.values) == main):
-            columns[column] = Column(array.values, array.step)
+            columns[column] = Column(array.values, array.step, array.missing)
         elif axis is array:
             continue
         elif axis is not None:
-            columns[column] = Column(array.values, axis.values)
+            columns[column] = Column(array.values, axis.values, array.missing)
             placed.setdefault(names[axis.path], []).append(column)
         else:
             lost.append(f"{column!r} ({len(array.values)} values)")

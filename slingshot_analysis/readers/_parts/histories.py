@@ -15,8 +15,9 @@ from slingshot_analysis.nested import flatten
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._parts.arrays import Array, is_axis_name, runs_of_arrays
 from slingshot_analysis.readers._parts.long_tables import SPLITS
-from slingshot_analysis.readers._parts.tables import runs_of_table
+from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
 from slingshot_analysis.readers._raw import RawRun
+from slingshot_analysis.safe_text import printable
 
 __all__ = ["CONFIGURATION", "runs_of_json"]
 
@@ -28,6 +29,9 @@ RUNS = ("runs", "seeds", "trials", "experiments", "results", "histories")
 
 CONFIGURATION = ("_meta", "meta", "metadata", "_config", "config", "hparams", "hyperparameters", "args", "params")
 """Keys under which a dict stands that is the configuration of all runs beside it."""
+
+SERIES = (("steps", "values"), ("step", "value"), ("steps", "value"), ("step", "values"), ("x", "y"))
+"""Keys of the steps and of the values of one series."""
 
 LABELS = ("seed", "run", "run_id", "run_name", "trial", "name", "id")
 """Keys of a run that tell it from the others, the best first."""
@@ -62,10 +66,7 @@ def runs_of_json(
     known = dict(attributes or {})
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         if not _are_histories(value):
-            frame = pd.DataFrame([flatten(item, "/") for item in value])
-            return runs_of_table(
-                frame.set_axis([str(name) for name in frame.columns], axis="columns"), path, known, notes
-            )
+            return runs_of_table(_table_of_records(value), path, known, notes)
         return _several({_label(item, index): item for index, item in enumerate(value)}, path, known, notes)
     if isinstance(value, dict):
         settings, value = _settings(value)
@@ -83,6 +84,27 @@ def runs_of_json(
         notes = [*notes, f"left out, being no lists of numbers: {', '.join(map(repr, lost))}"]
     scalars = _scalars(value) if isinstance(value, dict) else {}
     return runs_of_arrays(arrays, path, known | scalars, notes)
+
+
+def _table_of_records(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return a table of objects, None where a record lacks a key.
+
+    Of statistics, records with the keys ``num``, ``mean`` and ``std``, the mean is taken.
+    """
+    rows = [flatten(record, "/") for record in records]
+    columns = dict.fromkeys(key for row in rows for key in row)
+    summaries = [key.removesuffix("/mean") for key in columns if key.endswith("/mean")]
+    if statistics := [key for key in summaries if f"{key}/num" in columns and f"{key}/std" in columns]:
+        others = {f"{key}/{word}" for key in statistics for word in ("num", "std")}
+        rows = [{key.removesuffix("/mean"): value for key, value in row.items() if key not in others} for row in rows]
+        columns = dict.fromkeys(key for row in rows for key in row)
+    names, _ = unique_names(map(printable, columns))
+    return pd.DataFrame(
+        {
+            name: pd.Series([row.get(key) for row in rows], dtype=object)
+            for name, key in zip(names, columns, strict=True)
+        }
+    )
 
 
 def _settings(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -163,6 +185,8 @@ def _label(run: Mapping[str, Any], index: int) -> str:
 def _arrays(value: Any, place: tuple[str, ...]) -> tuple[list[Array], list[str]]:
     """Return the arrays in nested dicts, and the names of lists that are none."""
     if isinstance(value, dict):
+        if (series := _series(value, place)) is not None:
+            return [series], []
         found = [_arrays(item, (*place, str(key))) for key, item in value.items() if isinstance(item, dict | list)]
         return [array for arrays, _ in found for array in arrays], [name for _, lost in found for name in lost]
     if _is_records(value):
@@ -174,12 +198,23 @@ def _arrays(value: Any, place: tuple[str, ...]) -> tuple[list[Array], list[str]]
     name = place or ("column_0",)
     numbers = [_number(item) for item in value]
     if value and all(number is not None for number in numbers):
-        return [Array(name, np.asarray(numbers, dtype=np.float64))], []
+        missing = np.array([item is None for item in value])
+        return [Array(name, np.asarray(numbers, dtype=np.float64), missing=missing)], []
     if value and all(isinstance(row, list) and len(row) == len(value[0]) > 0 for row in value):
         cells = [[_number(cell) for cell in row] for row in value]
         if all(cell is not None for row in cells for cell in row):
             return _table(np.asarray(cells, dtype=np.float64), place), []
     return [], [".".join(name)] if value else []
+
+
+def _series(value: Mapping[str, Any], place: tuple[str, ...]) -> Array | None:
+    """Return one series of a dict that holds its steps and its values, as Sacred writes them; None for other dicts."""
+    for steps, values in SERIES:
+        if place and {steps, values} <= value.keys() and sum(isinstance(item, list) for item in value.values()) <= 3:
+            found = [_arrays(value[key], (key,))[0] for key in (steps, values)]
+            if all(len(arrays) == 1 for arrays in found) and found[0][0].values.shape == found[1][0].values.shape:
+                return Array(place, found[1][0].values, found[0][0].values, found[1][0].missing)
+    return None
 
 
 def _table(table: Any, place: tuple[str, ...]) -> list[Array]:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._names import built_in_names
+from slingshot_analysis.readers._parts.cells import Cells, names_of, numbers_of
+from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column
 
-__all__ = ["SPLITS", "LongTable", "is_number", "long_table", "names_of"]
+__all__ = ["SPLITS", "LongTable", "long_table"]
 
 METRIC = ("metric", "metric_name", "metrics", "name", "tag", "key", "variable", "quantity", "measure")
 VALUE = ("value", "values", "val", "metric_value", "scalar")
 SPLIT = ("split", "input_type", "phase", "set", "subset", "dataset", "data", "mode", "stage", "partition")
+CONTEXT = ("metric_context", "context")
 LAYER = ("layer", "layer_name", "parameter", "param", "module")
-"""Names of the columns of such tables, in lower case."""
+"""Names of the columns of such tables: in lower case, with ``_`` between their words."""
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval", "evaluation", "dev", "holdout")
 """What a column has to hold at least one of to tell splits apart."""
+
+WORDS, CAMEL = re.compile(r"[\W_]+"), re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""What stands between the words of a name, as in ``metric.name`` and ``metricName``."""
+
+TRAINING = ("train", "training")
+WORD_OF_CONTEXT = re.compile(r"""['"]?\w+['"]?\s*[:=]\s*['"]?([\w.-]+)""")
+"""The value in a context such as ``{'subset': 'train'}``."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +63,43 @@ class LongTable:
         """The columns that find their way into the result."""
         return {self.step, *self.labels, *self.values, *self.axes}
 
-    def columns(self, cells: pd.DataFrame) -> dict[str, Column]:
-        """Return a column for each combination of labels, its rows in the order of the table."""
+    def columns(self, cells: Cells, rows: pd.DataFrame) -> tuple[dict[str, Column], list[str]]:
+        """Return a column for each combination of labels, in the order of the table, and notes on their steps."""
         found: dict[str, Column] = {}
-        filled = cells.fillna(dict.fromkeys(self.labels, ""))
-        for labels, rows in filled.groupby(list(self.labels), sort=False):
+        rows, notes = self._with_true_steps(rows)
+        filled = rows.assign(**{label: rows[label].fillna("").map(_in_context) for label in self.labels})
+        for labels, part in filled.groupby(list(self.labels), sort=False):
             prefix = "/".join(str(label) for label in labels if label)
             for column in self.values:
                 name = prefix if self.named_by_labels else f"{prefix}/{column}"
-                if self.named_by_labels or bool(rows[column].notna().any()):
-                    found[name] = Column(rows[column].to_numpy(), rows[self.step].to_numpy())
+                if self.named_by_labels or bool(part[column].notna().any()):
+                    found[name] = cells.column(column, part, self.step)
         for axis in self.axes:
-            rows = cells[[self.step, axis]].dropna().drop_duplicates()
-            found.setdefault(axis, Column(rows[axis].to_numpy(), rows[self.step].to_numpy()))
-        return found
+            known = rows[[self.step, axis]].dropna().drop_duplicates()
+            found.setdefault(axis, Column(known[axis].to_numpy(), known[self.step].to_numpy()))
+        return found, notes
+
+    def _with_true_steps(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        """Give evaluations the step of the training row above, where their own column of steps counts something else.
+
+        Some trainers write the number of batches of the validation set there, which is the same each time.
+        """
+        split = self.labels[0]
+        if self.named_by_labels:
+            return rows, []
+        training = rows[split].fillna("").str.lower().isin(TRAINING)
+        others = rows[~training]
+        constant = others.groupby(split)[self.step].agg(["nunique", "count"])
+        wrong = constant[(constant["nunique"] == 1) & (constant["count"] > 1)].index
+        if not len(wrong) or not training.any():
+            return rows, []
+        above = rows[self.step].where(training).ffill()
+        replaced = rows[split].isin(wrong) & above.notna()
+        rows = rows.assign(**{self.step: rows[self.step].where(~replaced, above)})
+        splits = ", ".join(repr(str(word)) for word in wrong)
+        return rows, [
+            f"{self.step!r} is the same in all rows of {splits}: they take the step of the training row above them"
+        ]
 
 
 def long_table(cells: pd.DataFrame, path: Path) -> LongTable | None:
@@ -85,10 +117,11 @@ def long_table(cells: pd.DataFrame, path: Path) -> LongTable | None:
     InputError
         If it is such a table without a column of steps.
     """
-    texts = [column for column in names_of(cells) if not is_number(cells[column])]
-    numbers = [column for column in names_of(cells) if is_number(cells[column])]
+    numbers = numbers_of(cells)
+    numeric = set(numbers)
+    texts = [column for column in names_of(cells) if column not in numeric]
     metric, value = _named(texts, METRIC), _named(numbers, VALUE)
-    split, layer = _named(texts, SPLIT), _named(texts, LAYER)
+    split, layer = _named(texts, SPLIT) or _named(texts, CONTEXT), _named(texts, LAYER)
     is_long = metric is not None and value is not None
     if not is_long and (split is None or not _tells_splits(cells, split, numbers)):
         return None
@@ -97,7 +130,7 @@ def long_table(cells: pd.DataFrame, path: Path) -> LongTable | None:
         kind = "value" if is_long else "split"
         raise InputError(
             f"{path}: the table has a row for each {kind} but no column of steps; add one named 'step' "
-            f"(columns: {', '.join(names_of(cells))})"
+            f"(columns: {listed(names_of(cells), 8)})"
         )
     axes = tuple(column for column in numbers if column != step and built_in_names().step_of([column]))
     if metric is not None and value is not None:
@@ -107,19 +140,17 @@ def long_table(cells: pd.DataFrame, path: Path) -> LongTable | None:
     return LongTable(step, tuple(label for label in (split, layer) if label is not None), values, False, axes)
 
 
-def names_of(cells: pd.DataFrame) -> list[str]:
-    """Return the names of the columns."""
-    return [str(name) for name in cells.columns]
-
-
-def is_number(series: pd.Series[Any]) -> bool:
-    """Tell a column of numbers from one of text."""
-    return bool(series.dtype == np.float64)
-
-
 def _named(columns: list[str], names: tuple[str, ...]) -> str | None:
-    lower = {column.lower(): column for column in reversed(columns)}
-    return next((lower[name] for name in names if name in lower), None)
+    by_words = {WORDS.sub("_", CAMEL.sub("_", column)).lower(): column for column in reversed(columns)}
+    return next((by_words[name] for name in names if name in by_words), None)
+
+
+def _in_context(label: str) -> str:
+    """Return the word that matters of a label that is a small dictionary."""
+    if not label.startswith("{"):
+        return label
+    found = WORD_OF_CONTEXT.search(label)
+    return found[1] if found else ""
 
 
 def _tells_splits(cells: pd.DataFrame, column: str, numbers: list[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,10 @@ __all__ = ["SQLITE_HEAD", "has_tables", "opened", "tables"]
 SQLITE_HEAD = b"SQLite format 3\0"
 WAL_VERSION = b"\2\2"
 WAIT_SECONDS = 1.0
+LEAST_SECONDS, SECONDS_PER_MEGABYTE = 5.0, 2.0
+"""CPU time that reading may take; a damaged database may have rows without end."""
+INSTRUCTIONS = 100_000
+"""Steps of SQLite between two looks at the clock."""
 ADVICE = "close the program that writes it, or restore the file from a copy"
 
 
@@ -44,6 +49,9 @@ def opened(path: Path, notes: list[str]) -> Iterator[sqlite3.Connection]:
         raise InputError(f"{path}: {found}; give the .db file that the logging program wrote")
     try:
         with contextlib.closing(_connect(path, head, notes)) as connection:
+            deadline = time.process_time() + LEAST_SECONDS + SECONDS_PER_MEGABYTE * path.stat().st_size / 1e6
+            connection.set_progress_handler(lambda: int(time.process_time() > deadline), INSTRUCTIONS)
+            connection.execute("PRAGMA trusted_schema = OFF")
             yield connection
     except (sqlite3.Error, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
@@ -75,7 +83,8 @@ def _address(path: Path, options: str) -> str:
 
 def tables(connection: sqlite3.Connection) -> dict[str, set[str]]:
     """Return the names of the columns of each table."""
-    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+    names = [name for (name,) in connection.execute(query)]
     return {
         name: {column for (column,) in connection.execute("SELECT name FROM pragma_table_info(?)", [name])}
         for name in names

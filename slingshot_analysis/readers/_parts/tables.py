@@ -4,56 +4,60 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._names import built_in_names
-from slingshot_analysis.readers._parts.long_tables import is_number, long_table, names_of
-from slingshot_analysis.readers._raw import Column, RawRun
+from slingshot_analysis.readers._parts.cells import Cells, Literals, names_of, numbers_of, to_cells
+from slingshot_analysis.readers._parts.long_tables import long_table
+from slingshot_analysis.readers._parts.points import listed
+from slingshot_analysis.readers._raw import RawRun
 
 __all__ = ["runs_of_table", "unique_names"]
 
-RUN = re.compile(r"(seed|run|trial|replicate)([ _-]?(id|name|index|number))?", re.IGNORECASE)
+RUN = re.compile(r"(seed|run|trial|replicate|experiment)([ ._-]?(id|name|index|number|hash|key|uuid))?", re.IGNORECASE)
 """Names of columns that tell the runs of one table apart."""
 
 SAME_START = 0.1
 """Runs counted by a number start together, within this share of all steps; the parts of a resumed run do not."""
 
-MOSTLY = 0.5
-"""A column is one of numbers if at least this share of its cells are; the others are missing values then."""
+MOST_COMPARED = 1000
+"""In a table of more columns, rows are not compared with each other."""
 
-WORDS = {"true": 1.0, "false": 0.0}
-DECIMAL = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?%?", re.IGNORECASE)
-THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
-COUNT = re.compile(r"(?!.*per_)(.*[^a-z])?(errors|tokens|samples|steps)([^a-z].*)?", re.IGNORECASE)
-"""Names of columns of whole numbers."""
-MISSING = ("", "-", "--", "nan", "-nan", "none", "null", "na", "n/a")
+PREFIXED = re.compile(r"(?P<run>.+?) - (?P<metric>.+?)(?P<bound>__(MIN|MAX))?")
+"""Columns of an exported chart: the run, the metric, and for a mark the bounds of what the page had averaged."""
 
 
 def runs_of_table(
-    frame: pd.DataFrame, path: Path, attributes: Mapping[str, Any] | None = None, notes: Sequence[str] = ()
+    frame: pd.DataFrame,
+    path: Path,
+    attributes: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+    literals: Literals | None = None,
 ) -> list[RawRun]:
     """Make runs of a table.
 
     Parameters
     ----------
     frame : DataFrame
-        Rows in the order of the file; the names of its columns are unique strings.
+        Rows in the order of the file; the names of its columns are unique strings. See `to_cells` for missing values.
     path : Path
         To name in errors.
     attributes : mapping, optional
         What is known of every run already.
     notes : sequence of str, optional
         What was noted of the file already.
+    literals : mapping of str to (n,) bool array, optional
+        Rows in which NaN was logged, for columns of numbers.
 
     Returns
     -------
     list of RawRun
-        One, unless a column such as ``seed`` tells several apart.
+        One, unless a column such as ``seed``, or the names of an exported chart, tell several apart.
 
     Raises
     ------
@@ -62,19 +66,24 @@ def runs_of_table(
     """
     if frame.empty:
         raise InputError(f"{path}: the table has no rows; nothing was logged to it")
-    cells, odd = _cells(frame)
-    if not any(is_number(cells[column]) and bool(cells[column].notna().any()) for column in names_of(cells)):
-        raise InputError(f"{path}: no column holds numbers (columns: {_listing(cells)}); is this a training log?")
-    noted = [*notes, *odd, *_repeated_rows(cells)]
+    cells = to_cells(frame, literals)
+    table = cells.frame
+    if not any(bool(table[column].notna().any()) for column in numbers_of(table)):
+        raise InputError(
+            f"{path}: no column holds numbers (columns: {listed(names_of(table), 8)}); is this a training log?"
+        )
+    noted = [*notes, *cells.notes, *_repeated_rows(table)]
     known = dict(attributes or {})
-    marks = _run_marks(cells)
+    if charts := _charts(table):
+        return _runs_of_charts(cells, charts, path, known, noted)
+    marks = _run_marks(table)
     if not marks:
-        return [_run("", cells, path, known, noted)]
+        return [_run("", cells, table, path, known, noted)]
     runs = []
-    for values, rows in cells.groupby(marks, sort=False, dropna=False):
+    for values, rows in table.groupby(marks, sort=False, dropna=False):
         mark = dict(zip(marks, map(_plain, values), strict=True))
         name = ", ".join(f"{column} {value}" for column, value in mark.items())
-        runs.append(_run(name, rows.drop(columns=marks), path, known | mark, noted))
+        runs.append(_run(name, cells, rows.drop(columns=marks), path, known | mark, noted))
     return runs
 
 
@@ -88,8 +97,9 @@ def unique_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
     """
     given = list(names)
     taken, unique = set(given), []
-    for position, name in enumerate(given):
-        number = given[:position].count(name) + 1
+    counts: dict[str, int] = {}
+    for name in given:
+        counts[name] = number = counts.get(name, 0) + 1
         candidate = name if number == 1 else f"{name} ({number})"
         while number > 1 and candidate in taken:
             number += 1
@@ -97,113 +107,92 @@ def unique_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
         taken.add(candidate)
         unique.append(candidate)
     return unique, [
-        f"the header names {name!r} {given.count(name)} times; the later ones are called '{name} (2)' and so on"
-        for name in dict.fromkeys(given)
-        if given.count(name) > 1
+        f"the header names {name!r} {count} times; the later ones are called '{name} (2)' and so on"
+        for name, count in counts.items()
+        if count > 1
     ]
 
 
-def _run(name: str, cells: pd.DataFrame, path: Path, known: Mapping[str, Any], notes: Sequence[str]) -> RawRun:
-    """Make one run of the rows that belong to it; what is text in all of them holds for the whole run."""
-    table = long_table(cells, path)
+def _run(
+    name: str, cells: Cells, rows: pd.DataFrame, path: Path, known: Mapping[str, Any], notes: Sequence[str]
+) -> RawRun:
+    """Make one run of the rows that belong to it; text that is the same in all of them is an attribute of the run."""
+    table = long_table(rows, path)
     attributes, dropped = dict(known), []
-    for column in names_of(cells):
-        values = cells[column].dropna().unique()
-        text = not is_number(cells[column])
-        if table is not None and column in table.used:
+    numbers = numbers_of(rows)
+    numeric = set(numbers)
+    for column in names_of(rows):
+        text = column not in numeric
+        if (table is not None and column in table.used) or not (text or table is not None or RUN.fullmatch(column)):
             continue
+        values = rows[column].dropna().unique()
         if len(values) == 1 and (text or RUN.fullmatch(column)):
             attributes[column] = _plain(values[0])
         elif text or table is not None:
             dropped.append(column)
     if table is not None:
-        columns = table.columns(cells)
+        columns, more = table.columns(cells, rows)
+        notes = [*notes, *more]
     else:
-        numbers = [column for column in names_of(cells) if is_number(cells[column]) and column not in attributes]
-        columns = {column: Column(cells[column].to_numpy()) for column in numbers}
+        columns = {column: cells.column(column, rows) for column in numbers if column not in attributes}
     if not columns:
-        raise InputError(f"{path}: no column but {_listing(cells)} holds numbers; is this a training log?")
-    left_out = f"columns left out, being text or beside the values of a long table: {', '.join(map(repr, dropped))}"
+        raise InputError(f"{path}: no column but {listed(names_of(rows), 8)} holds numbers; is this a training log?")
+    left_out = f"columns left out, being text or beside the values of a long table: {listed(map(repr, dropped), 8)}"
     return RawRun(name, columns, attributes, [*notes, left_out] if dropped else list(notes))
 
 
-def _cells(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return a table of float64 and text columns, and what cells of the former were no numbers."""
-    columns, notes = {}, []
-    for name, series in frame.items():
-        if pd.api.types.is_numeric_dtype(series) and series.dtype.kind != "c":
-            columns[str(name)] = pd.Series(series.to_numpy(dtype=np.float64, na_value=np.nan))
-            continue
-        words = series.reset_index(drop=True).dropna().astype(str).str.strip()
-        words = words[~words.str.lower().isin(MISSING)]
-        words, spelling = _without_commas(str(name), words)
-        notes += spelling
-        numbers = words.map({word: _number(word) for word in words.unique()}).astype(np.float64)
-        odd = words[numbers.isna()]
-        if len(odd) <= MOSTLY * len(words):
-            columns[str(name)] = numbers.reindex(range(len(series)))
-            if len(odd):
-                notes.append(f"{name!r}: {len(odd)} cells are no numbers and count as missing, first {odd.iloc[0]!r}")
-        else:
-            columns[str(name)] = words.reindex(range(len(series))).astype(object)
-    return pd.DataFrame(columns), notes
+def _charts(table: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return for each run of an exported chart its columns by metric; nothing for any other table."""
+    numbers = numbers_of(table)
+    step = built_in_names().step_of(numbers)
+    found = {column: PREFIXED.fullmatch(column) for column in numbers if column != step}
+    if step is None or not found or not all(found.values()):
+        return {}
+    charts: dict[str, dict[str, str]] = {}
+    for column, match in found.items():
+        if match is not None and match["bound"] is None:
+            charts.setdefault(match["run"], {})[match["metric"]] = column
+    return charts
 
 
-def _without_commas(name: str, words: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
-    """Return the words of a column without thousands separators and with decimal points, if all its commas are either.
-
-    Where they may be both, they are the former in a column of steps or counts, and beside whole numbers below 1,000.
-    Elsewhere these words are left out.
-    """
-    with_comma = words.str.contains(",", regex=False)
-    commas = words[with_comma]
-    if commas.empty:
-        return words, []
-    decimal = bool(commas.str.fullmatch(DECIMAL).all()) and not bool(words.str.contains(".", regex=False).any())
-    thousands = bool(commas.str.fullmatch(THOUSANDS).all())
-    if thousands and (not decimal or _is_counted(name, words[~with_comma])):
-        return words.str.replace(",", "", regex=False), [f"{name!r}: commas separate thousands"]
-    if thousands:
-        unclear = f"{name!r}: commas may be decimal points or separate thousands, as in {commas.iloc[0]!r}"
-        return words[~with_comma], [f"{unclear}; {len(commas)} cells count as missing"]
-    if decimal:
-        return words.str.replace(",", ".", regex=False), [f"{name!r}: commas are decimal points"]
-    return words, []
+def _runs_of_charts(
+    cells: Cells, charts: Mapping[str, Mapping[str, str]], path: Path, known: Mapping[str, Any], notes: Sequence[str]
+) -> list[RawRun]:
+    taken = {column for columns in charts.values() for column in columns.values()}
+    bounds = sum(column.endswith(("__MIN", "__MAX")) for column in names_of(cells.frame))
+    notes = [*notes, f"columns left out, being bounds of the values beside them: {bounds}"] if bounds else list(notes)
+    runs = []
+    for run, columns in charts.items():
+        others = [column for column in numbers_of(cells.frame) if " - " not in column]
+        rows = cells.frame[[*others, *columns.values()]]
+        names = {column: metric for metric, column in columns.items()}
+        made = _run("", cells, rows.drop(columns=sorted(taken - set(names) & set(rows.columns))), path, known, notes)
+        renamed = {names.get(name, name): column for name, column in made.columns.items()}
+        runs.append(replace(made, name=run if len(charts) > 1 else "", columns=renamed))
+    return runs
 
 
-def _is_counted(name: str, others: pd.Series[str]) -> bool:
-    """Tell whether a column holds whole numbers, by its name or by those of its words that have no comma."""
-    is_count = built_in_names().step_of([name]) is not None or COUNT.fullmatch(name) is not None
-    return is_count or bool(others.str.fullmatch(r"[-+]?\d{1,3}").any())
-
-
-def _number(word: str) -> float:
-    try:
-        return WORDS[word.lower()] if word.lower() in WORDS else float(word.removesuffix("%"))
-    except ValueError:
-        return np.nan
-
-
-def _run_marks(cells: pd.DataFrame) -> list[str]:
+def _run_marks(table: pd.DataFrame) -> list[str]:
     """Return the columns that tell several runs apart."""
-    counts = {column: cells[column].nunique() for column in names_of(cells) if RUN.fullmatch(column)}
-    several = [column for column, count in counts.items() if 1 < count <= len(cells) / 2]
-    return [column for column in several if not is_number(cells[column]) or _restarts(cells, column)]
+    counts = {column: table[column].nunique() for column in names_of(table) if RUN.fullmatch(column)}
+    several = [column for column, count in counts.items() if 1 < count <= len(table) / 2]
+    numeric = set(numbers_of(table)) if several else set()
+    return [column for column in several if column not in numeric or _restarts(table, column)]
 
 
-def _restarts(cells: pd.DataFrame, column: str) -> bool:
-    """Tell whether the steps of all values of a column of integers start together."""
-    if bool((cells[column].dropna() % 1 != 0).any()):
+def _restarts(table: pd.DataFrame, column: str) -> bool:
+    """Return whether the steps of all values of a column of integers start together."""
+    if bool((table[column].dropna() % 1 != 0).any()):
         return False
-    step = built_in_names().step_of(name for name in names_of(cells) if name != column and is_number(cells[name]))
+    step = built_in_names().step_of(name for name in numbers_of(table) if name != column)
     if step is None:
         return True
-    starts = cells.groupby(column)[step].min()
-    return bool(starts.max() - starts.min() <= SAME_START * (cells[step].max() - starts.min()))
+    starts = table.groupby(column)[step].min()
+    return bool(starts.max() - starts.min() <= SAME_START * (table[step].max() - starts.min()))
 
 
-def _repeated_rows(cells: pd.DataFrame) -> list[str]:
-    count = int(cells.duplicated().sum())
+def _repeated_rows(table: pd.DataFrame) -> list[str]:
+    count = int(table.duplicated().sum()) if len(table.columns) <= MOST_COMPARED else 0
     return [f"rows that repeat an earlier row exactly: {count}; they are left in"] if count else []
 
 
@@ -212,8 +201,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() else float(value)
     return str(value)
-
-
-def _listing(cells: pd.DataFrame) -> str:
-    names = names_of(cells)
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from pathlib import Path
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._gate import check_kind, check_size, most_bytes
 
-__all__ = ["HEAD", "LONGEST_HEAD", "head_text", "in_one_line", "plain_suffix", "read_bytes", "read_text"]
+__all__ = ["HEAD", "LONGEST_HEAD", "head_text", "plain_suffix", "read_bytes", "read_raw", "read_text"]
 
 GZIP = b"\x1f\x8b"
 HEAD, LONGEST_HEAD = 1 << 16, 1 << 21
 """Bytes from which a format is told, and at most where they hold no three lines; what is so long may end in a line."""
+MOST_CONTROLS = 0.01
+"""Share of control characters in a text, at most; more are a binary file."""
 MARKUP = ("<!doctype", "<html", "<?xml", "<svg", "<head", "<body")
 
 
@@ -52,20 +56,35 @@ def read_bytes(path: Path) -> bytes:
     InputError
         If the file can't be read, is empty, or its compressed content is cut short.
     """
-    try:
-        data = path.read_bytes()
-    except IsADirectoryError as error:
-        raise InputError(f"{path}: this is a folder; give one file of it") from error
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror or error}); check the path") from error
+    data = read_raw(path)
     if data.startswith(GZIP):
         try:
-            data = gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(most_bytes() + 1)
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(f"{path}: the compressed file is damaged or cut short ({error}); copy it again") from error
+        check_size(path, len(data), "unpacks to at least")
     if not data:
         raise _empty(path)
     return data
+
+
+def read_raw(path: Path) -> bytes:
+    """Return the content of a file as it is.
+
+    Raises
+    ------
+    InputError
+        If it is no file, can't be read or is larger than the limit.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; give one file of it")
+    check_kind(path)
+    try:
+        check_size(path, path.stat().st_size)
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror or error}); check the path") from error
 
 
 def head_text(head: bytes) -> str:
@@ -94,21 +113,10 @@ def plain_suffix(path: Path) -> str:
     return Path(name.stem).suffix if name.suffix == ".gz" else name.suffix
 
 
-def in_one_line(error: Exception) -> str:
-    r"""Return what an error says, in one line.
-
-    Examples
-    --------
-    >>> in_one_line(ValueError("bad\n  magic")), in_one_line(EOFError())
-    ('bad magic', 'EOFError')
-    """
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _decode(data: bytes) -> str | None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
-    if b"\0" in data or sum(data[:4096].count(code) for code in range(1, 8)) > 0:
+    if b"\0" in data or sum(data[:4096].count(code) for code in range(1, 8)) > MOST_CONTROLS * len(data[:4096]):
         return None
     try:
         return data.decode("utf-8-sig")

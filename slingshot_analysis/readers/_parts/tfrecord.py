@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers._parts.text_file import read_raw
 
 __all__ = ["read_records"]
 
@@ -26,10 +27,7 @@ def read_records(path: Path) -> tuple[Iterator[bytes], list[str]]:
     InputError
         If the file can't be read, is of another format, or a checksum says that it is damaged.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror}); check the name and its permissions") from error
+    data = read_raw(path)
     if not data:
         raise InputError(f"{path}: is empty: its writer was killed before it began; give another file")
     spans, end = _frame(path, data)

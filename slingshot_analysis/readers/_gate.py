@@ -1,0 +1,233 @@
+"""The one gate for foreign files: what may be opened, how much it may hold, and what becomes of errors.
+
+Every file that a user names is read through `read_log`, and `read_log` goes through here. A file of somebody else may
+be damaged or made to do harm: it may declare more than it holds, point to other files, or bring a C library to hang.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import stat
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from slingshot_analysis.errors import InputError, SlingshotError
+from slingshot_analysis.readers._raw import Column, RawRun
+from slingshot_analysis.safe_text import in_one_line, printable
+
+__all__ = ["check_kind", "check_size", "cleaned", "guarded", "isolated", "most_bytes"]
+
+Result = TypeVar("Result")
+
+VARIABLE = "SLINGSHOT_MOST_MEGABYTES"
+MOST_MEGABYTES = 512
+"""What one file may hold once it is unpacked, unless the environment variable says otherwise."""
+
+LEAST_SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 0.6, 1.5, 12.0
+"""CPU time that a C library may take for a file; one that takes more is taken to hang."""
+
+WAITING = 60.0
+"""Seconds that may pass beside, where the machine is busy or the disk is slow."""
+
+MEMORY_SHARE = 3
+"""A child process may take this many times the largest file."""
+
+
+def most_bytes() -> int:
+    """Return how many bytes a file may hold once it is unpacked.
+
+    Raises
+    ------
+    InputError
+        If the environment variable is no positive number.
+    """
+    given = os.environ.get(VARIABLE, str(MOST_MEGABYTES))
+    try:
+        limit = float(given)
+        if not limit > 0:
+            raise ValueError
+    except ValueError:
+        raise InputError(f"{VARIABLE}={given}: give a positive number of megabytes") from None
+    return int(min(limit, 1e9) * 1e6)
+
+
+def check_size(path: Path, size: float, what: str = "holds") -> None:
+    """Refuse what is larger than the limit, before memory is taken for it.
+
+    Raises
+    ------
+    InputError
+        If it is larger.
+    """
+    if size > most_bytes():
+        raise InputError(
+            f"{path}: {what} {size / 1e6:,.0f} MB, more than the {most_bytes() / 1e6:,.0f} MB that are read; "
+            f"if that is right, raise the limit with {VARIABLE} in the environment, or thin the log"
+        )
+
+
+def check_kind(path: Path) -> None:
+    """Refuse what is neither a file nor a folder.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, or a link that leads nowhere, a device, a pipe or a socket.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: no such file{' behind this link' if path.is_symlink() else ''}") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: can't be opened ({in_one_line(error)}); check the path") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "a device")
+        raise InputError(f"{path}: is {kind}, not a file; copy what it holds into a file, or give - for standard input")
+
+
+@contextlib.contextmanager
+def guarded(path: Path, reader: str) -> Iterator[None]:
+    """Turn every error in reading a file into one line that names the file.
+
+    Raises
+    ------
+    InputError
+        In place of any other exception.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numbers at the edge of float64
+            yield
+    except SlingshotError:
+        raise
+    except MemoryError as error:
+        raise InputError(f"{path}: takes more memory than there is; is it damaged? Thin the log or split it") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deep to be a training log; is it damaged?") from error
+    except Exception as error:
+        raise InputError(
+            f"{path}: is damaged, or no log as the reader {reader!r} expects it; copy it again or name its `format` "
+            f"({type(error).__name__}: {in_one_line(error)})"
+        ) from error
+
+
+def cleaned(run: RawRun) -> RawRun:
+    """Return a run with names and texts that can be printed."""
+    columns: dict[str, Column] = {}
+    for given, column in run.columns.items():
+        name, number = printable(given), 2
+        while name in columns:
+            name, number = f"{printable(given)} ({number})", number + 1
+        columns[name] = column
+    attributes = {printable(str(name)): _cleaned_value(value) for name, value in run.attributes.items()}
+    templates = [
+        replace(
+            line,
+            text=printable(line.text, 2000),
+            example=printable(line.example, 2000),
+            columns=tuple(map(printable, line.columns)),
+        )
+        for line in run.templates
+    ]
+    return RawRun(printable(run.name), columns, attributes, [printable(note, 2000) for note in run.notes], templates)
+
+
+def _cleaned_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value, 100_000)
+    if isinstance(value, Mapping):
+        return {printable(str(name)): _cleaned_value(item) for name, item in value.items()}
+    return value
+
+
+def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
+    """Call a function of a file in a child process, so that a C library that hangs or crashes harms nobody else.
+
+    Where processes can't be forked safely, on Windows and macOS, the function is called here.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    function : callable
+        Takes the path. What it returns is sent back by pickle.
+
+    Raises
+    ------
+    InputError
+        If the function raises it, takes too long or too much memory, or brings its process down.
+    """
+    check_kind(path)
+    seconds = min(LEAST_SECONDS + SECONDS_PER_MEGABYTE * path.stat().st_size / 1e6, MOST_SECONDS)
+    limit = f"{seconds:.1f} s of CPU time and {most_bytes() * MEMORY_SHARE / 1e6:,.0f} MB"
+    if sys.platform != "linux":
+        return function(path)
+    receiving, sending = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads; the child starts none
+        child = os.fork()
+    if not child:
+        os.close(receiving)
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process, whatever the library does
+        _work(path, function, sending)
+    os.close(sending)
+    try:
+        answer = _answer(receiving, time.monotonic() + seconds + WAITING)
+    finally:
+        os.close(receiving)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    try:
+        kind, content = pickle.loads(answer)  # of our own child, not of the file
+    except (EOFError, pickle.UnpicklingError):
+        raise InputError(f"{path}: is damaged: it could not be read within {limit}; restore it from a copy") from None
+    if kind == "error":
+        raise InputError(content)
+    return content  # type: ignore[no-any-return]
+
+
+def _work(path: Path, function: Callable[[Path], object], sending: int) -> None:
+    """Do the child's work, answer and end, whatever happens."""
+    try:
+        _limit_memory()
+        try:
+            with guarded(path, function.__module__.rpartition(".")[2]):
+                answer = ("result", function(path))
+        except SlingshotError as error:
+            answer = ("error", str(error))
+        with os.fdopen(sending, "wb") as pipe:
+            pickle.dump(answer, pipe, protocol=5)
+    finally:
+        os._exit(0)
+
+
+def _limit_memory() -> None:
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_SHARE * most_bytes()
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
+
+
+def _answer(receiving: int, deadline: float) -> bytes:
+    """Return all that comes through a pipe; nothing if its end has not come by the deadline."""
+    parts: list[bytes] = []
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([receiving], [], [], left)[0]:
+            part = os.read(receiving, 1 << 20)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    return b""

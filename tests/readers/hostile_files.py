@@ -1,0 +1,278 @@
+"""Files that are damaged, or made to do harm: each function writes one into a folder and returns its path."""
+
+import gzip
+import io
+import json
+import os
+import sqlite3
+import zipfile
+
+import h5py
+import numpy as np
+
+ROWS = 200
+STEPS = np.arange(ROWS)
+LOSSES = 2.5 / (1 + STEPS)
+ESCAPES = "\x1b[2J\x1b]0;title\x07"
+
+
+def table(rows=ROWS, header="step,train_loss", line="{0},{1}"):
+    return "\n".join([header, *(line.format(step, 2.5 / (1 + step)) for step in range(rows))]) + "\n"
+
+
+def lines(records):
+    return "".join(f"{json.dumps(record)}\n" for record in records)
+
+
+def text(name, content):
+    def write(folder):
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+        return path
+
+    return write
+
+
+def hdf5(change):
+    """Return a writer of an HDF5 file of another program, which `change` makes hostile."""
+
+    def write(folder):
+        path = folder / "log.h5"
+        with h5py.File(path, "w") as file:
+            file["step"], file["train_loss"] = STEPS, LOSSES
+            change(file, folder)
+        return path
+
+    return write
+
+
+def outside(file, folder):
+    (folder / "secret.bin").write_bytes(np.arange(ROWS, dtype=np.float64).tobytes())
+    file.create_dataset("val_accuracy", (ROWS,), "f8", external=[(str(folder / "secret.bin"), 0, 8 * ROWS)])
+
+
+def endless(file, folder):
+    file.create_dataset("val_accuracy", (10**12,), "f8", external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
+
+
+def virtual(file, folder):
+    with h5py.File(folder / "other.h5", "w") as other:
+        other["x"] = LOSSES
+    layout = h5py.VirtualLayout((ROWS,), "f8")
+    layout[:] = h5py.VirtualSource(str(folder / "other.h5"), "x", (ROWS,))
+    file.create_virtual_dataset("val_accuracy", layout)
+
+
+def linked(file, folder):
+    file["val_accuracy"] = h5py.ExternalLink("/dev/zero", "/x")
+    file["nowhere"] = h5py.SoftLink("/not/there")
+    file["itself"] = h5py.SoftLink("/itself")
+
+
+def cyclic(file, folder):
+    group = file.create_group("a/b/c")
+    group["back"] = file["a"]
+    group["top"] = file["/"]
+
+
+def declared(file, folder):
+    file.create_dataset("val_loss", (10**12,), "f8", chunks=(10**4,), compression="gzip")
+
+
+def nested(file, folder):
+    group = file
+    for _ in range(1500):
+        group = group.create_group("g")
+    group["loss"] = LOSSES
+
+
+def many_groups(file, folder):
+    for number in range(1500):
+        file[f"run_{number}/loss"] = LOSSES[:5]
+        file[f"run_{number}/step"] = STEPS[:5]
+
+
+def many_datasets(file, folder):
+    for number in range(5000):
+        file[f"metrics/m{number}"] = LOSSES[:10]
+
+
+def odd_attributes(file, folder):
+    file.attrs["text"] = np.bytes_(b"\xff\xfe")
+    file.attrs["empty"] = h5py.Empty("f8")
+    file.attrs["escapes"] = ESCAPES
+    file.attrs["reference"] = file["step"].ref
+    file[f"bad{ESCAPES}"] = LOSSES
+
+
+def npz_bomb(folder):
+    """Write few bytes that declare gigabytes."""
+    path = folder / "bomb.npz"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**9,)})
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("loss.npy", "w", force_zip64=True) as out,
+    ):
+        out.write(header.getvalue())
+        zeros = bytes(1 << 24)
+        for _ in range(64):
+            out.write(zeros)
+    return path
+
+
+def gzip_bomb(folder):
+    path = folder / "log.csv.gz"
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        file.write(b"step,loss\n")
+        zeros = b"0" * (1 << 24)
+        for _ in range(64):
+            file.write(zeros)
+    return path
+
+
+def parquet_bomb(folder):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / "log.parquet"
+    batch = pa.table({"step": pa.array(np.zeros(2_000_000)), "loss": pa.array(np.zeros(2_000_000))})
+    with pq.ParquetWriter(path, batch.schema) as writer:
+        for _ in range(40):
+            writer.write_table(batch)
+    return path
+
+
+def database(*statements):
+    def write(folder):
+        path = folder / "mlflow.db"
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE metrics (key, value, run_uuid, step, is_nan)")
+            connection.execute("CREATE TABLE runs (run_uuid, name, lifecycle_stage, experiment_id)")
+            connection.execute("INSERT INTO runs VALUES ('r', ?, 'active', 0)", [f"run {ESCAPES}"])
+            rows = [("train_loss", loss, "r", step, 0) for step, loss in enumerate(LOSSES.tolist())]
+            connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?, ?)", rows)
+            for statement in statements:
+                connection.execute(statement)
+        return path
+
+    return write
+
+
+ENDLESS_VIEW = (
+    "ALTER TABLE metrics RENAME TO m",
+    "CREATE VIEW metrics AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
+    "SELECT 'a' AS key, x AS value, 'r' AS run_uuid, x AS step, 0 AS is_nan FROM c",
+)
+
+
+def link_to(target):
+    def write(folder):
+        path = folder / "events.out.tfevents.1.host"
+        path.symlink_to(target)
+        return path
+
+    return write
+
+
+def link_to_itself(folder):
+    path = folder / "log.csv"
+    path.symlink_to(path)
+    return path
+
+
+def pipe(folder):
+    os.mkfifo(folder / "log.csv")
+    return folder / "log.csv"
+
+
+def sparse(name):
+    def write(folder):
+        path = folder / name
+        with path.open("wb") as file:
+            file.write(b"step,loss\n0,1\n")
+            file.truncate(1 << 40)
+        return path
+
+    return write
+
+
+NAMES = [
+    f"train_loss{ESCAPES}",
+    "../../etc/passwd",
+    "=1+1",
+    "\ud800",
+    "a" * 10**6,
+    "\u202eloss",
+    "%n%s",
+    "[/red]",
+    "loss\nloss",
+]
+
+HOSTILE = {
+    "external storage": hdf5(outside),
+    "external storage without end": hdf5(endless),
+    "virtual dataset": hdf5(virtual),
+    "links": hdf5(linked),
+    "groups that hold themselves": hdf5(cyclic),
+    "declared rows": hdf5(declared),
+    "nested groups": hdf5(nested),
+    "many groups": hdf5(many_groups),
+    "many datasets": hdf5(many_datasets),
+    "odd attributes": hdf5(odd_attributes),
+    "npz bomb": npz_bomb,
+    "gzip bomb": gzip_bomb,
+    "parquet bomb": parquet_bomb,
+    "database": database(),
+    "endless view": database(*ENDLESS_VIEW),
+    "virtual table": database("ALTER TABLE metrics RENAME TO m", "CREATE VIRTUAL TABLE metrics USING fts5(key)"),
+    "steps that are text": database("UPDATE metrics SET step = 'x'"),
+    "link to zeros": link_to("/dev/zero"),
+    "link to itself": link_to_itself,
+    "link to nothing": link_to("/not/there"),
+    "pipe": pipe,
+    "terabyte of nothing": sparse("log.csv"),
+    "terabyte of nothing, jsonl": sparse("log.jsonl"),
+    "terabyte of nothing, npz": sparse("log.npz"),
+    "nested json": text("log.json", "[" * 10**6 + "]" * 10**6),
+    "nested objects": text("log.json", '{"a":' * 10**5 + "1" + "}" * 10**5),
+    "nested line": text("log.jsonl", '{"step":1,"loss":1}\n{"step":2,"loss":' + "[" * 10**5 + "\n"),
+    "nested in bounds": text("log.json", '{"a":' * 400 + json.dumps({"loss": LOSSES.tolist()}) + "}" * 400),
+    "long integer": text("log.jsonl", lines([{"step": 1, "loss": 1}]) + '{"step": 2, "loss": ' + "9" * 10**5 + "}\n"),
+    "large steps": text("log.jsonl", lines({"step": 10**k, "loss": 1.0} for k in range(300))),
+    "steps beyond float64": text("log.csv", table(line="{0}e305,{1}")),
+    "infinite steps": text("log.csv", table(line="inf,{1}")),
+    "nan steps": text("log.csv", table(line="nan,{1}")),
+    "negative steps": text("log.csv", table(line="-{0},{1}")),
+    "losses at the edge": text("log.csv", table(line="{0},1.79e308")),
+    "denormal losses": text("log.csv", table(line="{0},5e-324")),
+    "all nan": text("log.csv", table(line="{0},nan")),
+    "names in json": text(
+        "log.jsonl", lines({"step": k, "loss": 1 / (1 + k), **dict.fromkeys(NAMES, k)} for k in range(20))
+    ),
+    "names in a header": text("log.csv", table(header="step,train_loss," + ESCAPES, line="{0},{1},{0}")),
+    "run names": text("log.csv", table(header="run,step,train_loss", line=f"=cmd{ESCAPES}../x,{{0}},{{1}}")),
+    "text cells": text("log.csv", table(header="step,train_loss,note", line=f"{{0}},{{1}},{ESCAPES}")),
+    "half a surrogate pair": text("log.csv", table(header="step,train_loss,\ud800", line="{0},{1},{0}")),
+    "null bytes": text("log.csv", table().replace("5", "\0")),
+    "no line end": text("log.csv", "1,2," * 10**6),
+    "quotes without end": text("log.csv", 'step,loss\n0,"1\n' + "1,2\n" * 1000),
+    "only quotes": text("log.csv", '"' * 10**6),
+    "long cell": text("log.csv", table() + '9999,"' + "x" * 5_000_000 + '"\n'),
+    "long line of text": text("log.txt", "x" * 5_000_000 + "\n" + table()),
+    "many columns": text(
+        "log.csv", "step," + ",".join(f"m{k}" for k in range(5000)) + "\n" + ("1," * 5000 + "1\n") * 5
+    ),
+    "same columns": text("log.csv", "step," + ",".join(["loss"] * 5000) + "\n" + ("1," * 5000 + "1\n") * 5),
+    "empty json": text("log.json", "{}"),
+    "json of nothing": text("log.json", '{"loss": [[], [[]], {}], "step": null}'),
+    "list of numbers and lists": text("log.json", '{"loss": [1, [2], {"a": 3}], "step": [1, 2, 3]}'),
+    "npy of objects": text(
+        "log.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '|O', 'fortran_order': False, 'shape': (3,), }" + b" " * 57 + b"\n"
+    ),
+    "npy header that is code": text(
+        "log.npy", b"\x93NUMPY\x01\x00v\x00" + b"__import__('os').system('true')".ljust(117) + b"\n"
+    ),
+    "names table": text("log.txt", "\n".join("a" * k for k in range(1000))),
+}
+"""Writers of hostile files, by what is wrong with them."""
