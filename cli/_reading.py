@@ -32,11 +32,14 @@ class Reading:
         Column by canonical signal, where the guess is wrong.
     names : Names or None
         Names of columns to try before the built-in ones.
+    line : tuple of str
+        Lines of a text log, with ``{name}`` in the place of each number that is wanted.
     """
 
     format: str | None = None
     map: Mapping[str, str] = field(default_factory=dict)
     names: Names | None = None
+    line: tuple[str, ...] = ()
 
     def runs_of(self, file: str) -> list[Trace]:
         """Return the runs of a file.
@@ -47,7 +50,7 @@ class Reading:
             If the file can't be read; the message names it.
         """
         try:
-            return read_log(Path(file), format=self.format, map=self.map, names=self.names)
+            return read_log(Path(file), format=self.format, map=self.map, names=self.names, line=self.line)
         except InputError as error:
             raise error if file in str(error) else InputError(f"{file}: {error}") from None
 
@@ -66,11 +69,19 @@ class Reading:
 
 
 def reading_options(command: Command) -> Command:
-    """Add ``--map``, ``--names`` and ``--input-format`` to a command, which gets them together as ``reading``."""
+    """Add the options that say how to read a log to a command, which gets them together as ``reading``."""
 
     @wraps(command)
-    def with_reading(format: str | None, map: tuple[str, ...], names: str | None, **others: Any) -> Any:
-        reading = Reading(format, _columns(map), Names.read(names) if names else None)
+    def with_reading(
+        format: str | None,
+        map: tuple[str, ...],
+        names: str | None,
+        line: tuple[str, ...],
+        step: str | None,
+        **others: Any,
+    ) -> Any:
+        columns = _columns(map) | ({"step": step} if step else {})
+        reading = Reading(format, columns, Names.read(names) if names else None, line)
         return command(reading=reading, **others)
 
     for option in (
@@ -81,6 +92,14 @@ def reading_options(command: Command) -> Command:
             type=click.Path(),
             help="A TOML table of column names that is asked before the built-in one.",
         ),
+        click.option(
+            "--line",
+            metavar="TEMPLATE",
+            multiple=True,
+            help="For text: a line with {name} in the place of each number that is wanted and {} for what is skipped, "
+            "such as 'it {step}: loss {loss} ({})'; repeatable. Only lines that fit are read.",
+        ),
+        click.option("--step", metavar="COLUMN", help="Column that counts steps; the same as --map step=COLUMN."),
         click.option("--map", metavar="SIGNAL=COLUMN", multiple=True, help="Column of a signal; repeatable."),
     ):
         with_reading = option(with_reading)

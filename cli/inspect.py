@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.table import Table
 
 from cli._console import open_console
 from cli._messages import in_options, print_errors
 from cli._reading import Reading, reading_options
-from slingshot_analysis.readers import Log
+from slingshot_analysis.readers import LineTemplate, Log
 from slingshot_analysis.trace import Trace
+
+MOST_LINES = 6
+"""Kinds of lines that are shown; the others are counted."""
 
 
 @click.command()
@@ -23,8 +28,9 @@ from slingshot_analysis.trace import Trace
 def inspect(files: tuple[str, ...], reading: Reading, form: str) -> None:
     """Show the runs of logs and which signal each column was taken for.
 
-    Where that is wrong, --map SIGNAL=COLUMN corrects it, in every verb that reads logs; --names takes a table for all
-    logs of a lab. A file that can't be read is reported, the others are shown, and the exit status is 2.
+    Of a text log it also shows the lines that were taken, with {name} in the place of each number. Where that is wrong,
+    --map SIGNAL=COLUMN, --step and --line correct it, in every verb that reads logs; --names takes a table for all logs
+    of a lab. A file that can't be read is reported, the others are shown, and the exit status is 2.
     """
     runs, problems = reading.runs_of_all(files)
     if form == "json":
@@ -38,12 +44,28 @@ def inspect(files: tuple[str, ...], reading: Reading, form: str) -> None:
 
 def _print(runs: list[Trace]) -> None:
     console = open_console()
+    shown: tuple[LineTemplate, ...] = ()
     for run in runs:
+        lines = run.templates if isinstance(run, Log) else ()
+        if lines and lines != shown:
+            _print_lines(console, lines)
+            shown = lines
         console.print(_table(run))
         for note in getattr(run, "notes", ()):
             console.print(f"note: {in_options(note)}")
     if not all(run.names for run in runs):
         console.print("No column of some run was taken for a signal: name the columns with --map SIGNAL=COLUMN.")
+
+
+def _print_lines(console: Console, lines: tuple[LineTemplate, ...]) -> None:
+    """Show which lines of a text were taken, and an example of each."""
+    for line in lines[:MOST_LINES]:
+        count = "1 line" if line.count == 1 else f"{line.count:,} lines"
+        console.print(f"{count} like {line.text}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  line {line.number:,}: {line.example}", markup=False, highlight=False, soft_wrap=True)
+    if len(lines) > MOST_LINES:
+        rest = sum(line.count for line in lines[MOST_LINES:])
+        console.print(f"{rest:,} lines of {len(lines) - MOST_LINES} other kinds; --format json has them all")
 
 
 def _rows(run: Trace) -> list[dict[str, Any]]:
@@ -72,6 +94,7 @@ def _plain(run: Trace) -> dict[str, Any]:
         "path": str(run.path),
         "name": run.name,
         "steps": run.steps,
+        "lines": [asdict(line) for line in run.templates] if isinstance(run, Log) else [],
         "columns": _rows(run),
         "notes": list(getattr(run, "notes", ())),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -23,13 +23,15 @@ from slingshot_analysis.readers._given import read_given
 from slingshot_analysis.readers._log import Log, Understood
 from slingshot_analysis.readers._names import Names, built_in_names
 from slingshot_analysis.readers._parts.text_file import HEAD, LONGEST_HEAD, read_bytes, read_text
-from slingshot_analysis.readers._raw import Column, RawRun, Reader
+from slingshot_analysis.readers._raw import Column, LineTemplate, RawRun, Reader
 from slingshot_analysis.readers._understand import understand
+from slingshot_analysis.readers.text import TextReader
 from slingshot_analysis.safe_text import in_one_line
 from slingshot_analysis.trace import Trace, TraceFile, is_trace, open_trace
 
 __all__ = [
     "Column",
+    "LineTemplate",
     "Log",
     "Names",
     "RawRun",
@@ -63,16 +65,21 @@ READERS = (
     "parquet.ParquetReader",
     "numpy_log.NumPyReader",
     "trainer_state.TrainerStateReader",
+    "text.TextReader",
     "json_log.JsonLinesReader",
     "json_log.JsonReader",
-    "text_log.TextLogReader",
     "delimited.DelimitedReader",
 )
 """Built-in readers, the most specific first. The first one that recognizes a file reads it."""
 
 
 def read_log(
-    source: Any, *, format: str | None = None, map: Mapping[str, str] | None = None, names: Names | None = None
+    source: Any,
+    *,
+    format: str | None = None,
+    map: Mapping[str, str] | None = None,
+    names: Names | None = None,
+    line: str | Sequence[str] = (),
 ) -> list[Trace]:
     r"""Read the runs of a trace or of a log of any program.
 
@@ -88,6 +95,9 @@ def read_log(
         names the column of steps.
     names : Names, optional
         A table of names to ask before the built-in one.
+    line : str or sequence of str, optional
+        For text: a line of it, or several, with ``{name}`` in the place of each number that is wanted and ``{}`` for
+        what is skipped, such as ``"it {step}: loss {loss} ({})"``. Only lines that fit are read.
 
     Returns
     -------
@@ -119,7 +129,7 @@ def read_log(
     path = Path(source)
     check_kind(path)
     with guarded(path, format or "log"):
-        return _read(path, format, map or {}, _table(names))
+        return _read(path, format, map or {}, _table(names), (line,) if isinstance(line, str) else tuple(line))
 
 
 def readers() -> dict[str, Reader]:
@@ -141,7 +151,7 @@ def readers() -> dict[str, Reader]:
     return found
 
 
-def _read(path: Path, format: str | None, map: Mapping[str, str], names: Names) -> list[Trace]:
+def _read(path: Path, format: str | None, map: Mapping[str, str], names: Names, line: tuple[str, ...]) -> list[Trace]:
     head = _head(path)
     is_hdf5 = format is None and head.startswith(HDF5_HEAD)
     if format == "trace" or is_hdf5:
@@ -159,11 +169,17 @@ def _read(path: Path, format: str | None, map: Mapping[str, str], names: Names) 
         raise unknown_name("format", format, [*known, "trace"])
     if path.is_file() and not head:
         raise InputError(f"{path}: is empty")
+    if line and format not in (None, "text"):
+        raise InputError(f"{path}: line= is for text logs; leave out format=, or give format='text'")
+    format = "text" if line else format
     reader = known[format] if format else _reader_of(path, head, known)
     if reader is None and path.is_dir():
         return read_folder(path, partial(read_log, map=map, names=names), names, map)
     if reader is None:
         raise _unknown_format(path, head, known)
+    if isinstance(reader, TextReader):
+        columns = {signal: column for signal, column in map.items() if signal != "step"}
+        reader, map = TextReader(line, map.get("step"), refuse=not columns), columns
     with guarded(path, reader.name):
         raws = [cleaned(raw) for raw in reader.read(path)]
     logs = [log for raw in raws for log in understand(path, raw, names, map)]

@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,7 +130,16 @@ def cleaned(run: RawRun) -> RawRun:
             name, number = f"{printable(given)} ({number})", number + 1
         columns[name] = column
     attributes = {printable(str(name)): _cleaned_value(value) for name, value in run.attributes.items()}
-    return RawRun(printable(run.name), columns, attributes, [printable(note, 2000) for note in run.notes])
+    templates = [
+        replace(
+            line,
+            text=printable(line.text, 2000),
+            example=printable(line.example, 2000),
+            columns=tuple(map(printable, line.columns)),
+        )
+        for line in run.templates
+    ]
+    return RawRun(printable(run.name), columns, attributes, [printable(note, 2000) for note in run.notes], templates)
 
 
 def _cleaned_value(value: Any) -> Any:

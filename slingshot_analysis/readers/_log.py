@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import unknown_name
+from slingshot_analysis.readers._raw import LineTemplate
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 
@@ -53,6 +54,8 @@ class Log(Trace):
         What was changed or left out while reading, one sentence each.
     attributes : mapping
         What holds for the whole run.
+    templates : sequence of LineTemplate
+        The lines of a text from which it was read.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Log(Trace):
         columns: Sequence[Understood] = (),
         notes: Sequence[str] = (),
         attributes: Mapping[str, Any] | None = None,
+        templates: Sequence[LineTemplate] = (),
     ) -> None:
         self.path = path
         self.name = name
         self.attributes = dict(attributes or {})
         self.columns = tuple(columns)
         self.notes = tuple(notes)
+        self.templates = tuple(templates)
         self._signals = dict(signals)
 
     @property

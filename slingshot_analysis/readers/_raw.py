@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Column", "RawRun", "Reader", "plain"]
+__all__ = ["Column", "LineTemplate", "RawRun", "Reader", "plain"]
 
 Numbers = npt.NDArray[np.float64]
 
@@ -70,6 +70,31 @@ class Column:
         return Column(self.values[index], step, missing)
 
 
+@dataclass(frozen=True)
+class LineTemplate:
+    """Lines of a text log that differ in nothing but their numbers.
+
+    Parameters
+    ----------
+    text : str
+        What they have in common, with ``{name}`` for the numbers that are used and ``{}`` for the others.
+    example : str
+        The first of them.
+    number : int
+        The line number of the example, from 1.
+    count : int
+        How many there are.
+    columns : sequence of str
+        The columns that they give.
+    """
+
+    text: str
+    example: str
+    number: int
+    count: int
+    columns: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class RawRun:
     """One run of a log.
@@ -84,12 +109,15 @@ class RawRun:
         Plain values that hold for the whole run, such as its configuration.
     notes : sequence of str, optional
         What was changed or left out while reading, one sentence each.
+    templates : sequence of LineTemplate, optional
+        The lines of a text from which the columns were read.
     """
 
     name: str
     columns: Mapping[str, Column]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    templates: Sequence[LineTemplate] = ()
 
 
 def plain(value: Any) -> Any:

@@ -148,7 +148,7 @@ def _log(
         )
         for column in raw.columns
     ]
-    return Log(path, name, signals, columns, list(dict.fromkeys(notes)), raw.attributes)
+    return Log(path, name, signals, columns, list(dict.fromkeys(notes)), raw.attributes, raw.templates)
 
 
 def _with_second_thoughts(
@@ -383,7 +383,7 @@ def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
         notes.append(f"the file holds the same rows {len(parts) // len(different)} times over: they are read once")
     if len(different) > 1:
         notes.append(f"steps start afresh {len(different) - 1} times: read as {len(different)} runs")
-    return [(RawRun(raw.name, part, raw.attributes, raw.notes), notes) for part in different]
+    return [(RawRun(raw.name, part, raw.attributes, raw.notes, raw.templates), notes) for part in different]
 
 
 def _content(part: Mapping[str, Column]) -> tuple[bytes, ...]:

@@ -42,6 +42,33 @@ def test_inspect_shows_how_columns_were_understood(folder):
     }
 
 
+def test_inspect_shows_the_lines_of_a_text_and_takes_others_on_request(folder):
+    (folder / "train.log").write_text(
+        "".join(f"it {k} of 90: loss {5 - k / 10} aux {k}\n" for k in range(10)) + "bye\n"
+    )
+    shown = slingshot("inspect", "train.log")
+    assert "10 lines like it {it} of {}: loss {loss} aux {aux}" in shown
+    assert "  line 1: it 0 of 90: loss 5.0 aux 0" in shown
+    assert "lines of other text left out: 1" in shown
+    (run,) = json.loads(slingshot("inspect", "train.log", "--format", "json", "--step", "aux"))
+    assert run["lines"] == [
+        {
+            "text": "it {it} of {}: loss {loss} aux {aux}",
+            "example": "it 0 of 90: loss 5.0 aux 0",
+            "number": 1,
+            "count": 10,
+            "columns": ["loss", "aux"],
+        }
+    ]
+    (run,) = json.loads(
+        slingshot("inspect", "train.log", "--format", "json", "--line", "of {step}: loss {} aux {val_loss}")
+    )
+    assert {row["column"]: row["signal"] for row in run["columns"]} == {"val_loss": "val_loss"}
+    done = CliRunner().invoke(main, ["inspect", "train.log", "--line", "nothing {loss}"])
+    assert done.exit_code == 2
+    assert "no line fits 'nothing {loss}'; a line of the file is 'it 0 of 90: loss 5.0 aux 0'" in done.output
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_inspect_shows_the_good_files_and_tells_of_the_others(folder, form):
     (folder / "bad.csv").write_text("step,loss\n")

@@ -1,0 +1,1 @@
+"""How lines of text become columns: sources, tokens, templates, tables, positions and names."""

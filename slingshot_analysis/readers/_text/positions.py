@@ -1,0 +1,401 @@
+"""Where each line stands on the one axis of steps: by its own counters, by those above it, or by its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.readers._names import built_in_names
+from slingshot_analysis.readers._text.scan import Group
+from slingshot_analysis.readers._text.templates import Field
+from slingshot_analysis.readers._text.words import ITERATIONS, is_accuracy, is_loss, plain
+
+__all__ = ["EVALUATION", "Axis", "Counted", "axis_of", "counted", "drop_unfinished", "main_of"]
+
+Numbers = npt.NDArray[np.float64]
+Lines = npt.NDArray[np.int64]
+
+EVALUATION = ("val", "eval", "test")
+IN_EPOCH = ("lead", "of", "i", "it", "mb", "batch", "batches", "batch_id", "batch_idx", "batch_no", "batch_num",
+            "batch_index", "batchid", "minibatch", "mini_batch")  # fmt: skip
+"""Names of counters that may start again in each epoch; others do so only where it is seen often."""
+OFTEN = 3
+WHOLE = 0.95
+"""Share of the values of a counter that are whole numbers, at least."""
+TOTALS = ("train_runtime", "total_time", "training_time", "total_training_time")
+"""Values that only a line about the whole run has."""
+CROWDED = 2.5
+"""More lines than this for each epoch are batches that nothing counts."""
+FEW_BARS = 2
+"""Finished bars, at most, where each state of a bar counts as a line: one bar for the whole run."""
+CONTINUES = 0.5
+"""Share of the starts at which a loss goes on where it was, from which on counters that start again are epochs."""
+
+
+@dataclass(eq=False)
+class Counted:
+    """The lines of one template with their counters.
+
+    Parameters
+    ----------
+    group : Group
+        The lines.
+    keep : (n,) bool array
+        Lines that count; not the unfinished states of bars.
+    epoch, iteration : (n,) float array or None
+        Own counters.
+    total : float
+        Iterations of an epoch or of all, where the lines say it; else NaN.
+    iteration_name : str
+        What counts iterations.
+    """
+
+    group: Group
+    keep: npt.NDArray[np.bool_]
+    epoch: Numbers | None
+    iteration: Numbers | None
+    total: float
+    iteration_name: str = ""
+    is_pass: bool = False
+
+    @property
+    def lines(self) -> Lines:
+        """Numbers of the lines that count."""
+        return self.group.lines[self.keep]
+
+    @property
+    def counts(self) -> bool:
+        """Whether the lines have a counter of their own."""
+        return self.iteration is not None or self.epoch is not None
+
+    @property
+    def side(self) -> str | None:
+        """The side of the data, where all its losses and accuracies, or its words, are of one."""
+        sides = {one.side or self.group.template.side for one in self.measures}
+        if sides:
+            return sides.pop() if len(sides) == 1 else None
+        return self.group.template.side
+
+    @property
+    def measures(self) -> list[Field]:
+        """Its losses and accuracies."""
+        values = [one for one in self.group.template.of_kind("value") if not one.timed]
+        if any(plain(one.name) in TOTALS for one in values):
+            return []
+        return [one for one in values if is_loss(one.name) or is_accuracy(one.name)]
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether it holds a loss."""
+        return any(is_loss(one.name) for one in self.measures)
+
+
+@dataclass
+class Axis:
+    """The axis of a run.
+
+    Parameters
+    ----------
+    kind : {"iteration", "running", "epoch", "rows"}
+        What is counted; a running axis counts iterations through all epochs.
+    name : str
+        What counts it in the log.
+    length : float
+        Iterations of an epoch, of a running axis.
+    first_epoch : float
+        The number of the first epoch.
+    from_headings : bool
+        Whether the lines of the loss take their place from headings above them.
+    lines, positions : (n,) arrays
+        The lines that stand somewhere by themselves, in order, and where.
+    notes : list of str
+        What was decided.
+    """
+
+    kind: str
+    name: str = ""
+    length: float = np.nan
+    first_epoch: float = 0.0
+    from_headings: bool = False
+    lines: Lines = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    positions: Numbers = field(default_factory=lambda: np.empty(0))
+    notes: list[str] = field(default_factory=list)
+
+
+def counted(group: Group, chosen: str | None = None) -> Counted:
+    """Find the counters of a template's lines; of two the one that never starts again, or the `chosen` one."""
+    template = group.template
+    count = len(group.lines)
+    epoch = None
+    for one in template.of_kind("epoch"):
+        values, ok = group.columns[one.slot]
+        if epoch is None and ok.any() and not np.isnan(values).all():
+            epoch = values
+    best: tuple[int, Numbers, str, float] | None = None
+    named = [one for one in template.of_kind("iteration", "value") if chosen is not None and _is(one, chosen)]
+    for one in named or template.of_kind("iteration"):
+        values, ok = group.columns[one.slot]
+        if named:
+            best = (0, np.where(ok, values, np.nan), one.name, np.nan)
+            break
+        finite = values[ok & np.isfinite(values)]
+        if len(finite) < count / 2 or np.mean(finite % 1 == 0) < WHOLE:
+            continue
+        whole = template.total_of(one.slot)
+        total = float(np.nanmax(group.columns[whole.slot][0])) if whole is not None else np.nan
+        rank = ITERATIONS.index(one.name)
+        constant = count > 1 and bool(np.all(finite == finite[0]))
+        if constant and not template.is_bar and (np.isnan(total) or finite[0] == total):
+            continue
+        if best is None or rank < best[0]:
+            best = (rank, values, one.name, total)
+    if chosen is not None and not named:
+        best = None
+    if best is None:
+        return Counted(group, np.ones(count, dtype=np.bool_), epoch, None, np.nan)
+    return Counted(group, np.ones(count, dtype=np.bool_), epoch, best[1], best[3], best[2])
+
+
+def _is(one: Field, chosen: str) -> bool:
+    return plain(chosen) == plain("step" if one.name in ("lead", "of") else one.name)
+
+
+def drop_unfinished(found: Sequence[Counted]) -> int:
+    """Leave out the states of bars before the last; return how many. Of a bar for the whole run all states stay."""
+    bars = [one for one in found if one.group.template.is_bar and one.iteration is not None and np.isfinite(one.total)]
+    valued = [one for one in bars if one.group.template.has_values]
+    if not valued:
+        return 0
+    finished = {id(one): _finished(one) for one in valued}
+    complete = sum(
+        int((one.iteration[finished[id(one)]] == one.total).sum()) for one in valued if one.iteration is not None
+    )
+    states = sum(len(one.group.lines) for one in valued)
+    ended = sum(int(mask.sum()) for mask in finished.values())
+    if ended <= FEW_BARS < states:
+        return 0
+    dropped = 0
+    for one in valued:
+        mask = finished[id(one)]
+        if complete > FEW_BARS and one.iteration is not None:
+            mask = mask & (one.iteration == one.total)
+        one.keep = mask
+        dropped += int((~mask).sum())
+        one.iteration = None
+    return dropped
+
+
+def _finished(bar: Counted) -> npt.NDArray[np.bool_]:
+    """Tell the last state of each bar: after it comes another epoch, or the count goes back, or is at its end."""
+    assert bar.iteration is not None
+    after = np.append(bar.iteration[1:], -np.inf)
+    same = np.ones(len(after), dtype=np.bool_)
+    if bar.epoch is not None:
+        same = np.append(bar.epoch[1:] == bar.epoch[:-1], False)
+    goes_on = same & ((after > bar.iteration) | ((after == bar.iteration) & (bar.iteration < bar.total)))
+    return np.asarray(~goes_on, dtype=np.bool_)
+
+
+def axis_of(found: Sequence[Counted], chosen: str | None = None) -> Axis:
+    """Find the axis of a log from the lines of its losses, and where the lines with counters stand on it."""
+    valued = [one for one in found if one.group.template.has_values]
+    losses = [one for one in valued if one.has_loss] or [one for one in valued if one.measures] or valued
+    training = [one for one in losses if one.side not in EVALUATION] or losses
+    if not training:
+        return Axis("rows")
+    main = main_of(training)
+    headings = [one for one in found if not one.group.template.has_values and not one.group.template.is_bar]
+    lines, epochs = _epochs(found)
+    main_lines = main.lines
+    epoch = main.epoch[main.keep] if main.epoch is not None else _above(lines, epochs, main_lines)
+    iteration = main.iteration[main.keep] if main.iteration is not None else None
+    name, total = main.iteration_name, main.total
+    heads: Counted | None = None
+    if iteration is None:
+        heads = _heading_counter(headings, len(main_lines))
+        if heads is not None and heads.iteration is not None:
+            iteration = _above(heads.lines, heads.iteration[heads.keep], main_lines)
+            name, total = heads.iteration_name, heads.total
+    if chosen == "epoch":
+        iteration = None
+    if iteration is not None and np.isfinite(iteration).sum() > len(iteration) / 2:
+        axis = _iteration_axis(main, iteration, epoch, name, total)
+    else:
+        axis = _epoch_axis(main_lines, epoch, chosen == "epoch")
+    axis.from_headings = main.iteration is None and (main.epoch is None or axis.kind != "epoch")
+    _place(axis, found, training, main, heads, lines, epochs)
+    return axis
+
+
+def main_of(found: Sequence[Counted]) -> Counted:
+    """Return the template that shows best how a run is counted: with own counters, a known name, and many lines."""
+    most = max(len(one.lines) for one in found)
+
+    def worth(one: Counted) -> tuple[bool, bool, bool, int]:
+        known = bool({"train_loss", "batch_loss"} & set(built_in_names().assign(value.name for value in one.measures)))
+        return (len(one.lines) * 10 >= most, known, one.counts, len(one.lines))
+
+    return max(found, key=worth)
+
+
+def _heading_counter(headings: Sequence[Counted], count: int) -> Counted | None:
+    """Return the heading that counts iterations, if there are about as many as lines below it."""
+    able = [one for one in headings if one.iteration is not None and len(one.lines) * 2 >= count]
+    return min(able, key=lambda one: (ITERATIONS.index(one.iteration_name), -len(one.lines)), default=None)
+
+
+def _epochs(found: Sequence[Counted]) -> tuple[Lines, Numbers]:
+    """Return all lines that tell an epoch, in order."""
+    parts = [(one.lines, one.epoch[one.keep]) for one in found if one.epoch is not None]
+    if not parts:
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    lines = np.concatenate([part[0] for part in parts])
+    values = np.concatenate([part[1] for part in parts])
+    order = np.argsort(lines, kind="stable")
+    lines, values = lines[order], values[order]
+    known = np.isfinite(values)
+    return lines[known], values[known]
+
+
+def _above(lines: Lines, values: Numbers, wanted: Lines) -> Numbers:
+    """Return for each wanted line the value of the nearest line at or above it; NaN where there is none."""
+    if not len(lines):
+        return np.full(len(wanted), np.nan)
+    index = np.searchsorted(lines, wanted, side="right") - 1
+    return np.where(index >= 0, values[np.maximum(index, 0)], np.nan)
+
+
+def _iteration_axis(main: Counted, iteration: Numbers, epoch: Numbers, name: str, total: float) -> Axis:
+    """Tell a counter of the whole run from one that starts again in each epoch."""
+    back = np.diff(iteration) < 0
+    told = np.isfinite(epoch[1:]) & np.isfinite(epoch[:-1])
+    forward = told & (np.diff(epoch) > 0)
+    shown = "" if name in ("lead", "of") else name
+    if not back.any():
+        return Axis("iteration", shown or "the number at the start of the line" if name == "lead" else shown)
+    if (back & forward).any():
+        length = _length(iteration, total)
+        first = float(np.nanmin(epoch))
+        note = f"steps are counted through the epochs: {length:g} for each"
+        return Axis("running", shown, length, first, notes=[note])
+    within = name in IN_EPOCH or int(back.sum()) >= OFTEN
+    if not told.any() and within and _goes_on(main, back):
+        length = _length(iteration, total)
+        note = (
+            f"the counter starts again {int(back.sum())} times while the loss goes on where it was: taken for epochs "
+            f"of {length:g} steps"
+        )
+        return Axis("running", shown, length, 0.0, notes=[note])
+    return Axis("iteration", shown)
+
+
+def _length(iteration: Numbers, total: float) -> float:
+    """Return how many iterations an epoch has: the total that is given, or else one stride more than the last."""
+    finite = iteration[np.isfinite(iteration)]
+    top = float(finite.max())
+    if np.isfinite(total) and total >= top > 0:
+        return total
+    rises = np.diff(finite)
+    rises = rises[rises > 0]
+    stride = float(np.median(rises)) if len(rises) else 1.0
+    return top if float(finite.min()) >= stride else top + stride
+
+
+def _goes_on(main: Counted, back: npt.NDArray[np.bool_]) -> bool:
+    """Tell whether the loss, where its counter starts again, is nearer to what was before than to its first value."""
+    slot = next((one.slot for one in main.group.template.of_kind("value") if is_loss(one.name)), None)
+    if slot is None:
+        return False
+    value = main.group.columns[slot][0][main.keep]
+    starts = np.flatnonzero(back) + 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        level = np.log(np.abs(value))
+        goes_on = np.abs(level[starts] - level[starts - 1]) < np.abs(level[starts] - level[0])
+    return bool(np.mean(goes_on) > CONTINUES)
+
+
+def _epoch_axis(main_lines: Lines, epoch: Numbers, chosen: bool) -> Axis:
+    """Count epochs, if these tell the lines of the loss apart or are the `chosen` step."""
+    finite = epoch[np.isfinite(epoch)]
+    distinct = 1 + int((np.diff(finite) != 0).sum()) if len(finite) else 0
+    if distinct > 1 and (chosen or len(main_lines) < CROWDED * distinct):
+        return Axis("epoch", "epoch")
+    if distinct == 1 and len(main_lines) == 1:
+        return Axis("epoch", "epoch")
+    note = "nothing counts the batches of an epoch: lines are counted" if distinct else "no counter: lines are counted"
+    return Axis("rows", notes=[note + " as steps; correct it with map= or line="])
+
+
+def _place(
+    axis: Axis,
+    counting: Sequence[Counted],
+    training: Sequence[Counted],
+    main: Counted,
+    heads: Counted | None,
+    epoch_lines: Lines,
+    epochs: Numbers,
+) -> None:
+    """Place the lines that have counters of the axis's kind."""
+    placed: list[tuple[Lines, Numbers]] = []
+    if axis.kind == "rows":
+        placed.append((main.lines, np.arange(len(main.lines), dtype=np.float64)))
+    elif axis.kind == "epoch":
+        placed.append((epoch_lines, epochs))
+    else:
+        trusted = [one for one in (*training, *([heads] if heads is not None else [])) if one.iteration is not None]
+        for one in trusted:
+            placed.append((one.lines, _position(axis, one, epoch_lines, epochs)))
+        base_lines, base = _sorted(placed)
+        placed_already = set(map(id, trusted))
+        for one in counting:
+            if one.iteration is not None and id(one) not in placed_already:
+                shorter = np.isfinite(one.total) and np.isfinite(main.total) and one.total != main.total
+                again = bool((np.diff(one.iteration[one.keep]) < 0).any()) or np.isfinite(one.total)
+                if one.side in EVALUATION and (one.iteration_name in IN_EPOCH or shorter) and again:
+                    one.is_pass = True
+                    continue
+                position = _position(axis, one, epoch_lines, epochs)
+                if _agrees(base_lines, base, one.lines, position):
+                    placed.append((one.lines, position))
+                else:
+                    one.is_pass = one.side in EVALUATION
+    axis.lines, axis.positions = _sorted(placed)
+
+
+def _position(axis: Axis, one: Counted, epoch_lines: Lines, epochs: Numbers) -> Numbers:
+    assert one.iteration is not None
+    iteration = one.iteration[one.keep]
+    if axis.kind != "running":
+        return iteration
+    if not len(epoch_lines):
+        return axis.length * np.concatenate([[0.0], np.cumsum(np.diff(iteration) < 0)]) + iteration
+    epoch = one.epoch[one.keep] if one.epoch is not None else _above(epoch_lines, epochs, one.lines)
+    return (epoch - axis.first_epoch) * axis.length + iteration
+
+
+def _sorted(placed: Sequence[tuple[Lines, Numbers]]) -> tuple[Lines, Numbers]:
+    if not placed:
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    lines = np.concatenate([part[0] for part in placed])
+    positions = np.concatenate([part[1] for part in placed])
+    order = np.argsort(lines, kind="stable")
+    lines, positions = lines[order], positions[order]
+    known = np.isfinite(positions)
+    return lines[known], positions[known]
+
+
+def _agrees(base_lines: Lines, base: Numbers, lines: Lines, positions: Numbers) -> bool:
+    """Tell whether a counter stands where training stands around it, as that of an evaluation's batches does not."""
+    if not len(base_lines):
+        return True
+    index = np.searchsorted(base_lines, lines)
+    above = base[np.maximum(index - 1, 0)]
+    below = base[np.minimum(index, len(base) - 1)]
+    rises = np.diff(base)
+    rises = rises[rises > 0]
+    slack = 2 * float(np.median(rises)) if len(rises) else 1.0
+    near = (positions >= np.minimum(above, below) - slack) & (positions <= np.maximum(above, below) + slack)
+    return bool(np.mean(near) > 0.5)

@@ -1,0 +1,361 @@
+"""Group the lines of a text by template and gather the numbers of each."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.readers._text.tables import TableRow, header_above, section_of, table_row
+from slingshot_analysis.readers._text.templates import Template, parsed
+from slingshot_analysis.readers._text.tokens import MARK, masked_lines, numbers_of
+from slingshot_analysis.readers._text.words import sides_in
+
+__all__ = ["Group", "Scan", "scanned"]
+
+Numbers = npt.NDArray[np.float64]
+Lines = npt.NDArray[np.int64]
+
+CHUNK = 1 << 22
+"""Characters that are cut into tokens at a time, which bounds the memory for them."""
+MOST_TEMPLATES = 2000
+"""Templates that are looked at; a text with more is mostly prose."""
+MOST_MEASURES = 4000
+"""The same for lines with a word of training in them."""
+MOST_KINDS = 50_000
+"""Different lines, numbers aside, after which only those with a word of training are looked at."""
+LONGEST_LINE = 4000
+"""Characters of a line without its numbers; a longer one is data."""
+MANY_NUMBERS = 20
+"""Numbers in a line that cost as much to look at as another line."""
+LONGEST_HEADING = 80
+MOST_HEADERS = 500
+"""Blocks of rows of one kind above which a header is looked for; later ones have the last that was found."""
+TAIL = 60
+"""Lines above a row, also of the chunk before, among which the header of a table is looked for."""
+
+INTEREST = re.compile(
+    r"[=:|\[{(]|[A-Za-z_%]\s+\0|\bepoch|\bstep|\biter|\bbatch|loss|acc|\bval|\btrain|\btest|\bcost|\bnll|^\s*\0|score|norm",
+    re.IGNORECASE,
+)
+"""A line without any of these holds no values; it is not looked at further."""
+BAR = re.compile(r"\|[█▏▎▍▌▋▊▉#\s-]*\||\[[=>.\-# ]{3,}\]|[━╸╺]+")
+"""The picture of a progress bar."""
+MEASURE = re.compile(r"loss|acc|nll|cost|\bval|epoch|step|iter", re.IGNORECASE)
+BLANKS = re.compile(r"[ \t]{2,}|\t")
+PADDED = re.compile(r"([\[(/:=|,#]) \0")
+BOX_ROW = re.compile(r"\s*[|│┃]([^|│┃\0]*[^\W\d_][^|│┃\0]*)[|│┃]\s*\0\s*[|│┃]\s*")
+RUN_HEADING = re.compile(
+    r"^#{1,6} \S|^[^\w|]*(?:run|seed|fold|trial|experiment|exp|config|setting|setup)\b[^\w]{0,3}\s*\S{0,40}\s*\W*$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(eq=False)
+class Group:
+    """The lines of one template.
+
+    Parameters
+    ----------
+    template : Template
+        What they have in common.
+    first : int
+        Line number of the first, from 1.
+    example : str
+        That line.
+    lines : (n,) int array
+        Their numbers.
+    columns : dict of int to (values, ok)
+        For each slot that is used, the numbers, and whether they are numbers at all.
+    """
+
+    template: Template
+    first: int
+    example: str
+    lines: Lines
+    columns: dict[int, tuple[Numbers, npt.NDArray[np.bool_]]]
+
+
+@dataclass
+class Scan:
+    """What a text holds.
+
+    Parameters
+    ----------
+    groups : list of Group
+        In the order of their first lines.
+    sides : list of (int, str)
+        Headings without values that tell of a side of the data: line and side.
+    headings : list of (int, str)
+        Headings that tell runs apart: line and text.
+    line_count : int
+        Lines that are not blank.
+    crowded : bool
+        Whether there were more templates than are looked at.
+    """
+
+    groups: list[Group] = field(default_factory=list)
+    sides: list[tuple[int, str]] = field(default_factory=list)
+    headings: list[tuple[int, str]] = field(default_factory=list)
+    line_count: int = 0
+    crowded: bool = False
+
+
+class _Ids(dict[str, int]):
+    """Numbers for masked lines, in the order in which they come."""
+
+    def __missing__(self, masked: str) -> int:
+        self[masked] = number = len(self)
+        return number
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What is known of all lines that are the same but for numbers and blanks.
+
+    A rule ends the section of a box, of which the name of the next stands in `section`.
+    """
+
+    template: Template | None = None
+    row: TableRow | None = None
+    is_box: bool = False
+    side: str | None = None
+    is_heading: bool = False
+    is_rule: bool = False
+    section: str = ""
+
+
+BLANK, PROSE = 0, 1
+"""Numbers of the kinds of lines that hold nothing, and nothing of interest."""
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A piece of the text: its lines, its first line number, all its numbers, and where those of each line begin."""
+
+    lines: list[str]
+    start: int
+    tokens: list[str]
+    offsets: Lines
+    kinds: Lines
+
+
+@dataclass
+class _Kept:
+    """What was gathered of one template."""
+
+    template: Template
+    first: int
+    example: str
+    lines: list[Lines] = field(default_factory=list)
+    values: dict[int, list[tuple[Numbers, npt.NDArray[np.bool_]]]] = field(default_factory=dict)
+
+
+def scanned(text: str) -> Scan:
+    r"""Group the lines of a text.
+
+    Examples
+    --------
+    >>> found = scanned("step 1 loss 2.5\nsaved\nstep  2 loss 2.0\n")
+    >>> [(group.lines.tolist(), group.columns[1][0].tolist()) for group in found.groups]
+    [([1, 3], [2.5, 2.0])]
+    """
+    scanner = _Scanner()
+    number = 1
+    for piece in _chunks(text):
+        number += scanner.read(piece, number)
+    return scanner.result()
+
+
+class _Scanner:
+    def __init__(self) -> None:
+        self.scan = Scan()
+        self.ids = _Ids()
+        self.slots: list[int] = []
+        self.kind_of: list[int] = []
+        self.keys: dict[str, int] = {}
+        self.kinds: list[_Kind] = [_Kind(is_rule=True), _Kind()]
+        self.kept: dict[tuple[int, str], _Kept] = {}
+        self.headers: dict[int, str] = {}
+        self.looked_up: dict[int, int] = defaultdict(int)
+        self.section = ""
+        self.parsed = 0
+        self.tail: list[str] = []
+
+    def result(self) -> Scan:
+        """Return what was found in all chunks."""
+        for kept in self.kept.values():
+            columns = {
+                slot: (np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+                for slot, parts in kept.values.items()
+            }
+            self.scan.groups.append(Group(kept.template, kept.first, kept.example, np.concatenate(kept.lines), columns))
+        self.scan.groups.sort(key=lambda group: group.first)
+        self.scan.sides.sort()
+        self.scan.headings.sort()
+        return self.scan
+
+    def read(self, piece: str, start: int) -> int:
+        """Read one chunk whose first line has the number `start`; return how many lines it has."""
+        chunk = self._cut(piece, start)
+        self.scan.line_count += int(np.count_nonzero(chunk.kinds != BLANK))
+        order = np.argsort(chunk.kinds, kind="stable")
+        bounds = np.flatnonzero(np.diff(chunk.kinds[order])) + 1
+        groups = [rows for rows in np.split(order, bounds) if len(rows)]
+        sections = self._sections(chunk)
+        for rows in groups:
+            number = int(chunk.kinds[rows[0]])
+            kind = self.kinds[number]
+            self._note_headings(kind, rows, chunk)
+            if kind.template is None:
+                continue
+            if kind.row is not None:
+                self._keep_table(number, kind.template, kind.row, rows, chunk)
+            elif kind.is_box:
+                self._keep_boxes(number, kind.template, rows, sections[rows], chunk)
+            elif any(one.kind not in ("skip", "total", "mean") for one in kind.template.fields):
+                self._keep((number, ""), kind.template, rows, chunk)
+        self.tail = [*self.tail, *chunk.lines[-TAIL:]][-TAIL:]
+        return len(chunk.kinds)
+
+    def _cut(self, piece: str, start: int) -> _Chunk:
+        """Cut a piece of the text into lines and numbers, and find the kind of each line."""
+        masked, tokens = masked_lines(piece)
+        lines = piece.split("\n")
+        if piece.endswith("\n"):
+            masked.pop()
+            lines.pop()
+        known = len(self.ids)
+        ids = np.fromiter(map(self.ids.__getitem__, masked), dtype=np.int64, count=len(masked))
+        fresh, first = np.unique(ids, return_index=True)
+        new = first[fresh >= known]
+        self.slots += [masked[index].count(MARK) for index in new.tolist()]
+        counts = np.asarray(self.slots, dtype=np.int64)[ids]
+        offsets = np.cumsum(counts) - counts
+        for index in new.tolist():
+            begin = int(offsets[index])
+            self.kind_of.append(self._kind(masked[index], tokens[begin : begin + int(counts[index])]))
+        return _Chunk(lines, start, tokens, offsets, np.asarray(self.kind_of, dtype=np.int64)[ids])
+
+    def _kind(self, masked: str, tokens: list[str]) -> int:
+        """Return the number of the kind of a line that was not seen before."""
+        key = PADDED.sub("\\1\0", " ".join(BAR.sub("|#|", masked).split()))
+        if not key:
+            return BLANK
+        number = self.keys.get(key)
+        if number is None:
+            kind = self._kind_of(masked, key, tokens)
+            number = PROSE
+            if kind != self.kinds[PROSE]:
+                self.keys[key] = number = len(self.kinds)
+                self.kinds.append(kind)
+        return number
+
+    def _kind_of(self, masked: str, key: str, tokens: list[str]) -> _Kind:
+        if len(key) > LONGEST_LINE:
+            return _Kind()
+        if len(self.ids) > MOST_KINDS and (self.parsed >= MOST_MEASURES or MEASURE.search(key) is None):
+            self.scan.crowded = True
+            return _Kind()
+        line = BLANKS.sub("  ", masked)
+        short = len(key) <= LONGEST_HEADING
+        is_heading = short and RUN_HEADING.search(line) is not None
+        parsing = MARK in key and INTEREST.search(line) is not None and not (is_heading and line.startswith("#"))
+        if parsing and self.parsed >= (MOST_TEMPLATES if MEASURE.search(line) is None else MOST_MEASURES):
+            parsing, self.scan.crowded = False, True
+        template = parsed(line, tokens) if parsing else None
+        self.parsed += parsing + len(tokens) // MANY_NUMBERS
+        told = sides_in(line) if short and (template is None or not template.has_values) else []
+        return _Kind(
+            template,
+            table_row(line, tokens) if parsing else None,
+            parsing and BOX_ROW.fullmatch(line) is not None,
+            told[0] if len(told) == 1 else None,
+            is_heading,
+            not key.strip(" -=+|_│┃"),
+            section_of(line),
+        )
+
+    def _note_headings(self, kind: _Kind, rows: Lines, chunk: _Chunk) -> None:
+        side = kind.side
+        if side is not None:
+            self.scan.sides += [(chunk.start + index, side) for index in rows.tolist()]
+        if kind.is_heading:
+            self.scan.headings += [
+                (chunk.start + index, " ".join(chunk.lines[index].strip(" #=-*_\t").split())[:60])
+                for index in rows.tolist()
+            ]
+
+    def _sections(self, chunk: _Chunk) -> npt.NDArray[np.object_]:
+        """Return for each line the section of a box in which it stands, such as ``train``."""
+        names = [kind.section for kind in self.kinds]
+        if not any(names):
+            return np.full(len(chunk.kinds), "", dtype=object)
+        ends = np.asarray([kind.is_rule or bool(kind.section) for kind in self.kinds])[chunk.kinds]
+        last = np.maximum.accumulate(np.where(ends, np.arange(len(ends)), -1))
+        told = np.asarray([self.section, *names], dtype=object)
+        found = told[np.where(last >= 0, chunk.kinds[np.maximum(last, 0)] + 1, 0)]
+        self.section = str(found[-1])
+        return np.asarray(found, dtype=object)
+
+    def _keep_boxes(
+        self, number: int, template: Template, rows: Lines, sections: npt.NDArray[np.object_], chunk: _Chunk
+    ) -> None:
+        for section in dict.fromkeys(sections.tolist()):
+            fields = [
+                replace(one, name=f"{section}/{one.name}") if section and one.kind == "value" else one
+                for one in template.fields
+            ]
+            self._keep((number, section), replace(template, fields=fields), rows[sections == section], chunk)
+
+    def _keep_table(self, number: int, template: Template, row: TableRow, rows: Lines, chunk: _Chunk) -> None:
+        """Keep the rows of tables with the header above them; rows right below each other have the same."""
+        starts = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
+        by_header: dict[str, list[Lines]] = defaultdict(list)
+        for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True):
+            first = int(rows[begin])
+            if self.looked_up[number] < MOST_HEADERS:
+                self.looked_up[number] += 1
+                above = chunk.lines[max(0, first - TAIL) : first]
+                found = header_above([*self.tail[len(above) :], *above] if first < TAIL else above, row)
+                self.headers[number] = found or self.headers.get(number, "")
+            by_header[self.headers[number]].append(rows[begin:end])
+        for header, parts in by_header.items():
+            told = row.template(template, header) if header else template
+            if told.fields:
+                self._keep((number, header), told, np.concatenate(parts), chunk)
+
+    def _keep(self, key: tuple[int, str], template: Template, rows: Lines, chunk: _Chunk) -> None:
+        """Keep the numbers of some lines."""
+        if key not in self.kept:
+            first = int(rows[0])
+            self.kept[key] = _Kept(template, chunk.start + first, chunk.lines[first])
+        kept = self.kept[key]
+        kept.lines.append(rows + chunk.start)
+        begins = chunk.offsets[rows]
+        for slot in sorted({one.slot for one in template.fields if one.kind != "skip"}):
+            places = (begins + slot).tolist()
+            words = itemgetter(*places)(chunk.tokens) if len(places) > 1 else (chunk.tokens[places[0]],)
+            kept.values.setdefault(slot, []).append(numbers_of(words))
+
+
+def _chunks(text: str) -> Iterator[str]:
+    """Yield pieces of a text that end with lines; a line as long as a piece is left out."""
+    begin = 0
+    while begin < len(text):
+        if len(text) - begin <= CHUNK:
+            yield text[begin:]
+            return
+        newline = text.rfind("\n", begin, begin + CHUNK)
+        if newline < 0:
+            newline = text.find("\n", begin + CHUNK)
+            yield "\n"
+            begin = len(text) if newline < 0 else newline + 1
+        else:
+            yield text[begin : newline + 1]
+            begin = newline + 1
