@@ -21,7 +21,7 @@ OPTIONS_OF_OTHERS = {
 """Options of nvidia-smi, git and pip."""
 ONLY_IN_PYTHON = {
     "feature_layers", "last_layer", "loss_function", "name", "on_warning", "probe_inputs", "rows", "train_data",
-    "val_data", "weight",
+    "train_loss", "val_data", "weight",
 }  # fmt: skip
 """Arguments that messages name, and for which the command line has no option."""
 
@@ -71,14 +71,14 @@ def test_every_argument_that_a_message_names_is_an_option_of_some_verb_or_known_
         (["sweep", "--setup", "quadratic", "--set", "optimizer=sgd"], "the key optimizer of --grid"),
         (["sweep", "--setup", "quadratic", "--engine", "dask"], "--engine dask needs --scheduler, the address"),
         (["analyze", "log.csv", "--engine", "dask"], "--engine dask needs --scheduler, the address"),
-        (["analyze", "notes.txt"], "its format is not known; name it with --input-format, one of"),
+        (["analyze", "notes.bin"], "its format is not known; name it with --input-format, one of"),
         (["inspect", "run.h5", "--map", "step=x"], "leave out --map"),
         (["evaluate", "log.csv"], "or give another --truth"),
     ],
 )
 def test_errors_name_the_options_of_the_verb(words, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "notes.txt").write_text("nothing to read")
+    (tmp_path / "notes.bin").write_bytes(bytes(range(256)))
     (tmp_path / "log.csv").write_text("iter,Loss/train\n" + "".join(f"{k},{9 - k}\n" for k in range(9)))
     assert (
         CliRunner().invoke(main, ["record", "--setup", "quadratic", "--steps", "2", "--out", "run.h5"]).exit_code == 0
