@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -108,8 +109,27 @@ def test_the_final_accuracy_is_that_of_the_last_step():
 
 def test_pairs_of_step_and_value_are_signals():
     assert analyze({"train_loss": (STEP, LOSS)}) == analyze({"train_loss": Signal(STEP, LOSS, "train_loss")})
-    with pytest.raises(InputError, match=r"signal 'train_loss': got ndarray; give a Signal, or a pair"):
-        analyze({"train_loss": LOSS})
+    with pytest.raises(InputError, match=r"signal 'batch_loss': got ndarray; give a Signal, or a pair"):
+        analyze({"train_loss": (STEP, LOSS), "batch_loss": LOSS})
+
+
+def test_a_table_or_arrays_are_analyzed_as_the_log_that_they_are(tmp_path):
+    table = pd.DataFrame({"step": STEP, "train_loss": LOSS})
+    table.to_csv(tmp_path / "run.csv", index=False)
+    expected = analyze({"train_loss": (STEP, LOSS)})
+    with (tmp_path / "run.csv").open() as file:
+        for given in (
+            table,
+            {"step": STEP, "train_loss": LOSS},
+            {"train_loss": table.set_index("step").train_loss},
+            file,
+        ):
+            found = analyze(given)
+            assert (found.steps, found.verdict, found.slingshots) == (
+                expected.steps,
+                expected.verdict,
+                expected.slingshots,
+            )
 
 
 def test_one_step_is_no_run():

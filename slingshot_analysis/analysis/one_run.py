@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from slingshot_analysis.analysis.signals import (
     BATCH_LOSSES,
     LOSSES,
     NORMS,
-    Pair,
     Signals,
     as_signals,
     choose_signals,
@@ -43,19 +42,27 @@ from slingshot_analysis.signal import Signal
 from slingshot_analysis.slingshots import DEFAULT, Options, assemble
 from slingshot_analysis.trace import Trace
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["analyze"]
 
 
+@np.errstate(over="ignore")  # a log may hold numbers at the edge of float64
 def analyze(
-    run: Signals | Mapping[str, Pair] | str | Path, *, labels: Labels | None = None, options: Options = DEFAULT
+    run: Signals | Mapping[str, Any] | str | Path | IO[Any] | pd.DataFrame,
+    *,
+    labels: Labels | None = None,
+    options: Options = DEFAULT,
 ) -> Analysis:
     """Find phases, spikes, jumps and slingshots in a run, and test whether jumps come with slingshots.
 
     Parameters
     ----------
-    run : Trace, path of a log of one run, or mapping of str to Signal or (step, value)
+    run : Trace, mapping of str to Signal or (step, value), or what `read_log` reads
         The signals by canonical name, such as ``last_layer_norm``, ``train_loss``, ``batch_errors``, ``val_accuracy``.
-        Each has its own steps, and any may be missing.
+        Each has its own steps, and any may be missing. Or a log of one run: a path, an open file, a DataFrame, a mapping of
+        names to Series or arrays.
     labels : Labels, optional
         Corrections by hand; by default those in the labels file beside the run, if there is one.
     options : Options, optional
@@ -141,16 +148,15 @@ def analyze(
     )
 
 
-def _as_run(given: Signals | Mapping[str, Pair] | str | Path) -> Signals:
-    if isinstance(given, str | Path):
-        return _single_run(given)
-    return given if isinstance(given, Trace) else as_signals(given)
-
-
-def _single_run(path: str | Path) -> Trace:
-    runs = read_log(path)
+def _as_run(given: Any) -> Signals:
+    if isinstance(given, Trace):
+        return given
+    if isinstance(given, Mapping) and (not given or any(isinstance(value, Signal | tuple) for value in given.values())):
+        return as_signals(given)
+    runs = read_log(given)
     if len(runs) > 1:
         names = ", ".join(repr(run.name) for run in runs[:3])
+        path = runs[0].path
         raise InputError(f"{path}: holds {len(runs)} runs ({names}, ...); analyze each of read_log({str(path)!r})")
     return runs[0]
 

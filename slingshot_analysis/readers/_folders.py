@@ -147,7 +147,8 @@ def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
     tables = [file for file in files if file.suffix.lower() in TABLES]
     if len(tables) < 2 or len(tables) < len(files):
         return None
-    places = [file.relative_to(path).with_suffix("").parts for file in tables]
+    common = Path(os.path.commonpath([file.parent for file in tables]))
+    places = [file.relative_to(common).with_suffix("").parts for file in tables]
     sides = all(place[-1].lower() in SPLITS for place in places)
     columns: dict[str, Column] = {}
     notes: list[str] = []

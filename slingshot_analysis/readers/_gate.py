@@ -32,7 +32,7 @@ VARIABLE = "SLINGSHOT_MOST_MEGABYTES"
 MOST_MEGABYTES = 512
 """What one file may hold once it is unpacked, unless the environment variable says otherwise."""
 
-LEAST_SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 0.6, 1.5, 12.0
+LEAST_SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 0.6, 1.0, 12.0
 """CPU time that a C library may take for a file; one that takes more is taken to hang."""
 
 WAITING = 60.0

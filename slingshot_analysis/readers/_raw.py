@@ -33,8 +33,8 @@ class Column:
         Steps of the values, in formats that give each value its own step, such as TensorBoard. None for a column of
         a table, whose steps are another column.
     missing : (n,) bool array or None, optional
-        Rows that have no value; their entry in `values` is NaN. Every other NaN is a value that was logged. None for a
-        format that can't tell the two apart: there NaN is a value, unless it fills most rows between numbers.
+        Rows that have no value; their entry in `values` is NaN. Every other NaN is a value that was logged, unless NaN
+        fills most rows between numbers: then it stands for no value too.
 
     Raises
     ------
@@ -57,12 +57,15 @@ class Column:
     @property
     def logged(self) -> npt.NDArray[np.bool_]:
         """Which rows hold a value, a number or a NaN that was logged."""
-        nan = np.isnan(self.values)
-        if self.missing is not None:
-            return ~self.missing
+        present = np.ones(len(self.values), dtype=bool) if self.missing is None else ~self.missing
+        return present & ~np.isnan(self.values) if self.is_filled else present
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether rows without a value were filled with NaN."""
+        nan = np.isnan(self.values if self.missing is None else self.values[~self.missing])
         numbers = np.flatnonzero(~nan)
-        filled = not len(numbers) or nan[: numbers[-1]].sum() > MOST_NAN * numbers[-1]
-        return ~nan if filled else np.ones(len(nan), dtype=bool)
+        return bool(nan[: numbers[-1]].sum() > MOST_NAN * numbers[-1]) if len(numbers) else bool(len(nan))
 
     def rows(self, index: Any) -> Column:
         """Return the column at some rows, given as NumPy takes them."""

@@ -216,7 +216,9 @@ def _values(column: Column, step: Numbers) -> _Values:
     lost = int((keep & ~np.isfinite(steps)).sum())
     keep &= np.isfinite(steps)
     steps, values = steps[keep], column.values[keep]
-    remarks = [f"{lost} values without a step left out"] if lost else []
+    filled = column.missing is not None and not column.missing.all() and column.is_filled
+    remarks = ["NaN in most rows, taken for rows without a value"] if filled else []
+    remarks += [f"{lost} values without a step left out"] if lost else []
     if np.all(np.diff(steps) > 0):
         return _Values(steps, values, tuple(remarks))
     if column.step is not None and _is_mixed(steps):

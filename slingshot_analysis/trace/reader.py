@@ -146,16 +146,21 @@ class TraceFile(Trace):
             del attributes["config"]
         lost: dict[str, list[str]] = {}
         kept, looked_at = [], 0
-        for name, group in self._groups.items():
-            quantities = []
-            for quantity in group.quantities:
-                try:
-                    looked_at += self[quantity.name].value.nbytes if looked_at < MOST_LOOKED_AT else 0
-                    quantities.append(quantity)
-                except InputError as error:
-                    lost.setdefault(str(error).removeprefix(f"{self.path}: "), []).append(quantity.name)
-            if quantities:
-                kept.append(Group(name, quantities, group.schedule))
+        with opened(self.path) as file:
+            for name, group in self._groups.items():
+                quantities: list[Quantity] = []
+                steps: npt.NDArray[np.int64] | None = None
+                for quantity in group.quantities:
+                    try:
+                        steps = self._read_steps(file, name) if steps is None else steps
+                        if looked_at < MOST_LOOKED_AT:
+                            looked_at += self._read_signal(file, quantity.name, steps).value.nbytes
+                        quantities.append(quantity)
+                    except (MemoryError, *HDF5_ERRORS) as error:
+                        reason = in_one_line(error).removeprefix(f"{self.path}: ")
+                        lost.setdefault(reason, []).append(quantity.name)
+                if quantities:
+                    kept.append(Group(name, quantities, group.schedule))
         notes += [f"left out: {', '.join(names)}: {reason}" for reason, names in lost.items()]
         if not kept:
             raise InputError(f"{self.path}: no quantity can be read: {notes[-1]}")

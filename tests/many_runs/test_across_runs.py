@@ -88,7 +88,7 @@ def test_a_damaged_configuration_is_noted_and_the_run_analyzed(tmp_path):
     run = analyze(write_staircase(tmp_path / "run.h5", attributes={"config": "{"}))
     assert run.config == {}
     assert run.verdict == "slingshots"
-    assert any(one.what == "configuration" and "not JSON" in one.why for one in run.skipped)
+    assert any(note.startswith("configuration left out") and "not JSON" in note for note in run.notes)
 
 
 def test_an_evaluation_at_the_transition_counts_as_after():

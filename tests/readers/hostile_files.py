@@ -1,4 +1,7 @@
-"""Files that are damaged, or made to do harm: each function writes one into a folder and returns its path."""
+"""Files that are damaged, or made to do harm: each function writes one into a folder and returns its path.
+
+`SCALE` says how large those are that are only too large; the tests keep it small and lower the limits with it.
+"""
 
 import gzip
 import io
@@ -10,6 +13,7 @@ import zipfile
 import h5py
 import numpy as np
 
+SCALE = 1
 ROWS = 200
 STEPS = np.arange(ROWS)
 LOSSES = 2.5 / (1 + STEPS)
@@ -81,19 +85,19 @@ def declared(file, folder):
 
 def nested(file, folder):
     group = file
-    for _ in range(1500):
+    for _ in range(150 * SCALE):
         group = group.create_group("g")
     group["loss"] = LOSSES
 
 
 def many_groups(file, folder):
-    for number in range(1500):
+    for number in range(150 * SCALE):
         file[f"run_{number}/loss"] = LOSSES[:5]
         file[f"run_{number}/step"] = STEPS[:5]
 
 
 def many_datasets(file, folder):
-    for number in range(5000):
+    for number in range(500 * SCALE):
         file[f"metrics/m{number}"] = LOSSES[:10]
 
 
@@ -115,8 +119,8 @@ def npz_bomb(folder):
         archive.open("loss.npy", "w", force_zip64=True) as out,
     ):
         out.write(header.getvalue())
-        zeros = bytes(1 << 24)
-        for _ in range(64):
+        zeros = bytes(1 << 21)
+        for _ in range(64 * SCALE):
             out.write(zeros)
     return path
 
@@ -125,8 +129,8 @@ def gzip_bomb(folder):
     path = folder / "log.csv.gz"
     with gzip.open(path, "wb", compresslevel=9) as file:
         file.write(b"step,loss\n")
-        zeros = b"0" * (1 << 24)
-        for _ in range(64):
+        zeros = b"0" * (1 << 21)
+        for _ in range(64 * SCALE):
             file.write(zeros)
     return path
 
@@ -136,9 +140,9 @@ def parquet_bomb(folder):
     import pyarrow.parquet as pq
 
     path = folder / "log.parquet"
-    batch = pa.table({"step": pa.array(np.zeros(2_000_000)), "loss": pa.array(np.zeros(2_000_000))})
+    batch = pa.table({"step": pa.array(np.zeros(200_000)), "loss": pa.array(np.zeros(200_000))})
     with pq.ParquetWriter(path, batch.schema) as writer:
-        for _ in range(40):
+        for _ in range(40 * SCALE):
             writer.write_table(batch)
     return path
 
@@ -255,15 +259,17 @@ HOSTILE = {
     "text cells": text("log.csv", table(header="step,train_loss,note", line=f"{{0}},{{1}},{ESCAPES}")),
     "half a surrogate pair": text("log.csv", table(header="step,train_loss,\ud800", line="{0},{1},{0}")),
     "null bytes": text("log.csv", table().replace("5", "\0")),
-    "no line end": text("log.csv", "1,2," * 10**6),
+    "no line end": text("log.csv", "1,2," * 10**5 * SCALE),
     "quotes without end": text("log.csv", 'step,loss\n0,"1\n' + "1,2\n" * 1000),
     "only quotes": text("log.csv", '"' * 10**6),
     "long cell": text("log.csv", table() + '9999,"' + "x" * 5_000_000 + '"\n'),
     "long line of text": text("log.txt", "x" * 5_000_000 + "\n" + table()),
     "many columns": text(
-        "log.csv", "step," + ",".join(f"m{k}" for k in range(5000)) + "\n" + ("1," * 5000 + "1\n") * 5
+        "log.csv", "step," + ",".join(f"m{k}" for k in range(1000 * SCALE)) + "\n" + ("1," * (1000 * SCALE) + "1\n") * 5
     ),
-    "same columns": text("log.csv", "step," + ",".join(["loss"] * 5000) + "\n" + ("1," * 5000 + "1\n") * 5),
+    "same columns": text(
+        "log.csv", "step," + ",".join(["loss"] * 1000 * SCALE) + "\n" + ("1," * (1000 * SCALE) + "1\n") * 5
+    ),
     "empty json": text("log.json", "{}"),
     "json of nothing": text("log.json", '{"loss": [[], [[]], {}], "step": null}'),
     "list of numbers and lists": text("log.json", '{"loss": [1, [2], {"a": 3}], "step": [1, 2, 3]}'),

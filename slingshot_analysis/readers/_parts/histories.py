@@ -33,6 +33,9 @@ CONFIGURATION = ("_meta", "meta", "metadata", "_config", "config", "hparams", "h
 SERIES = (("steps", "values"), ("step", "value"), ("steps", "value"), ("step", "values"), ("x", "y"))
 """Keys of the steps and of the values of one series."""
 
+FIRST_TIME = 1e9
+"""Seconds since 1970 from which a column may be a time: TensorBoard's page exports rows of time, step and value."""
+
 LABELS = ("seed", "run", "run_id", "run_name", "trial", "name", "id")
 """Keys of a run that tell it from the others, the best first."""
 
@@ -220,7 +223,11 @@ def _series(value: Mapping[str, Any], place: tuple[str, ...]) -> Array | None:
 def _table(table: Any, place: tuple[str, ...]) -> list[Array]:
     """Take a list of pairs for steps and values, a nameless table for columns, any other for a table of runs."""
     if not place:
-        return [Array((f"column_{index}",), column) for index, column in enumerate(table.T)]
+        is_download = table.shape[1] == 3 and bool(np.all(table[:, 0] > FIRST_TIME))
+        names = (
+            ("wall_time", "step", "value") if is_download else [f"column_{index}" for index in range(table.shape[1])]
+        )
+        return [Array((name,), column) for name, column in zip(names, table.T, strict=True)]
     steps = table[:, 0]
     is_pairs = table.shape[1] == 2 < len(table) and np.all(steps % 1 == 0) and np.all(np.diff(steps) >= 0)
     return [Array(place, table[:, 1], steps)] if is_pairs else [Array(place, table)]
