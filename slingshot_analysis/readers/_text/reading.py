@@ -48,6 +48,8 @@ class Reading:
         All names of values that repeat, also those that are no losses.
     has_loss : bool
         Whether any of them is a loss.
+    is_table : bool
+        Whether the losses are columns of tables.
     repeats : bool
         Whether any line with values repeats.
     total : float
@@ -59,6 +61,7 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     has_loss: bool = False
+    is_table: bool = False
     repeats: bool = False
     total: float = np.nan
 
@@ -113,6 +116,7 @@ def reading_of(scan: Scan, where: str, step: str | None = None, told: bool = Fal
     reading.names = list(dict.fromkeys(one.name for one in series))
     enough = 1 if len(axis.lines) and axis.kind != "rows" else FEW_ROWS
     reading.has_loss = any(is_loss(one.name) and len(one.lines) >= enough for one in series)
+    reading.is_table = all(one.source.group.template.header for one in series if is_loss(one.name))
     reading.parts = parts_of(series, axis, starts, scan.headings)
     if axis.kind == "epoch":
         reading.notes.append("steps are epochs, not updates")

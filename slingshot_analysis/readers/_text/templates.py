@@ -114,6 +114,8 @@ class Template:
         The numbers of the first such line.
     given : str
         The line as the user gave it, if so.
+    header : str
+        The header of its table, if it is a row of one.
     """
 
     masked: str
@@ -124,6 +126,7 @@ class Template:
     is_bar: bool
     tokens: Sequence[str]
     given: str = ""
+    header: str = ""
 
     def of_kind(self, *kinds: str) -> list[Field]:
         """Return the fields of some kinds."""
