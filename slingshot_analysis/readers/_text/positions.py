@@ -142,6 +142,8 @@ def counted(group: Group, chosen: str | None = None) -> Counted:
             best = (0, np.where(ok, values, np.nan), one.name, np.nan)
             break
         finite = values[ok & np.isfinite(values)]
+        if one.name == "lead" and epoch is not None:
+            continue
         if len(finite) < count / 2 or np.mean(finite % 1 == 0) < WHOLE:
             continue
         whole = template.total_of(one.slot)
@@ -345,20 +347,26 @@ def _place(
     elif axis.kind == "epoch":
         placed.append((epoch_lines, epochs))
     else:
-        trusted = [one for one in (*training, *([heads] if heads is not None else [])) if one.iteration is not None]
+        trusted = [one for one in (main, heads) if one is not None and one.iteration is not None]
+        if not trusted:
+            trusted = [one for one in training if one.iteration is not None]
         for one in trusted:
             placed.append((one.lines, _position(axis, one, epoch_lines, epochs)))
-        base_lines, base = _sorted(placed)
-        placed_already = set(map(id, trusted))
-        for one in counting:
-            if one.iteration is not None and id(one) not in placed_already:
+        done = set(map(id, trusted))
+        for others in (training, counting):
+            base_lines, base = _sorted(placed)
+            for one in others:
+                if one.iteration is None or id(one) in done:
+                    continue
+                done.add(id(one))
                 shorter = np.isfinite(one.total) and np.isfinite(main.total) and one.total != main.total
                 again = bool((np.diff(one.iteration[one.keep]) < 0).any()) or np.isfinite(one.total)
                 if one.side in EVALUATION and (one.iteration_name in IN_EPOCH or shorter) and again:
                     one.is_pass = True
                     continue
                 position = _position(axis, one, epoch_lines, epochs)
-                if _agrees(base_lines, base, one.lines, position):
+                apart = one.lines[-1] < base_lines[0] or one.lines[0] > base_lines[-1]
+                if (apart and others is training) or _agrees(base_lines, base, one.lines, position):
                     placed.append((one.lines, position))
                 else:
                     one.is_pass = one.side in EVALUATION
