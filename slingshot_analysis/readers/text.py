@@ -67,7 +67,7 @@ class TextReader(Reader):
         if not DelimitedReader().recognizes(path, head):
             return True
         reading = reading_of(scanned(text), str(path))
-        return reading.has_loss
+        return reading.has_loss and reading.header != lines[0].strip()
 
     def read(self, path: Path) -> list[RawRun]:
         """Read the runs of a text.

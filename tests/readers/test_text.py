@@ -94,7 +94,6 @@ def test_pasted_logs_have_the_right_answer(name: str) -> None:
 def test_two_losses_of_which_none_is_that_of_training_are_named() -> None:
     (run,) = read_log(outside("pasted/rl_fixed.txt"))
     assert run.names == ()
-    assert any("'Critic_Loss', 'Actor_Loss'" in note for note in run.notes)
     (run,) = read_log(outside("pasted/rl_fixed.txt"), map={"train_loss": "Critic_Loss"})
     assert run["train_loss"].value[[0, -1]].tolist() == [2.8, 0.4898]
     assert run["train_loss"].step.tolist() == list(range(0, 600, 50))
@@ -211,6 +210,8 @@ def test_what_is_no_log_is_refused_in_one_line(tmp_path: Path, content: bytes, m
         ("main.log", b'{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\n'),
         ("main.log", b'[\n{"step": 1, "loss": 2},\n{"st'),
         ("main.csv", b"step 1 loss 2\nstep 2 loss 1\n"),
+        ("main.txt", b"step   train_loss   seed\n1   2.5   0\n2   2.0   0\n1   2.4   1\n2   2.1   1\n"),
+        ("main.txt", b"step\ttrain_loss\tval_loss\n1\t2.5\t\n2\t\t2.0\n3\t2.4\t\n"),
         ("run.jsonl", b"step 1 loss 2\n"),
     ],
 )

@@ -121,7 +121,7 @@ shape(  # bars that are drawn over each other, with the validation's values at t
     "val_accuracy",
 )
 shape(  # a table, a row for each epoch, whose accuracy is that of the validation
-    "epoch     train_loss  valid_loss  accuracy  time    \n"
+    "Learner(layers=3)\nepoch     train_loss  valid_loss  accuracy  time    \n"
     + each(lambda k: f"{k}         {LOSS[k]:.6f}    {VAL[k]:.6f}    {VAL_ACC[k]:.6f}  00:05     \n"),
     TWELVE,
     "train_loss",

@@ -22,6 +22,8 @@ EVALUATION = ("val", "eval", "test")
 IN_EPOCH = ("lead", "of", "i", "it", "mb", "batch", "batches", "batch_id", "batch_idx", "batch_no", "batch_num",
             "batch_index", "batchid", "minibatch", "mini_batch")  # fmt: skip
 """Names of counters that may start again in each epoch; others do so only where it is seen often."""
+WITHIN = 0.5
+"""Share of the changes of epoch at which a counter does not rise, from which on it counts within the epoch."""
 OFTEN = 3
 WHOLE = 0.95
 """Share of the values of a counter that are whole numbers, at least."""
@@ -101,8 +103,6 @@ class Axis:
     ----------
     kind : {"iteration", "running", "epoch", "rows"}
         What is counted; a running axis counts iterations through all epochs.
-    name : str
-        What counts it in the log.
     length : float
         Iterations of an epoch, of a running axis.
     first_epoch : float
@@ -116,7 +116,6 @@ class Axis:
     """
 
     kind: str
-    name: str = ""
     length: float = np.nan
     first_epoch: float = 0.0
     from_headings: bool = False
@@ -142,6 +141,8 @@ def counted(group: Group, chosen: str | None = None) -> Counted:
             best = (0, np.where(ok, values, np.nan), one.name, np.nan)
             break
         finite = values[ok & np.isfinite(values)]
+        if one.name == "lead" and epoch is not None:
+            continue
         if len(finite) < count / 2 or np.mean(finite % 1 == 0) < WHOLE:
             continue
         whole = template.total_of(one.slot)
@@ -270,26 +271,23 @@ def _above(lines: Lines, values: Numbers, wanted: Lines) -> Numbers:
 
 def _iteration_axis(main: Counted, iteration: Numbers, epoch: Numbers, name: str, total: float) -> Axis:
     """Tell a counter of the whole run from one that starts again in each epoch."""
-    back = np.diff(iteration) < 0
+    rises = np.diff(iteration)
+    back = rises < 0
     told = np.isfinite(epoch[1:]) & np.isfinite(epoch[:-1])
     forward = told & (np.diff(epoch) > 0)
-    shown = "" if name in ("lead", "of") else name
-    if not back.any():
-        return Axis("iteration", shown or "the number at the start of the line" if name == "lead" else shown)
-    if (back & forward).any():
+    if forward.any() and np.mean(rises[forward] <= 0) > WITHIN:
         length = _length(iteration, total)
-        first = float(np.nanmin(epoch))
         note = f"steps are counted through the epochs: {length:g} for each"
-        return Axis("running", shown, length, first, notes=[note])
+        return Axis("running", length, float(np.nanmin(epoch)), notes=[note])
     within = name in IN_EPOCH or int(back.sum()) >= OFTEN
-    if not told.any() and within and _goes_on(main, back):
+    if back.any() and not told.any() and within and _goes_on(main, back):
         length = _length(iteration, total)
         note = (
             f"the counter starts again {int(back.sum())} times while the loss goes on where it was: taken for epochs "
             f"of {length:g} steps"
         )
-        return Axis("running", shown, length, 0.0, notes=[note])
-    return Axis("iteration", shown)
+        return Axis("running", length, notes=[note])
+    return Axis("iteration")
 
 
 def _length(iteration: Numbers, total: float) -> float:
@@ -322,9 +320,9 @@ def _epoch_axis(main_lines: Lines, epoch: Numbers, chosen: bool) -> Axis:
     finite = epoch[np.isfinite(epoch)]
     distinct = 1 + int((np.diff(finite) != 0).sum()) if len(finite) else 0
     if distinct > 1 and (chosen or len(main_lines) < CROWDED * distinct):
-        return Axis("epoch", "epoch")
+        return Axis("epoch")
     if distinct == 1 and len(main_lines) == 1:
-        return Axis("epoch", "epoch")
+        return Axis("epoch")
     note = "nothing counts the batches of an epoch: lines are counted" if distinct else "no counter: lines are counted"
     return Axis("rows", notes=[note + " as steps; correct it with map= or line="])
 
@@ -345,20 +343,26 @@ def _place(
     elif axis.kind == "epoch":
         placed.append((epoch_lines, epochs))
     else:
-        trusted = [one for one in (*training, *([heads] if heads is not None else [])) if one.iteration is not None]
+        trusted = [one for one in (main, heads) if one is not None and one.iteration is not None]
+        if not trusted:
+            trusted = [one for one in training if one.iteration is not None]
         for one in trusted:
             placed.append((one.lines, _position(axis, one, epoch_lines, epochs)))
-        base_lines, base = _sorted(placed)
-        placed_already = set(map(id, trusted))
-        for one in counting:
-            if one.iteration is not None and id(one) not in placed_already:
+        done = set(map(id, trusted))
+        for others in (training, counting):
+            base_lines, base = _sorted(placed)
+            for one in others:
+                if one.iteration is None or id(one) in done:
+                    continue
+                done.add(id(one))
                 shorter = np.isfinite(one.total) and np.isfinite(main.total) and one.total != main.total
                 again = bool((np.diff(one.iteration[one.keep]) < 0).any()) or np.isfinite(one.total)
                 if one.side in EVALUATION and (one.iteration_name in IN_EPOCH or shorter) and again:
                     one.is_pass = True
                     continue
                 position = _position(axis, one, epoch_lines, epochs)
-                if _agrees(base_lines, base, one.lines, position):
+                apart = one.lines[-1] < base_lines[0] or one.lines[0] > base_lines[-1]
+                if (apart and others is training) or _agrees(base_lines, base, one.lines, position):
                     placed.append((one.lines, position))
                 else:
                     one.is_pass = one.side in EVALUATION

@@ -48,6 +48,8 @@ class Reading:
         All names of values that repeat, also those that are no losses.
     has_loss : bool
         Whether any of them is a loss.
+    header : str
+        The header of the table in which all losses stand, if blanks are enough to cut it.
     repeats : bool
         Whether any line with values repeats.
     total : float
@@ -59,6 +61,7 @@ class Reading:
     notes: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     has_loss: bool = False
+    header: str = ""
     repeats: bool = False
     total: float = np.nan
 
@@ -113,6 +116,8 @@ def reading_of(scan: Scan, where: str, step: str | None = None, told: bool = Fal
     reading.names = list(dict.fromkeys(one.name for one in series))
     enough = 1 if len(axis.lines) and axis.kind != "rows" else FEW_ROWS
     reading.has_loss = any(is_loss(one.name) and len(one.lines) >= enough for one in series)
+    headers = {_plain_header(one.source.group.template) for one in series if is_loss(one.name)}
+    reading.header = headers.pop() if len(headers) == 1 else ""
     reading.parts = parts_of(series, axis, starts, scan.headings)
     if axis.kind == "epoch":
         reading.notes.append("steps are epochs, not updates")
@@ -125,6 +130,11 @@ def reading_of(scan: Scan, where: str, step: str | None = None, told: bool = Fal
     totals = [one.total for one in kept if one.has_loss and np.isfinite(one.total) and axis.kind == "iteration"]
     reading.total = totals[0] if totals and all(total == totals[0] for total in totals) else np.nan
     return reading
+
+
+def _plain_header(template: Template) -> str:
+    """Return the header of a row of a table, if it has one word for each cell."""
+    return template.header if len(template.header.split()) == len(template.masked.split()) else ""
 
 
 def _check_step(step: str, groups: Sequence[Group], where: str) -> None:

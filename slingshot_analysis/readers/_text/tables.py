@@ -57,7 +57,7 @@ class TableRow:
                 fields.append(Field(slot, name, "value", side_of(name), slot in self.percents))
             if len(slots) == 2:
                 fields.append(Field(slots[1], "", "total", of=slot))
-        return replace(line, fields=fields, prefix="", side=None, is_bar=False)
+        return replace(line, fields=fields, prefix="", side=None, is_bar=False, header=header)
 
 
 def table_row(masked: str, tokens: Sequence[str]) -> TableRow | None:

@@ -32,7 +32,7 @@ THREAD = re.compile(r"\s*\0\s+(?=[\w./]+\.(?:cpp|cc|cu|py):\0\])")
 GLOG = re.compile(r"[IWEF]\d{4}\s+(?=\0)")
 LOGGER = re.compile(r"[A-Za-z_][\w.]*(?:\s*\||\s-)\s+(?=\S)")
 TAG = re.compile(r"\[[^\[\]\0=:{}]{1,60}\]\s*[:|\-]*\s*")
-CLOCK = re.compile(r"[\[(<]*(\0[-/]\0[ ,_T-]+)?\0Z?(\s*[-+]\0)?[\])>]*[\s,:|-]*")
+CLOCK = re.compile(r"[\[(<]*(?:\0[-/|](?:\0[ ,_T-]+)?)?\0Z?(\s*[-+]\0)?[\])>]*[\s,:|-]*")
 MONTHS = re.compile(
     r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\s+\0,?\s+(?=\0)"
 )
@@ -114,6 +114,8 @@ class Template:
         The numbers of the first such line.
     given : str
         The line as the user gave it, if so.
+    header : str
+        The header of its table, if it is a row of one.
     """
 
     masked: str
@@ -124,6 +126,7 @@ class Template:
     is_bar: bool
     tokens: Sequence[str]
     given: str = ""
+    header: str = ""
 
     def of_kind(self, *kinds: str) -> list[Field]:
         """Return the fields of some kinds."""
@@ -211,10 +214,16 @@ def _prefix(masked: str, tokens: Sequence[str]) -> tuple[str, int]:
                 continue
             leveled = pattern is LEVEL
             count = found[0].count(MARK)
-            if pattern is CLOCK and not any(is_time(token) for token in tokens[slots : slots + count]):
+            told = tokens[slots : slots + count]
+            if pattern is CLOCK and not (any(map(is_time, told)) and all(map(_is_part_of_date, told))):
                 continue
             position, slots, moved = found.end(), slots + count, True
     return masked[:position], slots
+
+
+def _is_part_of_date(token: str) -> bool:
+    """Tell a date, a time, or a day or month of two digits."""
+    return is_time(token) or re.fullmatch(r"[0-3]\d|[-+]?\d{4}", token) is not None
 
 
 def _name(gap: str, first: bool) -> tuple[str, str, str, str]:

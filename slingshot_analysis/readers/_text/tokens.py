@@ -20,6 +20,7 @@ NOT_FINITE = re.compile(
 )
 """NaN and infinity as values, also before a unit, but not in words such as "info" and "number of nan iterations"."""
 
+GLUED = re.compile(r"\b([Ee]poch|EPOCH|[Ss]tep|[Ii]ter|[Bb]atch)_?(?=\d+\b)")
 TOKEN = re.compile(
     r"([-+.0-9\4-\6]"  # a number begins with a sign, a point or a digit
     r"(?<![\w@#.][-+.0-9])(?<![A-Za-z_]-[0-9])"  # not within a word: s0.loss_cls, Acc@1, mAP50-95
@@ -35,11 +36,16 @@ SPECIAL = {NAN: np.nan, INFINITY: np.inf, MINUS_INFINITY: -np.inf}
 SUFFIX = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})++(?:\.\d*)?")
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-DATE = re.compile(r"\d+[-/]\d+[-/]\d+")
+DATE = re.compile(r"\d+([-/.])\d+\1\d+")
 
 
 def with_marks(text: str) -> str:
-    """Return a text in which each NaN and infinity that stands for a value is one character."""
+    """Return a text in which each NaN and infinity that stands for a value is one character.
+
+    A counter is parted from its name, as in ``epoch3``.
+    """
+    if GLUED.search(text):
+        text = GLUED.sub(r"\1 ", text)
     lower = text.lower()
     if "nan" not in lower and lower.count("inf") == lower.count("info"):
         return text
