@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,38 +11,34 @@ from slingshot_analysis.canonical import as_step
 from slingshot_analysis.detectors.norm import NormBreak
 from slingshot_analysis.events import Slingshot
 from slingshot_analysis.slingshots._inputs import Norm, RunSignals
-from slingshot_analysis.slingshots._norm_response import norm_reach, norm_response, norm_shape, norm_stride
+from slingshot_analysis.slingshots._norm_evidence import NormEvidence, norm_evidence, norm_shape, norm_stride
 from slingshot_analysis.slingshots.anchors import Anchor
 
-__all__ = ["assemble_cycles"]
+__all__ = ["Events", "assemble_cycles"]
 
-MINIMUM_RESPONSE = 3.0
-"""Minimum movement of the norm at a spike, relative to its usual movement, that counts as a response."""
-BIAS, DECADE, MISCLASSIFIED, NO_ERROR, CONTRAST, NO_RESPONSE = -1.5, 0.7, 2.0, -2.5, 0.5, -2.5
-"""Weights of the confidence, set by hand. Three decades alone, or two with a fair response of the norm, are more likely
-than not a slingshot. A norm that does not respond, or batches without an error, outweigh three and a half decades."""
+BIAS, DECADE, MISCLASSIFIED, GROWTH, CONTRAST = -1.9, 1.0, 2.0, 1.5, 1.0
+"""Weights of the confidence."""
 BREAK_BIAS, BREAK_CONTRAST, BREAK_GAIN = 3.0, 1.5, 2.4
 """Weights of the confidence if only the norm shows the event: of the contrast of the break, and of the logarithm of its
 gain. From a logistic regression on 1,927 breaks in synthetic runs with and without slingshots."""
 MAXIMUM_DECADES, MAXIMUM_CONTRAST = 6.0, 6.0
 """Decades and contrast beyond these do not raise the confidence."""
+HIGH_SPIKE = 2.0
+"""Minimum decades of a spike that counts although the norm changes no more than usual in the run."""
 MINIMUM_STRIDES = 3
 """Minimum distance, in rows of the norm, within which a spike and a break are matched."""
 SAME_STRIDE = 1.01
 """Maximum ratio of two strides that count as equal."""
 
 
-@dataclass(frozen=True)
-class _Cycle:
-    """A spike, the break of the norm that belongs to it, and the edges of its cycle."""
+class Events(NamedTuple):
+    """The events of a run: slingshots, and loss spikes at which the norm could have shown growth and does not."""
 
-    anchor: Anchor
-    found: NormBreak | None
-    growth_start: int | None
-    next_start: float
+    slingshots: list[Slingshot]
+    without_growth: list[Slingshot]
 
 
-def assemble_cycles(run: RunSignals, anchors: list[Anchor], end: float) -> list[Slingshot]:
+def assemble_cycles(run: RunSignals, anchors: list[Anchor], end: float) -> Events:
     """Make slingshots from spikes, and from breaks of the norm that have no spike.
 
     Parameters
@@ -55,48 +52,57 @@ def assemble_cycles(run: RunSignals, anchors: list[Anchor], end: float) -> list[
 
     Returns
     -------
-    list of Slingshot
+    Events
         In order of their transitions. Events below the minimum confidence are left out.
     """
-    # Each spike gets a break of the norm and the start of the growth before it.
-    matched = _match(run, anchors)
-    growths = _growths(run, anchors, matched)
-    starts = [anchor.start if growth is None else growth for growth, anchor in zip(growths, anchors, strict=True)]
-    cycles = [
-        _Cycle(*cycle)
-        for cycle in zip(anchors, matched, growths, [*starts[1:], run.span[1]][: len(anchors)], strict=True)
-    ]
+    # Each spike becomes an event; its cycle lies between its neighbours.
+    first = run.span[0] if run.settled is None else run.settled
+    ends = [first, *(anchor.end for anchor in anchors)]
+    starts = [*(anchor.start for anchor in anchors[1:]), run.span[1]]
+    events: list[Slingshot] = []
+    kinds: list[str] = []
+    used: list[NormBreak] = []
+    for anchor, previous_end, following in zip(anchors, ends, starts, strict=False):
+        event = _loss_event(run, anchor)
+        kind = "unknown"
+        if run.norm is not None:
+            breaks = _breaks_near(run, run.norm, anchor)
+            evidence = norm_evidence(run.norm, anchor, previous_end, following, first, breaks=bool(breaks))
+            kind = evidence.kind
+            event = _with_norm(run, run.norm, event, evidence, previous_end, following)
+            used += breaks
+        events.append(replace(event, confidence=1.0) if anchor.by_hand else event)
+        kinds.append("unknown" if anchor.by_hand else kind)
 
-    # Each cycle becomes an event, and so does each break that is left.
-    events = [_event(run, cycle) for cycle in cycles]
+    # A change of the norm that is usual in the run is growth only at a high spike, and if the run has slingshots.
+    cycles = "growth" in kinds
+    absent = [
+        kind == "none" or (kind == "usual" and not (cycles and anchor.decades >= HIGH_SPIKE))
+        for kind, anchor in zip(kinds, anchors, strict=True)
+    ]
+    slingshots = [event for event, without in zip(events, absent, strict=True) if not without]
+    without_growth = [event for event, without in zip(events, absent, strict=True) if without]
+
+    # Breaks of the norm that are left may be slingshots too.
     if run.norm is not None:
-        events += _unmatched(run, run.norm, [found for found in run.norm.breaks if found not in matched], end)
-    events = [event for event in events if event.confidence >= run.options.min_confidence]
+        slingshots += _unmatched(run, run.norm, [found for found in run.norm.breaks if found not in used], end)
 
     # A plateau ends where the next cycle begins.
-    events.sort(key=lambda event: event.transition)
-    for k, event in enumerate(events[1:]):
+    slingshots = [event for event in slingshots if event.confidence >= run.options.min_confidence]
+    slingshots.sort(key=lambda event: event.transition)
+    for k, event in enumerate(slingshots[1:]):
         start = event.transition if event.growth_start is None else event.growth_start
-        events[k] = replace(events[k], plateau_end=max(start, events[k].transition))
-    return events
+        slingshots[k] = replace(slingshots[k], plateau_end=max(start, slingshots[k].transition))
+    return Events(slingshots, [event for event in without_growth if event.confidence >= run.options.min_confidence])
 
 
-def _event(run: RunSignals, cycle: _Cycle) -> Slingshot:
-    """Make the slingshot of one spike, with confidence 1 if a label says that it is one."""
-    event = _scored(run, cycle)
-    return replace(event, confidence=1.0) if cycle.anchor.by_hand else event
-
-
-def _scored(run: RunSignals, cycle: _Cycle) -> Slingshot:
-    """Weigh the evidence for one spike."""
-    # Evidence of the loss and of misclassification.
-    anchor, found = cycle.anchor, cycle.found
-    score = BIAS + DECADE * min(anchor.decades, MAXIMUM_DECADES)
-    score += MISCLASSIFIED if anchor.misclassified else (NO_ERROR if "batch_errors" in run.errors else 0.0)
-    event = Slingshot(
-        growth_start=cycle.growth_start,
+def _loss_event(run: RunSignals, anchor: Anchor) -> Slingshot:
+    """Make the event of one spike from the evidence of the losses and of misclassification."""
+    score = BIAS + DECADE * min(anchor.decades, MAXIMUM_DECADES) + MISCLASSIFIED * anchor.misclassified
+    return Slingshot(
+        growth_start=None,
         transition=as_step(anchor.start),
-        interval=_interval(run, anchor.start),
+        interval=(as_step(anchor.before), as_step(anchor.start)),
         plateau_end=None,
         norm_before=None,
         norm_after=None,
@@ -105,32 +111,53 @@ def _scored(run: RunSignals, cycle: _Cycle) -> Slingshot:
         evidence=anchor.evidence,
         confidence=_logistic(score),
     )
-    if run.norm is None:
-        return event
 
-    # Evidence of the norm.
+
+def _with_norm(
+    run: RunSignals, norm: Norm, event: Slingshot, evidence: NormEvidence, previous_end: float, following: float
+) -> Slingshot:
+    """Add the evidence of the norm to an event. It never lowers the confidence."""
     at = event.transition
-    reach = norm_reach(run, run.norm, at)
-    response = norm_response(run, run.norm, at, reach)
-    start = at - reach if cycle.growth_start is None else cycle.growth_start
-    before, after = np.exp(np.interp([start, at + reach], run.norm.step, run.norm.log)).tolist()
-    event = replace(event, norm_before=before, norm_after=after)
-    if found is None and response < MINIMUM_RESPONSE:
-        return replace(event, confidence=_logistic(score + NO_RESPONSE))
-    contrast = max(response, found.contrast if found else 0.0)
-    seen = "the norm breaks from growth" if found else f"the norm moves {response:.0f} times as fast as usual"
+    reach = max(run.extent, norm_stride(norm.step, at))
+    growth_start = None if evidence.kind == "none" else _growth_start(norm, at, previous_end, reach)
+    start = at - reach if growth_start is None else growth_start
+    before, after = np.exp(np.interp([start, at + reach], norm.step, norm.log)).tolist()
+    event = replace(event, growth_start=growth_start, norm_before=before, norm_after=after)
+    if evidence.kind != "growth":
+        return event
+    score = np.log(event.confidence / (1 - event.confidence)) + GROWTH
+    score += CONTRAST * min(evidence.contrast, MAXIMUM_CONTRAST)
     return replace(
         event,
         tier="full",
-        shape=norm_shape(run.norm, start, at, reach, cycle.next_start),
-        evidence=(*anchor.evidence, seen),
-        confidence=_logistic(score + CONTRAST * min(contrast, MAXIMUM_CONTRAST)),
+        shape=norm_shape(norm, start, at, reach, following),
+        evidence=(*event.evidence, "the norm grows until then"),
+        confidence=_logistic(score),
     )
+
+
+def _growth_start(norm: Norm, at: float, previous_end: float, reach: float) -> int | None:
+    """Return the start of the growth phase before a spike: of the one that ends there, or else of the last one.
+
+    Growth may slow down well before a spike, and it may end a few rows after it begins.
+    """
+    starts = [
+        phase.start
+        for phase in norm.phases
+        if phase.kind == "growth" and previous_end - reach <= phase.start < at and phase.end > previous_end
+    ]
+    return starts[-1] if starts else None
+
+
+def _breaks_near(run: RunSignals, norm: Norm, anchor: Anchor) -> list[NormBreak]:
+    """Return the breaks of the norm that belong to a spike."""
+    limit = max(run.extent, MINIMUM_STRIDES * norm_stride(norm.step, anchor.start))
+    return [found for found in norm.breaks if anchor.start - limit <= found.transition <= anchor.end + limit]
 
 
 def _unmatched(run: RunSignals, norm: Norm, breaks: list[NormBreak], end: float) -> list[Slingshot]:
     """Make slingshots from breaks of the norm that have no spike, unless the loss would have shown one."""
-    if _loss_is_as_dense(run, norm) or (run.terminal_phase_start is None and (run.losses or run.errors)):
+    if _loss_is_as_dense(run, norm) or (run.settled is None and (run.losses or run.errors)):
         return []
     events = []
     for found in breaks:
@@ -155,57 +182,6 @@ def _unmatched(run: RunSignals, norm: Norm, breaks: list[NormBreak], end: float)
             )
         )
     return events
-
-
-def _match(run: RunSignals, anchors: list[Anchor]) -> list[NormBreak | None]:
-    """Return for each spike the nearest break of the norm. A break belongs to one spike at most."""
-    chosen: list[NormBreak | None] = [None] * len(anchors)
-    if run.norm is None:
-        return chosen
-    pairs = []
-    for k, anchor in enumerate(anchors):
-        limit = max(run.extent, MINIMUM_STRIDES * norm_stride(run.norm.step, anchor.start))
-        for j, found in enumerate(run.norm.breaks):
-            distance = abs(found.transition - anchor.start)
-            if distance <= limit or anchor.start <= found.transition <= anchor.end + limit:
-                pairs.append((distance, k, j))
-    taken: set[int] = set()
-    for _, k, j in sorted(pairs):
-        if chosen[k] is None and j not in taken:
-            chosen[k] = run.norm.breaks[j]
-            taken.add(j)
-    return chosen
-
-
-def _growths(run: RunSignals, anchors: list[Anchor], matched: list[NormBreak | None]) -> list[int | None]:
-    """Return the start of the growth before each spike, not before the end of the previous spike.
-
-    Growth may slow down well before a spike. If the break of a spike does not begin before it, the last break since the
-    previous spike counts.
-    """
-    earlier = [
-        run.terminal_phase_start if run.terminal_phase_start is not None else run.span[0],
-        *(anchor.end for anchor in anchors),
-    ]
-    breaks = run.norm.breaks if run.norm is not None else []
-    growths: list[int | None] = []
-    for anchor, found, limit in zip(anchors, matched, earlier, strict=False):
-        if found is None or found.growth_start >= anchor.start:
-            between = [b for b in breaks if b not in matched and limit <= b.transition < anchor.start]
-            found = between[-1] if between else None
-        start = None if found is None else max(found.growth_start, as_step(limit))
-        growths.append(start if start is not None and start < anchor.start else None)
-    return growths
-
-
-def _interval(run: RunSignals, at: float) -> tuple[int, int]:
-    """Return the last row before a spike and its first row, in the densest signal that shows it."""
-    before = run.span[0]
-    for step, _ in [*run.losses.values(), *run.errors.values()]:
-        i = int(np.searchsorted(step, at))
-        if 0 < i < len(step) and step[i] == at:
-            before = max(before, float(step[i - 1]))
-    return as_step(before), as_step(at)
 
 
 def _loss_is_as_dense(run: RunSignals, norm: Norm) -> bool:
