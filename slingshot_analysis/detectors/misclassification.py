@@ -24,8 +24,8 @@ __all__ = [
 HOLD, BATCH_HOLD = 3, 20
 """Number of successive evaluations of the whole training set, and of minibatches, that must be perfect."""
 HOLD_SHARE = 0.005
-"""Share of the run for which they must be perfect. The length of an epoch is unknown, and an accuracy that is logged at
-every update may be that of a batch."""
+"""Share of the evaluations, or of the run for minibatches, that must be perfect. The length of an epoch is unknown, and
+an accuracy that is logged at every update may be that of a batch."""
 BATCH_UPDATES, LARGEST_BATCH_SHARE = 100.0, 0.02
 """Number of updates for which minibatches must be perfect, which exceeds an epoch of the small data sets that show
 slingshots; at most this share of the run, whose steps may be epochs."""
@@ -64,8 +64,8 @@ def terminal_phase_start(
     step : (n,) array_like, updates
         Steps at which the signal was measured.
     train_errors : (n,) array_like, optional
-        Misclassified samples of the whole training set. At least three successive evaluations must be perfect, over at
-        least 0.5% of the run.
+        Misclassified samples of the whole training set. Three successive evaluations must be perfect, or 0.5% of all
+        evaluations if that is more.
     train_accuracy : (n,) array_like, fraction in [0, 1], optional
         Of the whole training set, by the same rule.
     batch_errors : (n,) array_like, optional
@@ -106,10 +106,12 @@ def perfect_parts(misclassified: Samples, *, batches: bool) -> list[tuple[float,
     if not len(steps):
         return []
     run = float(steps[-1] - steps[0])
-    updates = max(HOLD_SHARE * run, min(BATCH_UPDATES, LARGEST_BATCH_SHARE * run) if batches else 0.0)
     wrong = np.flatnonzero(errors > 0)
     first, last = np.append(-1, wrong) + 1, np.append(wrong, len(errors)) - 1
-    long = last - first + 1 >= (BATCH_HOLD if batches else HOLD)
+    rows, updates = max(HOLD, int(HOLD_SHARE * len(errors))), 0.0
+    if batches:
+        rows, updates = BATCH_HOLD, max(HOLD_SHARE * run, min(BATCH_UPDATES, LARGEST_BATCH_SHARE * run))
+    long = last - first + 1 >= rows
     parts = [(float(steps[i]), float(steps[k])) for i, k in zip(first[long], last[long], strict=True)]
     return [(start, end) for start, end in parts if end - start >= updates]
 

@@ -25,6 +25,11 @@ three second differences, so that in cycles of seven rows their median is not no
 NOISE_FACTOR = 8.0
 """Minimum height of a spike, in standard deviations of the noise. The range of 4,000 normal numbers is about seven, and
 the maxima of bins are skewed upwards."""
+AROUND = 3
+"""Number of bins on either side above which the rise of a local maximum is measured."""
+TAIL_SHARE, TAIL_SLACK, TAIL_RATIO, TAIL_DECADES = 0.5, 0.9, 3.0, 3.0
+"""A rise of less than three decades is the tail of skewed noise if the local maxima of half to 0.9 of its height are more
+than three times as many as those of its height. Spikes stand out: few are half as high."""
 MAXIMUM_NOISE = 3.0
 """Maximum height, in decades, that noise can demand of a spike: a loss that flickers below the floor is no reason to
 miss a spike far above it."""
@@ -97,17 +102,17 @@ def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
         return []
     # Candidates: rises that exceed the local noise.
     edges, height = binned_log_loss(values)
-    noise = local_noise(
-        np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_SPACING / 100, np.finfo(float).max))
-    )
-    threshold = np.maximum(np.log10(min_ratio), np.minimum(NOISE_FACTOR * noise, MAXIMUM_NOISE))
+    flicker = np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_SPACING / 100, np.finfo(float).max))
+    threshold = np.maximum(np.log10(min_ratio), np.minimum(NOISE_FACTOR * local_noise(flicker), MAXIMUM_NOISE))
+    local = _local_rises(height)
+    rises = np.sort(local)
     reach = max(SUDDEN_BINS, round(SUDDEN_PART * len(height)))
     spikes = []
     for trough, peak, back in excursions(height, threshold, open_end=True):
-        # A gradual rise is no spike.
+        # A gradual rise is no spike, and neither is the tail of skewed noise.
         rise = height[peak] - height[trough]
         gain = max(height[i] - height[max(i - reach, trough)] for i in range(trough + 1, peak + 1))
-        if gain < SUDDEN_SHARE * rise:
+        if gain < SUDDEN_SHARE * rise or (rise < TAIL_DECADES and _is_tail(local[peak], rises)):
             continue
         # Start: the first sample above half of the rise.
         level = 10 ** ((height[peak] + height[trough]) / 2)
@@ -121,6 +126,20 @@ def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
         ratio = float(10 ** min(rise, MAXIMUM_DECADES))
         spikes.append(LossSpike(as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), ratio))
     return spikes
+
+
+def _local_rises(height: FloatArray) -> FloatArray:
+    """Return how far each local maximum stands above the bins around it; 0 elsewhere."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(height, AROUND, mode="edge"), AROUND)
+    lowest = np.maximum(windows[: len(height)].min(axis=1), windows[AROUND + 1 :].min(axis=1))
+    change = np.diff(height, prepend=height[:1], append=height[-1:])
+    return np.asarray(np.where((change[:-1] > 0) & (change[1:] <= 0), height - lowest, 0.0))
+
+
+def _is_tail(rise: float, rises: FloatArray) -> bool:
+    """Return whether a local rise is only the largest of many: those of half its height outnumber those of its height."""
+    half, full = np.searchsorted(rises, [TAIL_SHARE * rise, TAIL_SLACK * rise])
+    return bool(full - half > TAIL_RATIO * (len(rises) - full))
 
 
 def binned_log_loss(loss: FloatArray) -> tuple[Any, FloatArray]:

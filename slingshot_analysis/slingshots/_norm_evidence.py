@@ -24,6 +24,8 @@ USUAL_FACTOR = 3.0
 """Minimum ratio of the change of slope at a spike and the usual one elsewhere in the cycles around it."""
 CREST_ROWS = 2
 """Number of rows after the spike among which the crest of the norm may be."""
+LIMIT_TIMES = 2.5
+"""Minimum ratio of the distance of the neighbouring spikes and the longest time, which leaves room for times elsewhere."""
 PLACES, RUN_PLACES = 12, 200
 """Number of places on either side of a spike at which the usual change of slope is read, and in the whole run."""
 RESOLVED_ROWS = 3.0
@@ -57,7 +59,7 @@ def norm_evidence(
     """Compare the slopes of the norm before and after a spike.
 
     The change of slope at a crest c over a time t is [y(c) - y(c - t)] - [y(c + t) - y(c)], where y is the logarithm of
-    the norm. Times go from one row to the distance of the neighbouring spikes, and crests from the last row before the
+    the norm. Times go from one row to a share of the distance of the neighbouring spikes, and crests from the last row before the
     spike to two rows after its start. The change counts if it exceeds the noise of the rows and the usual change elsewhere
     between the neighbouring spikes.
 
@@ -86,7 +88,7 @@ def norm_evidence(
     crest = norm.step[rows]
     stride = max(float(np.diff(norm.step[max(last_before - 1, 0) : first + 2]).max(initial=0.0)), np.finfo(float).tiny)
     limit = min(anchor.start - max(previous_end, norm.step[0]), min(following, norm.step[-1]) - anchor.start)
-    doublings = int(np.floor(np.log2(max(limit / stride, 0.5)))) + 1
+    doublings = int(np.floor(np.log2(max(limit / LIMIT_TIMES / stride, 0.5)))) + 1
     times: FloatArray = stride * 2.0 ** np.arange(doublings, dtype=np.float64)
     if not len(times):
         return NormEvidence("unknown")
@@ -138,18 +140,14 @@ def _usual_change(norm: Norm, times: FloatArray, start: float) -> FloatArray:
 
 
 def _usual_bend(norm: Norm, at: float, times: FloatArray, previous_end: float, following: float) -> FloatArray:
-    """Return the median change of slope elsewhere between the neighbouring spikes.
-
-    Where there is no place for a time, the bend of a smooth curve is extrapolated, as the square of the time.
-    """
+    """Return the median change of slope elsewhere between the neighbouring spikes; 0 where there is no place for it."""
     usual: list[float] = []
     for time in times:
         left = np.linspace(max(previous_end, norm.step[0]) + time, at - 1.5 * time, PLACES)
         right = np.linspace(at + 1.5 * time, min(following, norm.step[-1]) - time, PLACES)
         places = np.concatenate([side for side in (left, right) if side[-1] > side[0]] or [np.empty(0)])
         before, after = _changes(norm, places, np.array(time))
-        smooth = 4 * usual[-1] if usual else 0.0
-        usual.append(float(np.median(np.abs(before - after))) if len(places) else smooth)
+        usual.append(float(np.median(np.abs(before - after))) if len(places) else 0.0)
     return np.array(usual)
 
 

@@ -34,9 +34,9 @@ LABEL_SHARE = 0.01
 """Maximum distance of a label and the event that it applies to, as a share of the run."""
 CHAOS_EVENTS, FEW_CHAOS_EVENTS = 20, 8
 """Minimum number of irregular transitions of a chaotic run, and of one whose loss never gets low between them."""
-IRREGULAR = 0.35
-"""Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular. In
-cycles it is 0.1 to 0.3, and for events at random times 1.1."""
+IRREGULAR, SLIGHTLY_IRREGULAR = 0.35, 0.2
+"""Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular: in any
+run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and for events at random times 1.1."""
 LOW_LOSS = 5e-4
 """Maximum ratio of a low loss and the first loss of the run. Between slingshots the loss falls below it."""
 
@@ -250,14 +250,14 @@ def _is_unstable(run: RunSignals, anchors: Sequence[Anchor], found: Events) -> b
     if instability(losses[0], run.settled):
         return True
     spikes = [anchor for anchor in anchors if anchor.decades > 0]
-    full = sum(event.tier == "full" for event in found.slingshots)
-    if len(spikes) < FEW_CHAOS_EVENTS or full >= len(spikes) / 2:
+    if len(spikes) < FEW_CHAOS_EVENTS:
         return False
-    distances = np.diff([float(anchor.start) for anchor in spikes])
-    irregular = float(np.median(np.abs(np.diff(np.log(distances))))) > IRREGULAR
+    irregularity = float(np.median(np.abs(np.diff(np.log(np.diff([float(anchor.start) for anchor in spikes]))))))
     step, value = losses[0]
-    low = float(np.median(value[step >= (run.settled or step[0])])) < LOW_LOSS * value[0]
-    return irregular and len(spikes) >= (CHAOS_EVENTS if low else FEW_CHAOS_EVENTS)
+    if float(np.median(value[step >= (run.settled or step[0])])) >= LOW_LOSS * value[0]:
+        return irregularity > SLIGHTLY_IRREGULAR
+    full = sum(event.tier == "full" for event in found.slingshots)
+    return irregularity > IRREGULAR and len(spikes) >= CHAOS_EVENTS and full < len(spikes) / 2
 
 
 def _anchors(run: RunSignals) -> list[Anchor]:

@@ -10,7 +10,7 @@ from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.synthetic.run import FloatArray, SyntheticRun, log_uniform, random_streams
 
-__all__ = ["CoarseShape", "coarse_run"]
+__all__ = ["CoarseShape", "coarse_run", "rounded"]
 
 CoarseShape = Literal["staircase", "sawtooth", "crest"]
 
@@ -78,17 +78,19 @@ def coarse_run(seed: int, shape: CoarseShape = "staircase", *, digits: int = 4) 
     transitions = _transitions(course, rows, cycle, fitted)
 
     row = np.arange(rows)
-    loss = _loss(course, row, transitions, fitted) * np.exp(log_uniform(course, *NOISE) * for_loss.standard_normal(rows))
+    loss = _loss(course, row, transitions, fitted) * np.exp(
+        log_uniform(course, *NOISE) * for_loss.standard_normal(rows)
+    )
     log_norm = _log_norm(course, row, transitions, shape)
     log_norm += log_uniform(course, 1e-6, 2e-4) * for_norm.standard_normal(rows)
     high = np.isin(row, transitions) & (loss > 0.05)
     train_accuracy = np.where(row < fitted, 0.5, np.where(high, 0.97, 1.0))
     val_accuracy = 0.2 + 0.7 * np.searchsorted(transitions, row, side="right") / max(len(transitions), 1)
     made = [
-        Signal(row * stride, _rounded(loss, digits), "train_loss", "nat"),
+        Signal(row * stride, rounded(loss, digits), "train_loss", "nat"),
         Signal(row * stride, train_accuracy, "train_accuracy"),
         Signal(row * stride, np.round(val_accuracy, digits), "val_accuracy"),
-        Signal(row * stride, _rounded(course.uniform(1, 60) * np.exp(log_norm), digits), "total_norm"),
+        Signal(row * stride, rounded(course.uniform(1, 60) * np.exp(log_norm), digits), "total_norm"),
     ]
     ends = np.append(transitions[1:], rows - 1)
     return SyntheticRun(
@@ -126,9 +128,7 @@ def _loss(course: np.random.Generator, row: np.ndarray, transitions: np.ndarray,
     return np.asarray(10**log_loss)
 
 
-def _log_norm(
-    course: np.random.Generator, row: np.ndarray, transitions: np.ndarray, shape: CoarseShape
-) -> FloatArray:
+def _log_norm(course: np.random.Generator, row: np.ndarray, transitions: np.ndarray, shape: CoarseShape) -> FloatArray:
     """Return the logarithm of the norm: a drift, and a step at each spike."""
     step = course.uniform(*NORM_STEP)
     log_norm = course.uniform(0, 0.02) * np.log1p(row)
@@ -148,7 +148,7 @@ def _log_norm(
     return np.asarray(log_norm)
 
 
-def _rounded(values: FloatArray, digits: int) -> FloatArray:
+def rounded(values: FloatArray, digits: int) -> FloatArray:
     """Round to significant decimal digits."""
     unit = 10.0 ** (np.floor(np.log10(values)) - digits + 1)
     return np.asarray(np.round(values / unit) * unit)
