@@ -44,9 +44,9 @@ QUARTILE_TO_MEAN = 1.2
 """Ratio of the mean and the lower quartile of the residuals of correlated noise in such windows."""
 REFINE_BINS = 3
 """Number of bins on either side of a bound among which its exact sample is searched."""
-TRANSIENT_SHARE, TRANSIENT_GAIN, TRANSIENTS = 0.25, 2.0, 3
-"""Growth belongs to the aftermath of a transition if it ends within this share of a cycle and the growth that ends the
-cycle gains more by this factor. Maximum number of such growths in one cycle."""
+TRANSIENT_SHARE, TRANSIENT_LENGTH, TRANSIENT_GAIN, TRANSIENTS = 0.15, 0.1, 2.0, 2
+"""Growth belongs to the aftermath of a transition if it ends in the first 15% of a cycle, lasts for less than a
+tenth of it, and the growth that ends the cycle gains twice as much. Maximum number of such growths in one cycle."""
 MINIMUM_GAIN = 5.0
 """Minimum change of the logarithm of the norm in a phase of growth or decay, in standard deviations of the noise."""
 
@@ -205,9 +205,17 @@ def phases_of(found: NormSegments, options: NormOptions) -> list[Phase]:
     edges = [float(found.samples.step[0]), *inner, float(found.samples.step[-1])]
     parts = [_Part(kinds[k], *ends) for k, ends in zip(starts, pairwise(edges), strict=True) if ends[1] > ends[0]]
 
-    # Growth that ends in a break is one phase, from its start to the break.
-    for found_break in breaks_of(found, options):
-        parts = _painted(parts, _Part("growth", float(found_break.growth_start), float(found_break.transition)))
+    # Growth that ends in a break is one phase, from its start to the break. What touches it is slower than it.
+    broken = [_Part("growth", float(b.growth_start), float(b.transition)) for b in breaks_of(found, options)]
+    for part in broken:
+        parts = _painted(parts, part)
+    edges = [edge for part in broken for edge in (part.start, part.end)]
+    parts = [
+        replace(part, kind="plateau")
+        if part.kind == "growth" and part not in broken and (part.start in edges or part.end in edges)
+        else part
+        for part in parts
+    ]
 
     # Short growth right after other growth is its aftermath.
     parts = _joined(_without_transients(found, parts))
@@ -267,7 +275,8 @@ def _without_transients(found: NormSegments, parts: list[_Part]) -> list[_Part]:
         following = range(k + 1, min(k + 1 + TRANSIENTS, len(growths)))
         larger = next((j for j in following if gains[j] > TRANSIENT_GAIN * gains[k]), None)
         cycle = 0.0 if larger is None else growths[larger].end - growths[last].end
-        if growths[k].end - growths[last].end < TRANSIENT_SHARE * cycle:
+        short = growths[k].duration < TRANSIENT_LENGTH * cycle
+        if short and growths[k].end - growths[last].end < TRANSIENT_SHARE * cycle:
             transients.add(growths[k])
         else:
             last = k

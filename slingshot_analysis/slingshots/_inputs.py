@@ -18,6 +18,8 @@ __all__ = ["Norm", "RunSignals", "read_run"]
 
 BINS = 4000
 """Maximum number of bins in which the loss is searched for the start of the terminal phase."""
+FIRST_ROWS = 10
+"""Number of rows whose largest loss is that of an untrained network. The loss of a single batch may be low by chance."""
 FITTED_BINS = 10
 """Number of successive bins in which the loss must stay low. The loss of single batches flickers."""
 NOISE_QUANTILE, NORMAL_QUANTILE = 0.25, 0.3186
@@ -222,7 +224,7 @@ def _fit_by_loss(loss: Samples, fitted_loss: float) -> float | None:
     """Find the step from which the loss is below a share of its first value for a while."""
     step, value = loss
     edges = bin_edges(len(value), BINS)
-    high = np.maximum.reduceat(value, edges) > fitted_loss * value[0]
+    high = np.maximum.reduceat(value, edges) > fitted_loss * value[:FIRST_ROWS].max()
     rises = np.concatenate([[0], np.cumsum(high)])
     ahead = np.minimum(np.arange(len(high)) + FITTED_BINS, len(high))
     low = np.flatnonzero(~high & (rises[ahead] - rises[:-1] == 0))

@@ -254,7 +254,8 @@ def _is_unstable(run: RunSignals, anchors: Sequence[Anchor], found: Events) -> b
         return False
     irregularity = float(np.median(np.abs(np.diff(np.log(np.diff([float(anchor.start) for anchor in spikes]))))))
     step, value = losses[0]
-    if float(np.median(value[step >= (run.settled or step[0])])) >= LOW_LOSS * value[0]:
+    late = step >= (step[0] if run.settled is None else run.settled)
+    if float(np.median(value[late])) >= LOW_LOSS * float(value[~late].max(initial=value[0])):
         return irregularity > SLIGHTLY_IRREGULAR
     full = sum(event.tier == "full" for event in found.slingshots)
     return irregularity > IRREGULAR and len(spikes) >= CHAOS_EVENTS and full < len(spikes) / 2
