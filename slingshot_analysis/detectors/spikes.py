@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,15 @@ from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import LossSpike
 
-__all__ = ["FLOAT32_SPACING", "binned_log_loss", "detect_loss_spikes", "excursions", "local_noise", "loss_spikes"]
+__all__ = [
+    "FLOAT32_SPACING",
+    "binned_log_loss",
+    "clear_spikes",
+    "detect_loss_spikes",
+    "excursions",
+    "local_noise",
+    "loss_spikes",
+]
 
 FLOAT32_SPACING = 2.0**-23
 """Spacing of float32 numbers at 1. Losses below it are rounding noise, because log-softmax subtracts numbers of order
@@ -19,7 +27,7 @@ BINS = 4000
 """Maximum number of bins of the search. A spike shows in the maximum of its bin, however short it is."""
 NOISE_BLOCK = 64
 """Number of bins in which the noise of the loss is taken as constant."""
-NOISE_QUANTILE, NORMAL_QUANTILE = 0.35, 0.4538
+NOISE_QUANTILE, NORMAL_QUANTILE = 0.2, 0.2533
 """Quantile of the second differences from which noise is estimated, and its value for normal noise. A spike disturbs
 three second differences, so that in cycles of seven rows their median is not noise."""
 NOISE_FACTOR = 8.0
@@ -27,9 +35,13 @@ NOISE_FACTOR = 8.0
 the maxima of bins are skewed upwards."""
 AROUND = 3
 """Number of bins on either side above which the rise of a local maximum is measured."""
-TAIL_SHARE, TAIL_SLACK, TAIL_RATIO, TAIL_DECADES = 0.5, 0.9, 3.0, 3.0
-"""A rise of less than three decades is the tail of skewed noise if the local maxima of half to 0.9 of its height are more
-than three times as many as those of its height. Spikes stand out: few are half as high."""
+HALF_RISE, SAME_RISE = 0.5, 0.9
+"""Local rises from 0.5 to 0.9 of a spike's are half as high, and those from 0.9 on as high."""
+MINIMUM_ISOLATION, TAIL_DECADES = -1.6, 3.0
+"""A rise of less than three decades is the tail of skewed noise if the local rises that are half as high outnumber those
+as high by three to one. Spikes stand out: few rises are half as high."""
+MINIMUM_CLEAR_RISE = 0.15
+"""Decades that any rise must exceed to be clear, however silent the loss: a factor of 1.4."""
 MAXIMUM_NOISE = 3.0
 """Maximum height, in decades, that noise can demand of a spike: a loss that flickers below the floor is no reason to
 miss a spike far above it."""
@@ -96,6 +108,26 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[
 
 def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
     """Find loss spikes in canonical samples; see `detect_loss_spikes`."""
+    return [spike for spike, _ in clear_spikes(loss, min_ratio)]
+
+
+class Clearness(NamedTuple):
+    """How clearly a spike stands out from its loss.
+
+    Parameters
+    ----------
+    noise_ratio : float
+        Rise over the rise that noise hardly reaches at that place.
+    isolation : float
+        Binary logarithm of the number of local maxima as high as the spike over the number of those half as high.
+    """
+
+    noise_ratio: float = 0.0
+    isolation: float = 0.0
+
+
+def clear_spikes(loss: Samples, min_ratio: float) -> list[tuple[LossSpike, Clearness]]:
+    """Find loss spikes in canonical samples, with their clearness; see `detect_loss_spikes`."""
     finite = np.isfinite(loss.value)
     steps, values = loss if finite.all() else (loss.step[finite], loss.value[finite])
     if len(steps) < 3:
@@ -103,7 +135,8 @@ def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
     # Candidates: rises that exceed the local noise.
     edges, height = binned_log_loss(values)
     flicker = np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_SPACING / 100, np.finfo(float).max))
-    threshold = np.maximum(np.log10(min_ratio), np.minimum(NOISE_FACTOR * local_noise(flicker), MAXIMUM_NOISE))
+    noise = NOISE_FACTOR * local_noise(flicker)
+    threshold = np.maximum(np.log10(min_ratio), np.minimum(noise, MAXIMUM_NOISE))
     local = _local_rises(height)
     rises = np.sort(local)
     reach = max(SUDDEN_BINS, round(SUDDEN_PART * len(height)))
@@ -112,7 +145,8 @@ def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
         # A gradual rise is no spike, and neither is the tail of skewed noise.
         rise = height[peak] - height[trough]
         gain = max(height[i] - height[max(i - reach, trough)] for i in range(trough + 1, peak + 1))
-        if gain < SUDDEN_SHARE * rise or (rise < TAIL_DECADES and _is_tail(local[peak], rises)):
+        isolation = _isolation(float(local[peak]), rises)
+        if gain < SUDDEN_SHARE * rise or (rise < TAIL_DECADES and isolation < MINIMUM_ISOLATION):
             continue
         # Start: the first sample above half of the rise.
         level = 10 ** ((height[peak] + height[trough]) / 2)
@@ -124,7 +158,8 @@ def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
         below = peak + np.flatnonzero(height[peak : back + 1] < np.log10(level))
         end = edges[below[0]] if len(below) else edges[back]
         ratio = float(10 ** min(rise, MAXIMUM_DECADES))
-        spikes.append(LossSpike(as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), ratio))
+        spike = LossSpike(as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), ratio)
+        spikes.append((spike, Clearness(float(rise / max(noise[trough], MINIMUM_CLEAR_RISE)), isolation)))
     return spikes
 
 
@@ -136,10 +171,10 @@ def _local_rises(height: FloatArray) -> FloatArray:
     return np.asarray(np.where((change[:-1] > 0) & (change[1:] <= 0), height - lowest, 0.0))
 
 
-def _is_tail(rise: float, rises: FloatArray) -> bool:
-    """Return whether a local rise is only the largest of many: those of half its height outnumber those of its height."""
-    half, full = np.searchsorted(rises, [TAIL_SHARE * rise, TAIL_SLACK * rise])
-    return bool(full - half > TAIL_RATIO * (len(rises) - full))
+def _isolation(rise: float, rises: FloatArray) -> float:
+    """Return the binary logarithm of the number of local rises like this one over the number of those half as high."""
+    half, full = np.searchsorted(rises, [HALF_RISE * rise, SAME_RISE * rise])
+    return float(np.log2((1 + len(rises) - full) / (1 + full - half)))
 
 
 def binned_log_loss(loss: FloatArray) -> tuple[Any, FloatArray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,19 +10,18 @@ import numpy as np
 from slingshot_analysis.canonical import as_step
 from slingshot_analysis.detectors.norm import NormBreak
 from slingshot_analysis.events import Slingshot
+from slingshot_analysis.slingshots._confidence import (
+    BREAK_WEIGHTS,
+    SpikeEvidence,
+    break_features,
+    confidence,
+)
 from slingshot_analysis.slingshots._inputs import Norm, RunSignals
 from slingshot_analysis.slingshots._norm_evidence import NormEvidence, norm_evidence, norm_shape, norm_stride
 from slingshot_analysis.slingshots.anchors import Anchor
 
-__all__ = ["Events", "assemble_cycles"]
+__all__ = ["Events", "Judged", "assemble_cycles", "judge"]
 
-BIAS, DECADE, MISCLASSIFIED, GROWTH, CONTRAST = -1.9, 1.0, 2.0, 1.5, 1.0
-"""Weights of the confidence."""
-BREAK_BIAS, BREAK_CONTRAST, BREAK_GAIN = 3.0, 1.5, 2.4
-"""Weights of the confidence if only the norm shows the event: of the contrast of the break, and of the logarithm of its
-gain. From a logistic regression on 1,927 breaks in synthetic runs with and without slingshots."""
-MAXIMUM_DECADES, MAXIMUM_CONTRAST = 6.0, 6.0
-"""Decades and contrast beyond these do not raise the confidence."""
 HIGH_SPIKE = 2.0
 """Minimum decades of a spike that counts although the norm changes no more than usual in the run."""
 MINIMUM_STRIDES = 3
@@ -55,36 +54,15 @@ def assemble_cycles(run: RunSignals, anchors: list[Anchor], end: float) -> Event
     Events
         In order of their transitions. Events below the minimum confidence are left out.
     """
-    # Each spike becomes an event; its cycle lies between its neighbours.
-    first = run.span[0] if run.settled is None else run.settled
-    ends = [first, *(anchor.end for anchor in anchors)]
-    starts = [*(anchor.start for anchor in anchors[1:]), run.span[1]]
-    events: list[Slingshot] = []
-    kinds: list[str] = []
-    used: list[NormBreak] = []
-    for anchor, previous_end, following in zip(anchors, ends, starts, strict=False):
-        event = _loss_event(run, anchor)
-        kind = "unknown"
-        if run.norm is not None:
-            breaks = _breaks_near(run, run.norm, anchor)
-            evidence = norm_evidence(run.norm, anchor, previous_end, following, first, breaks=bool(breaks))
-            kind = evidence.kind
-            event = _with_norm(run, run.norm, event, evidence, previous_end, following)
-            used += breaks
-        events.append(replace(event, confidence=1.0) if anchor.by_hand else event)
-        kinds.append("unknown" if anchor.by_hand else kind)
-
-    # A change of the norm that is usual in the run is growth only at a high spike, and if the run has slingshots.
-    cycles = "growth" in kinds
-    absent = [
-        kind == "none" or (kind == "usual" and not (cycles and anchor.decades >= HIGH_SPIKE))
-        for kind, anchor in zip(kinds, anchors, strict=True)
-    ]
-    slingshots = [event for event, without in zip(events, absent, strict=True) if not without]
-    without_growth = [event for event, without in zip(events, absent, strict=True) if without]
+    # Each spike becomes an event, which is no slingshot if the norm could have shown growth and does not.
+    judged = judge(run, anchors)
+    events = [_event(run, each) for each in judged]
+    slingshots = [event for event, each in zip(events, judged, strict=True) if not each.without_growth]
+    without_growth = [event for event, each in zip(events, judged, strict=True) if each.without_growth]
 
     # Breaks of the norm that are left may be slingshots too.
     if run.norm is not None:
+        used = [found for anchor in anchors for found in _breaks_near(run, run.norm, anchor)]
         slingshots += _unmatched(run, run.norm, [found for found in run.norm.breaks if found not in used], end)
 
     # A plateau ends where the next cycle begins.
@@ -96,44 +74,84 @@ def assemble_cycles(run: RunSignals, anchors: list[Anchor], end: float) -> Event
     return Events(slingshots, [event for event in without_growth if event.confidence >= run.options.min_confidence])
 
 
-def _loss_event(run: RunSignals, anchor: Anchor) -> Slingshot:
-    """Make the event of one spike from the evidence of the losses and of misclassification."""
-    score = BIAS + DECADE * min(anchor.decades, MAXIMUM_DECADES) + MISCLASSIFIED * anchor.misclassified
-    return Slingshot(
+@dataclass(frozen=True)
+class Judged:
+    """A spike, the cycle that it lies in, and the evidence for it."""
+
+    anchor: Anchor
+    previous_end: float
+    following: float
+    evidence: SpikeEvidence
+    without_growth: bool
+
+
+def judge(run: RunSignals, anchors: list[Anchor]) -> list[Judged]:
+    """Collect the evidence for each spike.
+
+    Parameters
+    ----------
+    run : RunSignals
+        The signals.
+    anchors : list of Anchor
+        In order.
+
+    Returns
+    -------
+    list of Judged
+        In the same order.
+    """
+    first = run.span[0] if run.settled is None else run.settled
+    ends = [first, *(anchor.end for anchor in anchors)]
+    starts = [*(anchor.start for anchor in anchors[1:]), run.span[1]]
+    cycles = list(zip(anchors, ends, starts, strict=False))
+    norms = [
+        NormEvidence("unknown")
+        if run.norm is None
+        else norm_evidence(run.norm, anchor, end, start, first, breaks=bool(_breaks_near(run, run.norm, anchor)))
+        for anchor, end, start in cycles
+    ]
+    # A change of the norm that is usual in the run is growth only at a high spike, and if the run has slingshots.
+    any_growth = any(norm.kind == "growth" for norm in norms)
+    judged = []
+    for (anchor, end, start), norm in zip(cycles, norms, strict=True):
+        usual = norm.kind == "usual" and not (any_growth and anchor.decades >= HIGH_SPIKE)
+        evidence = SpikeEvidence(
+            decades=anchor.decades,
+            clearness=anchor.clearness,
+            misclassified=anchor.misclassified,
+            growth=norm.kind == "growth",
+            contrast=norm.contrast,
+        )
+        judged.append(Judged(anchor, end, start, evidence, not anchor.by_hand and (usual or norm.kind == "none")))
+    return judged
+
+
+def _event(run: RunSignals, judged: Judged) -> Slingshot:
+    """Make the event of one spike."""
+    anchor, at = judged.anchor, as_step(judged.anchor.start)
+    event = Slingshot(
         growth_start=None,
-        transition=as_step(anchor.start),
-        interval=(as_step(anchor.before), as_step(anchor.start)),
+        transition=at,
+        interval=(as_step(anchor.before), at),
         plateau_end=None,
         norm_before=None,
         norm_after=None,
         tier="loss_only",
         shape=None,
         evidence=anchor.evidence,
-        confidence=_logistic(score),
+        confidence=1.0 if anchor.by_hand else judged.evidence.confidence,
     )
-
-
-def _with_norm(
-    run: RunSignals, norm: Norm, event: Slingshot, evidence: NormEvidence, previous_end: float, following: float
-) -> Slingshot:
-    """Add the evidence of the norm to an event. It never lowers the confidence."""
-    at = event.transition
-    reach = max(run.extent, norm_stride(norm.step, at))
-    growth_start = None if evidence.kind == "none" else _growth_start(norm, at, previous_end, reach)
-    start = at - reach if growth_start is None else growth_start
-    before, after = np.exp(np.interp([start, at + reach], norm.step, norm.log)).tolist()
-    event = replace(event, growth_start=growth_start, norm_before=before, norm_after=after)
-    if evidence.kind != "growth":
+    if run.norm is None:
         return event
-    score = np.log(event.confidence / (1 - event.confidence)) + GROWTH
-    score += CONTRAST * min(evidence.contrast, MAXIMUM_CONTRAST)
-    return replace(
-        event,
-        tier="full",
-        shape=norm_shape(norm, start, at, reach, following),
-        evidence=(*event.evidence, "the norm grows until then"),
-        confidence=_logistic(score),
-    )
+    reach = max(run.extent, norm_stride(run.norm.step, at))
+    growth_start = None if judged.without_growth else _growth_start(run.norm, at, judged.previous_end, reach)
+    start = at - reach if growth_start is None else growth_start
+    before, after = np.exp(np.interp([start, at + reach], run.norm.step, run.norm.log)).tolist()
+    event = replace(event, growth_start=growth_start, norm_before=before, norm_after=after)
+    if not judged.evidence.growth:
+        return event
+    shape = norm_shape(run.norm, start, at, reach, judged.following)
+    return replace(event, tier="full", shape=shape, evidence=(*event.evidence, "the norm grows until then"))
 
 
 def _growth_start(norm: Norm, at: float, previous_end: float, reach: float) -> int | None:
@@ -166,7 +184,6 @@ def _unmatched(run: RunSignals, norm: Norm, breaks: list[NormBreak], end: float)
             continue
         steps = [found.growth_start, found.transition + run.extent]
         before, after = np.exp(np.interp(steps, norm.step, norm.log)).tolist()
-        score = BREAK_BIAS + BREAK_CONTRAST * min(found.contrast, MAXIMUM_CONTRAST) + BREAK_GAIN * np.log10(found.gain)
         events.append(
             Slingshot(
                 growth_start=found.growth_start,
@@ -178,7 +195,7 @@ def _unmatched(run: RunSignals, norm: Norm, breaks: list[NormBreak], end: float)
                 tier="norm_only",
                 shape=norm_shape(norm, found.growth_start, found.transition, run.extent, found.plateau_end),
                 evidence=("the norm breaks from growth",),
-                confidence=_logistic(score),
+                confidence=confidence(break_features(found), BREAK_WEIGHTS),
             )
         )
     return events
@@ -189,7 +206,3 @@ def _loss_is_as_dense(run: RunSignals, norm: Norm) -> bool:
     own = float(np.median(np.diff(norm.step)))
     axes = [step for step, _ in [*run.losses.values(), *run.errors.values()] if len(step) > 1]
     return any(float(np.median(np.diff(step))) <= SAME_STRIDE * own for step in axes)
-
-
-def _logistic(score: float) -> float:
-    return float(1 / (1 + np.exp(-score)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from slingshot_analysis.canonical import Samples, as_step
 from slingshot_analysis.detectors.misclassification import MisclassificationBurst
+from slingshot_analysis.detectors.spikes import Clearness
 from slingshot_analysis.events import LossSpike
 
 __all__ = ["BY_HAND", "Anchor", "Sign", "burst_signs", "correct_anchors", "merge_anchors", "spike_signs"]
@@ -41,6 +42,8 @@ class Anchor:
         Last step before the first sign, in the signal that shows it first.
     fall : float, updates
         Time in which the loss falls from its peak by a factor of e. 0 if no loss shows the transition.
+    clearness : Clearness
+        How clearly the spike stands out from the loss that shows it best.
     by_hand : bool
         Whether a label says that it is a slingshot.
     """
@@ -52,6 +55,7 @@ class Anchor:
     evidence: tuple[str, ...]
     before: float
     fall: float = 0.0
+    clearness: Clearness = Clearness()
     by_hand: bool = False
 
 
@@ -111,6 +115,8 @@ class Sign:
         Last step of the signal before `start`.
     fall : float, updates
         Time in which the loss falls from its peak by a factor of e; 0 for misclassification.
+    clearness : Clearness
+        How clearly a spike stands out; zeros for misclassification.
     """
 
     start: int
@@ -120,6 +126,7 @@ class Sign:
     misclassified: bool
     before: float
     fall: float = 0.0
+    clearness: Clearness = Clearness()
 
     @property
     def stride(self) -> float:
@@ -127,7 +134,7 @@ class Sign:
         return self.start - self.before
 
 
-def spike_signs(name: str, loss: Samples, spikes: Sequence[LossSpike]) -> list[Sign]:
+def spike_signs(name: str, loss: Samples, spikes: Sequence[tuple[LossSpike, Clearness]]) -> list[Sign]:
     """Return spikes of a loss as signs of transitions.
 
     Parameters
@@ -136,8 +143,8 @@ def spike_signs(name: str, loss: Samples, spikes: Sequence[LossSpike]) -> list[S
         Name of the loss.
     loss : Samples
         In canonical form.
-    spikes : sequence of LossSpike
-        Its spikes.
+    spikes : sequence of (LossSpike, Clearness)
+        Its spikes, each with its clearness.
 
     Returns
     -------
@@ -153,8 +160,9 @@ def spike_signs(name: str, loss: Samples, spikes: Sequence[LossSpike]) -> list[S
             misclassified=False,
             before=_row_before(loss, spike.start),
             fall=_fall(loss, spike.peak),
+            clearness=clearness,
         )
-        for spike in spikes
+        for spike, clearness in spikes
     ]
 
 
@@ -240,7 +248,10 @@ def _anchor(group: Sequence[Sign]) -> Anchor:
     if names:
         evidence.append(f"misclassified training samples in {', '.join(names)}")
     end = max(sign.end for sign in group)
-    return Anchor(first.start, end, highest.decades, bool(names), tuple(evidence), first.before, highest.fall)
+    clearness = Clearness(*(max(values) for values in zip(*(sign.clearness for sign in group), strict=True)))
+    return Anchor(
+        first.start, end, highest.decades, bool(names), tuple(evidence), first.before, highest.fall, clearness
+    )
 
 
 def _row_before(samples: Samples, at: float) -> float:

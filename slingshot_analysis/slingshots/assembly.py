@@ -11,7 +11,7 @@ import numpy as np
 from slingshot_analysis.canonical import Samples, as_step
 from slingshot_analysis.detectors.divergence import divergence, instability
 from slingshot_analysis.detectors.misclassification import misclassification_bursts
-from slingshot_analysis.detectors.spikes import loss_spikes
+from slingshot_analysis.detectors.spikes import clear_spikes
 from slingshot_analysis.events import CERTAIN, Phase, Slingshot
 from slingshot_analysis.slingshots._cycles import Events, assemble_cycles
 from slingshot_analysis.slingshots._inputs import RunSignals, read_run
@@ -26,7 +26,7 @@ from slingshot_analysis.slingshots.anchors import (
 )
 from slingshot_analysis.slingshots.options import DEFAULT, Options
 
-__all__ = ["Assembly", "Verdict", "assemble", "detect_slingshots"]
+__all__ = ["Assembly", "Verdict", "assemble", "detect_slingshots", "find_anchors"]
 
 Verdict = Literal["slingshots", "spikes", "none", "diverged", "unstable", "undecided"]
 
@@ -195,7 +195,7 @@ def assemble(
 
     # Anchors and events up to the divergence, as corrected by labels.
     distance = LABEL_SHARE * (run.span[1] - run.span[0])
-    anchors = correct_anchors([anchor for anchor in _anchors(run) if anchor.end < end], added, removed, distance)
+    anchors = correct_anchors([anchor for anchor in find_anchors(run) if anchor.end < end], added, removed, distance)
     found = assemble_cycles(run, anchors, end)
     unstable = _is_unstable(run, anchors, found)
 
@@ -261,7 +261,7 @@ def _is_unstable(run: RunSignals, anchors: Sequence[Anchor], found: Events) -> b
     return irregularity > IRREGULAR and len(spikes) >= CHAOS_EVENTS and full < len(spikes) / 2
 
 
-def _anchors(run: RunSignals) -> list[Anchor]:
+def find_anchors(run: RunSignals) -> list[Anchor]:
     """Collect the spikes and the bursts of misclassification of the terminal phase."""
     if run.settled is None:
         return []
@@ -269,7 +269,7 @@ def _anchors(run: RunSignals) -> list[Anchor]:
     for name, (step, value) in run.losses.items():
         late = step >= min(run.settled, run.terminal_phase_start or run.settled)
         loss = Samples(step[late], value[late])
-        signs += spike_signs(name, loss, loss_spikes(loss, run.options.min_spike_ratio))
+        signs += spike_signs(name, loss, clear_spikes(loss, run.options.min_spike_ratio))
     for name, misclassified in run.errors.items():
         if run.terminal_phase_start is not None:
             bursts = misclassification_bursts(misclassified, run.terminal_phase_start)
