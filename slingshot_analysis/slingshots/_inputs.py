@@ -20,8 +20,9 @@ BINS = 4000
 """Maximum number of bins in which the loss is searched for the start of the terminal phase."""
 FIRST_ROWS = 10
 """Number of rows whose largest loss is that of an untrained network. The loss of a single batch may be low by chance."""
-FITTED_BINS = 10
-"""Number of successive bins in which the loss must stay low. The loss of single batches flickers."""
+FITTED_BINS, FITTED_AT_ONCE, FITTED_MISSES = 10, 3, 3
+"""Number of bins in which the loss must be low, number of those at the start that all must be, and maximum number of the
+others that need not: the loss of single batches flickers, and coarse logs have a spike every seven rows."""
 NOISE_QUANTILE, NORMAL_QUANTILE = 0.25, 0.3186
 """Quantile of the second differences from which the noise of a norm is estimated, and its value for normal noise."""
 ROUNDED_SHARE, ROUNDING_QUANTILE = 0.8, 0.1
@@ -225,7 +226,9 @@ def _fit_by_loss(loss: Samples, fitted_loss: float) -> float | None:
     step, value = loss
     edges = bin_edges(len(value), BINS)
     high = np.maximum.reduceat(value, edges) > fitted_loss * value[:FIRST_ROWS].max()
-    rises = np.concatenate([[0], np.cumsum(high)])
-    ahead = np.minimum(np.arange(len(high)) + FITTED_BINS, len(high))
-    low = np.flatnonzero(~high & (rises[ahead] - rises[:-1] == 0))
+    count = np.concatenate([[0], np.cumsum(high)])
+    soon, later = (
+        count[np.minimum(np.arange(len(high)) + bins, len(high))] - count[:-1] for bins in (FITTED_AT_ONCE, FITTED_BINS)
+    )
+    low = np.flatnonzero((soon == 0) & (later <= FITTED_MISSES))
     return float(step[edges[low[0]]]) if len(low) else None

@@ -20,9 +20,9 @@ JITTER = 0.08
 """Standard deviation of the length of a cycle, relative to the mean."""
 STRIDES = (10, 25, 50, 100, 200, 500)
 """Updates between two rows."""
-DECADES, ALTERNATION = (3.0, 5.5), (0.2, 1.0)
+DECADES, ALTERNATION = (3.5, 6.0), (0.2, 1.0)
 """Height of the higher spikes above the floor, and what the lower ones lack, in decades."""
-FLOOR = 1e-8, 1e-5
+FLOOR = 1e-7, 1e-5
 """Range of the loss that cycles end with."""
 SUDDEN_SHARE = 0.2, 0.6
 """Share of a spike's height that is lost in the row after the spike."""
@@ -30,7 +30,7 @@ DESCENT = 0.6, 1.2
 """Share of the cycle after which the loss has fallen to the floor."""
 NORM_STEP = 0.01, 0.06
 """Relative growth of the norm at a transition."""
-NOISE = 0.02, 0.2
+NOISE = 0.02, 0.12
 """Standard deviation of the natural logarithm of the loss."""
 FITTED_ROWS = 2, 6
 """Rows until the training set is fitted."""

@@ -21,7 +21,7 @@ HOSTILE_VERDICTS: dict[HostileKind, tuple[str, ...]] = {
     "skewed_noise": ("none",),
     "flicker": ("none",),
     "hump": ("none",),
-    "restarts": ("none",),
+    "restarts": ("none", "spikes"),
     "warmup": ("none",),
     "spikes": ("spikes",),
     "chaos": ("unstable",),
