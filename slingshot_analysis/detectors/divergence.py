@@ -21,10 +21,10 @@ UNTRAINED_SHARE = 0.1
 """Minimum ratio of a diverged loss and the first loss of the run, which is that of an untrained network."""
 LASTING_SHARE, LASTING_BINS = 0.05, 5
 """A divergence has lasted for 5% of the run and five bins. A shorter rise at the end of a run may still be undone."""
-MINIMUM_SPIKES = 20
-"""Minimum number of rises of an unstable run. Logs of unstable runs contain 60 to 270."""
-QUIET_BINS = 10
-"""Minimum length of a quiet part between two rises, in bins. After a slingshot the loss falls for longer than that."""
+MINIMUM_SPIKES = 12
+"""Minimum number of rises of an unstable run. Logs of unstable runs contain up to 270."""
+QUIET_BINS = 6
+"""Minimum length of a quiet part between two rises, in bins. Logs of cycles have seven rows a cycle or more."""
 QUIET_SHARE = 0.6
 """A run is unstable if its quiet parts make up less than this share."""
 
@@ -102,8 +102,8 @@ def detect_instability(step: Any, loss: Any, *, after: float | None = None) -> b
     Returns
     -------
     bool
-        True if the loss rises tenfold at least 20 times, and quiet parts make up less than 60% of the run. A part is
-        quiet if it contains no such rise for ten or more bins; of at most 4,000 samples each is a bin.
+        True if the loss rises tenfold at least 12 times, and quiet parts make up less than 60% of the run. A part is
+        quiet if it contains no such rise for six or more bins; of at most 4,000 samples each is a bin.
 
     Raises
     ------

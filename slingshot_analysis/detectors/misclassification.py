@@ -17,17 +17,18 @@ __all__ = [
     "errors_of",
     "first_fit",
     "misclassification_bursts",
+    "perfect_parts",
     "terminal_phase_start",
 ]
 
-HOLD = 3
-"""Number of successive evaluations of the whole training set that must be perfect."""
-BATCH_HOLD = 100
-"""Number of successive minibatches that must be perfect. It exceeds an epoch of small data sets, which show
-slingshots."""
+HOLD, BATCH_HOLD = 3, 20
+"""Number of successive evaluations of the whole training set, and of minibatches, that must be perfect."""
 HOLD_SHARE = 0.005
-"""Share of the rows that must be perfect in succession, if it is more than that. The length of an epoch is unknown, and
+"""Share of the evaluations, or of the run for minibatches, that must be perfect. The length of an epoch is unknown, and
 an accuracy that is logged at every update may be that of a batch."""
+BATCH_UPDATES, LARGEST_BATCH_SHARE = 100.0, 0.02
+"""Number of updates for which minibatches must be perfect, which exceeds an epoch of the small data sets that show
+slingshots; at most this share of the run, whose steps may be epochs."""
 ROUNDING = 1e-6
 """An accuracy that differs from 1 by less than this counts as 1. The smallest true difference is one sample of the
 training set, and no training set here has a million samples."""
@@ -68,8 +69,8 @@ def terminal_phase_start(
     train_accuracy : (n,) array_like, fraction in [0, 1], optional
         Of the whole training set, by the same rule.
     batch_errors : (n,) array_like, optional
-        Misclassified samples of each update's batch. A hundred successive batches must be perfect, or 0.5% of all
-        batches if that is more.
+        Misclassified samples of each update's batch. At least 20 successive batches must be perfect, over at least 0.5%
+        of the run and 100 updates.
 
     Returns
     -------
@@ -96,14 +97,23 @@ def terminal_phase_start(
 
 def first_fit(misclassified: Samples, *, batches: bool) -> int | None:
     """Find the start of the terminal phase in what `errors_of` returns; see `terminal_phase_start`."""
+    return next((as_step(start) for start, _ in perfect_parts(misclassified, batches=batches)), None)
+
+
+def perfect_parts(misclassified: Samples, *, batches: bool) -> list[tuple[float, float]]:
+    """Return first and last step of each part of the run that is perfect for long enough to be the terminal phase."""
     steps, errors = misclassified
-    hold = max(BATCH_HOLD if batches else HOLD, int(HOLD_SHARE * len(errors)))
+    if not len(steps):
+        return []
+    run = float(steps[-1] - steps[0])
     wrong = np.flatnonzero(errors > 0)
-    runs = np.diff(wrong, prepend=-1, append=len(errors)) - 1
-    long = np.flatnonzero(runs >= hold)
-    if not len(long):
-        return None
-    return as_step(steps[wrong[long[0] - 1] + 1 if long[0] else 0])
+    first, last = np.append(-1, wrong) + 1, np.append(wrong, len(errors)) - 1
+    rows, updates = max(HOLD, int(HOLD_SHARE * len(errors))), 0.0
+    if batches:
+        rows, updates = BATCH_HOLD, max(HOLD_SHARE * run, min(BATCH_UPDATES, LARGEST_BATCH_SHARE * run))
+    long = last - first + 1 >= rows
+    parts = [(float(steps[i]), float(steps[k])) for i, k in zip(first[long], last[long], strict=True)]
+    return [(start, end) for start, end in parts if end - start >= updates]
 
 
 def detect_misclassification(

@@ -12,7 +12,16 @@ import ruptures
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, bin_edges, canonical
 from slingshot_analysis.events import Phase, PhaseKind
 
-__all__ = ["NormBreak", "NormOptions", "NormSegments", "breaks_of", "norm_breaks", "segment_norm", "segments_of"]
+__all__ = [
+    "NormBreak",
+    "NormOptions",
+    "NormSegments",
+    "breaks_of",
+    "norm_breaks",
+    "phases_of",
+    "segment_norm",
+    "segments_of",
+]
 
 SLOW_SHARE = 0.02
 """Slopes below this share of the run's mean slope are compressed towards zero, so that they all count as slow."""
@@ -35,6 +44,9 @@ QUARTILE_TO_MEAN = 1.2
 """Ratio of the mean and the lower quartile of the residuals of correlated noise in such windows."""
 REFINE_BINS = 3
 """Number of bins on either side of a bound among which its exact sample is searched."""
+TRANSIENT_SHARE, TRANSIENT_LENGTH, TRANSIENT_GAIN, TRANSIENTS = 0.15, 0.1, 2.0, 2
+"""Growth belongs to the aftermath of a transition if it ends in the first 15% of a cycle, lasts for less than a
+tenth of it, and the growth that ends the cycle gains twice as much. Maximum number of such growths in one cycle."""
 MINIMUM_GAIN = 5.0
 """Minimum change of the logarithm of the norm in a phase of growth or decay, in standard deviations of the noise."""
 
@@ -144,8 +156,9 @@ def segment_norm(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> lis
 
     The logarithm of the norm is averaged in bins, and its slope is compressed by arsinh. The exact search of ruptures'
     KernelCPD with the linear kernel cuts this slope into segments. A segment is growth if its slope is nearer to the
-    neighbouring maximum than to the neighbouring minimum. The slope of a plateau is small for this run, not zero. The
-    units of norm and step do not matter.
+    neighbouring maximum than to the neighbouring minimum. The slope of a plateau is small for this run, not zero.
+    Growth that ends in a break (`norm_breaks`) is one phase, and short growth right after other growth is part of the
+    plateau. The units of norm and step do not matter.
 
     Parameters
     ----------
@@ -180,32 +193,94 @@ def segment_norm(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> lis
     [('plateau', 0), ('growth', 1000), ('plateau', 2000), ('growth', 3000)]
     """
     found = segments_of(canonical(step, norm, "norm"), options)
-    return [] if found is None else _phases(found, options)
+    return [] if found is None else phases_of(found, options)
 
 
-def _phases(found: NormSegments, options: NormOptions) -> list[Phase]:
-    """Join segments of one kind to phases, and place their edges to the sample."""
+def phases_of(found: NormSegments, options: NormOptions) -> list[Phase]:
+    """Divide a norm that is cut into segments into phases; see `segment_norm`."""
+    # Segments of one kind, with their bounds placed to the sample.
     kinds = _kinds(found, options.min_swing)
     starts = [k for k in range(len(kinds)) if k == 0 or kinds[k] != kinds[k - 1]]
     inner = [_refine(found, found.bounds[k])[0] for k in starts[1:]]
     edges = [float(found.samples.step[0]), *inner, float(found.samples.step[-1])]
-    phases: list[Phase] = []
-    for k, start, end in zip(starts, edges[:-1], edges[1:], strict=True):
-        if end <= start:
-            continue
-        phase = _phase(found, kinds[k], start, end)
-        if phases and phases[-1].kind == phase.kind:
-            phase = _phase(found, phase.kind, phases.pop().start, end)
-        phases.append(phase)
-    return phases
+    parts = [_Part(kinds[k], *ends) for k, ends in zip(starts, pairwise(edges), strict=True) if ends[1] > ends[0]]
+
+    # Growth that ends in a break is one phase, from its start to the break. What touches it is slower than it.
+    broken = [_Part("growth", float(b.growth_start), float(b.transition)) for b in breaks_of(found, options)]
+    for part in broken:
+        parts = _painted(parts, part)
+    edges = [edge for part in broken for edge in (part.start, part.end)]
+    parts = [
+        replace(part, kind="plateau")
+        if part.kind == "growth" and part not in broken and (part.start in edges or part.end in edges)
+        else part
+        for part in parts
+    ]
+
+    # Short growth right after other growth is its aftermath.
+    parts = _joined(_without_transients(found, parts))
+    return [
+        Phase(part.kind, as_step(part.start), as_step(part.end), found.gain(part.start, part.end) / part.duration)
+        for part in _joined([part.checked(found) for part in parts])
+    ]
 
 
-def _phase(found: NormSegments, kind: PhaseKind, start: float, end: float) -> Phase:
-    """Make a phase between two exact edges. If the norm does not grow or decay between them, it is a plateau."""
-    rate = found.gain(start, end) / (end - start)
-    if (kind == "growth" and rate <= 0) or (kind == "decay" and rate >= 0):
-        kind = "plateau"
-    return Phase(kind, as_step(start), as_step(end), rate)
+@dataclass(frozen=True)
+class _Part:
+    """A phase whose kind and edges are still open to correction."""
+
+    kind: PhaseKind
+    start: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+    def checked(self, found: NormSegments) -> _Part:
+        """Return a plateau in place of growth without gain, and of decay without loss."""
+        gain = found.gain(self.start, self.end)
+        wrong = (self.kind == "growth" and gain <= 0) or (self.kind == "decay" and gain >= 0)
+        return replace(self, kind="plateau") if wrong else self
+
+
+def _painted(parts: list[_Part], new: _Part) -> list[_Part]:
+    """Return the parts with a new one in place of whatever lies between its edges."""
+    before = [replace(part, end=min(part.end, new.start)) for part in parts if part.start < new.start]
+    after = [replace(part, start=max(part.start, new.end)) for part in parts if part.end > new.end]
+    return [*before, new, *after]
+
+
+def _joined(parts: list[_Part]) -> list[_Part]:
+    """Join neighbours of one kind."""
+    joined: list[_Part] = []
+    for part in parts:
+        if joined and joined[-1].kind == part.kind:
+            joined[-1] = replace(joined[-1], end=part.end)
+        else:
+            joined.append(part)
+    return joined
+
+
+def _without_transients(found: NormSegments, parts: list[_Part]) -> list[_Part]:
+    """Return the parts with plateaus in place of the growth that a transition leaves behind.
+
+    Such growth lies in the first part of a cycle, and the growth that ends the cycle is much larger.
+    """
+    growths = [part for part in parts if part.kind == "growth"]
+    gains = [found.gain(part.start, part.end) for part in growths]
+    transients = set()
+    last = 0
+    for k in range(1, len(growths)):
+        following = range(k + 1, min(k + 1 + TRANSIENTS, len(growths)))
+        larger = next((j for j in following if gains[j] > TRANSIENT_GAIN * gains[k]), None)
+        cycle = 0.0 if larger is None else growths[larger].end - growths[last].end
+        short = growths[k].duration < TRANSIENT_LENGTH * cycle
+        if short and growths[k].end - growths[last].end < TRANSIENT_SHARE * cycle:
+            transients.add(growths[k])
+        else:
+            last = k
+    return [replace(part, kind="plateau") if part in transients else part for part in parts]
 
 
 def norm_breaks(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> list[NormBreak]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,15 @@ from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import LossSpike
 
-__all__ = ["FLOAT32_SPACING", "binned_log_loss", "detect_loss_spikes", "excursions", "local_noise", "loss_spikes"]
+__all__ = [
+    "FLOAT32_SPACING",
+    "binned_log_loss",
+    "clear_spikes",
+    "detect_loss_spikes",
+    "excursions",
+    "local_noise",
+    "loss_spikes",
+]
 
 FLOAT32_SPACING = 2.0**-23
 """Spacing of float32 numbers at 1. Losses below it are rounding noise, because log-softmax subtracts numbers of order
@@ -19,9 +27,21 @@ BINS = 4000
 """Maximum number of bins of the search. A spike shows in the maximum of its bin, however short it is."""
 NOISE_BLOCK = 64
 """Number of bins in which the noise of the loss is taken as constant."""
+NOISE_QUANTILE, NORMAL_QUANTILE = 0.2, 0.2533
+"""Quantile of the second differences from which noise is estimated, and its value for normal noise. A spike disturbs
+three second differences, so that in cycles of seven rows their median is not noise."""
 NOISE_FACTOR = 8.0
 """Minimum height of a spike, in standard deviations of the noise. The range of 4,000 normal numbers is about seven, and
 the maxima of bins are skewed upwards."""
+AROUND = 3
+"""Number of bins on either side above which the rise of a local maximum is measured."""
+HALF_RISE, SAME_RISE = 0.5, 0.9
+"""Local rises from 0.5 to 0.9 of a spike's are half as high, and those from 0.9 on as high."""
+MINIMUM_ISOLATION, TAIL_DECADES = -1.6, 3.0
+"""A rise of less than three decades is the tail of skewed noise if the local rises that are half as high outnumber those
+as high by three to one. Spikes stand out: few rises are half as high."""
+MINIMUM_CLEAR_RISE = 0.15
+"""Decades that any rise must exceed to be clear, however silent the loss: a factor of 1.4."""
 MAXIMUM_NOISE = 3.0
 """Maximum height, in decades, that noise can demand of a spike: a loss that flickers below the floor is no reason to
 miss a spike far above it."""
@@ -30,8 +50,12 @@ MAXIMUM_ROUNDING_UNIT = 1e-2
 unit."""
 MAXIMUM_DECADES = 300.0
 """Largest rise that a float can hold."""
-SUDDEN_BINS, SUDDEN_SHARE = 3, 1 / 3
-"""A rise is sudden if some three successive bins gain a third of it. A slow hump gains the same in every bin."""
+SUDDEN_BINS, SUDDEN_PART, SUDDEN_SHARE = 3, 0.01, 1 / 3
+"""A rise is sudden if a third of it is gained within three successive bins, or within 1% of all bins if that is more.
+A slow hump gains the same in every bin."""
+LARGEST_FALL = 1.0
+"""Decades of fall that end any spike. Half of a rise over many decades may take as long as the rest of the run, because
+the loss resumes its slow descent far above the trough."""
 
 
 def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[LossSpike]:
@@ -39,23 +63,25 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[
 
     The detector takes the logarithm of the largest loss in each bin, floored at the resolution of float32, and follows
     it from trough to peak to trough. A rise is a spike if it exceeds `min_ratio` and eight times the local noise, if it
-    is sudden, and if at least half of it (in decades) is undone. The first step of the spike is then read off the
-    samples themselves.
+    is sudden, and if half of it (in decades) or one decade is undone. At the end of the log it need not be undone. The
+    first step of the spike is then read off the samples themselves.
 
     Parameters
     ----------
     step : (n,) array_like, updates
         Steps at which the loss was measured, regular or not.
     loss : (n,) array_like, nats
-        Of a minibatch or of the whole training set. Exact zeros and rounded values are fine.
+        Of a minibatch or of the whole training set. Exact zeros and rounded values are fine, and values that are not
+        finite are ignored.
     min_ratio : float, optional
         Minimum ratio of peak and trough. Spikes of large language models are no higher than the default of 2.
 
     Returns
     -------
     list of LossSpike
-        In order. `start` is the first sample above the geometric mean of trough and peak, `end` the first bin below it
-        again. For `ratio`, the trough is at least 2**-23 (the resolution of float32) and at least the unit of rounding.
+        In order. `start` is the first sample above the geometric mean of trough and peak. `end` is the first bin below
+        it again, or the first at which one decade is undone. For `ratio`, the trough is at least 2**-23 (the resolution
+        of float32) and at least the unit of rounding.
 
     Raises
     ------
@@ -82,37 +108,73 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[
 
 def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
     """Find loss spikes in canonical samples; see `detect_loss_spikes`."""
-    steps, values = loss
+    return [spike for spike, _ in clear_spikes(loss, min_ratio)]
+
+
+class Clearness(NamedTuple):
+    """How clearly a spike stands out from its loss.
+
+    Parameters
+    ----------
+    noise_ratio : float
+        Rise over the rise that noise hardly reaches at that place.
+    isolation : float
+        Binary logarithm of the number of local maxima as high as the spike over the number of those half as high.
+    """
+
+    noise_ratio: float = 0.0
+    isolation: float = 0.0
+
+
+def clear_spikes(loss: Samples, min_ratio: float) -> list[tuple[LossSpike, Clearness]]:
+    """Find loss spikes in canonical samples, with their clearness; see `detect_loss_spikes`."""
+    finite = np.isfinite(loss.value)
+    steps, values = loss if finite.all() else (loss.step[finite], loss.value[finite])
     if len(steps) < 3:
         return []
     # Candidates: rises that exceed the local noise.
     edges, height = binned_log_loss(values)
-    noise = local_noise(
-        np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_SPACING / 100, np.finfo(float).max))
-    )
-    threshold = np.maximum(np.log10(min_ratio), np.minimum(NOISE_FACTOR * noise, MAXIMUM_NOISE))
+    flicker = np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_SPACING / 100, np.finfo(float).max))
+    noise = NOISE_FACTOR * local_noise(flicker)
+    threshold = np.maximum(np.log10(min_ratio), np.minimum(noise, MAXIMUM_NOISE))
+    local = _local_rises(height)
+    rises = np.sort(local)
+    reach = max(SUDDEN_BINS, round(SUDDEN_PART * len(height)))
     spikes = []
-    for trough, peak, back in excursions(height, threshold):
-        # A gradual rise is no spike.
+    for trough, peak, back in excursions(height, threshold, open_end=True):
+        # A gradual rise is no spike, and neither is the tail of skewed noise.
         rise = height[peak] - height[trough]
-        gain = max(height[i] - height[max(i - SUDDEN_BINS, trough)] for i in range(trough + 1, peak + 1))
-        if gain < SUDDEN_SHARE * rise:
+        gain = max(height[i] - height[max(i - reach, trough)] for i in range(trough + 1, peak + 1))
+        isolation = _isolation(float(local[peak]), rises)
+        if gain < SUDDEN_SHARE * rise or (rise < TAIL_DECADES and isolation < MINIMUM_ISOLATION):
             continue
-        # Start: the first sample from which on the loss stays above half of the rise, up to gaps of one bin.
+        # Start: the first sample above half of the rise.
         level = 10 ** ((height[peak] + height[trough]) / 2)
-        width = int(edges[1] - edges[0])
         first = int(edges[trough])
-        stop = min(int(edges[peak]) + width, len(values))
+        stop = min(int(edges[peak]) + int(edges[1] - edges[0]), len(values))
         top = int(edges[peak]) + int(np.argmax(values[edges[peak] : stop]))
-        above = first + np.flatnonzero(values[first : top + 1] >= level)
-        breaks = np.flatnonzero(np.diff(above) > width)
-        start = above[breaks[-1] + 1] if len(breaks) else above[0]
-        # End: the first bin below half of the rise.
+        start = first + int(np.argmax(values[first : top + 1] >= level))
+        # End: the first bin below half of the rise, if that comes before the fall suffices.
         below = peak + np.flatnonzero(height[peak : back + 1] < np.log10(level))
         end = edges[below[0]] if len(below) else edges[back]
         ratio = float(10 ** min(rise, MAXIMUM_DECADES))
-        spikes.append(LossSpike(as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), ratio))
+        spike = LossSpike(as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), ratio)
+        spikes.append((spike, Clearness(float(rise / max(noise[trough], MINIMUM_CLEAR_RISE)), isolation)))
     return spikes
+
+
+def _local_rises(height: FloatArray) -> FloatArray:
+    """Return how far each local maximum stands above the bins around it; 0 elsewhere."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(height, AROUND, mode="edge"), AROUND)
+    lowest = np.maximum(windows[: len(height)].min(axis=1), windows[AROUND + 1 :].min(axis=1))
+    change = np.diff(height, prepend=height[:1], append=height[-1:])
+    return np.asarray(np.where((change[:-1] > 0) & (change[1:] <= 0), height - lowest, 0.0))
+
+
+def _isolation(rise: float, rises: FloatArray) -> float:
+    """Return the binary logarithm of the number of local rises like this one over the number of those half as high."""
+    half, full = np.searchsorted(rises, [HALF_RISE * rise, SAME_RISE * rise])
+    return float(np.log2((1 + len(rises) - full) / (1 + full - half)))
 
 
 def binned_log_loss(loss: FloatArray) -> tuple[Any, FloatArray]:
@@ -146,7 +208,7 @@ def binned_log_loss(loss: FloatArray) -> tuple[Any, FloatArray]:
     return edges, np.log10(np.clip(peak, floor, np.finfo(float).max))
 
 
-def excursions(height: FloatArray, threshold: FloatArray) -> list[tuple[int, int, int]]:
+def excursions(height: FloatArray, threshold: FloatArray, *, open_end: bool = False) -> list[tuple[int, int, int]]:
     """Follow a curve from trough to peak to trough, and ignore rises below the threshold.
 
     Parameters
@@ -155,11 +217,13 @@ def excursions(height: FloatArray, threshold: FloatArray) -> list[tuple[int, int
         Any curve, such as the logarithm of the loss.
     threshold : (m,) float array, decades
         Minimum rise above a trough at that place.
+    open_end : bool, optional
+        Whether a rise counts that is not undone at the end of the curve.
 
     Returns
     -------
     list of (trough, peak, back)
-        Indices. `back` is the first index after the peak at which half of the rise is undone.
+        Indices. `back` is the first index after the peak at which half of the rise or one decade is undone.
 
     Examples
     --------
@@ -178,14 +242,19 @@ def excursions(height: FloatArray, threshold: FloatArray) -> list[tuple[int, int
                 peak = i
         elif value > values[peak]:
             peak = i
-        elif value <= (values[peak] + values[trough]) / 2:
+        elif value <= values[peak] - min((values[peak] - values[trough]) / 2, max(LARGEST_FALL, least[trough])):
             found.append((trough, peak, i))
             trough, peak = i, -1
+    if open_end and peak >= 0:
+        found.append((trough, peak, len(values) - 1))
     return found
 
 
 def local_noise(height: FloatArray) -> FloatArray:
-    """Estimate the standard deviation of the noise of each bin from the median difference of neighbours in its block.
+    """Estimate the standard deviation of the noise of each bin from the differences of neighbours in its block.
+
+    First differences measure noise about a constant, second differences noise about a steady rise or fall. The smaller
+    estimate counts.
 
     Parameters
     ----------
@@ -197,8 +266,14 @@ def local_noise(height: FloatArray) -> FloatArray:
     (m,) float array, decades
         Constant in each block of 64 bins.
     """
-    change = np.abs(np.diff(height, prepend=height[:1]))
+    first = np.abs(np.diff(height, prepend=height[:1]))
+    second = np.abs(np.diff(height, n=2, prepend=height[:1], append=height[-1:]))
     blocks = bin_edges(len(height), -(-len(height) // NOISE_BLOCK))
-    noise = [np.median(block) for block in np.split(change, blocks[1:])]
-    spread = np.array(noise, dtype=np.float64) / (MAD_OF_NORMAL * np.sqrt(2))
-    return np.asarray(np.repeat(spread, np.diff(np.append(blocks, len(height)))), dtype=np.float64)
+    noise = [
+        min(
+            np.median(level) / (MAD_OF_NORMAL * np.sqrt(2)),
+            np.quantile(bend, NOISE_QUANTILE) / (NORMAL_QUANTILE * np.sqrt(6)),
+        )
+        for level, bend in zip(np.split(first, blocks[1:]), np.split(second, blocks[1:]), strict=True)
+    ]
+    return np.asarray(np.repeat(noise, np.diff(np.append(blocks, len(height)))), dtype=np.float64)

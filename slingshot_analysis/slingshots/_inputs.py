@@ -8,17 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.canonical import FloatArray, Samples, bin_edges, canonical, step_and_value
-from slingshot_analysis.detectors.misclassification import errors_of, first_fit
-from slingshot_analysis.detectors.norm import NormBreak, breaks_of, segments_of
+from slingshot_analysis.canonical import FloatArray, Samples, as_step, bin_edges, canonical, step_and_value
+from slingshot_analysis.detectors.misclassification import errors_of, first_fit, perfect_parts
+from slingshot_analysis.detectors.norm import NormBreak, breaks_of, phases_of, segments_of
+from slingshot_analysis.events import Phase
 from slingshot_analysis.slingshots.options import DEFAULT, Options
 
 __all__ = ["Norm", "RunSignals", "read_run"]
 
 BINS = 4000
 """Maximum number of bins in which the loss is searched for the start of the terminal phase."""
-FITTED_BINS = 10
-"""Number of successive bins in which the loss must stay low. The loss of single batches flickers."""
+FIRST_ROWS = 10
+"""Number of rows whose largest loss is that of an untrained network. The loss of a single batch may be low by chance."""
+FITTED_BINS, FITTED_AT_ONCE, FITTED_MISSES = 10, 3, 3
+"""Number of bins in which the loss must be low, number of those at the start that all must be, and maximum number of the
+others that need not: the loss of single batches flickers, and coarse logs have a spike every seven rows."""
+NOISE_QUANTILE, NORMAL_QUANTILE = 0.25, 0.3186
+"""Quantile of the second differences from which the noise of a norm is estimated, and its value for normal noise."""
+ROUNDED_SHARE, ROUNDING_QUANTILE = 0.8, 0.1
+"""A norm is rounded if its distinct values are fewer than this share of its rows. The unit is a low quantile of the
+distances between them."""
 MINIMUM_ROWS = 3
 """Minimum number of rows of a loss or a norm."""
 
@@ -33,13 +42,19 @@ class Norm:
         Strictly increasing.
     log : (n,) float array
         Natural logarithm of the norm.
+    noise : float
+        Standard deviation of the noise of `log` from row to row, including rounding.
     breaks : list of NormBreak
         Sharp ends of growth.
+    phases : list of Phase
+        The segmentation of the run.
     """
 
     step: FloatArray
     log: FloatArray
+    noise: float
     breaks: list[NormBreak]
+    phases: list[Phase]
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,8 @@ class RunSignals:
         Every loss that was given, with its NaN, which tell how it ended.
     terminal_phase_start : float or None, updates
         Start of the terminal phase.
+    settled : float or None, updates
+        Step from which spikes count. None if no signal shows that the training set is fitted.
     span : (float, float), updates
         First and last step of any signal.
     skipped : tuple of (str, str)
@@ -71,6 +88,7 @@ class RunSignals:
     errors: dict[str, Samples]
     raw_losses: tuple[Samples, ...]
     terminal_phase_start: float | None
+    settled: float | None
     span: tuple[float, float]
     skipped: tuple[tuple[str, str], ...] = ()
     options: Options = DEFAULT
@@ -127,44 +145,90 @@ def read_run(
         if segments is None:
             skipped.append(("norm", "fewer than three positive values"))
         else:
-            weights = Norm(*segments.samples, breaks_of(segments, options))
+            weights = Norm(
+                *segments.samples,
+                noise=_noise(segments.samples.value),
+                breaks=breaks_of(segments, options),
+                phases=phases_of(segments, options),
+            )
     skipped += [(name, "fewer than three values") for name in raw if name not in known]
     axes = [samples.step for samples in [*known.values(), *wrong.values()]] + ([weights.step] if weights else [])
     span = (min(axis[0] for axis in axes), max(axis[-1] for axis in axes)) if axes else (0.0, 0.0)
-    terminal = _terminal_phase_start(known, wrong, options.fitted_loss)
-    if terminal is None and (known or wrong):
+    by_errors = _fit_by_errors(wrong)
+    by_loss = [
+        start for start in (_fit_by_loss(loss, options.fitted_loss) for loss in known.values()) if start is not None
+    ]
+    terminal = by_errors if wrong else min(by_loss, default=None)
+    # Any signal that shows a fitted training set suffices: a further one may not take spikes away.
+    fitted = min([*by_loss, *([] if by_errors is None else [by_errors])], default=None)
+    settled = None if fitted is None else span[0] + options.settled * (fitted - span[0])
+    if fitted is None and (known or wrong):
         skipped.append(("spikes", "the training set is never fitted, so no spike can be a slingshot"))
-    return RunSignals(weights, known, wrong, tuple(raw.values()), terminal, span, tuple(skipped), options)
+    for name, loss in known.items():
+        lost = loss.step[~np.isfinite(loss.value)]
+        if len(lost):
+            skipped.append((name, f"{len(lost)} values are not finite, the first at step {as_step(lost[0])}"))
+    return RunSignals(
+        norm=weights,
+        losses={name: _finite(loss) for name, loss in known.items()},
+        errors=wrong,
+        raw_losses=tuple(raw.values()),
+        terminal_phase_start=terminal,
+        settled=settled,
+        span=span,
+        skipped=tuple(skipped),
+        options=options,
+    )
 
 
-def _terminal_phase_start(
-    losses: Mapping[str, Samples], errors: Mapping[str, Samples], fitted_loss: float
-) -> float | None:
-    """Find the start of the terminal phase from misclassified samples if there are any, else from the loss."""
-    if errors:
-        whole = next((errors[name] for name in ("train_errors", "train_accuracy") if name in errors), None)
-        by_set = None if whole is None else first_fit(whole, batches=False)
-        by_batches = _fit_by_batches(errors["batch_errors"], whole) if "batch_errors" in errors else None
-        return min((start for start in (by_set, by_batches) if start is not None), default=None)
-    for step, value in losses.values():
-        edges = bin_edges(len(value), BINS)
-        high = np.maximum.reduceat(value, edges) > fitted_loss * value[0]
-        rises = np.concatenate([[0], np.cumsum(high)])
-        ahead = np.minimum(np.arange(len(high)) + FITTED_BINS, len(high))
-        low = np.flatnonzero(~high & (rises[ahead] - rises[:-1] == 0))
-        if len(low):
-            return float(step[edges[low[0]]])
-    return None
+def _finite(samples: Samples) -> Samples:
+    finite = np.isfinite(samples.value)
+    return samples if finite.all() else Samples(samples.step[finite], samples.value[finite])
+
+
+def _noise(value: FloatArray) -> float:
+    """Estimate the noise from the smaller second differences, and from the unit to which values are rounded.
+
+    In coarse logs of short cycles most second differences are no noise.
+    """
+    bend = np.abs(np.diff(value, n=2))
+    gaps = np.diff(np.unique(value))
+    unit = float(np.quantile(gaps, ROUNDING_QUANTILE)) if len(gaps) else 0.0
+    rounded = unit / np.sqrt(12) if len(gaps) < ROUNDED_SHARE * len(value) else 0.0
+    return float(max(np.quantile(bend, NOISE_QUANTILE) / (NORMAL_QUANTILE * np.sqrt(6)), rounded))
+
+
+def _fit_by_errors(errors: Mapping[str, Samples]) -> float | None:
+    """Find the start of the terminal phase from misclassified samples of the whole training set or of batches."""
+    whole = next((errors[name] for name in ("train_errors", "train_accuracy") if name in errors), None)
+    by_set = None if whole is None else first_fit(whole, batches=False)
+    by_batches = _fit_by_batches(errors["batch_errors"], whole) if "batch_errors" in errors else None
+    return min((start for start in (by_set, by_batches) if start is not None), default=None)
 
 
 def _fit_by_batches(batches: Samples, whole: Samples | None) -> float | None:
     """Find the step from which all batches are perfect for a while.
 
-    An evaluation of the whole training set in that time can contradict it.
+    Evaluations of the whole training set in that time must be perfect, or if there are none, some later one.
     """
-    start = first_fit(batches, batches=True)
-    if start is None or whole is None:
-        return start
-    ahead = batches.step[(batches.step >= start) & (batches.value > 0)]
-    inside = (whole.step >= start) & (whole.step < (ahead[0] if len(ahead) else np.inf))
-    return start if inside.any() and (whole.value[inside] == 0).all() else None
+    for start, end in perfect_parts(batches, batches=True):
+        if whole is None:
+            return start
+        inside = slice(*np.searchsorted(whole.step, [start, end]))
+        right = whole.value[inside] == 0 if inside.stop > inside.start else (whole.value[inside.start :] == 0).any()
+        if np.all(right):
+            return start
+    return None
+
+
+def _fit_by_loss(loss: Samples, fitted_loss: float) -> float | None:
+    """Find the step from which the loss is below a share of its first value for a while."""
+    step, value = loss
+    edges = bin_edges(len(value), BINS)
+    high = np.maximum.reduceat(value, edges) > fitted_loss * value[:FIRST_ROWS].max()
+    count = np.concatenate([[0], np.cumsum(high)])
+    soon, later = (
+        count[np.minimum(np.arange(len(high)) + bins, len(high))] - count[:-1] for bins in (FITTED_AT_ONCE, FITTED_BINS)
+    )
+    low = np.flatnonzero((soon == 0) & (later <= FITTED_MISSES))
+    return float(step[edges[low[0]]]) if len(low) else None

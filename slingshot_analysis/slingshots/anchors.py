@@ -7,15 +7,21 @@ from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
-from slingshot_analysis.canonical import as_step
+from slingshot_analysis.canonical import Samples, as_step
 from slingshot_analysis.detectors.misclassification import MisclassificationBurst
+from slingshot_analysis.detectors.spikes import Clearness
 from slingshot_analysis.events import LossSpike
 
-__all__ = ["BY_HAND", "Anchor", "correct_anchors", "merge_anchors"]
+__all__ = ["BY_HAND", "Anchor", "Sign", "burst_signs", "correct_anchors", "merge_anchors", "spike_signs"]
 
 BY_HAND = "labelled by hand"
 AFTERSHOCK_RATIO = 3.0
 """Minimum ratio of a spike and an aftershock that belongs to it."""
+BURST_SHARE, BURST_CYCLE = 2.0, 0.25
+"""Spikes belong to one burst if the gap between them is at most this multiple of the length of the burst so far, and at
+most this share of the mean distance of spikes."""
+SAME_DENSITY = 2.0
+"""Maximum ratio of the strides of misclassification and of a loss that are measured equally often."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,12 @@ class Anchor:
         Whether training samples were misclassified.
     evidence : tuple of str
         What was seen, in words.
+    before : float, updates
+        Last step before the first sign, in the signal that shows it first.
+    fall : float, updates
+        Time in which the loss falls from its peak by a factor of e. 0 if no loss shows the transition.
+    clearness : Clearness
+        How clearly the spike stands out from the loss that shows it best.
     by_hand : bool
         Whether a label says that it is a slingshot.
     """
@@ -41,6 +53,9 @@ class Anchor:
     decades: float
     misclassified: bool
     evidence: tuple[str, ...]
+    before: float
+    fall: float = 0.0
+    clearness: Clearness = Clearness()
     by_hand: bool = False
 
 
@@ -66,7 +81,7 @@ def correct_anchors(
 
     Examples
     --------
-    >>> found = [Anchor(100, 150, 1.0, False, ()), Anchor(900, 950, 4.0, True, ())]
+    >>> found = [Anchor(100, 150, 1.0, False, (), 90), Anchor(900, 950, 4.0, True, (), 890)]
     >>> [(anchor.start, anchor.by_hand) for anchor in correct_anchors(found, [500, 902], [100], 20)]
     [(500, True), (900, True)]
     """
@@ -76,35 +91,101 @@ def correct_anchors(
     for step in added:
         known = _nearest(kept, step, distance)
         if known is None:
-            kept.append(Anchor(as_step(step), as_step(step), 0.0, False, (BY_HAND,), True))
+            kept.append(Anchor(as_step(step), as_step(step), 0.0, False, (BY_HAND,), float(step), by_hand=True))
         else:
             kept[kept.index(known)] = replace(known, evidence=(*known.evidence, BY_HAND), by_hand=True)
     return sorted(kept, key=lambda anchor: anchor.start)
 
 
 @dataclass(frozen=True)
-class _Sign:
-    """A loss spike or a burst of misclassified samples in one signal."""
+class Sign:
+    """A loss spike or a burst of misclassified samples in one signal.
+
+    Parameters
+    ----------
+    start, end : int, updates
+        First step of the event, and first step after it.
+    decades : float
+        Decimal logarithm of the rise of the loss; 0 for misclassification.
+    signal : str
+        Name of the signal.
+    misclassified : bool
+        Whether it is a burst of misclassified samples.
+    before : float, updates
+        Last step of the signal before `start`.
+    fall : float, updates
+        Time in which the loss falls from its peak by a factor of e; 0 for misclassification.
+    clearness : Clearness
+        How clearly a spike stands out; zeros for misclassification.
+    """
 
     start: int
     end: int
     decades: float
     signal: str
     misclassified: bool
+    before: float
+    fall: float = 0.0
+    clearness: Clearness = Clearness()
+
+    @property
+    def stride(self) -> float:
+        """Return the distance of the rows that show the start, in updates."""
+        return self.start - self.before
 
 
-def merge_anchors(
-    spikes: Sequence[tuple[str, LossSpike]], bursts: Sequence[tuple[str, MisclassificationBurst]], distance: float
-) -> list[Anchor]:
-    """Join spikes and bursts of misclassification that belong to one transition.
-
-    A sign that begins while an earlier one lasts, or within `distance` of its end, belongs to the same transition. If
-    both are spikes of the same signal, that holds only for an aftershock: a spike lower than a third of the first.
+def spike_signs(name: str, loss: Samples, spikes: Sequence[tuple[LossSpike, Clearness]]) -> list[Sign]:
+    """Return spikes of a loss as signs of transitions.
 
     Parameters
     ----------
-    spikes, bursts : sequence of (str, event)
-        Events with the name of their signal.
+    name : str
+        Name of the loss.
+    loss : Samples
+        In canonical form.
+    spikes : sequence of (LossSpike, Clearness)
+        Its spikes, each with its clearness.
+
+    Returns
+    -------
+    list of Sign
+        In the same order.
+    """
+    return [
+        Sign(
+            spike.start,
+            spike.end,
+            float(np.log10(spike.ratio)),
+            name,
+            misclassified=False,
+            before=_row_before(loss, spike.start),
+            fall=_fall(loss, spike.peak),
+            clearness=clearness,
+        )
+        for spike, clearness in spikes
+    ]
+
+
+def burst_signs(name: str, misclassified: Samples, bursts: Sequence[MisclassificationBurst]) -> list[Sign]:
+    """Return bursts of misclassified samples as signs of transitions, as `spike_signs` does for spikes."""
+    return [
+        Sign(burst.start, burst.end, 0.0, name, misclassified=True, before=_row_before(misclassified, burst.start))
+        for burst in bursts
+    ]
+
+
+def merge_anchors(signs: Sequence[Sign], distance: float) -> list[Anchor]:
+    """Join the signs that belong to one transition.
+
+    A sign that begins while an earlier one lasts, or within `distance` of its end, belongs to the same transition. If
+    both are spikes of the same signal, it must be an aftershock, which is lower than a third of the first, or part of a
+    burst: the gap is short compared with the burst and with the usual distance of spikes, or training samples are still
+    misclassified.
+
+    Parameters
+    ----------
+    signs : sequence of Sign
+        Spikes and bursts of misclassification in any order.
     distance : float, updates
         Maximum gap within one transition.
 
@@ -115,15 +196,14 @@ def merge_anchors(
 
     Examples
     --------
-    >>> anchors = merge_anchors([("train_loss", LossSpike(100, 102, 150, 1e4))], [], 10)
-    >>> anchors[0].decades
-    4.0
+    >>> anchors = merge_anchors([Sign(100, 150, 4.0, "train_loss", False, 90)], 10)
+    >>> anchors[0].start, anchors[0].decades
+    (100, 4.0)
     """
-    signs = [_Sign(spike.start, spike.end, float(np.log10(spike.ratio)), name, False) for name, spike in spikes]
-    signs += [_Sign(burst.start, burst.end, 0.0, name, True) for name, burst in bursts]
-    groups: list[list[_Sign]] = []
-    for sign in sorted(signs, key=astuple):
-        if groups and sign.start <= max(other.end for other in groups[-1]) + distance and _belongs(sign, groups[-1]):
+    pace = {name: _mean_distance([sign for sign in signs if sign.signal == name]) for name in {s.signal for s in signs}}
+    groups: list[list[Sign]] = []
+    for sign in sorted(signs, key=lambda sign: (sign.start, sign.misclassified, astuple(sign))):
+        if groups and _belongs(sign, groups[-1], distance, pace[sign.signal]):
             groups[-1].append(sign)
         else:
             groups.append([sign])
@@ -135,18 +215,53 @@ def _nearest(anchors: Sequence[Anchor], step: float, distance: float) -> Anchor 
     return found if found is not None and abs(found.start - step) <= distance else None
 
 
-def _belongs(sign: _Sign, group: list[_Sign]) -> bool:
-    earlier = [other.decades for other in group if other.signal == sign.signal]
-    return sign.misclassified or not earlier or sign.decades <= max(earlier) - np.log10(AFTERSHOCK_RATIO)
+def _mean_distance(signs: Sequence[Sign]) -> float:
+    """Return the mean distance of events; 0 if there are fewer than two."""
+    starts = [sign.start for sign in signs]
+    return (max(starts) - min(starts)) / (len(starts) - 1) if len(starts) > 1 else 0.0
 
 
-def _anchor(group: list[_Sign]) -> Anchor:
+def _belongs(sign: Sign, group: Sequence[Sign], distance: float, pace: float) -> bool:
+    earlier = [other for other in group if other.signal == sign.signal]
+    if not earlier:
+        return sign.before <= max(other.end for other in group) + distance
+    if sign.misclassified:
+        return sign.start <= max(other.end for other in earlier) + distance
+    fallen = max(min(other.start + other.fall, other.end) for other in earlier)
+    length = fallen - min(other.start for other in earlier)
+    burst = sign.start - fallen <= min(BURST_SHARE * length, BURST_CYCLE * pace)
+    lasts = sign.start <= max(other.end for other in group) + distance
+    lower = sign.decades <= max(other.decades for other in earlier) - np.log10(AFTERSHOCK_RATIO)
+    misclassified = any(
+        other.misclassified and sign.start < other.end and other.stride <= SAME_DENSITY * sign.stride for other in group
+    )
+    return burst or misclassified or bool(lasts and lower)
+
+
+def _anchor(group: Sequence[Sign]) -> Anchor:
     highest = max(group, key=lambda sign: sign.decades)
+    first = min(group, key=lambda sign: (sign.start, -sign.before))
     evidence = []
     if highest.decades:
         evidence.append(f"{highest.signal} rises {10**highest.decades:.2g}-fold")
     names = sorted({sign.signal for sign in group if sign.misclassified})
     if names:
         evidence.append(f"misclassified training samples in {', '.join(names)}")
-    start, end = min(sign.start for sign in group), max(sign.end for sign in group)
-    return Anchor(start, end, highest.decades, bool(names), tuple(evidence))
+    end = max(sign.end for sign in group)
+    clearness = Clearness(*(max(values) for values in zip(*(sign.clearness for sign in group), strict=True)))
+    return Anchor(
+        first.start, end, highest.decades, bool(names), tuple(evidence), first.before, highest.fall, clearness
+    )
+
+
+def _row_before(samples: Samples, at: float) -> float:
+    """Return the last step before an event; the step of the event if it is the first one."""
+    row = int(np.searchsorted(samples.step, at))
+    return float(samples.step[max(row - 1, 0)])
+
+
+def _fall(loss: Samples, peak: float) -> float:
+    """Return the time in which the loss falls from its peak by a factor of e; the rest of the run if it does not."""
+    row = int(np.searchsorted(loss.step, peak))
+    low = np.flatnonzero(loss.value[row:] <= loss.value[row] / np.e)
+    return float(loss.step[row + int(low[0]) if len(low) else -1] - loss.step[row])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,21 +11,34 @@ import numpy as np
 from slingshot_analysis.canonical import Samples, as_step
 from slingshot_analysis.detectors.divergence import divergence, instability
 from slingshot_analysis.detectors.misclassification import misclassification_bursts
-from slingshot_analysis.detectors.spikes import loss_spikes
-from slingshot_analysis.events import CERTAIN, Slingshot
-from slingshot_analysis.slingshots._cycles import assemble_cycles
+from slingshot_analysis.detectors.spikes import clear_spikes
+from slingshot_analysis.events import CERTAIN, Phase, Slingshot
+from slingshot_analysis.slingshots._cycles import Events, assemble_cycles
 from slingshot_analysis.slingshots._inputs import RunSignals, read_run
-from slingshot_analysis.slingshots.anchors import BY_HAND, Anchor, correct_anchors, merge_anchors
+from slingshot_analysis.slingshots.anchors import (
+    BY_HAND,
+    Anchor,
+    Sign,
+    burst_signs,
+    correct_anchors,
+    merge_anchors,
+    spike_signs,
+)
 from slingshot_analysis.slingshots.options import DEFAULT, Options
 
-__all__ = ["Assembly", "Verdict", "assemble", "detect_slingshots"]
+__all__ = ["Assembly", "Verdict", "assemble", "detect_slingshots", "find_anchors"]
 
-Verdict = Literal["slingshots", "none", "diverged", "unstable", "undecided"]
+Verdict = Literal["slingshots", "spikes", "none", "diverged", "unstable", "undecided"]
 
 LABEL_SHARE = 0.01
 """Maximum distance of a label and the event that it applies to, as a share of the run."""
-SPARSE_RATIO = 10.0
-"""Minimum ratio of the strides of two losses from which the sparser one is ignored. The other shows the same spikes."""
+CHAOS_EVENTS, FEW_CHAOS_EVENTS = 20, 8
+"""Minimum number of irregular transitions of a chaotic run, and of one whose loss never gets low between them."""
+IRREGULAR, SLIGHTLY_IRREGULAR = 0.35, 0.2
+"""Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular: in any
+run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and for events at random times 1.1."""
+LOW_LOSS = 5e-4
+"""Maximum ratio of a low loss and the first loss of the run. Between slingshots the loss falls below it."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +49,14 @@ class Assembly:
     ----------
     slingshots : tuple of Slingshot
         In order of their transitions.
-    verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
-        "slingshots" if there is a full slingshot of confidence 0.5 or more, or a loss_only one and no norm was given.
-        "undecided" if neither norm nor loss was given, or if the norm breaks and no loss was measured as often.
+    spikes_without_norm_growth : tuple of Slingshot
+        Events at which the norm could have shown growth and shows none. They are no slingshots.
+    phases : tuple of Phase
+        Phases of the norm, as `segment_norm` returns them. A `growth_start` is the start of one of them.
+    verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
+        "slingshots" if a loss or misclassified samples show a slingshot of confidence 0.5 or more. "spikes" if there are
+        only spikes without norm growth. "undecided" if neither norm nor loss was given, or if the norm breaks and no
+        loss was measured as often.
     terminal_phase_start : int or None, updates
         First step of the terminal phase.
     diverged_at : int or None, updates
@@ -48,6 +66,8 @@ class Assembly:
     """
 
     slingshots: tuple[Slingshot, ...]
+    spikes_without_norm_growth: tuple[Slingshot, ...]
+    phases: tuple[Phase, ...]
     verdict: Verdict
     terminal_phase_start: int | None
     diverged_at: int | None
@@ -172,27 +192,42 @@ def assemble(
     run = read_run(step, norm, losses, errors, options)
     diverged_at = min((at for at in map(divergence, run.raw_losses) if at is not None), default=None)
     end = float("inf") if diverged_at is None else diverged_at
-    unstable = any(instability(loss, run.terminal_phase_start) for loss in [*run.losses.values()][:1])
 
-    # Anchors and events up to the divergence, as corrected by labels. In an unstable run only labelled events count.
+    # Anchors and events up to the divergence, as corrected by labels.
     distance = LABEL_SHARE * (run.span[1] - run.span[0])
-    anchors = correct_anchors([anchor for anchor in _anchors(run) if anchor.end < end], added, removed, distance)
-    events = [
-        event
-        for event in assemble_cycles(run, anchors, end)
-        if BY_HAND in event.evidence
-        or not (unstable or any(abs(event.transition - step) <= distance for step in removed))
-    ]
+    anchors = correct_anchors([anchor for anchor in find_anchors(run) if anchor.end < end], added, removed, distance)
+    found = assemble_cycles(run, anchors, end)
+    unstable = _is_unstable(run, anchors, found)
+
+    # In an unstable run only labelled events count, and nowhere those that a label has struck out.
+    def kept(events: list[Slingshot]) -> tuple[Slingshot, ...]:
+        return tuple(
+            event
+            for event in events
+            if BY_HAND in event.evidence
+            or not (unstable or any(abs(event.transition - step) <= distance for step in removed))
+        )
+
+    events, without_growth = kept(found.slingshots), kept(found.without_growth)
     return Assembly(
-        slingshots=tuple(events),
-        verdict=_verdict(run, events, diverged=diverged_at is not None, unstable=unstable),
+        slingshots=events,
+        spikes_without_norm_growth=without_growth,
+        phases=() if run.norm is None else tuple(run.norm.phases),
+        verdict=_verdict(run, events, without_growth, diverged=diverged_at is not None, unstable=unstable),
         terminal_phase_start=None if run.terminal_phase_start is None else as_step(run.terminal_phase_start),
         diverged_at=diverged_at,
         skipped=run.skipped,
     )
 
 
-def _verdict(run: RunSignals, events: list[Slingshot], *, diverged: bool, unstable: bool) -> Verdict:
+def _verdict(
+    run: RunSignals,
+    events: Sequence[Slingshot],
+    without_growth: Sequence[Slingshot],
+    *,
+    diverged: bool,
+    unstable: bool,
+) -> Verdict:
     tiers = {event.tier for event in events if event.confidence >= CERTAIN}
     if diverged:
         return "diverged"
@@ -200,32 +235,43 @@ def _verdict(run: RunSignals, events: list[Slingshot], *, diverged: bool, unstab
         return "undecided"
     if unstable:
         return "unstable"
-    labelled = any(BY_HAND in event.evidence for event in events)
-    if "full" in tiers or ("loss_only" in tiers and run.norm is None) or labelled:
+    if tiers & {"full", "loss_only"}:
         return "slingshots"
+    if any(event.confidence >= CERTAIN for event in without_growth):
+        return "spikes"
     return "undecided" if "norm_only" in tiers else "none"
 
 
-def _anchors(run: RunSignals) -> list[Anchor]:
+def _is_unstable(run: RunSignals, anchors: Sequence[Anchor], found: Events) -> bool:
+    """Return whether the loss rises without rest, or at irregular times without a cycle of the norm."""
+    losses = [run.losses[name] for name in ("batch_loss", "train_loss") if name in run.losses]
+    if not losses:
+        return False
+    if instability(losses[0], run.settled):
+        return True
+    spikes = [anchor for anchor in anchors if anchor.decades > 0]
+    if len(spikes) < FEW_CHAOS_EVENTS:
+        return False
+    irregularity = float(np.median(np.abs(np.diff(np.log(np.diff([float(anchor.start) for anchor in spikes]))))))
+    step, value = losses[0]
+    late = step >= (step[0] if run.settled is None else run.settled)
+    if float(np.median(value[late])) >= LOW_LOSS * float(value[~late].max(initial=value[0])):
+        return irregularity > SLIGHTLY_IRREGULAR
+    full = sum(event.tier == "full" for event in found.slingshots)
+    return irregularity > IRREGULAR and len(spikes) >= CHAOS_EVENTS and full < len(spikes) / 2
+
+
+def find_anchors(run: RunSignals) -> list[Anchor]:
     """Collect the spikes and the bursts of misclassification of the terminal phase."""
-    if run.terminal_phase_start is None:
+    if run.settled is None:
         return []
-    spikes, bursts = [], []
-    for name in _dense(run.losses):
-        step, value = run.losses[name]
-        late = step >= run.terminal_phase_start
-        found = loss_spikes(Samples(step[late], value[late]), run.options.min_spike_ratio)
-        spikes += [(name, spike) for spike in found]
+    signs: list[Sign] = []
+    for name, (step, value) in run.losses.items():
+        late = step >= min(run.settled, run.terminal_phase_start or run.settled)
+        loss = Samples(step[late], value[late])
+        signs += spike_signs(name, loss, clear_spikes(loss, run.options.min_spike_ratio))
     for name, misclassified in run.errors.items():
-        bursts += [(name, burst) for burst in misclassification_bursts(misclassified, run.terminal_phase_start)]
-    settled = run.span[0] + run.options.settled * (run.terminal_phase_start - run.span[0])
-    return [anchor for anchor in merge_anchors(spikes, bursts, run.extent) if anchor.start >= settled]
-
-
-def _dense(losses: Mapping[str, Samples]) -> list[str]:
-    """Return the losses that are measured often enough, compared with the densest one.
-
-    A spike can begin and end between two rows of a sparse loss, so that the rows show it by chance.
-    """
-    strides = {name: float(np.median(np.diff(samples.step))) for name, samples in losses.items()}
-    return [name for name, stride in strides.items() if stride <= SPARSE_RATIO * min(strides.values())]
+        if run.terminal_phase_start is not None:
+            bursts = misclassification_bursts(misclassified, run.terminal_phase_start)
+            signs += burst_signs(name, misclassified, bursts)
+    return [anchor for anchor in merge_anchors(signs, run.extent) if anchor.start >= run.settled]

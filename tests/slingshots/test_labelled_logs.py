@@ -37,7 +37,7 @@ def signals(name):
         ("PeterPonyu__muon-norm-cap-grokking/s5_mech__adamw_sc1.0_wd0.01_s0.jsonl", "slingshots"),
         ("maozy-leo__Reproducing-Grokking-phenomena/Adam_No_WD__alpha_0.6_seed_0.csv", "slingshots"),
         ("PeterPonyu__muon-norm-cap-grokking/mech__sgdm_sc1.0_wd0.0_s0.jsonl", "none"),
-        ("porth-bot__grokking-transformer/p97_frac0.30_wd0_seed0.csv", "none"),
+        ("porth-bot__grokking-transformer/p97_frac0.30_wd0_seed0.csv", "spikes"),
         ("atgugu__grokking_experiments/p113_wd1.0_s42_lr0.01.metrics.json", "diverged"),
     ],
 )

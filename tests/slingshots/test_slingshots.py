@@ -82,12 +82,13 @@ def test_growth_to_plateau_without_a_spike_is_no_slingshot():
     assert assemble(step, norm, train_loss=np.exp(-step / 300) + 1e-8).verdict == "none"
 
 
-def test_spike_that_the_norm_does_not_answer_is_no_verdict():
+def test_spikes_at_a_norm_that_grows_as_usual_are_no_slingshots():
     step, _, loss = parts(slingshot_run(2, rows=STEPS // 20))
     smooth = parts(negative_run(0, "linear_growth", rows=STEPS // 20))[1]
     result = assemble(step, smooth, train_loss=loss)
-    assert {e.tier for e in result.slingshots} <= {"loss_only"}
-    assert result.verdict == "none"
+    assert result.slingshots == ()
+    assert result.spikes_without_norm_growth
+    assert result.verdict == "spikes"
 
 
 def test_noise_at_the_floor_of_float32_is_no_slingshot():
@@ -133,15 +134,22 @@ def test_names_the_shape(shape, knots, levels):
     assert (event.transition, event.tier, event.shape) == (23_000, "full", shape)
 
 
-def test_finds_late_slingshots_that_hardly_move_the_norm():
+@pytest.mark.parametrize(
+    ("growth", "tier"),
+    [
+        (lambda step: np.interp(step, [29_700, 30_000], [0, 0.01]), "full"),
+        (lambda step: -0.01 * np.expm1(-np.maximum(step - 30_000, 0) / 50), "loss_only"),
+        (lambda step: 0.3 * (step >= 30_000), "loss_only"),
+    ],
+    ids=["one percent of growth before the spike", "growth from the spike on", "a jump of the weights from outside"],
+)
+def test_a_full_slingshot_grows_before_its_spike(growth, tier):
     step = np.arange(50_000)
-    log_norm = (
-        1 + 0.02 * np.log1p(step / 1000) + np.where(step >= 30_000, 0.01, 0) * (1 - np.exp(-(step - 30_000) / 50))
-    )
+    log_norm = 1 + 0.02 * np.log1p(step / 1000) + growth(step)
     errors = np.where((step < 300) | ((step >= 30_003) & (step < 30_050)), 4, 0)
     loss = np.exp(-step / 200) + np.where(step >= 30_000, np.exp(-(np.maximum(step, 30_000) - 30_000) / 50), 0)
     (event,) = detect_slingshots(step, np.exp(log_norm), batch_loss=loss, batch_errors=errors)
-    assert (event.transition, event.tier) == (30_000, "full")
+    assert (event.transition, event.tier) == (30_000, tier)
     assert event.confidence > 0.9
 
 
@@ -166,8 +174,9 @@ def test_unit_of_the_step_cancels():
 def test_steps_may_begin_anywhere(shift):
     step, norm, loss = staircase(2000)
     errors = np.where((step < 400) | (step == 2000) | (step == 5000), 5, 0)
-    found = detect_slingshots(step + shift, norm, train_loss=loss, train_errors=errors)
-    assert [event.transition - shift for event in found] == [2000, 5000]
+    found = assemble(step + shift, norm, train_loss=loss, train_errors=errors)
+    assert [event.transition - shift for event in found.slingshots] == [2000]
+    assert [event.transition - shift for event in found.spikes_without_norm_growth] == [5000]
 
 
 def test_irregular_steps_change_little():

@@ -1,0 +1,168 @@
+"""Fit the weights of the confidence by logistic regression on synthetic runs, and validate them on families left out.
+
+Run it from the project's root; it prints the weights to put into ``slingshot_analysis/slingshots/_confidence.py``::
+
+    OMP_NUM_THREADS=1 python benchmarks/fit_confidence.py
+
+A family is one style and shape of runs with slingshots, or one kind of run without. Every family is left out once, and
+the others are fitted and judge it. Seeds are below 50,000, so that ``benchmarks/detection.py`` uses others.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, get_args
+
+import click
+import numpy as np
+from scipy.optimize import minimize
+
+from slingshot_analysis.events import Shape
+from slingshot_analysis.slingshots._confidence import break_features
+from slingshot_analysis.slingshots._cycles import judge
+from slingshot_analysis.slingshots._inputs import read_run
+from slingshot_analysis.slingshots.assembly import find_anchors
+from slingshot_analysis.synthetic import (
+    HOSTILE_VERDICTS,
+    NEGATIVE_KINDS,
+    CoarseShape,
+    Style,
+    SyntheticRun,
+    coarse_run,
+    hostile_run,
+    negative_run,
+    slingshot_run,
+)
+
+JUDGED_BY_OTHER_RULES = {"chaos", "zero_chaos", "relaxation", "instability", "divergence"}
+"""Kinds whose spikes are real, and whose verdict comes from the whole run."""
+SPIKES_ARE_REAL = {"spikes", "benign_spikes"}
+"""Kinds whose spikes only a norm tells from slingshots."""
+MARGIN = 0.002
+"""Largest distance of an event and its truth, as a share of the run, or three rows if that is more."""
+MINIMUM_SPIKES = 20
+"""Minimum number of spikes of a family whose share of growth counts."""
+PENALTY = 1e-3
+"""Weight of the squared weights, which keeps them finite where the families are separable."""
+LOSSES, ERRORS = ("batch_loss", "train_loss"), ("batch_errors", "train_errors", "train_accuracy")
+
+
+def families(seeds: int) -> Iterator[tuple[str, SyntheticRun]]:
+    for seed in range(seeds):
+        for style in get_args(Style):
+            for shape in get_args(Shape):
+                rows = (1000, 2000, 20_000)[seed % 3]
+                yield f"{style} {shape}", slingshot_run(seed, rows=rows, style=style, shape=shape)
+        for shape in get_args(CoarseShape):
+            yield f"coarse {shape}", coarse_run(seed, shape, digits=3 + seed % 2)
+        for kind in set(NEGATIVE_KINDS) - JUDGED_BY_OTHER_RULES:
+            made = negative_run(seed, kind, rows=(1000, 2000, 20_000)[seed % 3], underflow=bool(seed % 2))
+            yield kind, made
+            yield f"{kind}, errors", with_errors(made, seed)
+        for hostile in set(HOSTILE_VERDICTS) - JUDGED_BY_OTHER_RULES:
+            yield hostile, hostile_run(seed, hostile)
+
+
+def with_errors(made: SyntheticRun, seed: int) -> SyntheticRun:
+    """Return the run with one misclassified sample in each of a few batches, as hard samples have it in any training."""
+    random = np.random.default_rng(seed)
+    errors = made.signals["batch_errors"]
+    rows = random.integers(len(errors) // 10, len(errors), 3)
+    value = np.where(np.isin(np.arange(len(errors)), rows), 1, errors.value)
+    return replace(made, signals=made.signals | {"batch_errors": replace(errors, value=value)})
+
+
+def samples(seeds: int) -> dict[str, dict[str, list[Any]]]:
+    """Return features and truths of spikes, of misclassification and of breaks by family."""
+    spikes: dict[str, list[Any]] = defaultdict(list)
+    errors: dict[str, list[Any]] = defaultdict(list)
+    breaks: dict[str, list[Any]] = defaultdict(list)
+    growth: dict[str, list[Any]] = defaultdict(list)
+    for family, made in families(seeds):
+        norm = made.signals.get("last_layer_norm", made.signals.get("total_norm"))
+        loss = {name: made.signals[name] for name in LOSSES if name in made.signals}
+        wrong = {name: made.signals[name] for name in ERRORS if name in made.signals}
+        for given in ([norm, {}, wrong], [None, loss, {}], [None, loss, wrong], [norm, loss, {}], [norm, loss, wrong]):
+            run = read_run(None, *given)
+            step = next(iter([*run.losses.values(), *run.errors.values()])).step
+            margin = max(MARGIN * (run.span[1] - run.span[0]), 3 * float(np.median(np.diff(step))))
+            for each in judge(run, find_anchors(run)):
+                right = bool((np.abs(made.transitions - each.anchor.start) <= margin).any())
+                if each.anchor.decades > 0 and run.norm is not None:
+                    growth[family].append((np.array([each.evidence.growth]), right))
+                elif each.anchor.decades > 0 and made.kind not in SPIKES_ARE_REAL:
+                    spikes[family].append((each.evidence.spike_features[:-1], right))
+                if each.anchor.misclassified and not run.losses:
+                    errors[family].append((each.evidence.error_features, right))
+        for found in read_run(None, norm, {}, {}).norm.breaks if "last_layer_norm" in made.signals else ():
+            right = bool((np.abs(made.transitions - found.transition) <= 0.01 * float(norm.step[-1])).any())
+            breaks[family].append((break_features(found), right))
+    return {"spikes": spikes, "growth": growth, "misclassification": errors, "breaks of the norm": breaks}
+
+
+def fit(data: dict[str, list[Any]], *, breaks: bool) -> np.ndarray:
+    """Fit an intercept and weights that are not negative.
+
+    Of spikes and misclassification each family of true or false events weighs alike; breaks are as frequent as in the
+    runs.
+    """
+    x, y, balance = [], [], []
+    for truth in (True, False):
+        groups = [[features for features, right in rows if right == truth] for rows in data.values()]
+        groups = [group for group in groups if group]
+        for group in groups:
+            x += [[1.0, *features] for features in group]
+            y += [float(truth)] * len(group)
+            balance += [1.0 if breaks else 0.5 / len(groups) / len(group)] * len(group)
+    inputs, truths, weight = np.array(x), np.array(y), np.array(balance) / sum(balance)
+
+    def loss(w: np.ndarray) -> float:
+        score = inputs @ w
+        return float(weight @ (np.logaddexp(0, score) - truths * score) + PENALTY * (w[1:] ** 2).sum())
+
+    bounds = [(None, None), *[(0, None)] * (inputs.shape[1] - 1)]
+    return np.asarray(minimize(loss, np.zeros(inputs.shape[1]), bounds=bounds).x)
+
+
+def report(name: str, data: dict[str, list[Any]]) -> None:
+    """Print how well each family is judged by weights from the others, and the weights from all of them."""
+    click.echo(f"\n{name}: family left out, events, true, mean confidence of true and of false events, wrong at 0.5")
+    wrong = total = 0
+    for family, rows in data.items():
+        weights = fit(
+            {other: each for other, each in data.items() if other != family}, breaks=name.startswith("breaks")
+        )
+        score = np.array([[1.0, *features] for features, _ in rows]) @ weights
+        judged, truth = 1 / (1 + np.exp(-score)), np.array([right for _, right in rows])
+        means = [f"{judged[part].mean():.3f}" if part.any() else "-" for part in (truth, ~truth)]
+        errors = int(((judged >= 0.5) != truth).sum())
+        wrong, total = wrong + errors, total + len(rows)
+        click.echo(f"{family:>26} {len(rows):>6} {int(truth.sum()):>6} {means[0]:>8} {means[1]:>8} {errors:>6}")
+    weights = fit(data, breaks=name.startswith("breaks"))
+    click.echo(f"{wrong} of {total} wrong; weights: {tuple(np.round(weights, 2).tolist())}")
+
+
+def mean_share(growth: dict[str, list[Any]], truth: bool) -> float:
+    """Return the share of true or false spikes with growth, each family weighing alike; one more of each is assumed."""
+    groups = [[features[0] for features, right in rows if right == truth] for rows in growth.values()]
+    return float(np.mean([(sum(group) + 1) / (len(group) + 2) for group in groups if len(group) >= MINIMUM_SPIKES]))
+
+
+@click.command()
+@click.option("--seeds", default=12, show_default=True, help="Runs of each family.")
+def main(seeds: int) -> None:
+    found = samples(seeds)
+    growth = found.pop("growth")
+    for name, data in found.items():
+        report(name, data)
+    shares = {truth: mean_share(growth, truth) for truth in (True, False)}
+    click.echo(
+        f"\nthe norm grows at {shares[True]:.3f} of true and {shares[False]:.3f} of false spikes (means of families)"
+    )
+    click.echo(f"weight of growth: the logarithm of their ratio, {np.log(shares[True] / shares[False]):.2f}")
+
+
+if __name__ == "__main__":
+    main()
