@@ -34,7 +34,7 @@ def variants(function):
     assert not unknown, f"{function.__name__} requires {unknown}: add a value by name to ARGUMENTS in {__file__}"
     given = {name: ARGUMENTS[name] for name in required}
     found = {function.__name__: lambda steps, values: function(steps, values, **given)}
-    for name in SIGNALS & {p.name for p in others}:
+    for name in sorted(SIGNALS & {p.name for p in others}):
         alone = partial(lambda signal, steps, values: function(steps, **{signal: values}, **given), name)
         found[f"{function.__name__}({name})"] = alone
     return found
