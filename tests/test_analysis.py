@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from slingshot_analysis import InputError, Signal, analyze, compare_runs
+from slingshot_analysis import InputError, Options, Signal, analyze, compare_runs
 from slingshot_analysis.many_runs import runs_table
 from slingshot_analysis.report.figure import draw
 from slingshot_analysis.report.text import print_analyses
@@ -16,26 +16,24 @@ STEP = np.arange(0, 20_000, 10)
 LOSS = np.exp(-STEP / 400) + 1e-9 + np.where(STEP >= 9000, np.exp((9000 - STEP) / 200), 0)
 
 
-def run(scale=1.0, **more):
+def run(scale=1.0, options=None, **more):
     """Return a run with a spike at 9,000 and a jump of the validation accuracy with it, its steps scaled."""
     step = STEP * scale
     accuracy = Signal(step, np.where(STEP < 9050, 0.5, 0.9))
-    return analyze({"train_loss": Signal(step, LOSS), "val_accuracy": accuracy} | more)
+    return analyze({"train_loss": Signal(step, LOSS), "val_accuracy": accuracy} | more, options=options or Options())
 
 
-def with_low_spike(loss, at):
-    """Return a loss with one more spike: the lowest one that is listed, and that is so low that it does not count."""
-    shape = np.where(at <= STEP, np.exp((at - STEP) / 200), 0)
-    for height in np.geomspace(1e-7, 1e-4, 60):
-        spiky = Signal(STEP, loss + height * shape)
-        if at in {s.transition for s in analyze({"train_loss": spiky}).slingshots}:
-            return spiky
-    raise AssertionError("no spike is listed")
+SENSITIVE = Options(min_spike_ratio=3)
+
+
+def low_spike(at):
+    """Return a spike so low that only sensitive options list it, with a confidence at which it does not count."""
+    return 8e-7 * np.where(at <= STEP, np.exp((at - STEP) / 200), 0)
 
 
 def doubtful():
     """Return a run with a sure transition at 9,000, and one at 15,000 so low that it is hardly one."""
-    return run(batch_loss=with_low_spike(LOSS, 15_000))
+    return run(batch_loss=Signal(STEP, LOSS + low_spike(15_000)), options=SENSITIVE)
 
 
 def test_fractional_steps_go_through_tables_text_and_figure(tmp_path):
@@ -96,7 +94,8 @@ def test_without_evaluations_there_is_no_gain():
 def test_accuracies_before_and_after_are_split_at_a_sure_transition():
     step = np.arange(0, 20_000, 500)
     accuracy = Signal(step, np.where(step < 15_000, 0.5, 0.9))
-    found = analyze({"train_loss": with_low_spike(np.exp(-STEP / 400) + 1e-9, 9000), "val_accuracy": accuracy})
+    loss = Signal(STEP, np.exp(-STEP / 400) + 1e-9 + low_spike(9000))
+    found = analyze({"train_loss": loss, "val_accuracy": accuracy}, options=SENSITIVE)
     assert [s.confidence < 0.5 for s in found.slingshots] == [True]
     assert (found.best_val_accuracy_before, found.best_val_accuracy_after) == (0.9, None)
 
