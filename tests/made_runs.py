@@ -18,6 +18,7 @@ def found(name, /, transitions=(), *, grokking_step=None, verdict=None, accuracy
         config={key.replace("__", "."): value for key, value in config.items()},
         verdict=verdict or ("slingshots" if transitions else "none"),
         certain=tuple(SimpleNamespace(transition=at) for at in transitions),
+        certain_spikes=(),
         grokking_step=grokking_step,
         best_val_accuracy_before=accuracy[0],
         best_val_accuracy_after=accuracy[1] if transitions else None,

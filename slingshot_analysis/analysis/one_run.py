@@ -24,7 +24,7 @@ from slingshot_analysis.analysis.signals import (
     first_of,
     ordered_signals,
 )
-from slingshot_analysis.association import association_test, near_window, order_events
+from slingshot_analysis.association import Association, association_test, near_window, order_events
 from slingshot_analysis.canonical import as_step, canonical
 from slingshot_analysis.configuration import Plain, configuration
 from slingshot_analysis.detectors import (
@@ -32,10 +32,9 @@ from slingshot_analysis.detectors import (
     detect_feature_bursts,
     detect_loss_spikes,
     fit_log_growth,
-    segment_norm,
 )
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.events import CERTAIN, Phase
+from slingshot_analysis.events import CERTAIN, Phase, Slingshot
 from slingshot_analysis.labels import Labels, read_labels
 from slingshot_analysis.readers import Log, read_log
 from slingshot_analysis.signal import Signal
@@ -108,11 +107,16 @@ def analyze(
         removed=labels.removed,
         options=options,
     )
-    transitions = [s.transition for s in assembly.slingshots if s.confidence >= CERTAIN]
-    phases = _with_norms(_found(segment_norm, norm, options=options), norm)
+    phases = _with_norms(assembly.phases, norm)
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, phases, assembly.slingshots)
     window = near_window(general.stride, general.span, last - first)
     config, unreadable = _configuration(trace)
+
+    def association(events: Sequence[Slingshot]) -> Association:
+        transitions = [event.transition for event in events if event.confidence >= CERTAIN]
+        late = [at for at in transitions if general.span[0] <= at <= general.span[1]]
+        return association_test(general.late_jumps, late, window, general.span)
+
     return Analysis(
         path=path,
         name=name,
@@ -134,13 +138,10 @@ def analyze(
         norm_growth=_found(fit_log_growth, norm, phases=phases),
         grokking_sensitivity=general.sensitivity,
         slingshots=assembly.slingshots,
+        spikes_without_norm_growth=assembly.spikes_without_norm_growth,
         order=tuple(order_events(assembly.slingshots, ordered_signals(trace, batch_loss), general.late_jumps, window)),
-        association=association_test(
-            general.late_jumps,
-            [at for at in transitions if general.span[0] <= at <= general.span[1]],
-            window,
-            general.span,
-        ),
+        association=association(assembly.slingshots),
+        spike_association=association(assembly.spikes_without_norm_growth),
         gain_association=general.gain,
         gain_by_phase=general.gain_by_phase,
         skipped=(*(Skipped(*both) for both in assembly.skipped), *unreadable, *general.skipped),

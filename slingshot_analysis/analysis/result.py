@@ -6,6 +6,7 @@ import dataclasses
 import html
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,9 @@ class Analysis:
         The name in the log of each signal used, by canonical name.
     config : dict of str to bool, int, float or str
         The recorded configuration by dotted names: see `configuration`.
-    verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
-        "slingshots" if there is a full one, or a loss_only one where no norm was logged.
+    verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
+        "slingshots" if there is one of confidence 0.5 or more that a loss or misclassified samples show. "spikes" if
+        there are only loss spikes without norm growth.
     terminal_phase_start : int or None, updates
         First step from which the training set stays fitted (perfectly classified) for a while.
     grokking_step : int or None, updates
@@ -72,10 +74,14 @@ class Analysis:
         The grokking step under other definitions.
     slingshots : tuple of Slingshot
         By time. Those with a confidence of 0.5 or more, `certain`, count wherever transitions are counted or compared.
+    spikes_without_norm_growth : tuple of Slingshot
+        Events at which the norm could have shown growth and shows none. They are never counted as slingshots.
     order : tuple of EventOrder
         The order of events around each slingshot, as far as they were recorded.
     association : Association
         Test of whether jumps in the terminal phase come with transitions.
+    spike_association : Association
+        The same test with the loss spikes without norm growth of confidence 0.5 or more in place of transitions.
     gain_association : GainAssociation or None
         Gain of validation accuracy in the terminal phase against transitions; None with fewer than two evaluations.
     gain_by_phase : dict of str to float, fraction in [0, 1]
@@ -106,8 +112,10 @@ class Analysis:
     norm_growth: tuple[LogGrowth, ...]
     grokking_sensitivity: dict[str, int | None]
     slingshots: tuple[Slingshot, ...]
+    spikes_without_norm_growth: tuple[Slingshot, ...]
     order: tuple[EventOrder, ...]
     association: Association
+    spike_association: Association
     gain_association: GainAssociation | None
     gain_by_phase: dict[str, float]
     skipped: tuple[Skipped, ...]
@@ -116,7 +124,12 @@ class Analysis:
     @property
     def certain(self) -> tuple[Slingshot, ...]:
         """The slingshots with a confidence of 0.5 or more: only these are counted."""
-        return tuple(slingshot for slingshot in self.slingshots if slingshot.confidence >= CERTAIN)
+        return _certain(self.slingshots)
+
+    @property
+    def certain_spikes(self) -> tuple[Slingshot, ...]:
+        """The loss spikes without norm growth with a confidence of 0.5 or more."""
+        return _certain(self.spikes_without_norm_growth)
 
     @property
     def norm_signal(self) -> str | None:
@@ -142,6 +155,10 @@ class Analysis:
     def _repr_html_(self) -> str:
         head = f"<b>{html.escape(self.name or 'run')}</b>: verdict <b>{self.verdict}</b>, steps {self.steps}"
         return f"<div>{head}{self.summary().round(4).to_html(index=False)}</div>"
+
+
+def _certain(events: Sequence[Slingshot]) -> tuple[Slingshot, ...]:
+    return tuple(event for event in events if event.confidence >= CERTAIN)
 
 
 def finite(value: Any) -> Any:

@@ -21,6 +21,7 @@ RESULTS: dict[str, Any] = {
     "path": object,
     "verdict": object,
     "slingshots": "int64",
+    "spikes_without_norm_growth": "int64",
     "first_transition": "Int64",
     "grokking_step": "Int64",
     "best_val_accuracy": float,
@@ -55,12 +56,13 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``name``, ``path``, ``verdict``; ``slingshots``, the number with a confidence of 0.5 or more, and
-        ``first_transition``, the first of them; ``grokking_step``; ``best_val_accuracy`` of the run, ``_before`` and
-        ``_after`` the first transition (a run without slingshots lies wholly before), and ``final_val_accuracy``;
-        ``jumps``, ``jumps_near`` and ``p_value`` of the run's own association test. Steps are integers unless one is
-        fractional. Then there is one column for each entry of the configurations, by dotted name, with ``config.``
-        before it if a column of results has that name. It is missing where a run has no such entry.
+        ``name``, ``path``, ``verdict``; ``slingshots`` and ``spikes_without_norm_growth``, the numbers with a confidence
+        of 0.5 or more, and ``first_transition`` of the slingshots; ``grokking_step``; ``best_val_accuracy`` of the run,
+        ``_before`` and ``_after`` the first transition (a run without slingshots lies wholly before), and
+        ``final_val_accuracy``; ``jumps``, ``jumps_near`` and ``p_value`` of the run's own association test. Steps are
+        integers unless one is fractional. Then there is one column for each entry of the configurations, by dotted
+        name, with ``config.`` before it if a column of results has that name. It is missing where a run has no such
+        entry.
 
     Examples
     --------
@@ -79,6 +81,7 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
             "path": analysis.path,
             "verdict": analysis.verdict,
             "slingshots": len(analysis.certain),
+            "spikes_without_norm_growth": len(analysis.certain_spikes),
             "first_transition": min((s.transition for s in analysis.certain), default=None),
             "grokking_step": analysis.grokking_step,
             "best_val_accuracy": max(_bests(analysis), default=None),

@@ -28,6 +28,9 @@ def describe(analysis: Analysis) -> RenderableType:
     lines: list[RenderableType] = [_head(analysis), *(Text(f"  {line}") for line in _answer(analysis))]
     if analysis.slingshots:
         lines.append(_slingshot_table(analysis.slingshots))
+    if analysis.spikes_without_norm_growth:
+        lines.append(Text("  loss spikes without norm growth"))
+        lines.append(_slingshot_table(analysis.spikes_without_norm_growth))
     if analysis.phases:
         lines.append(_phase_table(analysis.phases, analysis.norm_growth))
     lines += [Text(f"  {line}") for line in (*_peaks(analysis), *_orders(analysis))]
@@ -42,7 +45,7 @@ def _head(analysis: Analysis) -> Text:
 
 def _answer(analysis: Analysis) -> Iterator[str]:
     """Say what happened, and how sure that is."""
-    yield f"{_slingshots(analysis)}; {count_of(len(analysis.loss_spikes), 'loss spike')}"
+    yield f"{_slingshots(analysis)}; {count_of(len(analysis.loss_spikes), 'loss spike')} in all"
     fitted = analysis.terminal_phase_start
     grokked = analysis.grokking_step
     yield (
@@ -61,7 +64,10 @@ def _slingshots(analysis: Analysis) -> str:
         sure = [slingshot.confidence for slingshot in certain]
         low, high = f"{min(sure):.2f}", f"{max(sure):.2f}"
         words += f" with confidence {low if low == high else f'{low} to {high}'}"
-    return words + (f" and {doubtful} doubtful (confidence below 0.5)" if doubtful else "")
+    words += f" and {doubtful} doubtful (confidence below 0.5)" if doubtful else ""
+    if analysis.certain_spikes:
+        words += f"; {count_of(len(analysis.certain_spikes), 'loss spike')} without norm growth"
+    return words + ("; no norm was logged, so growth is not seen" if certain and analysis.norm_signal is None else "")
 
 
 def _jumps(analysis: Analysis) -> Iterator[str]:
@@ -77,6 +83,9 @@ def _jumps(analysis: Analysis) -> Iterator[str]:
             f"; {association.jumps_near_transitions} of {association.jumps} within [{low}, {high}] of a transition, "
             f"p = {p_words(association.p_value)}"
         )
+    apart = analysis.spike_association
+    if apart.p_value is not None:
+        words += f"; {apart.jumps_near_transitions} near a spike without norm growth, p = {p_words(apart.p_value)}"
     yield words
 
 

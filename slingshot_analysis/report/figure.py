@@ -14,6 +14,7 @@ from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.analysis.signals import Signals, chosen_curvature, chosen_features, chosen_norm
 from slingshot_analysis.events import LogGrowth, Peak
 from slingshot_analysis.readers import Log
+from slingshot_analysis.report._words import count_of
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
 
@@ -29,7 +30,7 @@ GAP_SHARE = 0.01
 
 PHASE_COLORS = {"growth": "#f5c26b", "plateau": "#e8e8e8", "decay": "#9ecae1"}
 TRAIN, VALIDATION, BATCH, TRANSITION, UNSURE = "#1f4e79", "#c44e52", "#9db4c0", "#2b2b2b", "#a0a0a0"
-FIT, PEAK = "#c44e52", "#e0a030"
+FIT, PEAK, SPIKE = "#c44e52", "#e0a030", "#7b5ea7"
 
 NUMBER_SHARE, NUMBER_ROWS, NUMBER_HEIGHT = 0.02, 3, 13
 """Width of a number as a share of the run, rows of numbers, and points from one row to the next."""
@@ -94,8 +95,9 @@ def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
 
 
 def _title(analysis: Analysis) -> str:
-    found = len(analysis.certain)
-    words = f"{analysis.name}: verdict {analysis.verdict}, {found} slingshot{'' if found == 1 else 's'}"
+    words = f"{analysis.name}: verdict {analysis.verdict}, {count_of(len(analysis.certain), 'slingshot')}"
+    if analysis.certain_spikes:
+        words += f", {count_of(len(analysis.certain_spikes), 'spike')} without norm growth (dotted)"
     association = analysis.association
     if association.jumps:
         words += f"; {association.jumps_near_transitions} of {association.jumps} validation jumps near a transition"
@@ -103,10 +105,12 @@ def _title(analysis: Analysis) -> str:
 
 
 def _draw_transitions(axes: Axes, analysis: Analysis) -> None:
-    """Draw a line at each transition; it is thin and grey where the confidence is too low to count."""
+    """Draw a line at each transition, thin and grey if its confidence is low, and dotted at spikes without growth."""
     for slingshot in analysis.slingshots:
         color, width = (TRANSITION, 0.9) if slingshot in analysis.certain else (UNSURE, 0.6)
         axes.axvline(slingshot.transition, color=color, linestyle=(0, (4, 3)), linewidth=width)
+    for spike in analysis.certain_spikes:
+        axes.axvline(spike.transition, color=SPIKE, linestyle=(0, (1, 2)), linewidth=0.9)
 
 
 def _number_transitions(axes: Axes, analysis: Analysis) -> None:

@@ -43,6 +43,7 @@ def analysis(name, transitions=(), jumps=(), *, verdict=None, grokking_step=None
         grokking_step=grokking_step,
         accuracy_jumps=tuple(AccuracyJump(step, 0.5, 0.6) for step in jumps),
         certain=tuple(SimpleNamespace(transition=at) for at in transitions),
+        certain_spikes=(),
         association=association_test(jumps, transitions, near_window(400, span), span),
         gain_association=gain_association(EVALUATED, GAINED, transitions, span),
     )

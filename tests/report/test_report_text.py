@@ -35,7 +35,7 @@ def printed(*analyses):
 def test_the_first_lines_say_what_happened_and_how_sure_that_is():
     head, answer, fitted, jumps, *_ = printed(run())
     assert head == "run  steps 0 to 19,990  verdict: slingshots"
-    assert answer.startswith("  1 slingshot with confidence 1.00; 1 loss spike")
+    assert answer.startswith("  1 slingshot with confidence 1.00; 1 loss spike in all")
     assert fitted.endswith("no grokking")
     assert jumps.startswith("  validation accuracy jumps at 9,100 (0.500 → 0.900); 1 of 1 within [-")
 
