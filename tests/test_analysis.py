@@ -140,3 +140,21 @@ def test_evaluations_at_one_step_are_skipped():
     found = analyze({"train_loss": (STEP, LOSS), "val_accuracy": ([50, 50], [0.3, 0.4])})
     assert found.final_val_accuracy == 0.4
     assert any("fewer than two evaluations" in one.why for one in found.skipped)
+
+
+def test_spikes_at_a_resting_norm_are_no_slingshots():
+    step = np.arange(0, 20_000, 10)
+    norm = np.exp(np.interp(step, [0, 500, 8000, 9000, 20_000], [0, 1, 1.01, 1.5, 1.51]))
+    spikes = sum(np.where(step >= at, np.exp((at - step) / 150), 0) for at in (9000, 13_000, 16_000, 18_500))
+    loss, accuracy = np.exp(-step / 400) + 1e-9 + spikes, np.where(step[::10] < 9050, 0.5, 0.9)
+    found = analyze(
+        {"last_layer_norm": (step, norm), "batch_loss": (step, loss), "val_accuracy": (step[::10], accuracy)}
+    )
+    assert [s.transition for s in found.certain] == [9000]
+    assert [s.transition for s in found.certain_spikes] == [13_000, 16_000, 18_500]
+    assert (found.association.transitions, found.association.jumps_near_transitions) == (1, 1)
+    assert (found.spike_association.transitions, found.spike_association.jumps_near_transitions) == (3, 0)
+    table = runs_table([found])
+    assert table[["slingshots", "spikes_without_norm_growth"]].iloc[0].tolist() == [1, 3]
+    starts = {phase.start for phase in found.phases if phase.kind == "growth"}
+    assert {s.growth_start for s in found.certain} <= starts

@@ -56,9 +56,9 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``name``, ``path``, ``verdict``; ``slingshots`` and ``spikes_without_norm_growth``, the numbers with a confidence
-        of 0.5 or more, and ``first_transition`` of the slingshots; ``grokking_step``; ``best_val_accuracy`` of the run,
-        ``_before`` and ``_after`` the first transition (a run without slingshots lies wholly before), and
+        ``name``, ``path``, ``verdict``; ``slingshots`` and ``spikes_without_norm_growth``, their numbers from
+        confidence 0.5 on, and ``first_transition`` of the slingshots; ``grokking_step``; ``best_val_accuracy`` of the
+        run, ``_before`` and ``_after`` the first transition (a run without slingshots lies wholly before), and
         ``final_val_accuracy``; ``jumps``, ``jumps_near`` and ``p_value`` of the run's own association test. Steps are
         integers unless one is fractional. Then there is one column for each entry of the configurations, by dotted
         name, with ``config.`` before it if a column of results has that name. It is missing where a run has no such

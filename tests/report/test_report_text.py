@@ -49,6 +49,22 @@ def test_doubtful_slingshots_are_told_apart():
     assert printed(run(slingshots=()))[1].startswith("  no slingshot;")
 
 
+def test_spikes_without_norm_growth_are_listed_apart():
+    (event,) = RUN.slingshots
+    event = replace(event, growth_start=None)
+    spikes = (replace(event, transition=50, confidence=0.9), replace(event, transition=70, confidence=0.2))
+    lines = printed(run(slingshots=(), spikes_without_norm_growth=spikes, verdict="spikes"))
+    assert lines[0].endswith("verdict: spikes")
+    assert lines[1].startswith("  no slingshot; 1 loss spike without norm growth; ")
+    below = lines[lines.index("  loss spikes without norm growth") + 2 :]
+    assert [line.split()[:2] for line in below[:2]] == [["-", "50"], ["-", "70"]]
+
+
+def test_slingshots_without_a_norm_are_said_to_be_so():
+    assert "no norm was logged, so growth is not seen" in printed(run(signals={"batch_loss": "loss"}))[1]
+    assert "no norm was logged" not in printed(run())[1]
+
+
 def rows_below(lines, *heading):
     """Return the rows of the table whose heading begins with these words."""
     (at,) = [i for i, line in enumerate(lines) if line.split()[: len(heading)] == list(heading)]
