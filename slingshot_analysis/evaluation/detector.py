@@ -16,7 +16,7 @@ from slingshot_analysis.analysis import analyze
 from slingshot_analysis.detectors import detect_misclassification, terminal_phase_start
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.evaluation.score import Score, pool_scores, score_events
-from slingshot_analysis.events import CERTAIN
+from slingshot_analysis.events import CERTAIN, Slingshot
 from slingshot_analysis.labels import Labels, is_labelled, read_labels
 from slingshot_analysis.trace import Trace
 
@@ -91,7 +91,8 @@ def evaluate(
         not remove; runs without labels are left out. "misclassification": bursts of misclassified samples after the
         terminal phase began. A mapping gives the steps by name of the run; no two runs may have that name.
     detector : callable, optional
-        By default `analyze`, without labels.
+        By default `analyze`, without labels. Bursts of misclassified samples say nothing about the norm: against them,
+        loss spikes without norm growth count as detected too.
     margin : float, updates, optional
         Largest distance between a detected transition and its true one; by default 1% of each run.
 
@@ -117,7 +118,7 @@ def evaluate(
         truth, errors = usable_truth(runs, truth)
         for error in errors:
             raise error
-    find = detector or (lambda run: analyze(run, labels=Labels()).slingshots)
+    find = detector or (_spikes if truth == "misclassification" else _slingshots)
     names = Counter(run.name for run in runs)
     scores, problems = {}, []
     for run in runs:
@@ -134,6 +135,16 @@ def evaluate(
             "label some with `slingshot label`, or give another truth="
         )
     return DetectorEvaluation(scores, pool_scores(scores.values()), tuple(problems))
+
+
+def _slingshots(run: Trace) -> Sequence[Slingshot]:
+    return analyze(run, labels=Labels()).slingshots
+
+
+def _spikes(run: Trace) -> Sequence[Slingshot]:
+    """Return the slingshots and the loss spikes without norm growth."""
+    found = analyze(run, labels=Labels())
+    return (*found.slingshots, *found.spikes_without_norm_growth)
 
 
 def find_detector(place: str) -> Detector:
