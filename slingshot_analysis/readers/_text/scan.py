@@ -50,7 +50,7 @@ MEASURE = re.compile(r"loss|acc|nll|cost|\bval|epoch|step|iter", re.IGNORECASE)
 BLANKS = re.compile(r"[ \t]{2,}|\t")
 GLUED = re.compile(r"\b([Ee]poch|EPOCH|[Ss]tep|[Ii]ter|[Bb]atch)_?(?=\d+\b)")
 """A counter without a blank or sign before its number, as in ``epoch3``."""
-SAMPLE = 1 << 20
+SAMPLE = 1 << 18
 """Characters in which such a counter is looked for."""
 PADDED = re.compile(r"([\[(/:=|,#]) \0")
 BOX_ROW = re.compile(r"\s*[|│┃]([^|│┃\0]*[^\W\d_][^|│┃\0]*)[|│┃]\s*\0\s*[|│┃]\s*")
