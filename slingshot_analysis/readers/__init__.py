@@ -122,14 +122,15 @@ def read_log(
       train_loss = 'Loss/train', 3 rows
       val_accuracy = 'Acc/test', 3 rows
     """
+    lines = (line,) if isinstance(line, str) else tuple(line)
     if not isinstance(source, str | Path):
-        return read_given(source, format, map or {}, _table(names))
+        return read_given(source, format, map or {}, _table(names), lines)
     if str(source) == "-":
-        return read_given(sys.stdin.buffer, format, map or {}, _table(names))
+        return read_given(sys.stdin.buffer, format, map or {}, _table(names), lines)
     path = Path(source)
     check_kind(path)
     with guarded(path, format or "log"):
-        return _read(path, format, map or {}, _table(names), (line,) if isinstance(line, str) else tuple(line))
+        return _read(path, format, map or {}, _table(names), lines)
 
 
 def readers() -> dict[str, Reader]:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["read_given"]
 
 
-def read_given(source: Any, format: str | None, map: Mapping[str, str], names: Names) -> list[Trace]:
+def read_given(
+    source: Any, format: str | None, map: Mapping[str, str], names: Names, line: tuple[str, ...] = ()
+) -> list[Trace]:
     """Read the runs of a table, of a mapping of arrays, or of an open file.
 
     Raises
@@ -32,7 +34,9 @@ def read_given(source: Any, format: str | None, map: Mapping[str, str], names: N
         If it is something else, or can't be read.
     """
     if hasattr(source, "read"):
-        return _read_file(source, format, map, names)
+        return _read_file(source, format, map, names, line)
+    if line:
+        raise InputError(f"line= is for text logs, and {type(source).__name__} is none; leave it out")
     if format is not None:
         raise InputError(f"format={format!r}: is for files, and {type(source).__name__} is none; leave it out")
     if hasattr(source, "columns") and hasattr(source, "to_numpy"):
@@ -88,7 +92,9 @@ def _read_mapping(given: Mapping[str, Any], map: Mapping[str, str], names: Names
         return [log for raw in raws for log in understand(path, raw, names, map)]
 
 
-def _read_file(file: Any, format: str | None, map: Mapping[str, str], names: Names) -> list[Trace]:
+def _read_file(
+    file: Any, format: str | None, map: Mapping[str, str], names: Names, line: tuple[str, ...]
+) -> list[Trace]:
     """Read an open file by way of a copy on disk, as some formats need one."""
     from slingshot_analysis.readers import read_log
 
@@ -102,7 +108,7 @@ def _read_file(file: Any, format: str | None, map: Mapping[str, str], names: Nam
         copy = Path(folder) / (shown.name if shown.name not in ("", "-") else "stdin")
         copy.write_bytes(content)
         try:
-            runs = read_log(copy, format=format, map=map, names=names)
+            runs = read_log(copy, format=format, map=map, names=names, line=line)
             return [_in_memory(run, shown, copy.stem) for run in runs]
         except InputError as error:
             raise type(error)(str(error).replace(str(copy), str(shown))) from None
@@ -113,4 +119,5 @@ def _in_memory(run: Trace, path: Path, stem: str) -> Trace:
     name = run.name.replace(stem, "stdin" if str(path) == "-" else path.stem, 1)
     signals = {signal: run[signal] for signal in run}
     notes = getattr(run, "notes", ())
-    return Log(path, name, signals, getattr(run, "columns", ()), notes, run.attributes)
+    templates = getattr(run, "templates", ())
+    return Log(path, name, signals, getattr(run, "columns", ()), notes, run.attributes, templates)

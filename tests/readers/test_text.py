@@ -360,3 +360,13 @@ def test_notebooks(tmp_path: Path) -> None:
     path.write_text('{"cells": [')
     with pytest.raises(InputError, match="can't be read as a notebook"):
         read_log(path)
+
+
+def test_a_line_is_taken_from_an_open_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "run.txt"
+    path.write_text(STEPS)
+    with path.open("rb") as file:
+        (run,) = read_log(file, line="it {step} of {} b {loss}")
+    assert run["train_loss"].step.tolist() == list(range(10))
+    with pytest.raises(InputError, match="line= is for text logs"):
+        read_log({"step": [1, 2], "loss": [2.0, 1.0]}, line="{loss}")

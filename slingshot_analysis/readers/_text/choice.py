@@ -54,53 +54,53 @@ def of_one_process(groups: Sequence[Group]) -> tuple[list[Group], list[str]]:
 
 def with_telling_names(groups: Sequence[Group], notes: list[str]) -> list[Group]:
     """Give the name of what is measured to values whose names do not say it."""
-    names = {plain(one.name) for group in groups for one in group.template.of_kind("value")}
-    has_loss = any(
-        is_loss(one.name) for group in groups for one in group.template.of_kind("value") if len(group.lines) > 1
-    )
-    told: dict[str, str] = {}
-    for name in sorted(names & set(BARE_SIDES)):
-        values = [
-            (group, one)
-            for group in groups
-            for one in group.template.of_kind("value")
-            if plain(one.name) == name and not one.timed and _is_told_where(group)
-        ]
-        if sum(len(group.lines) for group, _ in values) < 2 or not (has_loss or names & TRAINING):
-            continue
-        told[name] = (
-            "accuracy"
-            if sum(_rises(group, one) * len(group.lines) for group, one in values) * 2
-            > sum(len(group.lines) for group, _ in values)
-            else "loss"
-        )
-    if len(set(told.values())) > 1 and told.get("train") is not None:
-        told = dict.fromkeys(told, told["train"])
-    new = {name: f"{side_of(name)}/{kind}" for name, kind in told.items()}
-    for name, kind in told.items():
-        why = "an accuracy, as it rises within [0, 1]" if kind == "accuracy" else "a loss"
-        notes.append(f"{name!r} does not say what is measured: taken for {why}")
-    if "norm" in names and (has_loss or told):
+    values = [(group, one) for group in groups for one in group.template.of_kind("value")]
+    names = {plain(one.name) for _, one in values}
+    has_loss = any(is_loss(one.name) for group, one in values if len(group.lines) > 1)
+    new: dict[str, str] = {}
+    if has_loss or names & TRAINING:
+        for name, kind in _kinds_of_bare_sides(values).items():
+            why = "an accuracy, as it rises within [0, 1]" if kind == "accuracy" else "a loss"
+            notes.append(f"{name!r} does not say what is measured: taken for {why}")
+            new[name] = f"{side_of(name)}/{kind}"
+    has_loss = has_loss or any(is_loss(name) for name in new.values())
+    if has_loss and "norm" in names:
         new["norm"] = "grad_norm"
         notes.append("'norm' stands beside a loss and is taken for that of the gradient")
-    scored = any(
-        plain(one.name) == "score" and group.template.of_kind("iteration") and len(group.lines) > 1
-        for group in groups
-        for one in group.template.of_kind("value")
-    )
-    if scored and not has_loss and "loss" not in told.values():
+    counted = [one for group, one in values if len(group.lines) > 1 and group.template.of_kind("iteration")]
+    if not has_loss and any(plain(one.name) == "score" for one in counted):
         new["score"] = "loss"
         notes.append("'score' is taken for the loss, as there is no other")
     if not new:
         return list(groups)
-    result = []
-    for group in groups:
-        fields = [
-            replace(one, name=new.get(plain(one.name), one.name)) if one.kind == "value" and not one.timed else one
-            for one in group.template.fields
-        ]
-        result.append(replace(group, template=replace(group.template, fields=fields)))
-    return result
+    return [
+        replace(
+            group,
+            template=replace(
+                group.template,
+                fields=[
+                    replace(one, name=new.get(plain(one.name), one.name))
+                    if one.kind == "value" and not one.timed
+                    else one
+                    for one in group.template.fields
+                ],
+            ),
+        )
+        for group in groups
+    ]
+
+
+def _kinds_of_bare_sides(values: Sequence[tuple[Group, Field]]) -> dict[str, str]:
+    """Return what is measured by names such as ``val`` that tell only a side of the data, from most of their values."""
+    kinds: dict[str, str] = {}
+    for name in BARE_SIDES:
+        bare = [(group, one) for group, one in values if plain(one.name) == name and not one.timed]
+        bare = [(group, one) for group, one in bare if _is_told_where(group)]
+        lines = sum(len(group.lines) for group, _ in bare)
+        rising = sum(len(group.lines) for group, one in bare if _rises(group, one))
+        if lines > 1:
+            kinds[name] = "accuracy" if 2 * rising > lines else "loss"
+    return dict.fromkeys(kinds, kinds["train"]) if "train" in kinds else kinds
 
 
 def _is_told_where(group: Group) -> bool:

@@ -151,7 +151,7 @@ def scanned_as_given(text: str, lines: Sequence[str], where: str) -> Scan:
         columns = {slot: numbers_of([row[slot] for row in rows]) for slot in range(len(named))}
         fields = [_field(slot, name) for slot, name in enumerate(named)]
         masked = " ".join(" ".join(pair) for pair in zip(one.literals, [*(MARK for _ in one.names), ""], strict=True))
-        template = Template(masked, "", fields, None, None, False, rows[0], one.text)
+        template = Template(masked, "", fields, None, None, False, one.text)
         scan.groups.append(Group(template, numbers[0], example, np.asarray(numbers, dtype=np.int64), columns))
     return scan
 

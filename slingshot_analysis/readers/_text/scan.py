@@ -48,6 +48,10 @@ BAR = re.compile(r"\|[█▏▎▍▌▋▊▉#\s-]*\||\[[=>.\-# ]{3,}\]|[━╸
 """The picture of a progress bar."""
 MEASURE = re.compile(r"loss|acc|nll|cost|\bval|epoch|step|iter", re.IGNORECASE)
 BLANKS = re.compile(r"[ \t]{2,}|\t")
+GLUED = re.compile(r"\b([Ee]poch|EPOCH|[Ss]tep|[Ii]ter|[Bb]atch)_?(?=\d+\b)")
+"""A counter without a blank or sign before its number, as in ``epoch3``."""
+SAMPLE = 1 << 18
+"""Characters in which such a counter is looked for."""
 PADDED = re.compile(r"([\[(/:=|,#]) \0")
 BOX_ROW = re.compile(r"\s*[|│┃]([^|│┃\0]*[^\W\d_][^|│┃\0]*)[|│┃]\s*\0\s*[|│┃]\s*")
 RUN_HEADING = re.compile(
@@ -165,6 +169,8 @@ def scanned(text: str) -> Scan:
     >>> [(group.lines.tolist(), group.columns[1][0].tolist()) for group in found.groups]
     [([1, 3], [2.5, 2.0])]
     """
+    if GLUED.search(text, 0, SAMPLE):
+        text = GLUED.sub(r"\1 ", text)
     scanner = _Scanner()
     number = 1
     for piece in _chunks(text):

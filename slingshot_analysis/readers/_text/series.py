@@ -246,7 +246,7 @@ def _rename(joined: list[Series], notes: list[str]) -> None:
 
 
 def call_the_only_loss(series: Sequence[Series], notes: list[str]) -> None:
-    """Call the only loss of training ``loss`` if its own name is not known; name all if there are several."""
+    """Call the only loss of training ``loss`` if its own name is not known; name all if only others are known."""
     known = built_in_names().assign(one.name for one in series)
     if "train_loss" in known or "batch_loss" in known:
         return
@@ -254,6 +254,6 @@ def call_the_only_loss(series: Sequence[Series], notes: list[str]) -> None:
     if len(training) == 1:
         notes.append(f"{training[0].name!r} is the only loss of training: taken for it, and called 'loss'")
         training[0].name = "loss"
-    elif training:
+    elif training and any("loss" in signal for signal in known):
         names = ", ".join(repr(one.name) for one in training[:SHOWN])
         notes.append(f"several losses, and none is that of training by its name: {names}; say which with map=")

@@ -11,7 +11,7 @@ from typing import Any
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.text_file import plain_suffix, read_text
 
-__all__ = ["cleaned", "is_notebook", "notebook_text", "text_of"]
+__all__ = ["text_of"]
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\n]*\x07?|[()][A-Z0-9]|[@-Z\\-_])")
 """Colours, movements of the cursor and titles."""
@@ -29,17 +29,17 @@ def text_of(path: Path) -> str:
         If the file can't be read or is no text.
     """
     text = read_text(path)
-    if is_notebook(path, text):
-        text = notebook_text(text, path)
-    return cleaned(text)
+    if _is_notebook(path, text):
+        text = _notebook_text(text, path)
+    return _cleaned(text)
 
 
-def cleaned(text: str) -> str:
+def _cleaned(text: str) -> str:
     r"""Return a text without what only a terminal needs.
 
     Examples
     --------
-    >>> cleaned("\x1b[1m1/2\x1b[0m loss: 3\b\b\b2/2 loss: 2")
+    >>> _cleaned("\x1b[1m1/2\x1b[0m loss: 3\b\b\b2/2 loss: 2")
     '1/2 loss: 3\n2/2 loss: 2'
     """
     if "\x1b" in text:
@@ -54,12 +54,12 @@ def cleaned(text: str) -> str:
     return text
 
 
-def is_notebook(path: Path, text: str) -> bool:
+def _is_notebook(path: Path, text: str) -> bool:
     """Tell a Jupyter notebook."""
     return plain_suffix(path) == ".ipynb" or (text.lstrip()[:1] == "{" and '"cells"' in text[:200])
 
 
-def notebook_text(text: str, path: Path) -> str:
+def _notebook_text(text: str, path: Path) -> str:
     """Return what the cells of a notebook printed, in their order; tables that they showed become rows with ``|``.
 
     Raises

@@ -110,8 +110,6 @@ class Template:
         The rank of the process that wrote it.
     is_bar : bool
         Whether it is a state of a progress bar.
-    tokens : sequence of str
-        The numbers of the first such line.
     given : str
         The line as the user gave it, if so.
     header : str
@@ -124,7 +122,6 @@ class Template:
     side: str | None
     rank: str | None
     is_bar: bool
-    tokens: Sequence[str]
     given: str = ""
     header: str = ""
 
@@ -183,7 +180,7 @@ def parsed(masked: str, tokens: Sequence[str]) -> Template:
     texts = [_words_outside(message, fields, gaps), prefix]
     told = list(dict.fromkeys(side for text in texts for side in sides_in(text)))
     side = told[0] if len(told) == 1 else None
-    return Template(masked, prefix, fields, side, rank[1] if rank else None, bool(BAR.search(message)), tokens)
+    return Template(masked, prefix, fields, side, rank[1] if rank else None, bool(BAR.search(message)))
 
 
 def _paired(fields: list[Field], gaps: Sequence[str], first: int) -> list[Field]:

@@ -20,7 +20,9 @@ NOT_FINITE = re.compile(
 )
 """NaN and infinity as values, also before a unit, but not in words such as "info" and "number of nan iterations"."""
 
-GLUED = re.compile(r"\b([Ee]poch|EPOCH|[Ss]tep|[Ii]ter|[Bb]atch)_?(?=\d+\b)")
+NANS = ("nan", "NaN", "NAN", "Nan")
+INFOS = (("inf", "info"), ("Inf", "Info"), ("INF", "INFO"))
+"""Spellings of values that are not finite, which tell quickly that a text has none: every "inf" is of "info"."""
 TOKEN = re.compile(
     r"([-+.0-9\4-\6]"  # a number begins with a sign, a point or a digit
     r"(?<![\w@#.][-+.0-9])(?<![A-Za-z_]-[0-9])"  # not within a word: s0.loss_cls, Acc@1, mAP50-95
@@ -40,14 +42,8 @@ DATE = re.compile(r"\d+([-/.])\d+\1\d+")
 
 
 def with_marks(text: str) -> str:
-    """Return a text in which each NaN and infinity that stands for a value is one character.
-
-    A counter is parted from its name, as in ``epoch3``.
-    """
-    if GLUED.search(text):
-        text = GLUED.sub(r"\1 ", text)
-    lower = text.lower()
-    if "nan" not in lower and lower.count("inf") == lower.count("info"):
+    """Return a text in which each NaN and infinity that stands for a value is one character."""
+    if not any(word in text for word in NANS) and all(text.count(word) == text.count(info) for word, info in INFOS):
         return text
     return NOT_FINITE.sub(_mark, text)
 
