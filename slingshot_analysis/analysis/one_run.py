@@ -61,8 +61,8 @@ def analyze(
     ----------
     run : Trace, mapping of str to Signal or (step, value), or what `read_log` reads
         The signals by canonical name, such as ``last_layer_norm``, ``train_loss``, ``batch_errors``, ``val_accuracy``.
-        Each has its own steps, and any may be missing. Or a log of one run: a path, an open file, a DataFrame, a mapping of
-        names to Series or arrays.
+        Each has its own steps, and any may be missing. Or a log of one run: a path, an open file, a DataFrame, or a
+        mapping of names to Series or arrays.
     labels : Labels, optional
         Corrections by hand; by default those in the labels file beside the run, if there is one.
     options : Options, optional
