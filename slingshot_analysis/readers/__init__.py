@@ -27,7 +27,8 @@ from slingshot_analysis.readers._raw import Column, LineTemplate, RawRun, Reader
 from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.readers.text import TextReader
 from slingshot_analysis.safe_text import in_one_line
-from slingshot_analysis.trace import Trace, TraceFile, is_trace, open_trace
+from slingshot_analysis.trace import Trace, TraceFile, open_trace
+from slingshot_analysis.trace.reader import is_trace
 
 __all__ = [
     "Column",

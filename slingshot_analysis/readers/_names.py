@@ -123,8 +123,12 @@ class Names:
 
     def step_of(self, columns: Iterable[str]) -> str | None:
         """Return the column whose name is the best name of the step axis, None if there is none."""
-        ranked = [(rank, column) for column in columns if (rank := _rank(_plain(column), self.step)) is not None]
+        ranked = [(rank, column) for column in columns if (rank := self._place_of_step(_plain(column))) is not None]
         return min(ranked, default=(0, None), key=lambda pair: pair[0])[1]
+
+    def _place_of_step(self, name: str) -> int | None:
+        """Return the place of the first name of the step axis that a name matches, with ``*`` or without."""
+        return next((place for place, pattern in enumerate(self.step) if fnmatchcase(name, pattern)), None)
 
 
 @cache

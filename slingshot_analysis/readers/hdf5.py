@@ -16,8 +16,8 @@ from slingshot_analysis.readers._gate import check_size, isolated
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column, RawRun, Reader, plain
 from slingshot_analysis.safe_text import in_one_line
-from slingshot_analysis.trace import is_trace
 from slingshot_analysis.trace.members import HDF5_ERRORS, members
+from slingshot_analysis.trace.reader import is_trace
 
 __all__ = ["HDF5Reader"]
 

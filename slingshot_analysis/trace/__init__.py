@@ -4,9 +4,9 @@
 """
 
 from slingshot_analysis.trace.continuation import continue_trace
-from slingshot_analysis.trace.reader import TraceFile, is_trace, open_trace
+from slingshot_analysis.trace.reader import TraceFile, open_trace
 from slingshot_analysis.trace.schema import Group, Quantity
 from slingshot_analysis.trace.trace import Trace
 from slingshot_analysis.trace.writer import TraceWriter
 
-__all__ = ["Group", "Quantity", "Trace", "TraceFile", "TraceWriter", "continue_trace", "is_trace", "open_trace"]
+__all__ = ["Group", "Quantity", "Trace", "TraceFile", "TraceWriter", "continue_trace", "open_trace"]

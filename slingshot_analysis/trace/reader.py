@@ -289,7 +289,7 @@ def _last_chunk(value: npt.NDArray[Any]) -> int:
 def _is_blank(dataset: h5py.Dataset, value: npt.NDArray[Any]) -> bool:
     """Return whether the last chunk, which alone has no checksum, holds only zeros where that can't be.
 
-    Norms and accuracies are not 0 all of a sudden. A loss is only where it came near it before.
+    After rows that are not near 0 it can't be. Without rows before, only an accuracy tells, by the errors beside it.
     """
     start = _last_chunk(value) if len(value) else 0
     if not len(value) or value.dtype.kind != "f" or np.any(value[start:]):
@@ -301,7 +301,7 @@ def _is_blank(dataset: h5py.Dataset, value: npt.NDArray[Any]) -> bool:
     if not dataset.chunks or dataset.id.get_chunk_info_by_coord(offset).filter_mask != UNFILTERED:
         return False
     before = value[max(start - NEIGHBOURS, 0) : start]
-    return bool(before.min() > NOT_ZERO) if len(before) else kind in ("norm", "accuracy")
+    return bool(before.min() > NOT_ZERO) if len(before) else kind == "accuracy"
 
 
 def _read(path: Path, file: h5py.File, group: str, name: str, rows: int) -> npt.NDArray[Any]:

@@ -322,3 +322,18 @@ def test_a_cut_anywhere_gives_a_run_or_an_input_error(tmp_path: Path) -> None:
             rows.append(0)
     assert rows == sorted(rows)
     assert set(rows) == {0, 1, 2, 3}
+
+
+def test_series_with_steps_of_their_own_as_sacred_and_clearml_export_them(tmp_path):
+    series = {"steps": [0, 10, 20], "timestamps": ["a", "b", "c"], "values": [3, 2, 1]}
+    (run,) = read(tmp_path, {"training.loss": series, "validation.accuracy": series | {"values": [0.1, 0.2, 0.3]}})
+    assert list(run.columns) == ["training.loss", "validation.accuracy"]
+    assert run.columns["training.loss"].step.tolist() == [0, 10, 20]
+    assert run.columns["validation.accuracy"].values.tolist() == [0.1, 0.2, 0.3]
+    sides = {
+        "train": {"name": "train", "x": [0, 1, 2], "y": [3, 2, 1]},
+        "val": {"name": "val", "x": [0, 2], "y": [4, 2]},
+    }
+    (run,) = read(tmp_path, {"loss": sides})
+    assert list(run.columns) == ["loss.train", "loss.val"]
+    assert run.columns["loss.val"].step.tolist() == [0, 2]

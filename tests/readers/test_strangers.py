@@ -124,7 +124,7 @@ def test_a_file_that_goes_on_from_the_start_is_two_runs():
 )
 def test_one_series_without_a_name_says_how_to_name_it(name, column):
     assert not read(name).names
-    assert any(f"`map`, such as train_loss={column}" in note for note in read(name).notes)
+    assert any(f"map=, such as train_loss={column}" in note for note in read(name).notes)
     (run,) = read_log(outside("strangers") / name, map={"train_loss": column})
     assert (len(run["train_loss"]), run["train_loss"].step[-1]) == (301, 9000)
     assert run["train_loss"].value[0] == pytest.approx(3.0189, abs=1e-4)

@@ -6,6 +6,7 @@ from made_runs import write_staircase
 
 from slingshot_analysis import InputError
 from slingshot_analysis.readers import Column, Names, RawRun, built_in_names, read_log
+from slingshot_analysis.readers._names import parameter_of
 from slingshot_analysis.readers._understand import understand
 
 NAN = float("nan")
@@ -43,11 +44,76 @@ def remark(run, column):
         ("lm_head_norm", "last_layer_norm"),
         ("weight_norm", "total_norm"),
         ("grad norm", "gradient_norm"),
+        ("train_losses", "train_loss"),
+        ("val_accs", "val_accuracy"),
+        ("val_loss/dataloader_idx_0", "val_loss"),
+        ("validation/main/accuracy", "val_accuracy"),
+        ("main/loss", "train_loss"),
+        ("DEV_LOSS", "val_loss"),
+        ("total_loss", "train_loss"),
+        ("W_out_norm", "last_layer_norm"),
+        ("unembedding_parameter_norm", "last_layer_norm"),
+        ("hidden_parameter_norm", "representation_norm"),
         ("sharpness", "hessian_top_eigenvalue"),
     ],
 )
 def test_names_that_logs_use(column, signal):
     assert built_in_names().assign([column]) == {signal: column}
+
+
+def test_a_loss_on_one_of_several_tasks_is_not_that_of_the_batch():
+    assert built_in_names().assign(["train_loss", "train_loss_+"]) == {"train_loss": "train_loss"}
+
+
+def test_validation_comes_before_development_and_that_before_test():
+    columns = ["TEST_LOSS", "DEV_LOSS", "VALID_LOSS"]
+    assert built_in_names().assign(columns)["val_loss"] == "VALID_LOSS"
+    assert built_in_names().assign(columns[:2])["val_loss"] == "DEV_LOSS"
+
+
+@pytest.mark.parametrize("column", ["time/total_timesteps", "current_steps", "Progress/kimg", "iter"])
+def test_what_counts_updates_or_samples_comes_before_epochs(column):
+    assert built_in_names().step_of(["epoch", column]) == column
+
+
+@pytest.mark.parametrize(
+    ("column", "parameter"),
+    [
+        ("W_E_norm", "W_E"),
+        ("fc1_norm", "fc1"),
+        ("general/weights_l2/layers.3.weight", "layers.3.weight"),
+        ("norm/blocks.0.mlp", "blocks.0.mlp"),
+        ("grad_norm/fc1", None),
+        ("general/grad_l2_norm/layers.3.weight", None),
+        ("layer_norm", None),
+    ],
+)
+def test_norms_that_are_named_after_their_layer(column, parameter):
+    assert parameter_of(column) == parameter
+
+
+def test_a_bare_norm_that_is_noisy_is_the_gradient_s(tmp_path):
+    noise = np.exp(np.random.default_rng(0).normal(0, 1, 50))
+    run = log(tmp_path, {"step": range(50), "norm": noise})
+    assert run.names == ("gradient_norm",)
+    assert "too noisy for weights" in remark(run, "norm")
+
+
+def test_an_accuracy_without_a_side_on_rows_of_its_own_is_that_of_validation(tmp_path):
+    rare = np.arange(20) % 5 == 0
+    loss = Column(np.where(rare, NAN, 1.0), missing=rare)
+    accuracy = Column(np.where(rare, 0.5, NAN), missing=~rare)
+    run = log(tmp_path, {"step": range(20), "loss": loss, "acc": accuracy})
+    assert run["val_accuracy"].name == "acc"
+    assert "taken for validation" in remark(run, "acc")
+    assert log(tmp_path, {"step": range(20), "loss": loss, "acc": loss})["train_accuracy"].name == "acc"
+
+
+def test_nan_is_a_value_and_an_empty_cell_is_none(tmp_path):
+    column = Column(np.array([3.0, NAN, NAN, 1.0]), missing=np.array([False, True, False, False]))
+    run = log(tmp_path, {"step": [0, 10, 20, 30], "loss": column})
+    assert run["train_loss"].step.tolist() == [0, 20, 30]
+    assert remark(run, "loss") == "NaN or infinite at step 20"
 
 
 def test_the_loss_of_the_whole_set_comes_before_that_of_the_batches():

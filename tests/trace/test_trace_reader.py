@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from slingshot_analysis.errors import InputError, SlingshotError
-from slingshot_analysis.trace import TraceWriter, open_trace
+from slingshot_analysis.trace import Group, Quantity, TraceWriter, open_trace
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.h5"
 
@@ -210,3 +210,30 @@ def test_a_byte_that_changed_is_told(run, tmp_path):
     damaged.write_bytes(bytes(data))
     with pytest.raises(InputError, match="/every_1/batch_loss: rows can't be read"):
         open_trace(damaged)["batch_loss"]
+
+
+def test_a_norm_that_is_always_0_is_no_damage(tmp_path):
+    with TraceWriter(tmp_path / "run.h5", [Group("every_1", [Quantity("representation_norm")])]) as writer:
+        writer.append("every_1", step=np.arange(600), representation_norm=np.zeros(600))
+    assert not open_trace(tmp_path / "run.h5")["representation_norm"].value.any()
+
+
+@pytest.mark.parametrize("rows", [4, 600])
+def test_a_last_chunk_of_zeros_where_that_can_not_be_is_named_and_left_out(tmp_path, rows):
+    step = np.arange(rows)
+    quantities = [Quantity("val_accuracy"), Quantity("val_errors", dtype="int64")]
+    with TraceWriter(tmp_path / "run.h5", [Group("every_1", quantities)]) as writer:
+        writer.append("every_1", step=step[:-1], val_accuracy=0.1 + 0.8 * step[:-1] / rows, val_errors=rows - step[:-1])
+        writer.flush()
+        writer.append("every_1", step=step[-1:], val_accuracy=[0.9], val_errors=[0])
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        last = (rows - 1) // 512 * 512
+        offset = file["every_1/val_accuracy"].id.get_chunk_info_by_coord((last,)).byte_offset
+    with (tmp_path / "run.h5").open("r+b") as file:
+        file.seek(offset)
+        file.write(bytes(4096))
+    with pytest.raises(InputError, match=rf"val_accuracy: the last rows, from step {last}, are blank"):
+        _ = open_trace(tmp_path / "run.h5")["val_accuracy"]
+    whole = open_trace(tmp_path / "run.h5").without_damage()
+    assert whole.names == ("val_errors",)
+    assert "left out: val_accuracy" in whole.notes[0]

@@ -232,7 +232,7 @@ def _short_names(arrays: list[Array]) -> dict[tuple[str, ...], str]:
     depths: dict[tuple[str, ...], int] = {}
     paths = [array.path for array in arrays]
     for path in paths:
-        depth = 2 if len(path) > 1 and path[-2].lower() in SPLITS else 1
+        depth = 2 if len(path) > 1 and not {path[-2].lower(), path[-1].lower()}.isdisjoint(SPLITS) else 1
         while depth < len(path) and sum(other[-depth:] == path[-depth:] for other in paths) > 1:
             depth += 1
         depths[path[:-1]] = max(depth, depths.get(path[:-1], 1))

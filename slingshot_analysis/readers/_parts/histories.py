@@ -170,7 +170,10 @@ def _members(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         return {
             f"{found['word'] or 'run'} {found['number']}": bearing[key] for key, found in numbered.items() if found
         }, rest
-    is_run = all(isinstance(item, dict) and any(map(is_axis_name, item)) for item in bearing.values())
+    is_run = all(
+        isinstance(item, dict) and any(map(is_axis_name, item)) and _series(item, (key,)) is None
+        for key, item in bearing.items()
+    )
     if nested and len(bearing) > 1 and is_run and not any(key.lower() in SPLITS for key in bearing):
         return bearing, rest
     return {}, value
