@@ -32,7 +32,6 @@ from slingshot_analysis.detectors import (
     detect_feature_bursts,
     detect_loss_spikes,
     fit_log_growth,
-    segment_norm,
 )
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import CERTAIN
@@ -103,7 +102,6 @@ def analyze(
     transitions = [s.transition for s in assembly.slingshots if s.confidence >= CERTAIN]
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, min(transitions, default=None))
     window = near_window(general.stride, general.span, last - first)
-    phases = _found(segment_norm, norm, options=options)
     config, unreadable = _configuration(trace)
     return Analysis(
         path=path,
@@ -114,7 +112,7 @@ def analyze(
         verdict=assembly.verdict,
         terminal_phase_start=assembly.terminal_phase_start,
         grokking_step=general.grokking_step,
-        phases=phases,
+        phases=assembly.phases,
         loss_spikes=_found(detect_loss_spikes, used.get(first_of(LOSSES, used) or "")),
         accuracy_jumps=general.jumps,
         best_val_accuracy_before=general.best_before,
@@ -122,9 +120,10 @@ def analyze(
         final_val_accuracy=general.final,
         feature_bursts=_found(detect_feature_bursts, chosen_features(used)),
         curvature_peaks=_found(detect_curvature_peaks, chosen_curvature(used)),
-        norm_growth=_found(fit_log_growth, norm, phases=phases),
+        norm_growth=_found(fit_log_growth, norm, phases=assembly.phases),
         grokking_sensitivity=general.sensitivity,
         slingshots=assembly.slingshots,
+        spikes_without_norm_growth=assembly.spikes_without_norm_growth,
         order=tuple(order_events(assembly.slingshots, ordered_signals(trace, batch_loss), general.late_jumps, window)),
         association=association_test(
             general.late_jumps,

@@ -45,8 +45,8 @@ class Analysis:
         The signals used, by canonical name, with their names in the source.
     config : dict of str to bool, int, float or str
         The configuration by dotted names, as far as it was recorded: see `configuration`.
-    verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
-        "slingshots" with a full one, or a loss_only one where no norm was logged.
+    verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
+        "slingshots" if a loss or misclassified samples show one; "spikes" if there are only spikes without norm growth.
     terminal_phase_start : int or None, updates
         First step from which the training set stays perfectly classified for a while.
     grokking_step : int or None, updates
@@ -69,6 +69,8 @@ class Analysis:
         The grokking step under other definitions.
     slingshots : tuple of Slingshot
         In order. Those of confidence 0.5 or more, `certain`, count wherever transitions are counted or compared.
+    spikes_without_norm_growth : tuple of Slingshot
+        Events at which the norm could have shown growth and shows none. They are no slingshots and count nowhere.
     order : tuple of EventOrder
         What happened when around each of them, as far as it was recorded.
     association : Association
@@ -98,6 +100,7 @@ class Analysis:
     norm_growth: tuple[LogGrowth, ...]
     grokking_sensitivity: dict[str, int | None]
     slingshots: tuple[Slingshot, ...]
+    spikes_without_norm_growth: tuple[Slingshot, ...]
     order: tuple[EventOrder, ...]
     association: Association
     skipped: tuple[Skipped, ...]
