@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from slingshot_analysis.canonical import Samples, as_step
+from slingshot_analysis.canonical import as_step
 from slingshot_analysis.detectors.divergence import divergence, instability
 from slingshot_analysis.detectors.misclassification import misclassification_bursts
 from slingshot_analysis.detectors.spikes import clear_spikes
@@ -266,9 +266,8 @@ def find_anchors(run: RunSignals) -> list[Anchor]:
     if run.settled is None:
         return []
     signs: list[Sign] = []
-    for name, (step, value) in run.losses.items():
-        late = step >= min(run.settled, run.terminal_phase_start or run.settled)
-        loss = Samples(step[late], value[late])
+    for name, loss in run.losses.items():
+        # The whole loss is searched, so that what is found in it does not depend on the other signals.
         signs += spike_signs(name, loss, clear_spikes(loss, run.options.min_spike_ratio))
     for name, misclassified in run.errors.items():
         if run.terminal_phase_start is not None:
