@@ -69,7 +69,9 @@ class SpikeEvidence:
 
 
 def break_features(found: NormBreak) -> FloatArray:
-    """Return the numbers that `BREAK_WEIGHTS` weigh if only the norm shows an event: contrast, and logarithm of the gain."""
+    """Return the numbers that `BREAK_WEIGHTS` weigh if only the norm shows an event: contrast, and logarithm of the
+    gain.
+    """
     return np.array([min(found.contrast, MAXIMUM_CONTRAST), np.log10(found.gain)])
 
 

@@ -55,7 +55,7 @@ class Anchor:
     evidence: tuple[str, ...]
     before: float
     fall: float = 0.0
-    clearness: Clearness = Clearness()
+    clearness: Clearness = Clearness()  # noqa: RUF009
     by_hand: bool = False
 
 
@@ -126,7 +126,7 @@ class Sign:
     misclassified: bool
     before: float
     fall: float = 0.0
-    clearness: Clearness = Clearness()
+    clearness: Clearness = Clearness()  # noqa: RUF009
 
     @property
     def stride(self) -> float:

@@ -35,8 +35,8 @@ LABEL_SHARE = 0.01
 CHAOS_EVENTS, FEW_CHAOS_EVENTS = 20, 8
 """Minimum number of irregular transitions of a chaotic run, and of one whose loss never gets low between them."""
 IRREGULAR, SLIGHTLY_IRREGULAR = 0.35, 0.2
-"""Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular: in any
-run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and for events at random times 1.1."""
+"""Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular: in
+any run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and for events at random times 1.1."""
 LOW_LOSS = 5e-4
 """Maximum ratio of a low loss and the first loss of the run. Between slingshots the loss falls below it."""
 
@@ -54,9 +54,9 @@ class Assembly:
     phases : tuple of Phase
         Phases of the norm, as `segment_norm` returns them. A `growth_start` is the start of one of them.
     verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
-        "slingshots" if a loss or misclassified samples show a slingshot of confidence 0.5 or more. "spikes" if there are
-        only spikes without norm growth. "undecided" if neither norm nor loss was given, or if the norm breaks and no
-        loss was measured as often.
+        "slingshots" if a loss or misclassified samples show a slingshot of confidence 0.5 or more. "spikes" if there
+        are only spikes without norm growth. "undecided" if neither norm nor loss was given, or if the norm breaks and
+        no loss was measured as often.
     terminal_phase_start : int or None, updates
         First step of the terminal phase.
     diverged_at : int or None, updates

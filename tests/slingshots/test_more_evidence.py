@@ -30,8 +30,8 @@ STRANGERS = (
 
 
 CONTRADICTED = {19_921}
-"""A transition in one of these logs that the evaluations of a sparse loss show, and that the loss of batches, three times
-as dense, contradicts."""
+"""A transition in one of these logs that the evaluations of a sparse loss show, and that the loss of batches, three
+times as dense, contradicts."""
 
 
 def signals_of(run):
