@@ -77,6 +77,10 @@ def _rows(run: Trace) -> list[dict[str, Any]]:
     return [{"column": name, "signal": name, "rows": len(run[name]), "remark": ""} for name in run]
 
 
+MOST_UNUSED = 200
+"""Columns that are not used and yet shown; the JSON form lists all."""
+
+
 def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Join the rows of the many columns that make one vector signal."""
     shown: list[dict[str, Any]] = []
@@ -85,6 +89,10 @@ def _joined(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if signal is not None and len(columns) > 2:
             names = f"{columns[0]['column']} to {columns[-1]['column']}"
             columns = [columns[0] | {"column": names, "remark": f"{len(columns)} columns"}]
+        elif len(columns) > MOST_UNUSED:
+            names = f"{columns[MOST_UNUSED]['column']} to {columns[-1]['column']}"
+            rest = columns[MOST_UNUSED] | {"column": names, "remark": f"{len(columns) - MOST_UNUSED:,} more, not used"}
+            columns = [*columns[:MOST_UNUSED], rest]
         shown += columns
     return shown
 

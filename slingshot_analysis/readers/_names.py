@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -156,10 +156,17 @@ def _rank(name: str, patterns: tuple[str, ...]) -> int | None:
     """Return the place of the first pattern that a name matches; patterns without ``*`` come first."""
     if name in patterns:
         return patterns.index(name)
-    for rank, pattern in enumerate(patterns):
-        if "*" in pattern and fnmatchcase(name, pattern):
-            return len(patterns) + rank
-    return None
+    if not _with_wildcards(patterns).fullmatch(name):
+        return None
+    return next(
+        len(patterns) + rank for rank, pattern in enumerate(patterns) if "*" in pattern and fnmatchcase(name, pattern)
+    )
+
+
+@cache
+def _with_wildcards(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Return one expression for all patterns with ``*``, as a table may have thousands of columns."""
+    return re.compile("|".join(translate(pattern) for pattern in patterns if "*" in pattern) or r"(?!)")
 
 
 @cache

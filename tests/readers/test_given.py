@@ -109,6 +109,8 @@ def test_files_with_one_record_each_are_the_rows_of_one_run(tmp_path):
     (run,) = read_log(tmp_path)
     assert run["train_loss"].step.tolist() == list(range(12))
     assert run["train_loss"].value.tolist() == [1 / (1 + epoch) for epoch in range(12)]
+    with pytest.raises(InputError, match=r"metrics_3\.json: holds one record and no rows; .* give their folder"):
+        read_log(tmp_path / "metrics_3.json")
 
 
 @pytest.mark.parametrize(

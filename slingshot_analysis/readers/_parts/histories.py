@@ -82,6 +82,8 @@ def runs_of_json(
             return runs_of_json(records, path, known | _scalars(value), notes)
     arrays, lost = _arrays(value, ())
     if not arrays:
+        if isinstance(value, dict) and any(isinstance(item, float) for item in _scalars(value).values()):
+            raise InputError(f"{path}: holds one record and no rows; if each epoch has such a file, give their folder")
         raise InputError(f"{path}: holds no list of numbers or of records; is this a training log?")
     if lost:
         notes = [*notes, f"left out, being no lists of numbers: {', '.join(map(repr, lost))}"]
