@@ -42,8 +42,6 @@ SPIKES_ARE_REAL = {"spikes", "benign_spikes"}
 """Kinds whose spikes only a norm tells from slingshots."""
 MARGIN = 0.002
 """Largest distance of an event and its truth, as a share of the run, or three rows if that is more."""
-MINIMUM_SPIKES = 20
-"""Minimum number of spikes of a family whose share of growth counts."""
 PENALTY = 1e-3
 """Weight of the squared weights, which keeps them finite where the families are separable."""
 LOSSES, ERRORS = ("batch_loss", "train_loss"), ("batch_errors", "train_errors", "train_accuracy")
@@ -91,7 +89,7 @@ def samples(seeds: int) -> dict[str, dict[str, list[Any]]]:
             for each in judge(run, find_anchors(run)):
                 right = bool((np.abs(made.transitions - each.anchor.start) <= margin).any())
                 if each.anchor.decades > 0 and run.norm is not None:
-                    growth[family].append((np.array([each.evidence.growth]), right))
+                    growth[family].append((each.evidence.spike_features[-1:], right))
                 elif each.anchor.decades > 0 and made.kind not in SPIKES_ARE_REAL:
                     spikes[family].append((each.evidence.spike_features[:-1], right))
                 if each.anchor.misclassified and not run.losses:
@@ -144,10 +142,10 @@ def report(name: str, data: dict[str, list[Any]]) -> None:
     click.echo(f"{wrong} of {total} wrong; weights: {tuple(np.round(weights, 2).tolist())}")
 
 
-def mean_share(growth: dict[str, list[Any]], truth: bool) -> float:
-    """Return the share of true or false spikes with growth, each family weighing alike; one more of each is assumed."""
-    groups = [[features[0] for features, right in rows if right == truth] for rows in growth.values()]
-    return float(np.mean([(sum(group) + 1) / (len(group) + 2) for group in groups if len(group) >= MINIMUM_SPIKES]))
+def share(growth: dict[str, list[Any]], truth: bool) -> tuple[float, int]:
+    """Return the share of true or false spikes with growth, one more of each assumed, and the number of spikes."""
+    found = [features[0] for rows in growth.values() for features, right in rows if right == truth]
+    return (sum(found) + 1) / (len(found) + 2), len(found)
 
 
 @click.command()
@@ -157,11 +155,9 @@ def main(seeds: int) -> None:
     growth = found.pop("growth")
     for name, data in found.items():
         report(name, data)
-    shares = {truth: mean_share(growth, truth) for truth in (True, False)}
-    click.echo(
-        f"\nthe norm grows at {shares[True]:.3f} of true and {shares[False]:.3f} of false spikes (means of families)"
-    )
-    click.echo(f"weight of growth: the logarithm of their ratio, {np.log(shares[True] / shares[False]):.2f}")
+    (true, of_true), (false, of_false) = (share(growth, truth) for truth in (True, False))
+    click.echo(f"\nthe norm grows at {true:.3f} of {of_true} true and at {false:.4f} of {of_false} false spikes")
+    click.echo(f"weight of growth, the logarithm of their ratio: {np.log(true / false):.2f}")
 
 
 if __name__ == "__main__":

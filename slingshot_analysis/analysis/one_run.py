@@ -32,7 +32,6 @@ from slingshot_analysis.detectors import (
     detect_feature_bursts,
     detect_loss_spikes,
     fit_log_growth,
-    segment_norm,
 )
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import CERTAIN, Phase
@@ -122,7 +121,7 @@ def analyze(
         verdict=assembly.verdict,
         terminal_phase_start=assembly.terminal_phase_start,
         grokking_step=general.grokking_step,
-        phases=phases,
+        phases=assembly.phases,
         loss_spikes=_found(detect_loss_spikes, used.get(first_of(LOSSES, used) or "")),
         accuracy_jumps=general.jumps,
         accuracy_climbs=general.climbs,
@@ -131,9 +130,10 @@ def analyze(
         final_val_accuracy=general.final,
         feature_bursts=_found(detect_feature_bursts, chosen_features(used)),
         curvature_peaks=_found(detect_curvature_peaks, chosen_curvature(used)),
-        norm_growth=_found(fit_log_growth, norm, phases=phases),
+        norm_growth=_found(fit_log_growth, norm, phases=assembly.phases),
         grokking_sensitivity=general.sensitivity,
         slingshots=assembly.slingshots,
+        spikes_without_norm_growth=assembly.spikes_without_norm_growth,
         order=tuple(order_events(assembly.slingshots, ordered_signals(trace, batch_loss), general.late_jumps, window)),
         association=association_test(
             general.late_jumps,

@@ -45,8 +45,8 @@ class Analysis:
         The name in the log of each signal used, by canonical name.
     config : dict of str to bool, int, float or str
         The recorded configuration by dotted names: see `configuration`.
-    verdict : {"slingshots", "none", "diverged", "unstable", "undecided"}
-        "slingshots" if there is a full one, or a loss_only one where no norm was logged.
+    verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
+        "slingshots" if a loss or misclassified samples show one; "spikes" if there are only spikes without norm growth.
     terminal_phase_start : int or None, updates
         First step from which the training set stays fitted (perfectly classified) for a while.
     grokking_step : int or None, updates
@@ -72,6 +72,8 @@ class Analysis:
         The grokking step under other definitions.
     slingshots : tuple of Slingshot
         By time. Those with a confidence of 0.5 or more, `certain`, count wherever transitions are counted or compared.
+    spikes_without_norm_growth : tuple of Slingshot
+        Events at which the norm could have shown growth and shows none. They are no slingshots and count nowhere.
     order : tuple of EventOrder
         The order of events around each slingshot, as far as they were recorded.
     association : Association
@@ -106,6 +108,7 @@ class Analysis:
     norm_growth: tuple[LogGrowth, ...]
     grokking_sensitivity: dict[str, int | None]
     slingshots: tuple[Slingshot, ...]
+    spikes_without_norm_growth: tuple[Slingshot, ...]
     order: tuple[EventOrder, ...]
     association: Association
     gain_association: GainAssociation | None

@@ -30,8 +30,9 @@ LEVEL, LEVELS = 0.95, (0.9, 0.95, 0.99)
 """Accuracy that counts as generalisation, and those that papers use."""
 HOLD = 3
 """Number of successive evaluations that must reach the level."""
-DELAY, DELAY_RATIO = 1000.0, 10.0
-"""Minimum time in updates, and minimum ratio of steps, between fitting the training set and generalising."""
+DELAY, DELAY_RATIO, DELAY_SHARE = 1000.0, 10.0, 0.05
+"""Minimum time in updates, and minimum ratio of steps, between fitting the training set and generalising. In runs shorter
+than 20,000 steps, such as logs that count epochs, the minimum time is 5% of the run."""
 BINS = 4000
 """Maximum number of bins into which evaluations are averaged."""
 
@@ -124,6 +125,7 @@ def grokking_step(
     hold: int = HOLD,
     least_delay: float = DELAY,
     least_ratio: float = DELAY_RATIO,
+    first_step: float | None = None,
 ) -> int | None:
     """Find the first step from which the validation accuracy stays high, long after the training set was fitted.
 
@@ -140,9 +142,11 @@ def grokking_step(
     hold : int, optional
         Number of successive evaluations that must reach it.
     least_delay : float, updates, optional
-        Minimum time between fitting and generalising.
+        Minimum time between fitting and generalising; 5% of the run, if that is less.
     least_ratio : float, optional
-        Minimum ratio of the two steps.
+        Minimum ratio of the two steps, counted from `first_step`.
+    first_step : float, updates, optional
+        First step of the run. By default the first evaluation or the start of the terminal phase, whichever is earlier.
 
     Returns
     -------
@@ -169,15 +173,17 @@ def grokking_step(
     if hold < 1:
         raise InputError(f"hold: got {hold}; give the number of evaluations, 1 or more")
     samples = canonical_accuracy(step, accuracy)
-    return _grokking_step(samples, terminal_phase_start, level, hold, least_delay, least_ratio)
+    return _grokking_step(samples, terminal_phase_start, level, hold, least_delay, least_ratio, first_step)
 
 
-def grokking_sensitivity(step: Any, accuracy: Any, terminal_phase_start: float | None) -> dict[str, int | None]:
+def grokking_sensitivity(
+    step: Any, accuracy: Any, terminal_phase_start: float | None, *, first_step: float | None = None
+) -> dict[str, int | None]:
     """Return the grokking step under other definitions than the default, because there is no standard one.
 
     Parameters
     ----------
-    step, accuracy, terminal_phase_start
+    step, accuracy, terminal_phase_start, first_step
         As for `grokking_step`.
 
     Returns
@@ -203,7 +209,7 @@ def grokking_sensitivity(step: Any, accuracy: Any, terminal_phase_start: float |
     def under(
         level: float = LEVEL, hold: int = HOLD, least_delay: float = DELAY, least_ratio: float = DELAY_RATIO
     ) -> int | None:
-        return _grokking_step(samples, terminal_phase_start, level, hold, least_delay, least_ratio)
+        return _grokking_step(samples, terminal_phase_start, level, hold, least_delay, least_ratio, first_step)
 
     return {
         **{f"level {level}": under(level=level) for level in LEVELS},
@@ -213,7 +219,13 @@ def grokking_sensitivity(step: Any, accuracy: Any, terminal_phase_start: float |
 
 
 def _grokking_step(
-    samples: Samples, terminal_phase_start: float | None, level: float, hold: int, delay: float, ratio: float
+    samples: Samples,
+    terminal_phase_start: float | None,
+    level: float,
+    hold: int,
+    delay: float,
+    ratio: float,
+    first_step: float | None,
 ) -> int | None:
     steps, values = samples
     if terminal_phase_start is None or len(steps) < hold:
@@ -224,7 +236,9 @@ def _grokking_step(
     if not len(long):
         return None
     reached = steps[low[long[0] - 1] + 1 if long[0] else 0]
-    late = reached - terminal_phase_start >= delay and reached >= ratio * terminal_phase_start
+    first = min(float(steps[0]), terminal_phase_start) if first_step is None else first_step
+    enough = min(delay, DELAY_SHARE * (float(steps[-1]) - first))
+    late = reached - terminal_phase_start >= enough and reached - first >= ratio * (terminal_phase_start - first)
     return as_step(reached) if late else None
 
 

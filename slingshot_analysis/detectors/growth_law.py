@@ -23,7 +23,8 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
     Parameters
     ----------
     step : (n,) array_like, updates
-        Steps at which the norm was measured. Steps before 1 are ignored.
+        Steps at which the norm was measured. Time counts from one median stride before the first of them, so that it
+        does not matter at which step a log begins.
     norm : (n,) array_like
         Any weight norm.
     phases : sequence of Phase, optional
@@ -53,8 +54,9 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
     [(2000, 27.9)]
     """
     steps, values = canonical(step, norm, "norm")
-    usable = (steps >= 1) & (values > 0) & np.isfinite(values)
+    usable = (values > 0) & np.isfinite(values)
     steps, values = steps[usable], values[usable]
+    origin = float(steps[0] - np.median(np.diff(steps))) if len(steps) > 1 else 0.0
     fits = []
     calm = np.ones(len(steps), dtype=bool)
     phases = segment_norm(steps, values) if phases is None else phases
@@ -67,13 +69,13 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
             continue
         time, grown = steps[inside], values[inside]
         extent = float(np.ptp(grown))
-        slope, log_error = _line(np.log(time), grown)
+        slope, log_error = _line(np.log(time - origin), grown)
         _, exponential_error = _line(time, np.log(grown), grown)
         before = calm & (steps < phase.start)
         excess = None
         if before.sum() >= MINIMUM_ROWS:
-            usual, _ = _line(np.log(steps[before]), values[before])
-            expected = usual * float(np.log(time[-1] / time[0]))
+            usual, _ = _line(np.log(steps[before] - origin), values[before])
+            expected = usual * float(np.log((time[-1] - origin) / (time[0] - origin)))
             excess = float(grown[-1] - grown[0]) / expected if expected > 0 else None
         fits.append(LogGrowth(phase.start, phase.end, slope, log_error / extent, exponential_error / extent, excess))
     return fits

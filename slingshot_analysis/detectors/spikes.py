@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,7 +136,7 @@ def clear_spikes(loss: Samples, min_ratio: float) -> list[tuple[LossSpike, Clear
     # Candidates: rises that exceed the local noise.
     edges, height = binned_log_loss(values)
     flicker = np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_SPACING / 100, np.finfo(float).max))
-    noise = NOISE_FACTOR * local_noise(flicker)
+    noise = NOISE_FACTOR * np.minimum(local_noise(flicker), _noise_of_descent(flicker))
     threshold = np.maximum(np.log10(min_ratio), np.minimum(noise, MAXIMUM_NOISE))
     local = _local_rises(height)
     rises = np.sort(local)
@@ -251,10 +252,7 @@ def excursions(height: FloatArray, threshold: FloatArray, *, open_end: bool = Fa
 
 
 def local_noise(height: FloatArray) -> FloatArray:
-    """Estimate the standard deviation of the noise of each bin from the differences of neighbours in its block.
-
-    First differences measure noise about a constant, second differences noise about a steady rise or fall. The smaller
-    estimate counts.
+    """Estimate the standard deviation of the noise of each bin from the median difference of neighbours in its block.
 
     Parameters
     ----------
@@ -266,14 +264,19 @@ def local_noise(height: FloatArray) -> FloatArray:
     (m,) float array, decades
         Constant in each block of 64 bins.
     """
-    first = np.abs(np.diff(height, prepend=height[:1]))
-    second = np.abs(np.diff(height, n=2, prepend=height[:1], append=height[-1:]))
-    blocks = bin_edges(len(height), -(-len(height) // NOISE_BLOCK))
-    noise = [
-        min(
-            np.median(level) / (MAD_OF_NORMAL * np.sqrt(2)),
-            np.quantile(bend, NOISE_QUANTILE) / (NORMAL_QUANTILE * np.sqrt(6)),
-        )
-        for level, bend in zip(np.split(first, blocks[1:]), np.split(second, blocks[1:]), strict=True)
-    ]
-    return np.asarray(np.repeat(noise, np.diff(np.append(blocks, len(height)))), dtype=np.float64)
+    change = np.abs(np.diff(height, prepend=height[:1]))
+    return _by_block(change, lambda block: float(np.median(block))) / (MAD_OF_NORMAL * np.sqrt(2))
+
+
+def _noise_of_descent(height: FloatArray) -> FloatArray:
+    """Estimate the same noise from second differences, which a steady fall does not affect."""
+    bend = np.abs(np.diff(height, n=2, prepend=height[:1], append=height[-1:]))
+    low = _by_block(bend, lambda block: float(np.quantile(block, NOISE_QUANTILE)))
+    return low / (NORMAL_QUANTILE * np.sqrt(6))
+
+
+def _by_block(values: FloatArray, summary: Callable[[FloatArray], float]) -> FloatArray:
+    """Return for each value the summary of its block."""
+    blocks = bin_edges(len(values), -(-len(values) // NOISE_BLOCK))
+    found = np.array([summary(block) for block in np.split(values, blocks[1:])], dtype=np.float64)
+    return np.asarray(np.repeat(found, np.diff(np.append(blocks, len(values)))))

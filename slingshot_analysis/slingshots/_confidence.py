@@ -16,7 +16,7 @@ MAXIMUM_DECADES, MAXIMUM_CONTRAST = 6.0, 6.0
 """Decades of a spike and contrast of a break beyond which the confidence does not rise."""
 MAXIMUM_NOISE_RATIO, MAXIMUM_ISOLATION = 8.0, 3.0
 """Ratio of a rise and that of noise, and isolation of a rise, beyond which the confidence does not rise."""
-SPIKE_WEIGHTS = (-9.65, 1.43, 2.64, 0.51, 0.1, 3.80)
+SPIKE_WEIGHTS = (-12.7, 2.38, 2.27, 0.61, 0.06, 5.75)
 ERROR_WEIGHTS = (-3.27, 4.01, 3.59)
 BREAK_WEIGHTS = (1.9, 0.57, 0.0)
 """Weights of the logistic function, an intercept and one for each feature: of loss spikes, of misclassification, and of

@@ -14,7 +14,17 @@ from slingshot_analysis.synthetic.run import FloatArray, IntArray, SyntheticRun,
 __all__ = ["HOSTILE_VERDICTS", "HostileKind", "hostile_run"]
 
 HostileKind = Literal[
-    "skewed_noise", "flicker", "hump", "restarts", "warmup", "spikes", "chaos", "zero_chaos", "relaxation", "divergence"
+    "skewed_noise",
+    "flicker",
+    "hump",
+    "restarts",
+    "warmup",
+    "minor_spikes",
+    "spikes",
+    "chaos",
+    "zero_chaos",
+    "relaxation",
+    "divergence",
 ]
 
 HOSTILE_VERDICTS: dict[HostileKind, tuple[str, ...]] = {
@@ -23,6 +33,7 @@ HOSTILE_VERDICTS: dict[HostileKind, tuple[str, ...]] = {
     "hump": ("none",),
     "restarts": ("none", "spikes"),
     "warmup": ("none",),
+    "minor_spikes": ("none",),
     "spikes": ("spikes",),
     "chaos": ("unstable",),
     "zero_chaos": ("unstable",),
@@ -42,13 +53,13 @@ def hostile_run(seed: int, kind: HostileKind) -> SyntheticRun:
     ----------
     seed : int
         The same seed gives the same log.
-    kind : {"skewed_noise", "flicker", "hump", "restarts", "warmup", "spikes", "chaos", "zero_chaos", "relaxation", \
-"divergence"}
-        The loss has skewed noise with tails of up to a decade; flickers by a decade or two at a floor of rounding noise;
-        rises and falls slowly; rises at each restart of a schedule; has its spikes before the training set is fitted; has
-        spikes at which the norm does not respond; spikes at random times from a high floor, as under strong weight decay;
-        is rounded to zero and spikes at random times; relaxes in regular cycles from the level of an untrained network;
-        or stays high from some step on.
+    kind : {"skewed_noise", "flicker", "hump", "restarts", "warmup", "minor_spikes", "spikes", "chaos", "zero_chaos", \
+"relaxation", "divergence"}
+        What the loss does: noise with a skewed tail; flicker by a decade or two at a floor of rounding noise; a slow
+        hump; a rise at each restart of a schedule; spikes before the training set is fitted; spikes of 10- to 30-fold,
+        as any training has them; high spikes at which the norm does not respond; spikes at random times over a high
+        floor, as under strong weight decay; the same, rounded to zero for half of the run; regular cycles from the
+        level of an untrained network; a rise for good.
 
     Returns
     -------
@@ -92,9 +103,10 @@ def hostile_run(seed: int, kind: HostileKind) -> SyntheticRun:
     elif kind == "warmup":
         for at in course.uniform(0.2, 0.9, 3) * fitted:
             log_loss = np.where((row >= at) & (row < at + 2), np.log(FIRST_LOSS) + 0.5, log_loss)
-    elif kind == "spikes":
+    elif kind in ("minor_spikes", "spikes"):
+        height = (1.0, 1.5) if kind == "minor_spikes" else (2.5, 5.0)
         for at in _random_rows(course, int(course.integers(1, 7)), 3 * fitted, rows):
-            _spike(log_loss, at, np.log(floor) + course.uniform(2.5, 5) * np.log(10), course.uniform(1, 4))
+            _spike(log_loss, at, np.log(floor) + course.uniform(*height) * np.log(10), course.uniform(1, 4))
     elif kind in ("chaos", "zero_chaos"):
         high = np.log(FIRST_LOSS * 10 ** course.uniform(-2.9, -2.2))
         log_loss = np.maximum(log_loss, high + log_uniform(course, 0.1, 0.4) * for_loss.standard_normal(rows))
