@@ -78,6 +78,7 @@ def samples(seeds: int) -> dict[str, dict[str, list[Any]]]:
     errors: dict[str, list[Any]] = defaultdict(list)
     breaks: dict[str, list[Any]] = defaultdict(list)
     growth: dict[str, list[Any]] = defaultdict(list)
+    misclassified: dict[str, list[Any]] = defaultdict(list)
     for family, made in families(seeds):
         norm = made.signals.get("last_layer_norm", made.signals.get("total_norm"))
         loss = {name: made.signals[name] for name in LOSSES if name in made.signals}
@@ -89,15 +90,23 @@ def samples(seeds: int) -> dict[str, dict[str, list[Any]]]:
             for each in judge(run, find_anchors(run)):
                 right = bool((np.abs(made.transitions - each.anchor.start) <= margin).any())
                 if each.anchor.decades > 0 and run.norm is not None:
-                    growth[family].append((each.evidence.spike_features[-1:], right))
-                elif each.anchor.decades > 0 and made.kind not in SPIKES_ARE_REAL:
-                    spikes[family].append((each.evidence.spike_features[:-1], right))
+                    growth[family].append((each.evidence.growth, right))
+                if each.anchor.decades > 0 and run.errors:
+                    misclassified[family].append((each.anchor.misclassified, right))
+                if run.norm is None and each.anchor.decades > 0 and made.kind not in SPIKES_ARE_REAL:
+                    spikes[family].append((each.evidence.spike_features[:-2], right))
                 if each.anchor.misclassified and not run.losses:
                     errors[family].append((each.evidence.error_features, right))
         for found in read_run(None, norm, {}, {}).norm.breaks if "last_layer_norm" in made.signals else ():
             right = bool((np.abs(made.transitions - found.transition) <= 0.01 * float(norm.step[-1])).any())
             breaks[family].append((break_features(found), right))
-    return {"spikes": spikes, "growth": growth, "misclassification": errors, "breaks of the norm": breaks}
+    return {
+        "spikes": spikes,
+        "misclassified samples": misclassified,
+        "growth of the norm": growth,
+        "misclassification alone": errors,
+        "breaks of the norm": breaks,
+    }
 
 
 def fit(data: dict[str, list[Any]], *, breaks: bool) -> np.ndarray:
@@ -142,22 +151,22 @@ def report(name: str, data: dict[str, list[Any]]) -> None:
     click.echo(f"{wrong} of {total} wrong; weights: {tuple(np.round(weights, 2).tolist())}")
 
 
-def share(growth: dict[str, list[Any]], truth: bool) -> tuple[float, int]:
-    """Return the share of true or false spikes with growth, one more of each assumed, and the number of spikes."""
-    found = [features[0] for rows in growth.values() for features, right in rows if right == truth]
-    return (sum(found) + 1) / (len(found) + 2), len(found)
+def report_ratio(name: str, data: dict[str, list[Any]]) -> None:
+    """Print how much more often true spikes come with something than false ones, one more of each assumed."""
+    shares, counts = [], []
+    for truth in (True, False):
+        found = [seen for rows in data.values() for seen, right in rows if right == truth]
+        shares.append((sum(found) + 1) / (len(found) + 2))
+        counts.append(len(found))
+    click.echo(f"\n{name}: at {shares[0]:.3f} of {counts[0]} true and at {shares[1]:.4f} of {counts[1]} false spikes")
+    click.echo(f"logarithm of the likelihood ratio: {np.log(shares[0] / shares[1]):.2f}")
 
 
 @click.command()
 @click.option("--seeds", default=12, show_default=True, help="Runs of each family.")
 def main(seeds: int) -> None:
-    found = samples(seeds)
-    growth = found.pop("growth")
-    for name, data in found.items():
-        report(name, data)
-    (true, of_true), (false, of_false) = (share(growth, truth) for truth in (True, False))
-    click.echo(f"\nthe norm grows at {true:.3f} of {of_true} true and at {false:.4f} of {of_false} false spikes")
-    click.echo(f"weight of growth, the logarithm of their ratio: {np.log(true / false):.2f}")
+    for name, data in samples(seeds).items():
+        (report_ratio if name in ("misclassified samples", "growth of the norm") else report)(name, data)
 
 
 if __name__ == "__main__":

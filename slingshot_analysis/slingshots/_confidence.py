@@ -16,8 +16,8 @@ MAXIMUM_DECADES, MAXIMUM_CONTRAST = 6.0, 6.0
 """Decades of a spike and contrast of a break beyond which the confidence does not rise."""
 MAXIMUM_NOISE_RATIO, MAXIMUM_ISOLATION = 8.0, 3.0
 """Ratio of a rise and that of noise, and isolation of a rise, beyond which the confidence does not rise."""
-SPIKE_WEIGHTS = (-12.7, 2.38, 2.27, 0.61, 0.06, 5.75)
-ERROR_WEIGHTS = (-3.27, 4.01, 3.59)
+SPIKE_WEIGHTS = (-12.65, 2.38, 2.27, 0.61, 3.68, 5.10)
+ERROR_WEIGHTS = (-3.32, 4.05, 3.6)
 BREAK_WEIGHTS = (1.9, 0.57, 0.0)
 """Weights of the logistic function, an intercept and one for each feature: of loss spikes, of misclassification, and of
 breaks of the norm without either. `benchmarks/fit_confidence.py` prints them. No weight of a feature that a further

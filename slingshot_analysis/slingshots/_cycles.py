@@ -82,6 +82,7 @@ class Judged:
     previous_end: float
     following: float
     evidence: SpikeEvidence
+    full: bool
     without_growth: bool
 
 
@@ -101,8 +102,8 @@ def judge(run: RunSignals, anchors: list[Anchor]) -> list[Judged]:
         In the same order.
     """
     first = run.span[0] if run.settled is None else run.settled
-    ends = [first, *(anchor.end for anchor in anchors)]
     starts = [*(anchor.start for anchor in anchors[1:]), run.span[1]]
+    ends = [first, *(min(a.end, (a.start + start) / 2) for a, start in zip(anchors, starts, strict=False))]
     cycles = list(zip(anchors, ends, starts, strict=False))
     norms = [
         NormEvidence("unknown")
@@ -119,10 +120,11 @@ def judge(run: RunSignals, anchors: list[Anchor]) -> list[Judged]:
             decades=anchor.decades,
             clearness=anchor.clearness,
             misclassified=anchor.misclassified,
-            growth=norm.kind == "growth",
+            growth=norm.kind in ("growth", "late"),
             contrast=norm.contrast,
         )
-        judged.append(Judged(anchor, end, start, evidence, not anchor.by_hand and (usual or norm.kind == "none")))
+        without = not anchor.by_hand and (usual or norm.kind == "none")
+        judged.append(Judged(anchor, end, start, evidence, norm.kind == "growth", without))
     return judged
 
 
@@ -148,7 +150,7 @@ def _event(run: RunSignals, judged: Judged) -> Slingshot:
     start = at - reach if growth_start is None else growth_start
     before, after = np.exp(np.interp([start, at + reach], run.norm.step, run.norm.log)).tolist()
     event = replace(event, growth_start=growth_start, norm_before=before, norm_after=after)
-    if not judged.evidence.growth:
+    if not judged.full:
         return event
     shape = norm_shape(run.norm, start, at, reach, judged.following)
     return replace(event, tier="full", shape=shape, evidence=(*event.evidence, "the norm grows until then"))

@@ -42,14 +42,15 @@ class NormEvidence(NamedTuple):
 
     Parameters
     ----------
-    kind : {"growth", "after", "usual", "none", "unknown"}
-        The norm grows before the spike and not after it; it begins to grow at the spike; it changes no more than
-        anywhere else in the run; its rows could have shown growth and show none; or its rows can't tell.
+    kind : {"growth", "late", "after", "usual", "none", "unknown"}
+        The norm grows before the spike and not after it; it steps up at the spike and not before; it begins to grow at
+        the spike; it changes no more than anywhere else in the run; its rows could have shown growth and show none; or
+        its rows can't tell.
     contrast : float
         Decimal logarithm of the change of slope at the spike over the least that is growth.
     """
 
-    kind: Literal["growth", "after", "usual", "none", "unknown"]
+    kind: Literal["growth", "late", "after", "usual", "none", "unknown"]
     contrast: float = 0.0
 
 
@@ -111,7 +112,7 @@ def norm_evidence(
         jump = float(norm.log[rows].max()) - float(norm.log[rows[0]])
         resolved = anchor.fall >= RESOLVED_ROWS * stride or float(after[-1].max()) > LATE_RATIO * jump
         begins_late = resolved and early < GROWTH_SHARE * max(jump, MINIMUM_GROWTH)
-        return NormEvidence("after" if begins_late else "growth", contrast)
+        return NormEvidence("late" if begins_late else "growth", contrast)
     if (-bend / distinct).max() >= 1:
         return NormEvidence("after", contrast)
     if (np.abs(bend) / least).max() >= 1:

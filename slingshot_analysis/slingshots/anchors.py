@@ -230,7 +230,7 @@ def _belongs(sign: Sign, group: Sequence[Sign], distance: float, pace: float) ->
     fallen = max(min(other.start + other.fall, other.end) for other in earlier)
     length = fallen - min(other.start for other in earlier)
     burst = sign.start - fallen <= min(BURST_SHARE * length, BURST_CYCLE * pace)
-    lasts = sign.start <= max(other.end for other in group) + distance
+    lasts = sign.start <= max(other.end for other in earlier) + distance
     lower = sign.decades <= max(other.decades for other in earlier) - np.log10(AFTERSHOCK_RATIO)
     misclassified = any(
         other.misclassified and sign.start < other.end and other.stride <= SAME_DENSITY * sign.stride for other in group

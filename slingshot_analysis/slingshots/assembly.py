@@ -266,9 +266,8 @@ def find_anchors(run: RunSignals) -> list[Anchor]:
     if run.settled is None:
         return []
     signs: list[Sign] = []
-    for name, (step, value) in run.losses.items():
-        late = step >= min(run.settled, run.terminal_phase_start or run.settled)
-        loss = Samples(step[late], value[late])
+    for name, loss in run.losses.items():
+        # The whole loss is searched, so that what is found in it does not depend on the other signals.
         signs += spike_signs(name, loss, clear_spikes(loss, run.options.min_spike_ratio))
     for name, misclassified in run.errors.items():
         if run.terminal_phase_start is not None:
