@@ -265,14 +265,14 @@ def local_noise(height: FloatArray) -> FloatArray:
         Constant in each block of 64 bins.
     """
     change = np.abs(np.diff(height, prepend=height[:1]))
-    return _by_block(change, lambda block: float(np.median(block))) / (MAD_OF_NORMAL * np.sqrt(2))
+    return np.asarray(_by_block(change, lambda block: float(np.median(block))) / (MAD_OF_NORMAL * np.sqrt(2)))
 
 
 def _noise_of_descent(height: FloatArray) -> FloatArray:
     """Estimate the same noise from second differences, which a steady fall does not affect."""
     bend = np.abs(np.diff(height, n=2, prepend=height[:1], append=height[-1:]))
     low = _by_block(bend, lambda block: float(np.quantile(block, NOISE_QUANTILE)))
-    return low / (NORMAL_QUANTILE * np.sqrt(6))
+    return np.asarray(low / (NORMAL_QUANTILE * np.sqrt(6)))
 
 
 def _by_block(values: FloatArray, summary: Callable[[FloatArray], float]) -> FloatArray:

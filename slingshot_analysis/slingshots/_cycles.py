@@ -9,7 +9,7 @@ import numpy as np
 
 from slingshot_analysis.canonical import as_step
 from slingshot_analysis.detectors.norm import NormBreak
-from slingshot_analysis.events import Slingshot
+from slingshot_analysis.events import CERTAIN, Slingshot
 from slingshot_analysis.slingshots._confidence import (
     BREAK_WEIGHTS,
     SpikeEvidence,
@@ -102,9 +102,7 @@ def judge(run: RunSignals, anchors: list[Anchor]) -> list[Judged]:
         In the same order.
     """
     first = run.span[0] if run.settled is None else run.settled
-    starts = [*(anchor.start for anchor in anchors[1:]), run.span[1]]
-    ends = [first, *(min(a.end, (a.start + start) / 2) for a, start in zip(anchors, starts, strict=False))]
-    cycles = list(zip(anchors, ends, starts, strict=False))
+    cycles = _cycles(anchors, first, run.span[1])
     norms = [
         NormEvidence("unknown")
         if run.norm is None
@@ -126,6 +124,28 @@ def judge(run: RunSignals, anchors: list[Anchor]) -> list[Judged]:
         without = not anchor.by_hand and (usual or norm.kind == "none")
         judged.append(Judged(anchor, end, start, evidence, norm.kind == "growth", without))
     return judged
+
+
+def _cycles(anchors: list[Anchor], first: float, last: float) -> list[tuple[Anchor, float, float]]:
+    """Return each spike with the step after the spike before it and the step of the spike after it.
+
+    Doubtful spikes bound no cycle. A spike of which a loss recovers slowly leaves most of the cycle to the next one.
+    """
+    sure = [
+        anchor
+        for anchor in anchors
+        if anchor.by_hand or SpikeEvidence(anchor.decades, anchor.clearness, anchor.misclassified).confidence >= CERTAIN
+    ]
+    starts = np.array([anchor.start for anchor in sure], dtype=float)
+    cycles = []
+    for anchor in anchors:
+        before, after = np.searchsorted(starts, anchor.start), np.searchsorted(starts, anchor.start, side="right")
+        begin = first
+        if before > 0:
+            earlier = sure[before - 1]
+            begin = min(earlier.end, earlier.start + (anchor.start - earlier.start) / 4)
+        cycles.append((anchor, begin, float(starts[after]) if after < len(sure) else last))
+    return cycles
 
 
 def _event(run: RunSignals, judged: Judged) -> Slingshot:
