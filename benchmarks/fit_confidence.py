@@ -64,7 +64,7 @@ def families(seeds: int) -> Iterator[tuple[str, SyntheticRun]]:
 
 
 def with_errors(made: SyntheticRun, seed: int) -> SyntheticRun:
-    """Return the run with one misclassified sample in each of a few batches, as hard samples have it in any training."""
+    """Return the run with a misclassified sample in each of a few batches, as hard samples cause in any training."""
     random = np.random.default_rng(seed)
     errors = made.signals["batch_errors"]
     rows = random.integers(len(errors) // 10, len(errors), 3)

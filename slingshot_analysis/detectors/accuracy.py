@@ -31,8 +31,8 @@ LEVEL, LEVELS = 0.95, (0.9, 0.95, 0.99)
 HOLD = 3
 """Number of successive evaluations that must reach the level."""
 DELAY, DELAY_RATIO, DELAY_SHARE = 1000.0, 10.0, 0.05
-"""Minimum time in updates, and minimum ratio of steps, between fitting the training set and generalising. In runs shorter
-than 20,000 steps, such as logs that count epochs, the minimum time is 5% of the run."""
+"""Minimum time in updates, and minimum ratio of steps, between fitting the training set and generalising. In runs
+shorter than 20,000 steps, such as logs that count epochs, the minimum time is 5% of the run."""
 BINS = 4000
 """Maximum number of bins into which evaluations are averaged."""
 

@@ -39,8 +39,8 @@ AROUND = 3
 HALF_RISE, SAME_RISE = 0.5, 0.9
 """Local rises from 0.5 to 0.9 of a spike's are half as high, and those from 0.9 on as high."""
 MINIMUM_ISOLATION, TAIL_DECADES = -1.6, 3.0
-"""A rise of less than three decades is the tail of skewed noise if the local rises that are half as high outnumber those
-as high by three to one. Spikes stand out: few rises are half as high."""
+"""A rise of less than three decades is the tail of skewed noise if the local rises that are half as high outnumber
+those as high by three to one. Spikes stand out: few rises are half as high."""
 MINIMUM_CLEAR_RISE = 0.15
 """Decades that any rise must exceed to be clear, however silent the loss: a factor of 1.4."""
 MAXIMUM_NOISE = 3.0

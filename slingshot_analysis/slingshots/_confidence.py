@@ -69,7 +69,7 @@ class SpikeEvidence:
 
 
 def break_features(found: NormBreak) -> FloatArray:
-    """Return the numbers that `BREAK_WEIGHTS` weigh if only the norm shows an event: contrast, and logarithm of the gain."""
+    """Return the numbers that `BREAK_WEIGHTS` weigh: contrast of the break, and decimal logarithm of its gain."""
     return np.array([min(found.contrast, MAXIMUM_CONTRAST), np.log10(found.gain)])
 
 

@@ -18,14 +18,14 @@ MINIMUM_GROWTH = 1e-3
 VISIBLE_GROWTH = 5e-3
 """Growth that a log must be able to show, so that its absence means something: half of a small slingshot."""
 NOISE_FACTOR = 10.0
-"""Minimum change of slope, in standard deviations of the noise of single rows. A second difference has a noise of 2.4 of
-these, and the largest of some twenty counts."""
+"""Minimum change of slope, in standard deviations of the noise of single rows. A second difference has a noise of 2.4
+of these, and the largest of some twenty counts."""
 USUAL_FACTOR = 3.0
 """Minimum ratio of the change of slope at a spike and the usual one elsewhere in the cycles around it."""
 CREST_ROWS = 2
 """Number of rows after the spike among which the crest of the norm may be."""
 LIMIT_TIMES = 2.5
-"""Minimum ratio of the distance of the neighbouring spikes and the longest time, which leaves room for times elsewhere."""
+"""Minimum ratio of the distance of the neighbouring spikes and the longest time. It leaves room for times elsewhere."""
 PLACES, RUN_PLACES = 12, 200
 """Number of places on either side of a spike at which the usual change of slope is read, and in the whole run."""
 RESOLVED_ROWS = 3.0
@@ -60,9 +60,9 @@ def norm_evidence(
     """Compare the slopes of the norm before and after a spike.
 
     The change of slope at a crest c over a time t is [y(c) - y(c - t)] - [y(c + t) - y(c)], where y is the logarithm of
-    the norm. Times go from one row to a share of the distance of the neighbouring spikes, and crests from the last row before the
-    spike to two rows after its start. The change counts if it exceeds the noise of the rows and the usual change elsewhere
-    between the neighbouring spikes.
+    the norm. Times go from one row to a share of the distance of the neighbouring spikes, and crests from the last row
+    before the spike to two rows after its start. The change counts if it exceeds the noise of the rows and the usual
+    change elsewhere between the neighbouring spikes.
 
     Parameters
     ----------
@@ -106,8 +106,8 @@ def norm_evidence(
     contrast = float(np.log10(max(growth.max(), 1e-3)))
 
     if growth.max() >= 1:
-        # Growth that begins at the spike is no cause of it, if the log can tell: if it resolves the fall of the loss, or if
-        # most of the growth comes later.
+        # Growth that begins at the spike is no cause of it, if the log can tell: if it resolves the fall of the loss, or
+        # if most of the growth comes later.
         early = float(before[0, times <= max(times[-1] / 4, times[0])].max())
         jump = float(norm.log[rows].max()) - float(norm.log[rows[0]])
         resolved = anchor.fall >= RESOLVED_ROWS * stride or float(after[-1].max()) > LATE_RATIO * jump

@@ -20,7 +20,7 @@ AFTERSHOCK_RATIO = 3.0
 BURST_SHARE, BURST_CYCLE = 2.0, 0.25
 """Spikes belong to one burst if the gap between them is at most this multiple of the length of the burst so far, and at
 most this share of the mean distance of spikes."""
-UNREST_SHARE = 2.0
+UNREST_SHARE = 5.0
 """Maximum gap between spikes while training samples are misclassified, relative to the time since the first of them."""
 SAME_DENSITY = 2.0
 """Maximum ratio of the strides of misclassification and of a loss that are measured equally often."""

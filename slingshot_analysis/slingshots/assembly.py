@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from slingshot_analysis.canonical import Samples, as_step
+from slingshot_analysis.canonical import as_step
 from slingshot_analysis.detectors.divergence import divergence, instability
 from slingshot_analysis.detectors.misclassification import misclassification_bursts
 from slingshot_analysis.detectors.spikes import clear_spikes
@@ -35,8 +35,8 @@ LABEL_SHARE = 0.01
 CHAOS_EVENTS, FEW_CHAOS_EVENTS = 20, 8
 """Minimum number of irregular transitions of a chaotic run, and of one whose loss never gets low between them."""
 IRREGULAR, SLIGHTLY_IRREGULAR = 0.35, 0.2
-"""Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular: in any
-run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and for events at random times 1.1."""
+"""Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular: in
+any run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and for events at random times 1.1."""
 LOW_LOSS = 5e-4
 """Maximum ratio of a low loss and the first loss of the run. Between slingshots the loss falls below it."""
 
@@ -54,9 +54,9 @@ class Assembly:
     phases : tuple of Phase
         Phases of the norm, as `segment_norm` returns them. A `growth_start` is the start of one of them.
     verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
-        "slingshots" if a loss or misclassified samples show a slingshot of confidence 0.5 or more. "spikes" if there are
-        only spikes without norm growth. "undecided" if neither norm nor loss was given, or if the norm breaks and no
-        loss was measured as often.
+        "slingshots" if a loss or misclassified samples show a slingshot of confidence 0.5 or more. "spikes" if there
+        are only spikes without norm growth. "undecided" if neither norm nor loss was given, or if the norm breaks and
+        no loss was measured as often.
     terminal_phase_start : int or None, updates
         First step of the terminal phase.
     diverged_at : int or None, updates
@@ -105,11 +105,9 @@ def detect_slingshots(
     Returns
     -------
     list of Slingshot
-        In order. The confidence is the logistic function of a weighted sum: of the decades of the spike, of
-        misclassification that was seen or missed, and of the response of the norm; for breaks without a spike, of their
-        contrast and gain. On synthetic runs, half of them without slingshots, its expected calibration error is at most
-        0.02 (``benchmarks/detection.py``, 2,000 events for each kind of input). Too few events of recorded runs are
-        known to measure it there.
+        In order. The confidence is the logistic function of a weighted sum of the decades of the spike, of its
+        clearness, of misclassification and of growth of the norm; for breaks without a spike, of their contrast. The
+        weights are fitted on synthetic runs (``benchmarks/fit_confidence.py``).
 
     Raises
     ------

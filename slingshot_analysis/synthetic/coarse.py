@@ -45,8 +45,8 @@ def coarse_run(seed: int, shape: CoarseShape = "staircase", *, digits: int = 4) 
     seed : int
         The same seed gives the same log.
     shape : {"staircase", "sawtooth", "crest"}
-        The norm steps up at the spike and stays; climbs to the spike and decays after it, as with weight decay; or steps
-        up at the spike and decays to the level before.
+        The norm steps up at the spike and stays; climbs to the spike and decays after it, as with weight decay; or
+        steps up at the spike and decays to the level before.
     digits : int, optional
         Significant decimal digits of losses and norms.
 
