@@ -43,9 +43,8 @@ from slingshot_analysis.synthetic import (
 )
 
 FIRST_SEED = 50_000
-BESIDE = (
-    Path(os.environ.get("SLINGSHOT_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data") / "strangers"
-)
+DATA = Path(os.environ.get("SLINGSHOT_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+BESIDE = DATA / "strangers"
 """Where the tests look for these logs."""
 INPUTS: dict[str, tuple[str, ...]] = {
     "norm": (),

@@ -60,8 +60,8 @@ def analyze(
     ----------
     run : Trace, mapping of str to Signal or (step, value), or what `read_log` reads
         The signals by canonical name, such as ``last_layer_norm``, ``train_loss``, ``batch_errors``, ``val_accuracy``.
-        Each has its own steps, and any may be missing. Or a log of one run: a path, an open file, a DataFrame, a mapping of
-        names to Series or arrays.
+        Each has its own steps, and any may be missing. Or a log of one run: a path, an open file, a DataFrame, or a
+        mapping of names to Series or arrays.
     labels : Labels, optional
         Corrections by hand; by default those in the labels file beside the run, if there is one.
     options : Options, optional
@@ -108,7 +108,7 @@ def analyze(
         options=options,
     )
     transitions = [s.transition for s in assembly.slingshots if s.confidence >= CERTAIN]
-    phases = _with_norms(_found(segment_norm, norm, options=options), norm)
+    phases = _with_norms(assembly.phases, norm)
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, phases, assembly.slingshots)
     window = near_window(general.stride, general.span, last - first)
     config, unreadable = _configuration(trace)
@@ -121,7 +121,7 @@ def analyze(
         verdict=assembly.verdict,
         terminal_phase_start=assembly.terminal_phase_start,
         grokking_step=general.grokking_step,
-        phases=assembly.phases,
+        phases=phases,
         loss_spikes=_found(detect_loss_spikes, used.get(first_of(LOSSES, used) or "")),
         accuracy_jumps=general.jumps,
         accuracy_climbs=general.climbs,
@@ -130,7 +130,7 @@ def analyze(
         final_val_accuracy=general.final,
         feature_bursts=_found(detect_feature_bursts, chosen_features(used)),
         curvature_peaks=_found(detect_curvature_peaks, chosen_curvature(used)),
-        norm_growth=_found(fit_log_growth, norm, phases=assembly.phases),
+        norm_growth=_found(fit_log_growth, norm, phases=phases),
         grokking_sensitivity=general.sensitivity,
         slingshots=assembly.slingshots,
         spikes_without_norm_growth=assembly.spikes_without_norm_growth,

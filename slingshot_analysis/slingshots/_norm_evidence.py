@@ -106,8 +106,8 @@ def norm_evidence(
     contrast = float(np.log10(max(growth.max(), 1e-3)))
 
     if growth.max() >= 1:
-        # Growth that begins at the spike is no cause of it, if the log can tell: if it resolves the fall of the loss, or
-        # if most of the growth comes later.
+        # Growth that begins at the spike is no cause of it, if the log can tell: if it resolves the fall of the loss,
+        # or if most of the growth comes later.
         early = float(before[0, times <= max(times[-1] / 4, times[0])].max())
         jump = float(norm.log[rows].max()) - float(norm.log[rows[0]])
         resolved = anchor.fall >= RESOLVED_ROWS * stride or float(after[-1].max()) > LATE_RATIO * jump

@@ -15,6 +15,8 @@ from slingshot_analysis.events import LossSpike
 __all__ = ["BY_HAND", "Anchor", "Sign", "burst_signs", "correct_anchors", "merge_anchors", "spike_signs"]
 
 BY_HAND = "labelled by hand"
+NOT_SEEN = Clearness()
+"""Clearness of what no loss shows."""
 AFTERSHOCK_RATIO = 3.0
 """Minimum ratio of a spike and an aftershock that belongs to it."""
 BURST_SHARE, BURST_CYCLE = 2.0, 0.25
@@ -57,7 +59,7 @@ class Anchor:
     evidence: tuple[str, ...]
     before: float
     fall: float = 0.0
-    clearness: Clearness = Clearness()
+    clearness: Clearness = NOT_SEEN
     by_hand: bool = False
 
 
@@ -128,7 +130,7 @@ class Sign:
     misclassified: bool
     before: float
     fall: float = 0.0
-    clearness: Clearness = Clearness()
+    clearness: Clearness = NOT_SEEN
 
     @property
     def stride(self) -> float:
