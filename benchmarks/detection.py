@@ -14,6 +14,7 @@ more, matched one to one. Section `logs` needs a folder, and `recorded` takes an
 from __future__ import annotations
 
 import json
+import os
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
@@ -25,12 +26,26 @@ import numpy as np
 import ruptures
 
 from slingshot_analysis import Labels, Slingshot, Trace, analyze, detect_slingshots, evaluate, open_trace, read_log
+from slingshot_analysis.canonical import MAD_OF_NORMAL
 from slingshot_analysis.evaluation import Score, calibration, match_events, pool_scores, score_events
 from slingshot_analysis.events import CERTAIN, Shape
 from slingshot_analysis.slingshots import assemble
-from slingshot_analysis.synthetic import NEGATIVE_KINDS, Style, SyntheticRun, negative_run, slingshot_run
+from slingshot_analysis.synthetic import (
+    HOSTILE_VERDICTS,
+    NEGATIVE_KINDS,
+    CoarseShape,
+    Style,
+    SyntheticRun,
+    coarse_run,
+    hostile_run,
+    negative_run,
+    slingshot_run,
+)
 
 FIRST_SEED = 50_000
+DATA = Path(os.environ.get("SLINGSHOT_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+BESIDE = DATA / "strangers"
+"""Where the tests look for these logs."""
 INPUTS: dict[str, tuple[str, ...]] = {
     "norm": (),
     "loss": ("batch_loss",),
@@ -196,7 +211,7 @@ def _rival_scores(make: Callable[[int], Any], signal: str, runs: list[SyntheticR
         log_norm = np.log(norm.value)
         values = np.diff(log_norm) if signal == SLOPE else log_norm
         order = 1 if signal == SLOPE else 2
-        noise = np.median(np.abs(np.diff(values, n=order))) / 0.6745 / np.sqrt(2 if order == 1 else 6)
+        noise = np.median(np.abs(np.diff(values, n=order))) / MAD_OF_NORMAL / np.sqrt(2 if order == 1 else 6)
         columns = [values / noise]
         algorithm = make(len(values))
         if getattr(getattr(algorithm, "cost", None), "model", "") == "linear" and signal == RAW:
@@ -246,7 +261,7 @@ def _speed_row(rows: int) -> list[Any]:
 KINDS = {
     "slingshot": "slingshots",
     "negative": "none",
-    "drift_no_slingshot": "none",
+    "drift_no_slingshot": "spikes",
     "grok_no_norm": "none",
     "divergence": "diverged",
     "unstable": "unstable",
@@ -290,6 +305,82 @@ def _log_rows(path: Path, label: dict[str, Any], scores: list[Score]) -> Iterato
         yield [run.name[-40:], label["kind"][:20], analysis.verdict, right, len(steps), len(hits), extra, missed]
 
 
+STRANGERS: dict[str, tuple[set[str], list[float], float]] = {
+    "periodic_alternating_heights.csv": ({"slingshots"}, [*np.linspace(1100, 23_600, 19)], 250),
+    "periodic_alternating_heights_without_norm.csv": ({"slingshots"}, [*np.linspace(1100, 23_600, 19)], 250),
+    "periodic_total_norm.csv": ({"slingshots"}, [*np.linspace(1100, 23_600, 19), 25_000], 250),
+    "two_losses_one_sparse.csv": ({"slingshots"}, [3823, 8799, 10_681, 21_551, 25_775], 100),
+    "sparse_loss_vetoes_batch_spike.csv": ({"slingshots"}, [3824, 8800, 10_784, 21_632, 25_984, 33_664], 100),
+    "two_cadences_step_in_one_gap.csv": ({"slingshots"}, [3824, 8800, 10_784, 21_632, 25_984, 33_664], 100),
+    "slow_rise_spike.csv": ({"slingshots"}, [19_600], 100),
+    "slow_hump.csv": ({"none"}, [], 0),
+    "weight_decay_chaos.csv": ({"unstable"}, [], 0),
+    "relaxation_cycles.csv": ({"slingshots", "unstable"}, [*range(700, 20_000, 700)], 100),
+    "llm_pretraining_spikes.csv": ({"none", "spikes"}, [], 0),
+    "nan_inf.jsonl": ({"slingshots"}, [3000, 6000], 60),
+}
+"""Right verdicts and transitions of small logs in shapes that others write, and the tolerance of the steps."""
+COARSE_SEEDS = 60
+COARSE_GIVEN = {
+    "everything": ("train_loss", "train_accuracy", "total_norm"),
+    "no norm": ("train_loss", "train_accuracy"),
+    "no accuracy": ("train_loss", "total_norm"),
+}
+
+
+def strangers(folder: Path) -> None:
+    """Score small logs of others' shapes, coarse logs of regular cycles, and hostile logs."""
+    table(
+        "small logs in others' shapes: transitions found, events that are none, spikes without norm growth",
+        ["right", "verdict", "true", "found", "extra", "no growth", "file"],
+        (_stranger_row(folder / name, *truth) for name, truth in STRANGERS.items()),
+    )
+    seeds = range(FIRST_SEED, FIRST_SEED + COARSE_SEEDS)
+    table(
+        "coarse logs of regular cycles: recall from 1.5 rows before to 2.5 rows after, extra events, right verdicts",
+        ["shape", "given", "logs", "cycles", "recall", "extra", "verdicts"],
+        (_coarse_row(shape, given, seeds) for shape in get_args(CoarseShape) for given in COARSE_GIVEN),
+    )
+    table(
+        "hostile logs: right verdicts, and events of confidence 0.5 or more",
+        ["kind", "logs", "right", "events"],
+        (_hostile_row(kind, seeds) for kind in HOSTILE_VERDICTS),
+    )
+
+
+def _stranger_row(path: Path, verdicts: set[str], true: list[float], margin: float) -> list[Any]:
+    analysis = analyze(read_log(path)[0])
+    found = [event.transition for event in analysis.certain]
+    hits = len(match_events(found, true, margin))
+    right = analysis.verdict in verdicts and (hits == len(true) == len(found) or "unstable" in verdicts)
+    without = [event.transition for event in analysis.spikes_without_norm_growth if event.confidence >= CERTAIN]
+    return ["yes" if right else "NO", analysis.verdict, len(true), hits, len(found) - hits, without, path.name]
+
+
+def _given(run: SyntheticRun, given: str) -> Any:
+    names = COARSE_GIVEN[given]
+    return assemble(**{("norm" if name == "total_norm" else name): run.signals[name] for name in names})
+
+
+def _coarse_row(shape: Any, given: str, seeds: range) -> list[Any]:
+    true = hits = extra = right = 0
+    for seed in seeds:
+        run = coarse_run(seed, shape, digits=3 + seed % 2)
+        found = _given(run, given)
+        stride = float(run.signals["train_loss"].step[1])
+        steps = np.array([event.transition for event in certain(list(found.slingshots))]) - stride / 2
+        matched = len(match_events(steps, run.transitions, 2 * stride))
+        true, hits, extra = true + len(run.transitions), hits + matched, extra + len(steps) - matched
+        right += found.verdict == "slingshots"
+    return [shape, given, len(seeds), true, hits / true, extra, right]
+
+
+def _hostile_row(kind: Any, seeds: range) -> list[Any]:
+    found = [_given(hostile_run(seed, kind), "everything") for seed in seeds]
+    right = sum(each.verdict in HOSTILE_VERDICTS[kind] for each in found)
+    return [kind, len(seeds), right, sum(len(certain(list(each.slingshots))) for each in found)]
+
+
 WITHHELD = {"batch_errors", "train_errors", "train_accuracy", "val_accuracy", "val_errors"}
 RECORDED_MARGIN = 400
 
@@ -317,7 +408,7 @@ def recorded(folder: Path) -> None:
         click.echo(f"{words}: F1 {found.f1:.3f}, {found.hits} of {found.n_true}, {found.n_found - found.hits} extra")
 
 
-SECTIONS = ("synthetic", "rivals", "speed", "logs", "recorded")
+SECTIONS = ("synthetic", "rivals", "speed", "logs", "strangers", "recorded")
 
 
 @click.command()
@@ -325,6 +416,13 @@ SECTIONS = ("synthetic", "rivals", "speed", "logs", "recorded")
 @click.option("--seeds", default=10, show_default=True, help="Runs for each row of a table.")
 @click.option("--rows", default="2000,20000,200000", show_default=True, help="Lengths, separated by commas.")
 @click.option("--logs", "log_folder", type=click.Path(path_type=Path), help="Labelled logs, with their LABELS.json.")
+@click.option(
+    "--strangers",
+    "strangers_folder",
+    type=click.Path(path_type=Path),
+    default=lambda: BESIDE if BESIDE.is_dir() else None,
+    help="Small logs in others' shapes; by default those of the tests.",
+)
 @click.option(
     "--recorded",
     "recorded_folder",
@@ -339,6 +437,7 @@ def main(
     seeds: int,
     rows: str,
     log_folder: Path | None,
+    strangers_folder: Path | None,
     recorded_folder: Path,
     long: bool,
 ) -> None:
@@ -351,6 +450,8 @@ def main(
         speed((*SPEED_ROWS, LONG_ROWS) if long else SPEED_ROWS)
     if "logs" in sections and log_folder:
         logs(log_folder)
+    if "strangers" in sections and strangers_folder:
+        strangers(strangers_folder)
     if "recorded" in sections:
         recorded(recorded_folder)
 

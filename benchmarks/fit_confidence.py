@@ -20,7 +20,6 @@ import numpy as np
 from scipy.optimize import minimize
 
 from slingshot_analysis.events import Shape
-from slingshot_analysis.slingshots._confidence import break_features
 from slingshot_analysis.slingshots._cycles import judge
 from slingshot_analysis.slingshots._inputs import read_run
 from slingshot_analysis.slingshots.assembly import find_anchors
@@ -64,9 +63,7 @@ def families(seeds: int) -> Iterator[tuple[str, SyntheticRun]]:
 
 
 def with_errors(made: SyntheticRun, seed: int) -> SyntheticRun:
-    """Return the run with one misclassified sample in each of a few batches, as hard samples have it in any
-    training.
-    """
+    """Return the run with a misclassified sample in each of a few batches, as hard samples cause in any training."""
     random = np.random.default_rng(seed)
     errors = made.signals["batch_errors"]
     rows = random.integers(len(errors) // 10, len(errors), 3)
@@ -75,10 +72,9 @@ def with_errors(made: SyntheticRun, seed: int) -> SyntheticRun:
 
 
 def samples(seeds: int) -> dict[str, dict[str, list[Any]]]:
-    """Return features and truths of spikes, of misclassification and of breaks by family."""
+    """Return features and truths of spikes and of misclassification by family."""
     spikes: dict[str, list[Any]] = defaultdict(list)
     errors: dict[str, list[Any]] = defaultdict(list)
-    breaks: dict[str, list[Any]] = defaultdict(list)
     growth: dict[str, list[Any]] = defaultdict(list)
     misclassified: dict[str, list[Any]] = defaultdict(list)
     for family, made in families(seeds):
@@ -99,24 +95,16 @@ def samples(seeds: int) -> dict[str, dict[str, list[Any]]]:
                     spikes[family].append((each.evidence.spike_features[:-2], right))
                 if each.anchor.misclassified and not run.losses:
                     errors[family].append((each.evidence.error_features, right))
-        for found in read_run(None, norm, {}, {}).norm.breaks if "last_layer_norm" in made.signals else ():
-            right = bool((np.abs(made.transitions - found.transition) <= 0.01 * float(norm.step[-1])).any())
-            breaks[family].append((break_features(found), right))
     return {
         "spikes": spikes,
         "misclassified samples": misclassified,
         "growth of the norm": growth,
         "misclassification alone": errors,
-        "breaks of the norm": breaks,
     }
 
 
-def fit(data: dict[str, list[Any]], *, breaks: bool) -> np.ndarray:
-    """Fit an intercept and weights that are not negative.
-
-    Of spikes and misclassification each family of true or false events weighs alike; breaks are as frequent as in the
-    runs.
-    """
+def fit(data: dict[str, list[Any]]) -> np.ndarray:
+    """Fit an intercept and weights that are not negative; each family of true or false events weighs alike."""
     x, y, balance = [], [], []
     for truth in (True, False):
         groups = [[features for features, right in rows if right == truth] for rows in data.values()]
@@ -124,7 +112,7 @@ def fit(data: dict[str, list[Any]], *, breaks: bool) -> np.ndarray:
         for group in groups:
             x += [[1.0, *features] for features in group]
             y += [float(truth)] * len(group)
-            balance += [1.0 if breaks else 0.5 / len(groups) / len(group)] * len(group)
+            balance += [0.5 / len(groups) / len(group)] * len(group)
     inputs, truths, weight = np.array(x), np.array(y), np.array(balance) / sum(balance)
 
     def loss(w: np.ndarray) -> float:
@@ -140,16 +128,14 @@ def report(name: str, data: dict[str, list[Any]]) -> None:
     click.echo(f"\n{name}: family left out, events, true, mean confidence of true and of false events, wrong at 0.5")
     wrong = total = 0
     for family, rows in data.items():
-        weights = fit(
-            {other: each for other, each in data.items() if other != family}, breaks=name.startswith("breaks")
-        )
+        weights = fit({other: each for other, each in data.items() if other != family})
         score = np.array([[1.0, *features] for features, _ in rows]) @ weights
         judged, truth = 1 / (1 + np.exp(-score)), np.array([right for _, right in rows])
         means = [f"{judged[part].mean():.3f}" if part.any() else "-" for part in (truth, ~truth)]
         errors = int(((judged >= 0.5) != truth).sum())
         wrong, total = wrong + errors, total + len(rows)
         click.echo(f"{family:>26} {len(rows):>6} {int(truth.sum()):>6} {means[0]:>8} {means[1]:>8} {errors:>6}")
-    weights = fit(data, breaks=name.startswith("breaks"))
+    weights = fit(data)
     click.echo(f"{wrong} of {total} wrong; weights: {tuple(np.round(weights, 2).tolist())}")
 
 

@@ -17,7 +17,9 @@ TRANSITIONS = {
     "hypercube": (6, 606, 22_863),
     "modular_division": (6, 1_548, 24_778),
 }
-"""Number of slingshots, first and last transition. Four more spikes of the last run come without growth of the norm."""
+"""Number of slingshots, first and last transition."""
+RESTLESS = [30_550, 32_575, 35_142, 37_345]
+"""Loss spikes with misclassified samples at the restless end of the last run, whose norm of 465 does not grow."""
 
 
 def test_they_are_small():
@@ -44,7 +46,9 @@ def test_slingshots(name):
     transitions = [event.transition for event in found.slingshots if event.confidence >= 0.5]
     assert found.verdict == "slingshots"
     assert (len(transitions), transitions[0], transitions[-1]) == (count, first, last)
-    assert len(found.certain_spikes) == (4 if name == "modular_division" else 0)
+    without_growth = [event.transition for event in found.spikes_without_norm_growth if event.confidence >= 0.5]
+    assert set(RESTLESS if name == "modular_division" else ()) <= set(without_growth)
+    assert len(without_growth) <= (7 if name == "modular_division" else 0)
 
 
 def test_division_groks_at_a_slingshot():
@@ -59,7 +63,8 @@ def test_division_groks_at_a_slingshot():
 def test_the_detector_against_misclassified_samples():
     traces = [open_trace(path) for path in sorted(FOLDER.glob("*.h5"))]
     score = evaluate(traces, "misclassification", margin=400).pooled
-    assert score.f1 > 0.97
+    assert score.n_true - score.hits == len(RESTLESS)  # whose samples are misclassified, but at a norm that rests
+    assert score.n_found == score.hits
 
 
 def test_the_loop_of_ones_own_runs(tmp_path):

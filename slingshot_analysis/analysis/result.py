@@ -45,16 +45,10 @@ class Analysis:
     signals : dict of str to str
         The name in the log of each signal used, by canonical name.
     config : dict of str to bool, int, float or str
-    <<<<<<< HEAD
         The recorded configuration by dotted names: see `configuration`.
     verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
         "slingshots" if there is one of confidence 0.5 or more that a loss or misclassified samples show. "spikes" if
         there are only loss spikes without norm growth.
-    =======
-        The configuration by dotted names, as far as it was recorded: see `configuration`.
-    verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
-        "slingshots" if a loss or misclassified samples show one; "spikes" if there are only spikes without norm growth.
-    >>>>>>> 195ec38bf8a5572c088df5405cf377ff089f812b
     terminal_phase_start : int or None, updates
         First step from which the training set stays fitted (perfectly classified) for a while.
     grokking_step : int or None, updates
@@ -79,15 +73,10 @@ class Analysis:
     grokking_sensitivity : dict of str to int or None, updates
         The grokking step under other definitions.
     slingshots : tuple of Slingshot
-    <<<<<<< HEAD
-        By time. Those with a confidence of 0.5 or more, `certain`, count wherever transitions are counted or compared.
+            By time. Those with a confidence of 0.5 or more, `certain`, count wherever transitions are counted or
+            compared.
     spikes_without_norm_growth : tuple of Slingshot
         Events at which the norm could have shown growth and shows none. They are never counted as slingshots.
-    =======
-        In order. Those of confidence 0.5 or more, `certain`, count wherever transitions are counted or compared.
-    spikes_without_norm_growth : tuple of Slingshot
-        Events at which the norm could have shown growth and shows none. They are no slingshots and count nowhere.
-    >>>>>>> 195ec38bf8a5572c088df5405cf377ff089f812b
     order : tuple of EventOrder
         The order of events around each slingshot, as far as they were recorded.
     association : Association

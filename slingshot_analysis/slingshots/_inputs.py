@@ -19,11 +19,10 @@ __all__ = ["Norm", "RunSignals", "read_run"]
 BINS = 4000
 """Maximum number of bins in which the loss is searched for the start of the terminal phase."""
 FIRST_ROWS = 10
-"""Number of rows whose largest loss is that of an untrained network. The loss of a single batch may be low by
-chance."""
+"""Number of rows whose largest loss is that of an untrained network. A single batch may have a low loss by chance."""
 FITTED_BINS, FITTED_AT_ONCE, FITTED_MISSES = 10, 3, 3
 """Number of bins in which the loss must be low, number of those at the start that all must be, and maximum number of
-the others that need not: the loss of single batches flickers, and coarse logs have a spike every seven rows."""
+the others that need not be: the loss of single batches flickers, and coarse logs have a spike every seven rows."""
 NOISE_QUANTILE, NORMAL_QUANTILE = 0.25, 0.3186
 """Quantile of the second differences from which the noise of a norm is estimated, and its value for normal noise."""
 ROUNDED_SHARE, ROUNDING_QUANTILE = 0.8, 0.1

@@ -25,8 +25,7 @@ USUAL_FACTOR = 3.0
 CREST_ROWS = 2
 """Number of rows after the spike among which the crest of the norm may be."""
 LIMIT_TIMES = 2.5
-"""Minimum ratio of the distance of the neighbouring spikes and the longest time, which leaves room for times
-elsewhere."""
+"""Minimum ratio of the distance of the neighbouring spikes and the longest time. It leaves room for times elsewhere."""
 PLACES, RUN_PLACES = 12, 200
 """Number of places on either side of a spike at which the usual change of slope is read, and in the whole run."""
 RESOLVED_ROWS = 3.0

@@ -15,11 +15,15 @@ from slingshot_analysis.events import LossSpike
 __all__ = ["BY_HAND", "Anchor", "Sign", "burst_signs", "correct_anchors", "merge_anchors", "spike_signs"]
 
 BY_HAND = "labelled by hand"
+NOT_SEEN = Clearness()
+"""Clearness of what no loss shows."""
 AFTERSHOCK_RATIO = 3.0
 """Minimum ratio of a spike and an aftershock that belongs to it."""
 BURST_SHARE, BURST_CYCLE = 2.0, 0.25
 """Spikes belong to one burst if the gap between them is at most this multiple of the length of the burst so far, and at
 most this share of the mean distance of spikes."""
+UNREST_SHARE = 5.0
+"""Maximum gap between spikes while training samples are misclassified, relative to the time since the first of them."""
 SAME_DENSITY = 2.0
 """Maximum ratio of the strides of misclassification and of a loss that are measured equally often."""
 
@@ -55,7 +59,7 @@ class Anchor:
     evidence: tuple[str, ...]
     before: float
     fall: float = 0.0
-    clearness: Clearness = Clearness()  # noqa: RUF009
+    clearness: Clearness = NOT_SEEN
     by_hand: bool = False
 
 
@@ -126,7 +130,7 @@ class Sign:
     misclassified: bool
     before: float
     fall: float = 0.0
-    clearness: Clearness = Clearness()  # noqa: RUF009
+    clearness: Clearness = NOT_SEEN
 
     @property
     def stride(self) -> float:
@@ -230,9 +234,11 @@ def _belongs(sign: Sign, group: Sequence[Sign], distance: float, pace: float) ->
     fallen = max(min(other.start + other.fall, other.end) for other in earlier)
     length = fallen - min(other.start for other in earlier)
     burst = sign.start - fallen <= min(BURST_SHARE * length, BURST_CYCLE * pace)
-    lasts = sign.start <= max(other.end for other in earlier) + distance
+    end = max(other.end for other in earlier)
     lower = sign.decades <= max(other.decades for other in earlier) - np.log10(AFTERSHOCK_RATIO)
-    misclassified = any(
+    lasts = sign.start <= end + distance
+    near = sign.start - end <= UNREST_SHARE * (end - min(other.start for other in earlier))
+    misclassified = near and any(
         other.misclassified and sign.start < other.end and other.stride <= SAME_DENSITY * sign.stride for other in group
     )
     return burst or misclassified or bool(lasts and lower)

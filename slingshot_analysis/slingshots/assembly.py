@@ -37,6 +37,8 @@ CHAOS_EVENTS, FEW_CHAOS_EVENTS = 20, 8
 IRREGULAR, SLIGHTLY_IRREGULAR = 0.35, 0.2
 """Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular: in
 any run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and for events at random times 1.1."""
+ENOUGH_CYCLES = 4
+"""Number of full slingshots that make a run one with slingshots, even if its loss never rests later on."""
 LOW_LOSS = 5e-4
 """Maximum ratio of a low loss and the first loss of the run. Between slingshots the loss falls below it."""
 
@@ -105,11 +107,9 @@ def detect_slingshots(
     Returns
     -------
     list of Slingshot
-        In order. The confidence is the logistic function of a weighted sum: of the decades of the spike, of
-        misclassification that was seen or missed, and of the response of the norm; for breaks without a spike, of their
-        contrast and gain. On synthetic runs, half of them without slingshots, its expected calibration error is at most
-        0.02 (``benchmarks/detection.py``, 2,000 events for each kind of input). Too few events of recorded runs are
-        known to measure it there.
+        In order. The confidence is the logistic function of a weighted sum of the decades of the spike, of its
+        clearness, of misclassification and of growth of the norm; for breaks without a spike, of their contrast. The
+        weights are fitted on synthetic runs (``benchmarks/fit_confidence.py``).
 
     Raises
     ------
@@ -258,7 +258,7 @@ def _is_unstable(run: RunSignals, anchors: Sequence[Anchor], found: Events) -> b
     if float(np.median(value[late])) >= LOW_LOSS * float(value[~late].max(initial=value[0])):
         return irregularity > SLIGHTLY_IRREGULAR
     full = sum(event.tier == "full" for event in found.slingshots)
-    return irregularity > IRREGULAR and len(spikes) >= CHAOS_EVENTS and full < len(spikes) / 2
+    return irregularity > IRREGULAR and len(spikes) >= CHAOS_EVENTS and full < min(len(spikes) / 2, ENOUGH_CYCLES)
 
 
 def find_anchors(run: RunSignals) -> list[Anchor]:
