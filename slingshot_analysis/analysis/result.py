@@ -73,8 +73,7 @@ class Analysis:
     grokking_sensitivity : dict of str to int or None, updates
         The grokking step under other definitions.
     slingshots : tuple of Slingshot
-            By time. Those with a confidence of 0.5 or more, `certain`, count wherever transitions are counted or
-            compared.
+        By time. Those with a confidence of 0.5 or more, `certain`, count wherever transitions are counted or compared.
     spikes_without_norm_growth : tuple of Slingshot
         Events at which the norm could have shown growth and shows none. They are never counted as slingshots.
     order : tuple of EventOrder

@@ -158,7 +158,9 @@ class Watch(TorchDispatchMode):
 def test_a_training_update_never_waits_for_the_device(tmp_path, device, optimizer, loss, orthogonal):
     setup = with_optimizer(short(loss=loss, orthogonal_gradient=orthogonal, steps=40), optimizer)
     run = Run(setup, torch.device(device))
-    recorder = Recorder(tmp_path / "run.h5", run.model, run.optimizer, loss_function=setup.loss_function)
+    recorder = Recorder(
+        tmp_path / "run.h5", run.model, run.optimizer, loss_function=setup.loss_function, flush_seconds=1e9
+    )
     with Watch() as watch:
         train(run, recorder)
     assert watch.operations > 40 * 50

@@ -292,9 +292,9 @@ def test_runs_that_never_began_claim_nothing(four, tmp_path):
 def test_what_is_wrong_with_every_run_is_found_before_the_sweep(four, tmp_path):
     folder = tmp_path / "sweep"
     for options, message in (
-        ({"probes": "norms:abc"}, "number of updates, such as hessian:50"),
+        ({"probes": "norms:abc"}, "a number of updates must follow the colon"),
         ({"probes": []}, "name at least one"),
-        ({"device": "meta"}, "`device` is 'meta'; allowed: auto"),
+        ({"device": "meta"}, "device='meta': allowed are auto"),
     ):
         with pytest.raises(InputError, match=message):
             sweep(four, folder, **options)
