@@ -19,8 +19,8 @@ MAXIMUM_NOISE_RATIO, MAXIMUM_ISOLATION = 8.0, 3.0
 SPIKE_WEIGHTS = (-12.65, 2.38, 2.27, 0.61, 3.68, 4.88)
 ERROR_WEIGHTS = (-3.33, 3.87, 3.65)
 """Weights of the logistic function, an intercept and one for each feature, of loss spikes and of misclassification
-without one. `benchmarks/fit_confidence.py` prints them. No weight of a feature that a further signal can add is negative,
-so that more evidence never lowers the confidence."""
+without one. `benchmarks/fit_confidence.py` prints them. No weight of a feature that a further signal can add is
+negative, so that more evidence never lowers the confidence."""
 BREAK_WEIGHTS = (3.0, 1.5, 2.4)
 """The same for breaks of the norm without either, from a logistic regression on 1,927 breaks in synthetic runs with and
 without slingshots."""
