@@ -23,8 +23,8 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
     Parameters
     ----------
     step : (n,) array_like, updates
-        Steps at which the norm was measured. Time counts from one median stride before the first of them, so that it
-        does not matter at which step a log begins.
+        Steps at which the norm was measured. Time counts from step 0, or from the first step if the log begins later
+        than after one median stride. Times before 1 are ignored.
     norm : (n,) array_like
         Any weight norm.
     phases : sequence of Phase, optional
@@ -54,9 +54,9 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
     [(2000, 27.9)]
     """
     steps, values = canonical(step, norm, "norm")
-    usable = (values > 0) & np.isfinite(values)
+    origin = float(steps[0]) if len(steps) > 1 and steps[0] > np.median(np.diff(steps)) else 0.0
+    usable = (steps - origin >= 1) & (values > 0) & np.isfinite(values)
     steps, values = steps[usable], values[usable]
-    origin = float(steps[0] - np.median(np.diff(steps))) if len(steps) > 1 else 0.0
     fits = []
     calm = np.ones(len(steps), dtype=bool)
     phases = segment_norm(steps, values) if phases is None else phases

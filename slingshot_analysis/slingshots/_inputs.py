@@ -25,6 +25,8 @@ FITTED_BINS, FITTED_AT_ONCE, FITTED_MISSES = 10, 3, 3
 the others that need not be: the loss of single batches flickers, and coarse logs have a spike every seven rows."""
 NOISE_QUANTILE, NORMAL_QUANTILE = 0.25, 0.3186
 """Quantile of the second differences from which the noise of a norm is estimated, and its value for normal noise."""
+NOISE_BLOCKS, NOISE_ROWS = 100, 200
+"""Number of blocks of rows from which the noise of a long log is estimated, and the rows of each."""
 ROUNDED_SHARE, ROUNDING_QUANTILE = 0.8, 0.1
 """A norm is rounded if its distinct values are fewer than this share of its rows. The unit is a low quantile of the
 distances between them."""
@@ -191,7 +193,11 @@ def _noise(value: FloatArray) -> float:
 
     In coarse logs of short cycles most second differences are no noise.
     """
-    bend = np.abs(np.diff(value, n=2))
+    blocks = [value]
+    if len(value) > NOISE_BLOCKS * NOISE_ROWS:
+        blocks = [value[i : i + NOISE_ROWS] for i in np.linspace(0, len(value) - NOISE_ROWS, NOISE_BLOCKS).astype(int)]
+    bend = np.abs(np.concatenate([np.diff(block, n=2) for block in blocks]))
+    value = np.concatenate(blocks)
     gaps = np.diff(np.unique(value))
     unit = float(np.quantile(gaps, ROUNDING_QUANTILE)) if len(gaps) else 0.0
     rounded = unit / np.sqrt(12) if len(gaps) < ROUNDED_SHARE * len(value) else 0.0
