@@ -103,7 +103,7 @@ def test_a_seed_fixes_the_subset(folder):
 
 
 def test_too_few_training_images(folder):
-    with pytest.raises(InputError, match=r"has 50 training images, but `data.train` is 51"):
+    with pytest.raises(InputError, match=r"has 50 training images, but data.train is 51"):
         make(folder, train=51)
     with pytest.raises(InputError, match="at least one training"):
         Cifar10(train=0)
@@ -127,7 +127,7 @@ def test_a_folder_without_the_files_is_refused(folder, missing, monkeypatch):
     where = folder if missing else folder / "nowhere"
     for path in folder.glob(missing or "nothing"):
         path.unlink()
-    with pytest.raises(InputError, match=r"`data.folder` is .*test_batch.bin.*set `data.folder` to a folder"):
+    with pytest.raises(InputError, match=r"data.folder is .*test_batch.bin.*set data.folder to a folder"):
         make(where)
     monkeypatch.setenv("SLINGSHOT_DATA", str(where))
     with pytest.raises(InputError, match="the environment variable SLINGSHOT_DATA is"):
@@ -173,14 +173,14 @@ def test_a_download_fills_the_cache_once(tmp_path, monkeypatch):
 
 
 def test_without_network_the_error_says_what_to_do(tmp_path):
-    with pytest.raises(InputError, match=r"can't be downloaded .*no route to host.*set `data.folder` to a folder"):
+    with pytest.raises(InputError, match=r"can't be downloaded .*no route to host.*set data.folder to a folder"):
         make("")
     assert not list((tmp_path / "cache/slingshot/cifar-10-batches-bin").iterdir())
 
 
 def test_without_pooch_the_error_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(InputError, match=r"slingshot-analysis\[trainers\].*set `data.folder` to a folder"):
+    with pytest.raises(InputError, match=r"slingshot-analysis\[trainers\].*set data.folder to a folder"):
         make("")
 
 
