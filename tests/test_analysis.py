@@ -28,7 +28,7 @@ SENSITIVE = Options(min_spike_ratio=3)
 
 def low_spike(at):
     """Return a spike so low that only sensitive options list it, with a confidence at which it does not count."""
-    return 8e-7 * np.where(at <= STEP, np.exp((at - STEP) / 200), 0)
+    return 5e-6 * np.where(at <= STEP, np.exp((at - STEP) / 200), 0)
 
 
 def doubtful():

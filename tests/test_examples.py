@@ -63,8 +63,8 @@ def test_division_groks_at_a_slingshot():
 def test_the_detector_against_misclassified_samples():
     traces = [open_trace(path) for path in sorted(FOLDER.glob("*.h5"))]
     score = evaluate(traces, "misclassification", margin=400).pooled
-    assert score.n_true - score.hits == len(RESTLESS)  # whose samples are misclassified, but at a norm that rests
-    assert score.n_found == score.hits
+    assert score.hits == score.n_true  # spikes without norm growth count as found: misclassification knows no norm
+    assert score.n_found - score.hits <= 2
 
 
 def test_the_loop_of_ones_own_runs(tmp_path):

@@ -126,7 +126,7 @@ def analyze(
         verdict=assembly.verdict,
         terminal_phase_start=assembly.terminal_phase_start,
         grokking_step=general.grokking_step,
-        phases=assembly.phases,
+        phases=phases,
         loss_spikes=_found(detect_loss_spikes, used.get(first_of(LOSSES, used) or "")),
         accuracy_jumps=general.jumps,
         accuracy_climbs=general.climbs,
