@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from rich.console import Console
 
-__all__ = ["open_console"]
-
 PIPED_WIDTH = 160
 """Width in columns where the output goes into a file or another program."""
 

@@ -11,9 +11,6 @@ import click
 from slingshot_analysis.engines import ENGINES
 from slingshot_analysis.errors import InputError
 
-__all__ = ["engine_options", "slurm_parameters"]
-
-
 Command = Callable[..., Any]
 
 

@@ -12,8 +12,6 @@ from slingshot_analysis.many_runs import thin_curves
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 
-__all__ = ["Keep", "Kept"]
-
 
 @dataclass(frozen=True)
 class Kept:

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 import click
 
-__all__ = ["in_options", "print_errors", "print_note"]
-
 ARGUMENT = re.compile(r"""(?<![\w.])([a-z_]+)=(?:True\b|('[^']*'|"[^"]*")|(?=[\s,.;:)]|$))""")
 """An argument as messages of the library name it: ``overwrite=True``, ``device='cuda'``, or ``map=``."""
 

@@ -15,8 +15,6 @@ from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.readers import Names, read_log
 from slingshot_analysis.trace import Trace
 
-__all__ = ["Reading", "reading_options"]
-
 Command = Callable[..., Any]
 
 

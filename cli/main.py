@@ -11,8 +11,6 @@ import click
 from cli._messages import in_options
 from slingshot_analysis.errors import SlingshotError, unknown_name
 
-__all__ = ["main"]
-
 VERBS = {
     "record": "Train a setup of the paper and write its trace.",
     "sweep": "Train many runs: grids, lists, random draws.",

@@ -10,18 +10,6 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.signal import as_array
 
-__all__ = [
-    "MAD_OF_NORMAL",
-    "FloatArray",
-    "Samples",
-    "as_step",
-    "bin_edges",
-    "bin_medians",
-    "canonical",
-    "canonical_accuracy",
-    "step_and_value",
-]
-
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 MAD_OF_NORMAL = 0.6745

@@ -12,8 +12,6 @@ import numpy as np
 from slingshot_analysis.nested import flatten
 from slingshot_analysis.trace import Trace
 
-__all__ = ["SEEDS", "Plain", "configuration", "is_seed"]
-
 Plain = bool | int | float | str
 
 SEEDS = {"seed", "seeds", "random_seed", "data_seed", "init_seed"}

@@ -19,8 +19,6 @@ from typing import Any
 
 from slingshot_analysis.errors import InputError, unknown_name
 
-__all__ = ["ENGINES", "count_cpus", "open_engine"]
-
 ENGINES = "processes", "dask", "slurm"
 SCHEDULER_SECONDS = 10
 """Time within which a Dask scheduler has to answer."""

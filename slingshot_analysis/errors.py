@@ -8,8 +8,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["InputError", "NoRunError", "OtherFileError", "SlingshotError", "UnwritableError", "unknown_name"]
-
 
 class SlingshotError(Exception):
     """Base class of every error that this project raises on purpose."""

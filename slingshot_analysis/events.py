@@ -8,20 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = [
-    "CERTAIN",
-    "AccuracyClimb",
-    "AccuracyJump",
-    "LogGrowth",
-    "LossSpike",
-    "Peak",
-    "Phase",
-    "PhaseKind",
-    "Shape",
-    "Slingshot",
-    "Tier",
-]
-
 PhaseKind = Literal["growth", "plateau", "decay"]
 Tier = Literal["full", "norm_only", "loss_only"]
 Shape = Literal["staircase", "sawtooth", "inverse"]

@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["replaced"]
-
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:

@@ -14,8 +14,6 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.files import replaced
 from slingshot_analysis.trace import Trace
 
-__all__ = ["Labels", "is_labelled", "labels_path", "read_labels", "write_labels"]
-
 FORMAT, VERSION = "slingshot-labels", 1
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["flatten"]
-
 DEEPEST = 64
 """What is nested deeper stays a mapping, so that a damaged file can't nest names without end."""
 

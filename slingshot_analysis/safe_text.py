@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["in_one_line", "printable"]
-
 LONGEST = 200
 """Characters of a name or message that are kept."""
 

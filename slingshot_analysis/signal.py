@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, unknown_name
 
-__all__ = ["Axis", "Signal", "as_array"]
-
 
 @dataclass(frozen=True)
 class Axis:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["outside"]
-
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -10,8 +10,6 @@ from torch import nn
 
 from slingshot_analysis.recording.torch_internals import foreach
 
-__all__ = ["GenericAdaptiveOptimizer"]
-
 
 class GenericAdaptiveOptimizer(torch.optim.Optimizer):
     """Generic adaptive method (Thilak et al. 2022, Algorithm 1), in multi-tensor operations.

@@ -16,8 +16,6 @@ from slingshot_analysis.recording import Recorder
 from trainers.loop import Run
 from trainers.setup import Setup, check_settings, resolved
 
-__all__ = ["checkpoint_path", "discard_checkpoint", "load_checkpoint", "save_checkpoint"]
-
 FORMAT = "slingshot-checkpoint"
 VERSION = 2
 UNREADABLE = EOFError, KeyError, OSError, RuntimeError, ValueError, pickle.UnpicklingError

@@ -11,8 +11,6 @@ import torch
 from trainers.loop import BatchOrder, Run, cpu_settings, updates
 from trainers.setup import Setup, settings_of
 
-__all__ = ["Cost", "estimate_cost"]
-
 WITHOUT_COST = "data.operation", "steps", "seed"
 """Fields of a setup that have no effect on the time of an update."""
 

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from slingshot_analysis.recording.torch_internals import foreach, norms
 
-__all__ = ["orthogonalize_gradients"]
-
 
 @torch.no_grad()
 def orthogonalize_gradients(parameters: Iterable[nn.Parameter]) -> None:

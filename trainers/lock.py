@@ -17,8 +17,6 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["lock", "owned"]
-
 RETRY_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 60.0
 """A worker releases its locks within a few seconds of the end of its sweep."""

@@ -18,8 +18,6 @@ from trainers.interventions import orthogonalize_gradients
 from trainers.optimizers import warm_up
 from trainers.setup import Setup
 
-__all__ = ["BatchOrder", "Run", "cpu_settings", "train", "updates"]
-
 
 class Run:
     """A run in training: data, model, optimizer and batch order of a setup, on a device.

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from slingshot_analysis.recording.subject.losses import cross_entropy
 
-__all__ = ["LOSSES", "mean_output", "stablemax_cross_entropy"]
-
 
 def stablemax_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean StableMax cross-entropy: cross-entropy with s(z) in place of exp(z).

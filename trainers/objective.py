@@ -11,8 +11,6 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Buffer, Moment, Probe, Subject
 from slingshot_analysis.trace import Quantity
 
-__all__ = ["Objective"]
-
 
 class Objective(Probe):
     """`batch_loss`, the value of the objective at each state. Without classes there are no errors to count.

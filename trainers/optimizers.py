@@ -12,8 +12,6 @@ from torch import nn
 from slingshot_analysis.errors import InputError
 from trainers.adaptive import GenericAdaptiveOptimizer
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "GenericAdaptive", "RMSProp", "as_kind", "warm_up"]
-
 Parameters = Iterable[nn.Parameter]
 
 

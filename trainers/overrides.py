@@ -10,8 +10,6 @@ from slingshot_analysis.errors import InputError, unknown_name
 from trainers.optimizers import OPTIMIZERS, as_kind
 from trainers.setup import Setup, settings_of
 
-__all__ = ["override_all", "with_optimizer"]
-
 Value = TypeVar("Value")
 
 

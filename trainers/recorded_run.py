@@ -22,8 +22,6 @@ from trainers.optimizers import as_kind
 from trainers.setup import Setup, check_settings, resolved, settings_of
 from trainers.setups import SETUPS
 
-__all__ = ["default_name", "differences", "find_device", "is_finished", "make_recorder", "record", "start"]
-
 WITHOUT_CLASSES = "norms", "update_norm", "cosine_distance"
 """Probes for setups without classes: the default, and those that are kept of a bundle."""
 

@@ -17,18 +17,6 @@ from slingshot_analysis.nested import flatten
 from trainers.data.dataset import Dataset
 from trainers.losses import LOSSES
 
-__all__ = [
-    "DTYPES",
-    "DataConfig",
-    "ModelConfig",
-    "OptimizerConfig",
-    "Setup",
-    "check_settings",
-    "other_settings",
-    "resolved",
-    "settings_of",
-]
-
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """Dtypes by the name that a setup gives."""
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from slingshot_analysis.canonical import as_step, canonical
 
-__all__ = ["detect_loss_plateaus"]
-
 MAXIMUM_CHANGE = 0.01
 """Largest relative change between two rows of a plateau."""
 

@@ -9,8 +9,6 @@ import numpy as np
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers import Column, RawRun, Reader, read_text
 
-__all__ = ["TickerReader"]
-
 
 class TickerReader(Reader):
     """The text that Ticker writes. Lines that begin with ``#`` are comments."""

@@ -20,8 +20,6 @@ from slingshot_analysis.detectors import (
 from slingshot_analysis.events import CERTAIN, AccuracyClimb, AccuracyJump, Phase, Slingshot
 from slingshot_analysis.signal import Signal
 
-__all__ = ["Generalisation", "find_generalisation"]
-
 
 @dataclass(frozen=True)
 class Generalisation:

@@ -44,8 +44,6 @@ from slingshot_analysis.trace import Trace
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["analyze"]
-
 
 @np.errstate(over="ignore")  # a log may hold numbers at the edge of float64
 def analyze(

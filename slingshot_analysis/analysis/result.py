@@ -21,8 +21,6 @@ from slingshot_analysis.slingshots import Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Analysis", "Skipped", "finite"]
-
 
 @dataclass(frozen=True)
 class Skipped:

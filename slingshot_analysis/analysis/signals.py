@@ -11,21 +11,6 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 
-__all__ = [
-    "LOSSES",
-    "NORMS",
-    "Pair",
-    "Signals",
-    "as_signals",
-    "choose_signals",
-    "chosen_curvature",
-    "chosen_features",
-    "chosen_norm",
-    "first_of",
-    "ordered_signals",
-    "validation_samples",
-]
-
 Signals: TypeAlias = Trace | Mapping[str, Signal]
 """The signals of a run, by canonical name."""
 Pair: TypeAlias = tuple[Any, Any]

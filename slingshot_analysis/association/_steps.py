@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["FloatArray", "as_span", "as_steps", "hits_near", "is_near"]
-
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 

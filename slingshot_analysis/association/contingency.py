@@ -16,8 +16,6 @@ from slingshot_analysis.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Contingency", "Proportion", "contingency", "proportion"]
-
 MAXIMUM_BOSCHLOO_RUNS = 500
 """Boschloo's test compares all pairs of tables. For more runs it takes seconds, and Fisher's test nearly agrees."""
 

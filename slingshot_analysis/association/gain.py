@@ -13,8 +13,6 @@ from slingshot_analysis.canonical import canonical_accuracy
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import Phase, Slingshot
 
-__all__ = ["GainAssociation", "gain_association", "gain_by_phase", "pool_gain_associations"]
-
 NEGLIGIBLE = 1e-9
 """Contrasts smaller than this are rounding errors."""
 UNITS, UNITS_PER_CONTRAST = 4000, 2

@@ -11,8 +11,6 @@ import numpy as np
 from slingshot_analysis.association._steps import FloatArray, as_span, as_steps, hits_near
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Association", "association_test", "near_window", "pool_associations"]
-
 STRIDES_BEFORE = 2
 """Number of evaluations by which a jump may precede its transition, because both are dated on a grid of steps."""
 MINIMUM_REACH, REACH_SHARE, MAXIMUM_REACH_SHARE = 1000, 0.01, 0.05

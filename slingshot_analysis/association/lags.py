@@ -14,8 +14,6 @@ from slingshot_analysis.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Estimate", "LagSummary", "lag_summary"]
-
 
 @dataclass(frozen=True)
 class Estimate:

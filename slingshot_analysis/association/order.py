@@ -11,8 +11,6 @@ import numpy as np
 from slingshot_analysis.canonical import FloatArray, as_step, canonical, step_and_value
 from slingshot_analysis.events import AccuracyJump, Slingshot
 
-__all__ = ["EventOrder", "order_events"]
-
 SHARES = "softmax_collapse", "zero_loss_fraction", "zero_gradient_fraction", "zero_sum_violation"
 """Signals of lost floating-point precision, in [0, 1]."""
 ONSET_LEVEL = 0.5

@@ -11,8 +11,6 @@ import numpy as np
 from slingshot_analysis.association._steps import as_span, as_steps, hits_near
 from slingshot_analysis.errors import InputError
 
-__all__ = ["LogTimeShift", "log_time_shift_test", "pool_shifts"]
-
 LOG_TIME_START = 1e-3
 """Log time starts at this fraction of the last step, if the span starts earlier; earlier jumps are moved there."""
 

@@ -14,8 +14,6 @@ from scipy.optimize import linear_sum_assignment
 from slingshot_analysis.association._steps import FloatArray, as_span, as_steps, hits_near
 from slingshot_analysis.errors import InputError
 
-__all__ = ["RunEvents", "RunSwap", "run_swap_test"]
-
 Counts = npt.NDArray[np.integer[Any]]
 
 MAXIMUM_ENUMERATED = 7

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from slingshot_analysis.signal import Signal
 
-__all__ = ["TriggeredAverage", "event_triggered_average"]
-
 Normalize = Literal["first", "before"]
 
 MAXIMUM_GAP = 3.0

@@ -10,8 +10,6 @@ from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyJump
 
-__all__ = ["detect_accuracy_jumps", "grokking_sensitivity", "grokking_step"]
-
 DEFAULT_SAMPLES = 1000
 """Assumed size of a validation set whose size is unknown. Few validation sets are smaller."""
 SIGNIFICANCE = 2.0

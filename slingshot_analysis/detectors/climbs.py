@@ -10,8 +10,6 @@ from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, as_step, bin
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import AccuracyClimb
 
-__all__ = ["detect_accuracy_climbs"]
-
 DEFAULT_SAMPLES = 1000
 """Assumed size of a validation set whose size is unknown. Few validation sets are smaller."""
 SIGNIFICANCE = 2.0

@@ -9,8 +9,6 @@ import numpy as np
 from slingshot_analysis.canonical import Samples, as_step, bin_edges, bin_medians, canonical
 from slingshot_analysis.detectors.spikes import FLOAT32_SPACING, binned_log_loss, excursions
 
-__all__ = ["detect_divergence", "detect_instability", "divergence", "instability"]
-
 BINS = 400
 """Maximum number of bins whose medians describe the level of a noisy loss."""
 ROWS_PER_BIN, MINIMUM_BINS = 20, 40

@@ -11,8 +11,6 @@ from slingshot_analysis.canonical import FloatArray, canonical
 from slingshot_analysis.detectors.norm import segment_norm
 from slingshot_analysis.events import LogGrowth, Phase
 
-__all__ = ["fit_log_growth"]
-
 MINIMUM_ROWS = 4
 """Minimum number of rows of a fit. Fewer rows fit any law."""
 

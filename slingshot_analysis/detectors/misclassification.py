@@ -11,16 +11,6 @@ import numpy.typing as npt
 from slingshot_analysis.canonical import FloatArray, Samples, as_step, canonical
 from slingshot_analysis.errors import InputError
 
-__all__ = [
-    "MisclassificationBurst",
-    "detect_misclassification",
-    "errors_of",
-    "first_fit",
-    "misclassification_bursts",
-    "perfect_parts",
-    "terminal_phase_start",
-]
-
 HOLD, BATCH_HOLD = 3, 20
 """Number of successive evaluations of the whole training set, and of minibatches, that must be perfect."""
 HOLD_SHARE = 0.005

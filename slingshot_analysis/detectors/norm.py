@@ -12,17 +12,6 @@ import ruptures
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, bin_edges, canonical
 from slingshot_analysis.events import Phase, PhaseKind
 
-__all__ = [
-    "NormBreak",
-    "NormOptions",
-    "NormSegments",
-    "breaks_of",
-    "norm_breaks",
-    "phases_of",
-    "segment_norm",
-    "segments_of",
-]
-
 SLOW_SHARE = 0.02
 """Slopes below this share of the run's mean slope are compressed towards zero, so that they all count as slow."""
 MINIMUM_NOISE = 0.05

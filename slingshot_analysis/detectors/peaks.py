@@ -11,8 +11,6 @@ from slingshot_analysis.detectors.spikes import MAXIMUM_DECADES, excursions, loc
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import Peak
 
-__all__ = ["detect_curvature_peaks", "detect_feature_bursts"]
-
 BINS = 4000
 """Maximum number of bins of the search. A peak shows in the maximum of its bin, however short it is."""
 NOISE_FACTOR = 10.0

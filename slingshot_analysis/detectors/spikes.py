@@ -11,16 +11,6 @@ from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import LossSpike
 
-__all__ = [
-    "FLOAT32_SPACING",
-    "binned_log_loss",
-    "clear_spikes",
-    "detect_loss_spikes",
-    "excursions",
-    "local_noise",
-    "loss_spikes",
-]
-
 FLOAT32_SPACING = 2.0**-23
 """Spacing of float32 numbers at 1. Losses below it are rounding noise, because log-softmax subtracts numbers of order
 one or more."""

@@ -10,8 +10,6 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.evaluation.matching import FloatArray, IntArray, numbers
 
-__all__ = ["Calibration", "calibration"]
-
 
 @dataclass(frozen=True, eq=False)
 class Calibration:

@@ -23,8 +23,6 @@ from slingshot_analysis.trace import Trace
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Detector", "DetectorEvaluation", "evaluate", "find_detector", "read_truth", "usable_truth"]
-
 MARGIN_SHARE = 0.01
 """Margin as a share of the run, where none is given."""
 

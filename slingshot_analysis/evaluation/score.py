@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from slingshot_analysis.evaluation.matching import match_events, numbers
 
-__all__ = ["Score", "pool_scores", "score_events"]
-
 
 @dataclass(frozen=True)
 class Score:

@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-__all__ = ["fisher_test", "rank_sum_test"]
-
 MAXIMUM_TABLES = 100_000
 """Maximum number of different kinds of tables that Fisher's test enumerates."""
 MAXIMUM_RANKED = 150

@@ -32,8 +32,6 @@ from slingshot_analysis.many_runs.table import runs_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison", "compare_runs", "summarize_runs"]
-
 
 @dataclass(frozen=True, eq=False)
 class Comparison:

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from slingshot_analysis.analysis.signals import LOSSES, NORMS, Signals, chosen_norm, first_of
 from slingshot_analysis.signal import Signal
 
-__all__ = ["Band", "band", "thin", "thin_curves"]
-
 Array = npt.NDArray[np.float64]
 
 POINTS = 400

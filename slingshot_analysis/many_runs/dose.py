@@ -14,8 +14,6 @@ from slingshot_analysis.many_runs.groups import labels_of, numeric_keys
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MEASURED", "cells", "check_key", "dose_response", "fills_a_grid", "is_telling", "split_against"]
-
 MEASURED = ("slingshots", "best_val_accuracy")
 """Columns of `runs_table` whose means over runs are reported."""
 

@@ -18,8 +18,6 @@ from slingshot_analysis.readers import read_log
 from slingshot_analysis.slingshots import DEFAULT, Options
 from slingshot_analysis.trace import Trace
 
-__all__ = ["FileResult", "analyze_files"]
-
 Read = Callable[[str], Sequence[Trace]]
 Keep = Callable[[Trace, Analysis], Any]
 Task = Callable[[Sequence[str]], "list[FileResult]"]

@@ -13,17 +13,6 @@ from slingshot_analysis.many_runs.table import RESULTS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "by_configuration",
-    "configuration_keys",
-    "has_configuration",
-    "labels_of",
-    "numeric_keys",
-    "short_names",
-    "shown_value",
-    "varying_keys",
-]
-
 NO_CONFIGURATION = "no configuration recorded"
 ONE_CONFIGURATION = "one configuration"
 MOST_COMMON = "as most runs"

@@ -15,8 +15,6 @@ from slingshot_analysis.many_runs.groups import configuration_keys, has_configur
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["KeyTest", "ValueCount", "key_tests"]
-
 
 @dataclass(frozen=True)
 class ValueCount:

@@ -14,8 +14,6 @@ from slingshot_analysis.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RESULTS", "check_table_path", "runs_table", "write_table"]
-
 RESULTS: dict[str, Any] = {
     "name": object,
     "path": object,

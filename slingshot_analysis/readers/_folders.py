@@ -19,8 +19,6 @@ from slingshot_analysis.readers._raw import Column, RawRun
 from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.trace import Trace
 
-__all__ = ["read_folder"]
-
 MOST_FILES = 10_000
 DEEPEST = 6
 """How many files of a folder are looked at, and how deep in it."""

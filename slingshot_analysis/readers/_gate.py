@@ -24,8 +24,6 @@ from slingshot_analysis.errors import InputError, SlingshotError
 from slingshot_analysis.readers._raw import Column, RawRun
 from slingshot_analysis.safe_text import in_one_line, printable
 
-__all__ = ["check_kind", "check_size", "cleaned", "guarded", "isolated", "most_bytes"]
-
 Result = TypeVar("Result")
 
 VARIABLE = "SLINGSHOT_MOST_MEGABYTES"

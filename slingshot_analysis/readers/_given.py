@@ -20,8 +20,6 @@ from slingshot_analysis.trace import Trace
 if TYPE_CHECKING:
     pass
 
-__all__ = ["read_given"]
-
 
 def read_given(
     source: Any, format: str | None, map: Mapping[str, str], names: Names, line: tuple[str, ...] = ()

@@ -12,8 +12,6 @@ from slingshot_analysis.readers._raw import LineTemplate
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 
-__all__ = ["Log", "Understood"]
-
 
 @dataclass(frozen=True)
 class Understood:

@@ -14,8 +14,6 @@ from typing import Any
 
 from slingshot_analysis.errors import InputError, unknown_name
 
-__all__ = ["Names", "built_in_names"]
-
 LAYER_NORM = re.compile(
     r"(?:.*[/.])?(?:param(?:eter)?s?|weights?|w)_?(?:norms?|l2(?:_norm)?)[/._\[\- ](?P<parameter>.+?)\]?", re.IGNORECASE
 )

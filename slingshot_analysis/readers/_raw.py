@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Column", "LineTemplate", "RawRun", "Reader", "plain"]
-
 Numbers = npt.NDArray[np.float64]
 
 MOST_NAN = 0.5

@@ -18,8 +18,6 @@ from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column, RawRun
 from slingshot_analysis.signal import Axis, Signal
 
-__all__ = ["understand"]
-
 Numbers = npt.NDArray[np.float64]
 
 LARGEST_FRACTION = 1.5

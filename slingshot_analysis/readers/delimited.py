@@ -19,8 +19,6 @@ from slingshot_analysis.readers._parts.text_file import head_text, plain_suffix,
 from slingshot_analysis.readers._raw import RawRun, Reader
 from slingshot_analysis.safe_text import in_one_line
 
-__all__ = ["DelimitedReader"]
-
 BLANKS = " "
 SEPARATORS = (";", "\t", ",", BLANKS)
 TABLES = (".csv", ".tsv")

@@ -19,8 +19,6 @@ from slingshot_analysis.safe_text import in_one_line
 from slingshot_analysis.trace.members import HDF5_ERRORS, members
 from slingshot_analysis.trace.reader import is_trace
 
-__all__ = ["HDF5Reader"]
-
 HDF5_HEAD = b"\x89HDF\r\n\x1a\n"
 STEPS = ("step", "steps", "iteration", "epoch")
 MOST_LEVELS = 20

@@ -11,8 +11,6 @@ from slingshot_analysis.readers._parts.histories import CONFIGURATION, runs_of_j
 from slingshot_analysis.readers._parts.text_file import head_text, plain_suffix, read_text
 from slingshot_analysis.readers._raw import RawRun, Reader
 
-__all__ = ["JsonLinesReader", "JsonReader", "parsed"]
-
 SUMMARY = ("_summary", "summary", "_final", "final", "result")
 """Keys of lines that hold no row but what the run came to."""
 

@@ -15,8 +15,6 @@ from slingshot_analysis.readers._parts.sqlite import has_tables, opened, tables
 from slingshot_analysis.readers._parts.text_file import read_raw
 from slingshot_analysis.readers._raw import RawRun, Reader
 
-__all__ = ["MLflowReader"]
-
 META = "meta.yaml"
 WANTED = {
     "metrics": {"key", "value", "run_uuid", "step", "is_nan"},

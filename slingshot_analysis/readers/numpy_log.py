@@ -19,8 +19,6 @@ from slingshot_analysis.readers._parts.text_file import read_bytes
 from slingshot_analysis.readers._raw import Column, RawRun, Reader, plain
 from slingshot_analysis.safe_text import in_one_line
 
-__all__ = ["NumPyReader"]
-
 NPY = b"\x93NUMPY"
 ZIP = b"PK\x03\x04"
 DAMAGE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, SyntaxError)

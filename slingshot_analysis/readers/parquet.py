@@ -18,8 +18,6 @@ from slingshot_analysis.readers._parts.text_file import read_bytes
 from slingshot_analysis.readers._raw import RawRun, Reader
 from slingshot_analysis.safe_text import in_one_line
 
-__all__ = ["ParquetReader"]
-
 MAGIC = b"PAR1"
 
 

@@ -18,8 +18,6 @@ from slingshot_analysis.readers._parts.protobuf import Message, read_varint
 from slingshot_analysis.readers._parts.tfrecord import read_records
 from slingshot_analysis.readers._raw import RawRun, Reader
 
-__all__ = ["TensorBoardReader"]
-
 MARK = "tfevents"
 FIRST_RECORD = b"brain.Event:"
 WALL_TIME, STEP = 0x09, 0x10  # first bytes of these fields of an Event

@@ -19,8 +19,6 @@ from slingshot_analysis.readers._text.series import SHOWN
 from slingshot_analysis.readers._text.source import text_of
 from slingshot_analysis.readers.delimited import DelimitedReader
 
-__all__ = ["TextReader"]
-
 OTHERS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".toml", ".yaml", ".yml")
 """Ends of names of files that other readers read or that are no logs."""
 

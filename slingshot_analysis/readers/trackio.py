@@ -13,8 +13,6 @@ from slingshot_analysis.readers._parts.points import Points, as_number, distinct
 from slingshot_analysis.readers._parts.sqlite import has_tables, opened, tables
 from slingshot_analysis.readers._raw import RawRun, Reader
 
-__all__ = ["TrackioReader"]
-
 WANTED = {"metrics": {"run_name", "step", "metrics"}}
 
 

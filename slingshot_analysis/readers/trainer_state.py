@@ -13,8 +13,6 @@ from slingshot_analysis.readers._parts.text_file import head_text
 from slingshot_analysis.readers._raw import Column, RawRun, Reader
 from slingshot_analysis.readers.json_log import parsed
 
-__all__ = ["TrainerStateReader"]
-
 LOG = "log_history"
 CLOSING = "train_runtime"
 """A key of the record that sums up the run; its ``train_loss`` is a mean over all steps."""

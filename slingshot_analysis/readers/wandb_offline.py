@@ -16,8 +16,6 @@ from slingshot_analysis.readers._parts.protobuf import Message
 from slingshot_analysis.readers._parts.text_file import read_raw
 from slingshot_analysis.readers._raw import RawRun, Reader
 
-__all__ = ["WandbReader"]
-
 FILE_HEAD = struct.Struct("<4sHB")
 IDENT, MAGIC, VERSION = b":W&B", 0xBEE1, 0
 BLOCK = 32768

@@ -21,8 +21,6 @@ from slingshot_analysis.recording.subject.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 from slingshot_analysis.trace.schema import CHUNK_ROWS
 
-__all__ = ["Table", "make_tables"]
-
 
 class Table:
     """The probes that share a schedule, and the rows that they have measured since the last block was written.

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from slingshot_analysis.recording.recorder import Recorder
 
-__all__ = ["LaggedRecording"]
-
 
 class LaggedRecording:
     """A recorder that sees a state only where a probe needs it, and gets the batches of several updates at once later.

@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe_optimizer", "provenance"]
-
 
 def provenance(device: torch.device) -> dict[str, str | int | bool]:
     """Return the attributes of a trace that describe the environment.

@@ -31,8 +31,6 @@ from slingshot_analysis.recording.subject.subject import make_subject
 from slingshot_analysis.recording.torch_internals import uncompiled
 from slingshot_analysis.trace import TraceWriter, continue_trace
 
-__all__ = ["Recorder"]
-
 FLUSH_SECONDS = 2.0
 """Longest time for which measured rows stay in memory, unless the user asks for another."""
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Budget", "Every", "Schedule"]
-
 
 class Schedule(ABC):
     """The steps at which something is measured."""

@@ -13,8 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["foreach", "fused_adam", "is_compiled", "log_softmax_backward", "norms", "relu_backward_", "uncompiled"]
-
 WRAPPED = "_orig_mod"
 """Attribute of a compiled module that holds the module as it was written."""
 

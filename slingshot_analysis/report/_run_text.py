@@ -12,8 +12,6 @@ from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.events import LogGrowth, Peak, Phase, Slingshot
 from slingshot_analysis.report._words import count_of, early_words, lag_words, p_words, step_words
 
-__all__ = ["describe"]
-
 ROWS, PHASE_ROWS = 20, 12
 """Maximum number of rows of a table of slingshots, and of one of phases."""
 LISTED = 5

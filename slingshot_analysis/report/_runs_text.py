@@ -22,8 +22,6 @@ from slingshot_analysis.many_runs import (
 )
 from slingshot_analysis.report._words import count_of, early_words, p_words, step_words
 
-__all__ = ["describe_runs"]
-
 LISTED = 200
 """Maximum number of runs, or of configurations, that have a row each."""
 KEYS_SHOWN = 5

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from slingshot_analysis.association import GainAssociation
 
-__all__ = ["count_of", "early_words", "lag_words", "p_words", "step_words"]
-
 DIGITS = 6
 """Significant digits of a fractional step."""
 

@@ -9,8 +9,6 @@ from typing import Any
 from slingshot_analysis.analysis import Analysis, finite
 from slingshot_analysis.many_runs import compare_runs, summarize_runs
 
-__all__ = ["FORMAT", "SCHEMA_VERSION", "document", "to_json"]
-
 FORMAT = "slingshot-analysis"
 SCHEMA_VERSION = 2
 """Version of the keys of the document and their meaning. Keys may be added without a new version."""

@@ -18,8 +18,6 @@ from slingshot_analysis.report._words import count_of
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
 
-__all__ = ["draw", "envelope"]
-
 Array = npt.NDArray[np.float64]
 
 COLUMNS = 1500

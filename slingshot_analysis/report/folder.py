@@ -9,8 +9,6 @@ from pathlib import Path
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["picture_folder", "writing_pictures"]
-
 
 def picture_folder(folder: str | Path) -> Path:
     """Make a folder for pictures if it is missing, and return it.

@@ -12,8 +12,6 @@ from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.report._run_text import describe
 from slingshot_analysis.report._runs_text import describe_runs
 
-__all__ = ["print_analyses"]
-
 DESCRIBED = 20
 """Maximum number of runs that are described one by one."""
 

@@ -10,8 +10,6 @@ from slingshot_analysis.canonical import FloatArray
 from slingshot_analysis.detectors.norm import NormBreak
 from slingshot_analysis.detectors.spikes import Clearness
 
-__all__ = ["BREAK_WEIGHTS", "SPIKE_WEIGHTS", "SpikeEvidence", "break_features", "confidence"]
-
 MAXIMUM_DECADES, MAXIMUM_CONTRAST = 6.0, 6.0
 """Decades of a spike and contrast of a break beyond which the confidence does not rise."""
 MAXIMUM_NOISE_RATIO, MAXIMUM_ISOLATION = 8.0, 3.0

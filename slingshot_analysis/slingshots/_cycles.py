@@ -20,8 +20,6 @@ from slingshot_analysis.slingshots._inputs import Norm, RunSignals
 from slingshot_analysis.slingshots._norm_evidence import NormEvidence, norm_evidence, norm_shape, norm_stride
 from slingshot_analysis.slingshots.anchors import Anchor
 
-__all__ = ["Events", "Judged", "assemble_cycles", "judge"]
-
 HIGH_SPIKE = 2.0
 """Minimum decades of a spike that counts although the norm changes no more than usual in the run."""
 MINIMUM_STRIDES = 3

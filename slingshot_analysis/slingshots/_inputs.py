@@ -14,8 +14,6 @@ from slingshot_analysis.detectors.norm import NormBreak, breaks_of, phases_of, s
 from slingshot_analysis.events import Phase
 from slingshot_analysis.slingshots.options import DEFAULT, Options
 
-__all__ = ["Norm", "RunSignals", "read_run"]
-
 BINS = 4000
 """Maximum number of bins in which the loss is searched for the start of the terminal phase."""
 FIRST_ROWS = 10

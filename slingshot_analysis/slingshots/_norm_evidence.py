@@ -11,8 +11,6 @@ from slingshot_analysis.events import Shape
 from slingshot_analysis.slingshots._inputs import Norm
 from slingshot_analysis.slingshots.anchors import Anchor
 
-__all__ = ["NormEvidence", "norm_evidence", "norm_shape", "norm_stride"]
-
 MINIMUM_GROWTH = 1e-3
 """Minimum change of the logarithm of the norm that is growth. Slingshots gain one percent or more."""
 VISIBLE_GROWTH = 5e-3

@@ -12,8 +12,6 @@ from slingshot_analysis.detectors.misclassification import MisclassificationBurs
 from slingshot_analysis.detectors.spikes import Clearness
 from slingshot_analysis.events import LossSpike
 
-__all__ = ["BY_HAND", "Anchor", "Sign", "burst_signs", "correct_anchors", "merge_anchors", "spike_signs"]
-
 BY_HAND = "labelled by hand"
 NOT_SEEN = Clearness()
 """Clearness of what no loss shows."""

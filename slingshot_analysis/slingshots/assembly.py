@@ -26,8 +26,6 @@ from slingshot_analysis.slingshots.anchors import (
 )
 from slingshot_analysis.slingshots.options import DEFAULT, Options
 
-__all__ = ["Assembly", "Verdict", "assemble", "detect_slingshots", "find_anchors"]
-
 Verdict = Literal["slingshots", "spikes", "none", "diverged", "unstable", "undecided"]
 
 LABEL_SHARE = 0.01

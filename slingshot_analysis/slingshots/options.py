@@ -8,8 +8,6 @@ from dataclasses import dataclass, fields, replace
 from slingshot_analysis.detectors import NormOptions
 from slingshot_analysis.errors import InputError, unknown_name
 
-__all__ = ["DEFAULT", "Options"]
-
 
 @dataclass(frozen=True)
 class Options(NormOptions):

@@ -10,8 +10,6 @@ from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.synthetic.run import FloatArray, SyntheticRun, log_uniform, random_streams
 
-__all__ = ["CoarseShape", "coarse_run", "rounded"]
-
 CoarseShape = Literal["staircase", "sawtooth", "crest"]
 
 ROWS_PER_CYCLE, ROWS = (7.0, 16.0), (100, 400)

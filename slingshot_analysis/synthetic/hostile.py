@@ -11,8 +11,6 @@ from slingshot_analysis.signal import Signal
 from slingshot_analysis.synthetic.coarse import rounded
 from slingshot_analysis.synthetic.run import FloatArray, IntArray, SyntheticRun, log_uniform, random_streams
 
-__all__ = ["HOSTILE_VERDICTS", "HostileKind", "hostile_run"]
-
 HostileKind = Literal[
     "skewed_noise",
     "flicker",

@@ -17,8 +17,6 @@ from slingshot_analysis.synthetic.run import (
     signals_of,
 )
 
-__all__ = ["NEGATIVE_KINDS", "NegativeKind", "negative_run"]
-
 NegativeKind = Literal[
     "log_growth",
     "linear_growth",

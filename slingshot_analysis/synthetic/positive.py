@@ -11,8 +11,6 @@ from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.events import Shape
 from slingshot_analysis.synthetic.run import FloatArray, IntArray, SyntheticRun, random_streams, row_steps, signals_of
 
-__all__ = ["Style", "slingshot_run"]
-
 Style = Literal["accelerating", "exponential"]
 
 FIRST_CYCLE, CYCLE_RATIO = (700.0, 2500.0), (1.25, 1.6)

@@ -11,8 +11,6 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import Shape
 from slingshot_analysis.signal import Signal
 
-__all__ = ["FloatArray", "IntArray", "SyntheticRun", "log_uniform", "random_streams", "row_steps", "signals_of"]
-
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.trace.schema import CHUNK_ROWS, Group, Quantity
 
-__all__ = ["Rows"]
-
 UNFILTERED = 0b11  # HDF5 filter mask: this chunk went through neither shuffle nor gzip
 Array = npt.NDArray[Any]
 

@@ -17,8 +17,6 @@ from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace.members import HDF5_ERRORS, members
 from slingshot_analysis.trace.schema import FORMAT, VERSION, Group, Quantity, check_groups
 
-__all__ = ["opened", "read_attributes", "read_groups"]
-
 REQUIRED = ("version", "start_time", "finished", "creator")
 CLOSING_SECONDS = 0.5
 RECORD_AGAIN = "record the run again, or restore the file from a copy"

@@ -17,8 +17,6 @@ from slingshot_analysis.errors import InputError, UnwritableError
 from slingshot_analysis.files import replaced
 from slingshot_analysis.trace.schema import CHUNK_ROWS, FORMAT, LIBVER, VERSION, Group, Quantity, check_name
 
-__all__ = ["cause", "create_file"]
-
 RESERVED = ("format", "version", "finished")
 PAGE_BYTES = 4096
 """HDF5 keeps each piece of its index within one page of this size. A kill cuts a write only where pages meet."""

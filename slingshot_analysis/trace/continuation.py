@@ -14,8 +14,6 @@ from slingshot_analysis.trace.reader import TraceFile, open_trace
 from slingshot_analysis.trace.schema import Group
 from slingshot_analysis.trace.writer import TraceWriter
 
-__all__ = ["continue_trace"]
-
 
 def continue_trace(
     path: str | Path, groups: Iterable[Group], step: int, attributes: Mapping[str, object] | None = None

@@ -8,8 +8,6 @@ import h5py
 
 from slingshot_analysis.safe_text import in_one_line
 
-__all__ = ["HDF5_ERRORS", "members"]
-
 HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, UnicodeError, OverflowError)
 """What h5py raises of damaged files; an `InputError` is no damage."""
 

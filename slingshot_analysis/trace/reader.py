@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["TraceFile", "is_trace", "open_trace"]
-
 HEAD = 1 << 16
 MOST_LOOKED_AT = 1 << 28
 """Bytes of rows that are read to find damage; of longer traces the rest is read when it is needed."""

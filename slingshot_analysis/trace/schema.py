@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.signal import Axis
 
-__all__ = ["CHUNK_ROWS", "FORMAT", "LIBVER", "VERSION", "Group", "Quantity", "check_groups", "check_name"]
-
 FORMAT = "slingshot-trace"
 VERSION = 1
 CHUNK_ROWS = 512

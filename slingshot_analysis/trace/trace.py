@@ -18,8 +18,6 @@ from slingshot_analysis.signal import Signal
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Trace", "columns_of"]
-
 
 class Trace(ABC):
     """One run: ``trace["last_layer_norm"]`` is a `Signal`, and iterating gives the names of all signals.

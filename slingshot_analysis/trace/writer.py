@@ -19,8 +19,6 @@ from slingshot_analysis.trace._block import Rows
 from slingshot_analysis.trace._header import cause, create_file
 from slingshot_analysis.trace.schema import CHUNK_ROWS, LIBVER, Group, check_groups
 
-__all__ = ["TraceWriter"]
-
 FLUSH_SECONDS = 2.0
 
 

@@ -44,7 +44,12 @@ def from_template():
     spec = importlib.util.spec_from_file_location("template_of_a_detector", TEMPLATE)
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return [getattr(module, name) for name in module.__all__]
+    return functions_defined_in(module)
+
+
+def functions_defined_in(module):
+    own = [function for _, function in inspect.getmembers(module, inspect.isfunction)]
+    return [f for f in own if f.__module__ == module.__name__ and not f.__name__.startswith("_")]
 
 
 def first_step(event):
@@ -53,12 +58,12 @@ def first_step(event):
     return getattr(event, names[0])
 
 
-def functions(package):
+def functions_of(package):
     return [getattr(package, name) for name in package.__all__ if inspect.isfunction(getattr(package, name))]
 
 
 SINGLE = {
-    name: call for function in [*functions(detectors), *from_template()] for name, call in variants(function).items()
+    name: call for function in [*functions_of(detectors), *from_template()] for name, call in variants(function).items()
 }
 COMPOSITE = variants(slingshots.detect_slingshots)
 DETECTORS = SINGLE | COMPOSITE
@@ -85,8 +90,8 @@ rows = st.one_of(
 def test_every_module_is_named_in_the_package():
     for module in pkgutil.iter_modules(detectors.__path__):
         if not module.name.startswith("_"):
-            exported = importlib.import_module(f"{detectors.__name__}.{module.name}").__all__
-            assert set(exported) & set(detectors.__all__), (
+            functions = functions_defined_in(importlib.import_module(f"{detectors.__name__}.{module.name}"))
+            assert {function.__name__ for function in functions} & set(detectors.__all__), (
                 f"detectors/{module.name}.py is not used: import its detector in detectors/__init__.py and add it to "
                 "__all__ there, or begin the name of the module with an underscore"
             )

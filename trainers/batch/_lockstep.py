@@ -20,8 +20,6 @@ from trainers.batch._stack import Stack
 from trainers.interventions import orthogonalize_gradients
 from trainers.loop import Run
 
-__all__ = ["Lockstep", "Member"]
-
 LONGEST_TURN = 512
 """Number of updates whose batches are drawn together at the start of a turn, and recorded together at its end."""
 

@@ -15,9 +15,6 @@ from slingshot_analysis.recording.subject.losses import cross_entropy
 from slingshot_analysis.recording.torch_internals import foreach, log_softmax_backward, relu_backward_
 from trainers.batch._stack import Stack
 
-__all__ = ["Passes", "as_chain", "fast_products", "find_passes", "loss_and_gradient", "products_can_be_fast"]
-
-
 Shape = tuple[int, int, int]
 """(m, k, n) of a product of an (m, k) matrix with a (k, n) matrix."""
 

@@ -14,8 +14,6 @@ from slingshot_analysis.recording.torch_internals import foreach, fused_adam
 from trainers.loop import Run
 from trainers.optimizers import warm_up
 
-__all__ = ["Stack"]
-
 
 class Stack:
     """Runs of the same network, of which each parameter is one stacked tensor.

@@ -10,8 +10,6 @@ import torch
 from trainers.batch._passes import as_chain
 from trainers.setup import DataConfig, ModelConfig, Setup
 
-__all__ = ["batch_key"]
-
 LARGEST_NETWORK = 2**26
 """Number of weights times samples of a batch, above which networks other than chains are trained alone.
 

@@ -22,8 +22,6 @@ from trainers.loop import Run, cpu_settings
 from trainers.recorded_run import find_device, is_finished, make_recorder, start
 from trainers.setup import Setup
 
-__all__ = ["record_batch"]
-
 LARGEST_STACK = 32
 """Number of runs in one stack, which fits into the CPU's cache. Several stacks take turns of some hundred updates."""
 

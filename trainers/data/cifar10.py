@@ -14,8 +14,6 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 
-__all__ = ["Cifar10", "find_folder", "read_images"]
-
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 FOLDER = "cifar-10-batches-bin"

@@ -8,8 +8,6 @@ import torch
 
 from trainers.data.dataset import Dataset
 
-__all__ = ["Constant"]
-
 
 @dataclass(frozen=True)
 class Constant:

@@ -12,8 +12,6 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError, unknown_name
 from trainers.data.dataset import Dataset
 
-__all__ = ["OPERATIONS", "ModularArithmetic", "split_equations"]
-
 
 def divide(a: Tensor, b: Tensor, p: int) -> Tensor:
     """Return a·b⁻¹ mod p, or 0 where b is 0."""

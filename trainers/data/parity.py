@@ -9,8 +9,6 @@ import torch
 from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 
-__all__ = ["SparseParity"]
-
 
 @dataclass(frozen=True)
 class SparseParity:

@@ -13,8 +13,6 @@ from slingshot_analysis.errors import InputError, unknown_name
 from trainers.data.dataset import Dataset
 from trainers.data.modular import split_equations
 
-__all__ = ["OPERATIONS", "PermutationGroup"]
-
 
 def compose(a: Tensor, b: Tensor) -> Tensor:
     """Return a·b, which maps x to a(b(x)). Each row of the (m, n) tensors lists the images of 0 to n − 1."""

@@ -3,8 +3,6 @@
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-__all__ = ["multi_head_attention"]
-
 
 def multi_head_attention(query: Tensor, key: Tensor, value: Tensor, heads: int, *, causal: bool) -> Tensor:
     """Return multi-head scaled dot-product attention, without the projections before and after it.

@@ -10,8 +10,6 @@ from torch import nn
 from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 
-__all__ = ["MLP"]
-
 
 @dataclass(frozen=True)
 class MLP:

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 
-__all__ = ["Quadratic", "QuadraticForm"]
-
 
 @dataclass(frozen=True)
 class Quadratic:

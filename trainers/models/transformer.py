@@ -12,8 +12,6 @@ from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 from trainers.models.attention import multi_head_attention
 
-__all__ = ["Block", "Decoder", "NormalizedLinear", "Transformer"]
-
 INITIAL_STD = 0.02
 """Standard deviation of the initial embeddings, positions and head, as in GPT-2."""
 

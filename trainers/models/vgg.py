@@ -10,8 +10,6 @@ from torch import nn
 from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 
-__all__ = ["VGG"]
-
 STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 """Output channels of each convolution. A max pooling that halves height and width ends each stage."""
 

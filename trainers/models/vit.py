@@ -11,8 +11,6 @@ from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 from trainers.models.attention import multi_head_attention
 
-__all__ = ["Encoder", "EncoderBlock", "ViT"]
-
 
 @dataclass(frozen=True)
 class ViT:

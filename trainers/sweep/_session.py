@@ -11,8 +11,6 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.files import replaced
 from trainers.lock import lock
 
-__all__ = ["HIDDEN", "StoppedError", "end_session", "is_current", "open_session"]
-
 HIDDEN = ".sweep"
 """Folder, within that of the traces, of the files that only sweeps read."""
 

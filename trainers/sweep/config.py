@@ -10,8 +10,6 @@ from typing import Any
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.nested import flatten
 
-__all__ = ["SweepConfig", "read_config"]
-
 
 @dataclass(frozen=True)
 class SweepConfig:

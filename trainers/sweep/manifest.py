@@ -21,8 +21,6 @@ from trainers.recorded_run import make_recorder
 from trainers.setup import Setup, check_settings, other_settings, settings_of
 from trainers.sweep.work import end_of
 
-__all__ = ["DONE", "FILE", "Manifest", "RunState", "read_manifest"]
-
 FILE = "manifest.json"
 FORMAT, VERSION = "slingshot-sweep", 1
 DONE = "finished", "diverged"

@@ -17,8 +17,6 @@ from trainers.recorded_run import default_name, differences
 from trainers.setup import Setup, settings_of
 from trainers.setups import SETUPS
 
-__all__ = ["DISTRIBUTIONS", "by_name", "draw_values", "parse_seeds", "parse_values", "plan_runs"]
-
 Assignment = tuple[str, str, str]
 """Place where it was given (for messages), key, and value as text."""
 

@@ -27,8 +27,6 @@ from trainers.sweep.manifest import DONE, Manifest, RunState, open_manifest
 from trainers.sweep.plan import by_name
 from trainers.sweep.work import DEFAULT_PROBES, Chunk, Outcome, train_chunk
 
-__all__ = ["Status", "sweep"]
-
 LARGEST_BATCH = 32
 CHECKPOINT_EVERY = 10_000
 POLL_SECONDS = 1.0

@@ -22,8 +22,6 @@ from trainers.recorded_run import default_name, record
 from trainers.setup import Setup
 from trainers.sweep._session import StoppedError, is_current
 
-__all__ = ["DEFAULT_PROBES", "Chunk", "Outcome", "end_of", "train_chunk"]
-
 CHECK_SECONDS = 0.5
 """Between two checks whether the session still runs."""
 

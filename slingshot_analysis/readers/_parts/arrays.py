@@ -17,8 +17,6 @@ from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._parts.long_tables import SPLITS
 from slingshot_analysis.readers._raw import Column, Numbers, RawRun
 
-__all__ = ["Array", "is_axis_name", "runs_of_arrays"]
-
 STEPS = re.compile(
     r"(?P<stem>.+)_(steps|epochs|iters|iterations|updates)|"
     r"(?P<split>train|training|val|valid|validation|test|eval|log|logged)_(step|epoch|iter|iteration|update)",

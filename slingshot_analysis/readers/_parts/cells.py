@@ -15,8 +15,6 @@ from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._raw import Column
 from slingshot_analysis.safe_text import printable
 
-__all__ = ["MISSING", "Cells", "names_of", "numbers_of", "to_cells"]
-
 MINIMUM_NUMBERS = 0.5
 """A column holds numbers if at least this share of its cells does; its other cells count as missing."""
 

@@ -19,8 +19,6 @@ from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
 from slingshot_analysis.readers._raw import RawRun
 from slingshot_analysis.safe_text import printable
 
-__all__ = ["CONFIGURATION", "runs_of_json"]
-
 RUN = re.compile(r"(?P<word>seed|run|trial|repeat|replicate|rep|fold|experiment|exp|model)?[ _-]?(?P<number>\d+)", re.I)
 """Keys under each of which stands one run."""
 

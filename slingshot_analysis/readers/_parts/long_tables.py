@@ -14,8 +14,6 @@ from slingshot_analysis.readers._parts.cells import Cells, names_of, numbers_of
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column
 
-__all__ = ["SPLITS", "LongTable", "long_table"]
-
 METRIC = ("metric", "metric_name", "metrics", "name", "tag", "key", "variable", "quantity", "measure")
 VALUE = ("value", "values", "val", "metric_value", "scalar")
 SPLIT = ("split", "input_type", "phase", "set", "subset", "dataset", "data", "mode", "stage", "partition")

@@ -10,8 +10,6 @@ import numpy as np
 
 from slingshot_analysis.readers._raw import Column
 
-__all__ = ["Points", "as_number", "distinct_names", "listed"]
-
 WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import struct
 
-__all__ = ["Message", "read_varint"]
-
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 

@@ -11,8 +11,6 @@ from urllib.parse import quote
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["SQLITE_HEAD", "has_tables", "opened", "tables"]
-
 SQLITE_HEAD = b"SQLite format 3\0"
 WAL_VERSION = b"\2\2"
 WAIT_SECONDS = 1.0

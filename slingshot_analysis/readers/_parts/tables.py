@@ -17,8 +17,6 @@ from slingshot_analysis.readers._parts.long_tables import long_table
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import RawRun
 
-__all__ = ["runs_of_table", "unique_names"]
-
 RUN = re.compile(r"(seed|run|trial|replicate|experiment)([ ._-]?(id|name|index|number|hash|key|uuid))?", re.IGNORECASE)
 """Names of columns that tell the runs of one table apart."""
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._gate import check_kind, check_size, most_bytes
 
-__all__ = ["HEAD", "LONGEST_HEAD", "head_text", "plain_suffix", "read_bytes", "read_raw", "read_text"]
-
 GZIP = b"\x1f\x8b"
 HEAD, LONGEST_HEAD = 1 << 16, 1 << 21
 """Bytes from which a format is told, and at most where they hold no three lines; what is so long may end in a line."""

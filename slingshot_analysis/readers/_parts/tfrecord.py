@@ -12,8 +12,6 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.text_file import read_raw
 
-__all__ = ["read_records"]
-
 HEAD = struct.Struct("<QI")
 AROUND = HEAD.size + 4
 LONGEST_CHECKED = 1024  # longer records hold pictures and sounds: no scalars, and slow to check

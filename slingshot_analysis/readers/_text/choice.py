@@ -15,8 +15,6 @@ from slingshot_analysis.readers._text.templates import Field
 from slingshot_analysis.readers._text.tokens import MARK
 from slingshot_analysis.readers._text.words import BARE_SIDES, is_loss, plain, side_of
 
-__all__ = ["ABOVE", "near_the_losses", "of_one_process", "repeating", "split_by_headings", "with_telling_names"]
-
 ABOVE = 40
 """Lines above the first loss that may belong to it."""
 SHORT = 0.7

@@ -14,8 +14,6 @@ from slingshot_analysis.readers._text.templates import Field, Template
 from slingshot_analysis.readers._text.tokens import MARK, TOKEN, numbers_of, with_marks
 from slingshot_analysis.readers._text.words import counter_of, side_of
 
-__all__ = ["GivenLine", "scanned_as_given"]
-
 BRACES = re.compile(r"\{([^{}'\":]*)\}")
 """A name in braces, or nothing; the braces of dicts and JSON are text."""
 UNCLOSED = re.compile(r"\{[\w/]+(?![\w/])")

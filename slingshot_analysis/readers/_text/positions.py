@@ -13,8 +13,6 @@ from slingshot_analysis.readers._text.scan import Group
 from slingshot_analysis.readers._text.templates import Field
 from slingshot_analysis.readers._text.words import ITERATIONS, is_accuracy, is_loss, plain
 
-__all__ = ["EVALUATION", "Axis", "Counted", "axis_of", "counted", "drop_unfinished", "main_of"]
-
 Numbers = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.int64]
 

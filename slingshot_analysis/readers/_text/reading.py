@@ -25,8 +25,6 @@ from slingshot_analysis.readers._text.templates import Field, Template
 from slingshot_analysis.readers._text.tokens import MARK
 from slingshot_analysis.readers._text.words import is_loss, plain
 
-__all__ = ["Reading", "reading_of"]
-
 FEW_ROWS = 5
 """Values that nothing counts are a log if there are at least so many."""
 LONGEST_EXAMPLE = 160

@@ -16,8 +16,6 @@ from slingshot_analysis.readers._text.positions import Axis, Counted
 from slingshot_analysis.readers._text.series import Series
 from slingshot_analysis.readers._text.words import is_accuracy, is_loss
 
-__all__ = ["Part", "parts_of", "starts_of"]
-
 Numbers = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.int64]
 

@@ -16,8 +16,6 @@ from slingshot_analysis.readers._text.templates import Template, parsed
 from slingshot_analysis.readers._text.tokens import MARK, masked_lines, numbers_of
 from slingshot_analysis.readers._text.words import sides_in
 
-__all__ = ["Group", "Scan", "scanned"]
-
 Numbers = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.int64]
 

@@ -17,8 +17,6 @@ from slingshot_analysis.readers._text.templates import Field, Template
 from slingshot_analysis.readers._text.tokens import MARK
 from slingshot_analysis.readers._text.words import BARE_SIDES, is_accuracy, is_loss, plain, side_of
 
-__all__ = ["SHOWN", "Series", "call_the_only_loss", "named_apart", "series_of"]
-
 Numbers = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.int64]
 

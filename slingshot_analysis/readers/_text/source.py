@@ -11,8 +11,6 @@ from typing import Any
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.text_file import plain_suffix, read_text
 
-__all__ = ["text_of"]
-
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\n]*\x07?|[()][A-Z0-9]|[@-Z\\-_])")
 """Colours, movements of the cursor and titles."""
 MARKS = "\0\1\2\3\4\5\6"

@@ -10,8 +10,6 @@ from slingshot_analysis.readers._text.templates import Field, Template
 from slingshot_analysis.readers._text.tokens import MARK, TOKEN, is_time, with_marks
 from slingshot_analysis.readers._text.words import counter_of, is_accuracy, is_loss, side_of
 
-__all__ = ["TableRow", "header_above", "section_of", "table_row"]
-
 RULE = re.compile(r"[\s|+\-=:_│┃┼─━═╪╞╡├┤┌┐└┘┬┴╭╮╰╯╇╈╋┏┓┗┛┡┩┣┫]*")
 """A line between header and rows."""
 BORDERS = re.compile(r"[│┃║]")

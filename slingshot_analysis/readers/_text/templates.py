@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from slingshot_analysis.readers._text.tokens import MARK, is_time
 from slingshot_analysis.readers._text.words import counter_of, is_accuracy, is_loss, is_summary, side_of, sides_in
 
-__all__ = ["Field", "Template", "parsed"]
-
 LONGEST_NAME = 60
 """Characters of a name; what is longer is prose."""
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MARK", "TOKEN", "is_time", "masked_lines", "numbers_of", "with_marks"]
-
 MARK = "\0"
 """Stands for a number in a masked line; no text has it."""
 

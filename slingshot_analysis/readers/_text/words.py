@@ -4,18 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = [
-    "ACCURACY",
-    "ITERATIONS",
-    "counter_of",
-    "is_accuracy",
-    "is_loss",
-    "is_summary",
-    "plain",
-    "side_of",
-    "sides_in",
-]
-
 SIDES = {
     "train": ("train", "training", "trn", "learn"),
     "val": ("val", "valid", "validation", "validate", "validating", "dev", "development"),

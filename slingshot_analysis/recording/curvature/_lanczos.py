@@ -9,8 +9,6 @@ from torch import Tensor
 
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
-__all__ = ["quadrature", "random_direction"]
-
 
 def random_direction(operator: SymmetricOperator, generator: torch.Generator) -> Tensor:
     """Return a random (dimension,) vector of length 1, in the operator's dtype and on its device."""

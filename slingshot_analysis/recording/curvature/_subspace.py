@@ -12,8 +12,6 @@ from torch import Tensor
 from slingshot_analysis.recording.curvature._lanczos import random_direction
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
-__all__ = ["RitzPairs", "Subspace"]
-
 ROOM = 8
 """Number of vectors for which memory is reserved at first; it is doubled where it does not suffice."""
 

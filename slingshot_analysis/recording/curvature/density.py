@@ -11,8 +11,6 @@ import torch
 from slingshot_analysis.recording.curvature._lanczos import quadrature, random_direction
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
-__all__ = ["SpectralDensity", "spectral_density"]
-
 
 @dataclass(frozen=True)
 class SpectralDensity:

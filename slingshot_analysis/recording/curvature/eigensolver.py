@@ -14,8 +14,6 @@ from slingshot_analysis.recording.curvature._lanczos import random_direction
 from slingshot_analysis.recording.curvature._subspace import RitzPairs, Subspace
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
-__all__ = ["EigenvalueTracker", "Eigenvalues", "Solver"]
-
 LARGEST_ERROR = 1e-3
 """Largest relative error of an eigenvalue, as far as the space searched tells it."""
 

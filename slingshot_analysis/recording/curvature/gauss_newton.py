@@ -7,8 +7,6 @@ from torch import Tensor
 
 from slingshot_analysis.recording.curvature.mean_loss import MeanLoss
 
-__all__ = ["GaussNewtonOperator"]
-
 
 class GaussNewtonOperator:
     """G = E[Jᵀ (∇²_z ℓ) J] at a point, with J the Jacobian of the model's outputs z and ℓ the loss of a sample.

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from slingshot_analysis.recording.curvature.mean_loss import Chunk, MeanLoss
 
-__all__ = ["GRAPH_BYTES", "HessianOperator"]
-
 GRAPH_BYTES = 2**30
 """Bytes. If the graphs of all chunks fit into this, they are kept for a point, else rebuilt for each product."""
 

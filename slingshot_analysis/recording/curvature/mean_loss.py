@@ -18,8 +18,6 @@ from slingshot_analysis.recording.subject.losses import LossFunction, cross_entr
 from slingshot_analysis.recording.subject.model import ForwardPass
 from slingshot_analysis.recording.torch_internals import is_compiled
 
-__all__ = ["MeanLoss"]
-
 Chunk = tuple[Tensor, Tensor, float]
 """Inputs, targets and the chunk's share of the mean."""
 

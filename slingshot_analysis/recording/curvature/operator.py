@@ -7,8 +7,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["MatrixOperator", "SymmetricOperator"]
-
 
 class SymmetricOperator(Protocol):
     """A symmetric matrix A, known by its products with vectors."""

@@ -11,8 +11,6 @@ from torch import Tensor
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 from slingshot_analysis.recording.subject.optimizer_state import AdaptiveState
 
-__all__ = ["PreconditionedOperator", "preconditioner", "stability_threshold"]
-
 
 def preconditioner(states: Sequence[AdaptiveState | None], sizes: Sequence[int]) -> Tensor:
     """Return the diagonal of P, where the optimizer's update is about −η P⁻¹ times the gradient.

@@ -11,8 +11,6 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.subject import Batches
 from slingshot_analysis.recording.subject.model import random_states_kept
 
-__all__ = ["LARGEST_SET", "fixed_samples"]
-
 LARGEST_SET = 2048
 """Maximum number of samples; a larger set is replaced by a fixed random subset of this size."""
 

@@ -14,8 +14,6 @@ from slingshot_analysis.recording.curvature.mean_loss import MeanLoss
 from slingshot_analysis.recording.curvature.samples import LARGEST_SET, fixed_samples
 from slingshot_analysis.recording.subject import Subject
 
-__all__ = ["Curvature", "Curvatures"]
-
 
 class Curvature:
     """Hessians of a run's training loss. The last one is kept, so that probes at the same state share its graph.

@@ -9,8 +9,6 @@ from torch import Tensor
 from slingshot_analysis.recording.curvature.hessian import HessianOperator
 from slingshot_analysis.recording.curvature.mean_loss import MeanLoss
 
-__all__ = ["secant_sharpness", "sharpness"]
-
 
 def sharpness(hessian: HessianOperator, direction: Tensor) -> Tensor:
     """Return uᵀ H u / ‖u‖² for a direction u as a () tensor; NaN for u = 0. It takes one product.

@@ -10,8 +10,6 @@ import torch
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 
-__all__ = ["TraceEstimate", "estimate_trace"]
-
 
 @dataclass(frozen=True)
 class TraceEstimate:

@@ -29,8 +29,6 @@ from slingshot_analysis.recording.torch_internals import foreach
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 
-__all__ = ["FlightRecorder"]
-
 MEAN = ":mean"
 """Suffix of a parameter's name under which the mean of its gradient is kept, for centered RMSprop."""
 UPDATES = 64

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["LaggedLoss", "TransitionTrigger"]
-
 FLOOR = math.log10(2.0**-23)
 """Decimal logarithm of the resolution of float32. Lower losses are raised to it, as their changes are rounding."""
 MINIMUM_RISE = 1.0

@@ -14,8 +14,6 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording._table import Table
 from slingshot_analysis.recording.probes._base import Columns
 
-__all__ = ["MEASURED", "EarlyWarning", "SlingshotWarning", "warn_from"]
-
 ROWS = 100
 """Number of rows over which the share of collapsed samples is averaged."""
 THRESHOLD = 0.5

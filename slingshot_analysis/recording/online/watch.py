@@ -12,8 +12,6 @@ from slingshot_analysis.recording.online.flight import FlightRecorder
 from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger
 from slingshot_analysis.trace import TraceWriter
 
-__all__ = ["Transition", "Watch"]
-
 
 @dataclass(frozen=True)
 class Transition:

@@ -16,8 +16,6 @@ from slingshot_analysis.recording.schedule import Every, Schedule
 from slingshot_analysis.recording.subject import StatePairs, Subject
 from slingshot_analysis.trace import Quantity
 
-__all__ = ["Buffer", "Columns", "Moment", "Probe", "dtype_name"]
-
 Columns = dict[str, npt.NDArray[np.generic]]
 
 

@@ -14,8 +14,6 @@ from slingshot_analysis.recording.probes._base import Moment, Probe
 from slingshot_analysis.recording.torch_internals import foreach
 from slingshot_analysis.trace.schema import CHUNK_ROWS
 
-__all__ = ["BatchProbe", "KeptBatches"]
-
 KEPT_BYTES = 32 * 2**20
 """Bytes. If the logits of a block of updates fit into this, they are kept for one computation, else used at once."""
 

@@ -11,8 +11,6 @@ from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Budget, Every
 from slingshot_analysis.recording.subject import Subject
 
-__all__ = ["BUNDLES", "DEFAULT_BUDGET", "choose_probes"]
-
 LIGHT = ("batch", "norms:10", "evaluation:1000")
 STANDARD = ("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision")
 OPTIMIZER = ("effective_step", "effective_step_quantiles", "below_epsilon_fraction", "gradient_weight_cosine")

@@ -13,8 +13,6 @@ from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.losses import cross_entropy
 from slingshot_analysis.trace import Quantity
 
-__all__ = ["CatalogueEntry", "catalogue"]
-
 
 @dataclass(frozen=True)
 class CatalogueEntry:

@@ -8,8 +8,6 @@ from slingshot_analysis.recording.probes._base import Probe
 from slingshot_analysis.recording.schedule import Schedule
 from slingshot_analysis.recording.subject import Subject
 
-__all__ = ["CurvatureProbe"]
-
 
 class CurvatureProbe(Probe):
     """A probe of the curvature of the training loss. Curvature probes share one graph, and one budget if it is set.

@@ -13,8 +13,6 @@ from torch import Tensor
 
 from slingshot_analysis.recording.torch_internals import norms
 
-__all__ = ["ParameterNorms", "norm_dtype"]
-
 ADDRESS, ARRAY, FLAT = Tensor.data_ptr, Tensor.numpy, np.ndarray.ravel
 NORM = {torch.float32: snrm2, torch.float64: dnrm2}
 DOT = {torch.float32: sdot, torch.float64: ddot}

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from slingshot_analysis.errors import InputError
 
-__all__ = ["Batches", "Data", "whole_set"]
-
 BATCH_SAMPLES = 500
 """Number of samples in a batch of a set that is given as a pair of tensors."""
 

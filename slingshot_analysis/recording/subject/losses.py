@@ -15,16 +15,6 @@ from torch.nn import functional
 
 from slingshot_analysis.errors import InputError
 
-__all__ = [
-    "LossFunction",
-    "count_errors",
-    "cross_entropy",
-    "float64_loss",
-    "loss_weight",
-    "precise_cross_entropy",
-    "recognised",
-]
-
 LossFunction = Callable[[Tensor, Tensor], Tensor]
 """``loss_function(logits, targets)``, the mean loss of a batch as a scalar tensor."""
 

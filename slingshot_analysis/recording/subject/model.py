@@ -13,8 +13,6 @@ from torch.func import functional_call
 
 from slingshot_analysis.errors import InputError, unknown_name
 
-__all__ = ["ForwardPass", "find_feature_layers", "find_last_layer"]
-
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid,
     nn.Softplus, nn.Hardswish,

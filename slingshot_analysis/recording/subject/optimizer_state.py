@@ -14,15 +14,6 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.subject.subject import Subject
 
-__all__ = [
-    "AdaptiveState",
-    "adaptive_states",
-    "has_threshold",
-    "keeps_second_moment",
-    "require_second_moment",
-    "sample_positions",
-]
-
 NAMES = "max_exp_avg_sq", "exp_avg_sq", "square_avg"
 """Names of the second moment in an optimizer's state: for Adam with AMSGrad, for Adam, and for RMSprop."""
 

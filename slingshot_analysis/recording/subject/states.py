@@ -10,8 +10,6 @@ from torch import Tensor
 from slingshot_analysis.recording.subject.subject import Subject
 from slingshot_analysis.recording.torch_internals import foreach
 
-__all__ = ["StatePairs"]
-
 KEPT_BYTES = 4 * 2**20
 """Bytes. Pairs of states that fit into this are compared together, which costs hardly more than comparing one pair."""
 

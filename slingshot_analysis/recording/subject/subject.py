@@ -14,8 +14,6 @@ from slingshot_analysis.recording.subject.losses import LossFunction, cross_entr
 from slingshot_analysis.recording.subject.model import find_feature_layers, find_last_layer
 from slingshot_analysis.recording.subject.targets import Kind, Targets, understand_targets
 
-__all__ = ["Subject", "make_subject"]
-
 PROBE_SAMPLES = 32
 """Number of training samples in the default probe batch."""
 ENTROPIES = nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.BCELoss

@@ -11,8 +11,6 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.subject.losses import LossFunction, count_errors
 
-__all__ = ["Kind", "Targets", "understand_targets"]
-
 
 class Kind(Enum):
     """Kind of the targets."""

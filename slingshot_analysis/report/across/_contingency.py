@@ -14,8 +14,6 @@ from slingshot_analysis.association import Contingency, Proportion, contingency
 from slingshot_analysis.many_runs import by_configuration
 from slingshot_analysis.report.across._style import save, wrapped
 
-__all__ = ["draw_contingency"]
-
 CELLS = {
     "both": ("slingshots and grokking", "#5b8c5a"),
     "slingshot_only": ("slingshots only", "#1f4e79"),

@@ -13,8 +13,6 @@ from matplotlib.transforms import ScaledTranslation
 from slingshot_analysis.many_runs import dose_response, labels_of
 from slingshot_analysis.report.across._style import LINES, number_axis, save, wrapped
 
-__all__ = ["draw_dose_response"]
-
 SPACING = 0.08
 """Distance in inches of the intervals of two lines that share a value."""
 PANELS = {

@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 from slingshot_analysis.many_runs import cells, configuration_keys, short_names
 from slingshot_analysis.report.across._style import save, wrapped
 
-__all__ = ["draw_heatmap"]
-
 PANELS = {
     "slingshots": ("slingshots, mean", "YlGnBu", "{:.3g}"),
     "best_val_accuracy": ("best validation accuracy, mean", "YlOrRd", "{:.2f}"),

@@ -16,8 +16,6 @@ from slingshot_analysis.report.across._style import save, wrapped
 from slingshot_analysis.report.figure import TRAIN, TRANSITION, VALIDATION
 from slingshot_analysis.signal import Signal
 
-__all__ = ["draw_overlay"]
-
 COLUMNS = 5
 """Number of configurations in one picture."""
 MOST_PICTURES = 10

@@ -10,8 +10,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["LINES", "number_axis", "save", "wrapped"]
-
 LINES = ("#1f4e79", "#c44e52", "#e0a030", "#5b8c5a", "#7b5ea7", "#7f7f7f")
 """Colours of configurations; the first two are the colours of training and validation in the figure of a run."""
 

@@ -16,8 +16,6 @@ from slingshot_analysis.report.across._overlay import draw_overlay
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
 
-__all__ = ["draw_across_runs"]
-
 MOST_DOSES = 6
 """Largest number of dose responses that are drawn where the caller names none."""
 
