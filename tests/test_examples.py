@@ -18,7 +18,7 @@ TRANSITIONS = {
     "modular_division": (6, 1_548, 24_778),
 }
 """Number of slingshots, first and last transition."""
-RESTLESS = [30_550, 32_575, 35_142, 37_345]
+RESTLESS = [30_545, 32_567, 35_142, 37_345]
 """Loss spikes with misclassified samples at the restless end of the last run, whose norm of 465 does not grow."""
 
 
@@ -47,8 +47,7 @@ def test_slingshots(name):
     assert found.verdict == "slingshots"
     assert (len(transitions), transitions[0], transitions[-1]) == (count, first, last)
     without_growth = [event.transition for event in found.spikes_without_norm_growth if event.confidence >= 0.5]
-    assert set(RESTLESS if name == "modular_division" else ()) <= set(without_growth)
-    assert len(without_growth) <= (7 if name == "modular_division" else 0)
+    assert without_growth == (RESTLESS if name == "modular_division" else [])
 
 
 def test_division_groks_at_a_slingshot():

@@ -33,9 +33,13 @@ QUARTILE_TO_MEAN = 1.2
 """Ratio of the mean and the lower quartile of the residuals of correlated noise in such windows."""
 REFINE_BINS = 3
 """Number of bins on either side of a bound among which its exact sample is searched."""
-TRANSIENT_SHARE, TRANSIENT_LENGTH, TRANSIENT_GAIN, TRANSIENTS = 0.15, 0.1, 2.0, 2
-"""Growth belongs to the aftermath of a transition if it ends in the first 15% of a cycle, lasts for less than a
+TRANSIENT_SHARE, TRANSIENT_LENGTH, TRANSIENT_GAIN, TRANSIENTS = 0.1, 0.1, 2.0, 2
+"""Growth belongs to the aftermath of a transition if it ends in the first tenth of a cycle, lasts for less than a
 tenth of it, and the growth that ends the cycle gains twice as much. Maximum number of such growths in one cycle."""
+SHORT_SHARE, SLIGHT_SHARE = 0.12, 0.15
+"""Growth and decay are slight if they change the logarithm of the norm by less than 15% of the gain of the growth
+before and of the growth after them. Slight decay is part of a plateau, and so is slight growth that lasts for less than
+12% of the time between those growths."""
 MINIMUM_GAIN = 5.0
 """Minimum change of the logarithm of the norm in a phase of growth or decay, in standard deviations of the noise."""
 
@@ -206,11 +210,12 @@ def phases_of(found: NormSegments, options: NormOptions) -> list[Phase]:
         for part in parts
     ]
 
-    # Short growth right after other growth is its aftermath.
+    # Short growth right after other growth is its aftermath, and what hardly changes the norm is part of a plateau.
     parts = _joined(_without_transients(found, parts))
+    parts = _joined(_without_slight_phases(found, _joined([part.checked(found) for part in parts])))
     return [
         Phase(part.kind, as_step(part.start), as_step(part.end), found.gain(part.start, part.end) / part.duration)
-        for part in _joined([part.checked(found) for part in parts])
+        for part in parts
     ]
 
 
@@ -270,6 +275,23 @@ def _without_transients(found: NormSegments, parts: list[_Part]) -> list[_Part]:
         else:
             last = k
     return [replace(part, kind="plateau") if part in transients else part for part in parts]
+
+
+def _without_slight_phases(found: NormSegments, parts: list[_Part]) -> list[_Part]:
+    """Return the parts with plateaus in place of slight growth and decay, the slightest first."""
+    kept = list(parts)
+    for part in sorted(parts, key=lambda part: abs(found.gain(part.start, part.end))):
+        # Growth from the first step on is fitting, and no measure of a cycle.
+        growths = [other for other in kept if other.kind == "growth" and other.start > parts[0].start]
+        before = next((other for other in reversed(growths) if other.end <= part.start), None)
+        after = next((other for other in growths if other.start >= part.end), None)
+        gains = [found.gain(growth.start, growth.end) for growth in (before, after) if growth is not None]
+        start = parts[0].start if before is None else before.end
+        end = parts[-1].end if after is None else after.start
+        slight = abs(found.gain(part.start, part.end)) < SLIGHT_SHARE * min(gains, default=0.0)
+        if slight and (part.kind == "decay" or part.duration < SHORT_SHARE * (end - start)):
+            kept[kept.index(part)] = replace(part, kind="plateau")
+    return kept
 
 
 def norm_breaks(step: Any, norm: Any, *, options: NormOptions = DEFAULT) -> list[NormBreak]:

@@ -16,7 +16,9 @@ BY_HAND = "labelled by hand"
 NOT_SEEN = Clearness()
 """Clearness of what no loss shows."""
 AFTERSHOCK_RATIO = 3.0
-"""Minimum ratio of a spike and an aftershock that belongs to it."""
+"""Minimum ratio of a spike and an aftershock, or a forerunner, that belongs to it."""
+FORERUNNER_ROWS, FORERUNNER_CYCLE = 10, 0.1
+"""Maximum gap between a forerunner and its spike: in rows, and as a share of the mean distance of spikes."""
 BURST_SHARE, BURST_CYCLE = 2.0, 0.25
 """Spikes belong to one burst if the gap between them is at most this multiple of the length of the burst so far, and at
 most this share of the mean distance of spikes."""
@@ -180,8 +182,9 @@ def merge_anchors(signs: Sequence[Sign], distance: float) -> list[Anchor]:
     """Join the signs that belong to one transition.
 
     A sign that begins while an earlier one lasts, or within `distance` of its end, belongs to the same transition. If
-    both are spikes of the same signal, it must be an aftershock, which is lower than a third of the first, or part of a
-    burst: the gap is short compared with the burst and with the usual distance of spikes, or training samples are still
+    both are spikes of the same signal, one of three things must hold. It is an aftershock, lower than a third of the
+    first. The first is a forerunner, as low as that, which ends a few rows before it. Or both are parts of a burst: the
+    gap is short compared with the burst and with the usual distance of spikes, or training samples are still
     misclassified.
 
     Parameters
@@ -233,13 +236,15 @@ def _belongs(sign: Sign, group: Sequence[Sign], distance: float, pace: float) ->
     length = fallen - min(other.start for other in earlier)
     burst = sign.start - fallen <= min(BURST_SHARE * length, BURST_CYCLE * pace)
     end = max(other.end for other in earlier)
-    lower = sign.decades <= max(other.decades for other in earlier) - np.log10(AFTERSHOCK_RATIO)
-    lasts = sign.start <= end + distance
+    excess = sign.decades - max(other.decades for other in earlier)
+    aftershock = excess <= -np.log10(AFTERSHOCK_RATIO) and sign.start <= end + distance
+    gap = min(FORERUNNER_ROWS * sign.stride, FORERUNNER_CYCLE * pace)
+    forerunner = excess >= np.log10(AFTERSHOCK_RATIO) and sign.start <= end + gap
     near = sign.start - end <= UNREST_SHARE * (end - min(other.start for other in earlier))
     misclassified = near and any(
         other.misclassified and sign.start < other.end and other.stride <= SAME_DENSITY * sign.stride for other in group
     )
-    return burst or misclassified or bool(lasts and lower)
+    return bool(burst or misclassified or aftershock or forerunner)
 
 
 def _anchor(group: Sequence[Sign]) -> Anchor:

@@ -32,6 +32,23 @@ def test_phases_of_straight_lines(scale, every):
     np.testing.assert_allclose([phase.rate for phase in phases], np.diff(levels) / np.diff(knots), atol=2e-6)
 
 
+def test_what_hardly_changes_the_norm_after_a_transition_is_plateau():
+    knots = [0, 5000, 6000, 6010, 6030, 12_000, 13_000, 20_000]
+    step = np.arange(20_000)
+    norm = np.exp(np.interp(step, knots, [0, 0.01, 0.2, 0.19, 0.2, 0.21, 0.4, 0.41]))
+    phases = segment_norm(step, norm)
+    assert [phase.kind for phase in phases] == ["plateau", "growth", "plateau", "growth", "plateau"]
+    np.testing.assert_allclose([phase.start for phase in phases], [0, 5000, 6000, 12_000, 13_000], atol=30)
+
+
+def test_growth_before_a_much_larger_growth_is_a_phase():
+    knots = [0, 3000, 4000, 5500, 6500, 8500, 22_000, 40_000]
+    step = np.arange(0, 40_000, 10)
+    norm = np.exp(np.interp(step, knots, [0, 0.005, 0.05, 0.055, 0.25, 0.26, 3.0, 3.001]))
+    growth = [phase for phase in segment_norm(step, norm) if phase.kind == "growth"]
+    np.testing.assert_allclose([phase.start for phase in growth], [3000, 5500, 8500], atol=30)
+
+
 def test_phases_follow_each_other_without_gaps():
     norm = slingshot_run(0, rows=100_000, style="exponential").signals["last_layer_norm"]
     phases = segment_norm(norm.step, norm.value)

@@ -43,3 +43,15 @@ def test_regular_cycles_are_no_burst_even_if_spikes_fall_for_half_of_them():
 def test_spikes_while_batches_are_misclassified_belong_together(stride, expected):
     signs = [spike(100, 150, 4.0), misclassified(110, 500, stride=stride), spike(400, 420, 4.0)]
     assert starts(signs) == expected
+
+
+@pytest.mark.parametrize(("gap", "rise", "expected"), [(8, 3.0, [100]), (8, 2.3, [100, 109]), (12, 3.0, [100, 113])])
+def test_a_forerunner_is_lower_than_a_third_and_ends_within_ten_rows(gap, rise, expected):
+    rest = [spike(start, start + 8, 5.0, stride=1) for start in (2000, 4000)]
+    signs = [spike(100, 101, 2.0, stride=1, fall=1), spike(101 + gap, 120 + gap, rise, stride=1), *rest]
+    assert starts(signs, distance=1) == [*expected, 2000, 4000]
+
+
+def test_a_low_cycle_before_a_high_one_is_no_forerunner():
+    cycles = [spike(start, start + 1, 2.0 + (start % 14) / 7, stride=1, fall=1) for start in range(0, 140, 7)]
+    assert starts(cycles, distance=1) == list(range(0, 140, 7))
