@@ -35,8 +35,9 @@ CHAOS_EVENTS, FEW_CHAOS_EVENTS = 20, 8
 IRREGULAR, SLIGHTLY_IRREGULAR = 0.35, 0.2
 """Minimum median change of the logarithm of the distance of transitions, from one to the next, that is irregular: in
 any run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and for events at random times 1.1."""
-ENOUGH_CYCLES = 4
-"""Number of full slingshots that make a run one with slingshots, even if its loss never rests later on."""
+ENOUGH_CYCLES, ENOUGH_SHARE = 4, 0.2
+"""Number of full slingshots, and their share of all spikes, that make a run one with slingshots, even if its loss never
+rests later on."""
 LOW_LOSS = 5e-4
 """Maximum ratio of a low loss and the first loss of the run. Between slingshots the loss falls below it."""
 
@@ -256,7 +257,9 @@ def _is_unstable(run: RunSignals, anchors: Sequence[Anchor], found: Events) -> b
     if float(np.median(value[late])) >= LOW_LOSS * float(value[~late].max(initial=value[0])):
         return irregularity > SLIGHTLY_IRREGULAR
     full = sum(event.tier == "full" for event in found.slingshots)
-    return irregularity > IRREGULAR and len(spikes) >= CHAOS_EVENTS and full < min(len(spikes) / 2, ENOUGH_CYCLES)
+    if irregularity <= IRREGULAR or full >= max(ENOUGH_CYCLES, ENOUGH_SHARE * len(spikes)):
+        return False
+    return len(spikes) >= CHAOS_EVENTS or (bool(found.slingshots) and full < len(found.without_growth))
 
 
 def find_anchors(run: RunSignals) -> list[Anchor]:
