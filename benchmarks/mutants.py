@@ -219,6 +219,7 @@ class Watcher:
     def pytest_runtest_protocol(self, item: Any) -> Any:
         """Measure one test, its fixtures included."""
         measured = coverage.Coverage(data_file=None, source=[str(self._folder)], config_file=False)
+        measured.set_option("run:disable_warnings", ["no-data-collected"])  # a warning would end the whole run
         start = time.process_time()
         measured.start()
         try:
@@ -266,7 +267,9 @@ def usual_run(root: Path, package: str) -> Watcher:
     def work() -> tuple[int, bytes]:
         watcher = Watcher(folder)
         places = [path for path in TESTS[package] if (root / path).exists()]
-        pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *places, str(folder)], plugins=[watcher])
+        code = pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *places, str(folder)], plugins=[watcher])
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return 1, b""
         tests = [name for name in watcher.lines if name not in watcher.failed]
         kept = {name: [watcher.seconds[name], sorted(watcher.lines[name])] for name in tests}
         return 0, json.dumps(kept).encode()

@@ -69,20 +69,30 @@ def canonical(step: Any, value: Any, name: str = "value", *, keep_nan: bool = Fa
         raise InputError(
             f"{name}: step has shape {steps.shape} and {name} {values.shape}; give one number for each step"
         )
+    if _is_canonical(steps) and (keep_nan or not len(values) or not np.isnan(values.min())):
+        return Samples(steps, values)
     keep = ~np.isnan(steps)
     if not keep_nan:
         keep &= ~np.isnan(values)
-    if not keep.all():
-        steps, values = steps[keep], values[keep]
+    steps, values = steps[keep], values[keep]
     if np.isinf(steps).any():
         raise InputError(f"{name}: a step is infinite; steps count optimizer updates and must be finite")
-    same = SAME_STEP * np.abs(steps).max(initial=0.0)
-    if not (np.diff(steps) > same).all():
-        order = np.argsort(steps, kind="stable")
-        steps, values = steps[order], values[order]
-        last = np.append(np.diff(steps) > same, np.ones(min(len(steps), 1), dtype=bool))
-        steps, values = steps[last], values[last]
+    order = np.argsort(steps, kind="stable")
+    steps, values = steps[order], values[order]
+    last = np.append(np.diff(steps) > _same_step(steps), np.ones(min(len(steps), 1), dtype=bool))
+    steps, values = steps[last], values[last]
     return Samples(steps, values)
+
+
+def _same_step(steps: FloatArray) -> float:
+    """Return the difference up to which steps in order count as equal."""
+    return SAME_STEP * max(abs(float(steps[0])), abs(float(steps[-1]))) if len(steps) else 0.0
+
+
+def _is_canonical(steps: FloatArray) -> bool:
+    """Return whether steps are finite and strictly increasing, in one pass: NaN compares as false."""
+    same = _same_step(steps)
+    return bool(np.isfinite(same) and (np.diff(steps) > same).all() and np.isfinite(steps[:1]).all())
 
 
 def canonical_accuracy(step: Any, accuracy: Any) -> Samples:
