@@ -1,12 +1,12 @@
-"""What analyzing a long trace costs: a trace of ten signals at every step, as a whole process.
+"""Seconds and memory to analyze one long trace with ten signals at every step.
 
 Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/analysis_speed.py
 
-For each length a trace is written by `TraceWriter`: cycles of norm growth with spikes of loss and errors in noise, and
-seven more signals. Then ``slingshot analyze`` reads it in a process of its own: its wall time, the largest memory it
-held, and the same of a process that only imports what the command imports.
+For each length, `TraceWriter` writes a trace with noisy cycles of norm growth, loss spikes and errors, and seven more
+signals. Then ``slingshot analyze`` reads it in a separate process. The table has the wall time and the peak memory of
+this process, and those of a process that only imports what the command imports.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def write(path: Path, steps: int, seed: int = 0) -> None:
 
 
 def run(code: str, *words: str) -> tuple[float, float, str]:
-    """Run Python code in a process; return seconds, MiB and what it printed."""
+    """Run Python code in a process; return seconds, MiB and its output."""
     report = "import resource, atexit; atexit.register(lambda: print('KiB', resource.getrusage(0).ru_maxrss))\n"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     start = time.perf_counter()

@@ -1,15 +1,16 @@
-"""What analyzing many traces costs: seconds and memory of ``slingshot analyze``, with 1 process and with more.
+"""Seconds and memory of ``slingshot analyze`` on many traces, with one process and with more.
 
-Run it from the project's root, on a machine that does nothing else::
+Run it from the project's root, on a machine that is otherwise idle::
 
     OMP_NUM_THREADS=1 python benchmarks/analyze_many.py
 
-It writes traces of 20,000 updates with ten signals at each of them (`analysis_speed.write`), 40 different ones and
-copies of them, analyzes all in a process of its own, for each number of jobs, and compares the tables. Memory is the
-sum of the largest that each process held, shared pages counted in each, so it is an upper bound. Seconds are
-those of the whole command, imports and the table across runs included; where the machine is shared, the seconds that
-its CPUs worked say more. As CPUs of virtual machines are often shared or hyperthreads, the same number of busy loops
-shows how much faster they can be at all.
+It writes traces of 20,000 updates with ten signals at each update (`analysis_speed.write`): 40 different ones and
+copies of them. For each number of jobs it analyzes them all in a separate process, and checks that the tables agree.
+
+Memory is the sum of the peak memory of all processes. Shared pages count in each process, so this is an upper bound.
+Seconds are those of the whole command, including imports and the table across runs. If the machine is shared, the CPU
+seconds are more informative. CPUs of virtual machines are often shared or hyperthreads. So the same number of busy
+loops shows the largest possible speedup.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ SAMPLE_SECONDS = 0.2
 
 
 def family(root: int) -> list[int]:
-    """Return a process and all that descend from it."""
+    """Return a process and all its descendants."""
     parents = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -46,7 +47,7 @@ def family(root: int) -> list[int]:
 
 
 def largest(process: int) -> int:
-    """Return the largest memory that a process has held, in KiB; 0 where it has ended."""
+    """Return the peak memory of a process in KiB; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -55,7 +56,7 @@ def largest(process: int) -> int:
 
 
 def measure(words: list[str]) -> tuple[float, float, float]:
-    """Run the command; return seconds, seconds of CPUs, and MiB."""
+    """Run the command; return seconds, CPU seconds, and MiB."""
     peaks: dict[int, int] = {}
     before = os.times()
     start = time.perf_counter()
@@ -74,7 +75,7 @@ def measure(words: list[str]) -> tuple[float, float, float]:
 
 
 def loops(number: int) -> float:
-    """Return the seconds of so many busy loops at once."""
+    """Return the seconds that this number of busy loops takes when they run at once."""
     start = time.perf_counter()
     running = [subprocess.Popen([sys.executable, "-c", LOOP]) for _ in range(number)]
     for one in running:

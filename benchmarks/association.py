@@ -1,22 +1,24 @@
-"""How often the association tests reject, by simulation (size and power), and how long they take.
+"""Size, power and speed of the association tests, by simulation.
 
 Run it from the project's root; each section can be run alone::
 
     OMP_NUM_THREADS=1 python benchmarks/association.py --section jumps --runs 1000
     OMP_NUM_THREADS=1 python benchmarks/association.py --section gain --runs 4000
 
-Section `jumps`: a simulated run has 100,000 updates, an evaluation every 500, transitions from 8 to 12 geometric cycles
-that begin between updates 2,000 and 6,000, and validation jumps that are seen at evaluations. Unrelated jumps, 3 to 6 a
-run, are spread evenly in log time. Or half of the transitions carry a jump 50 to 600 updates later, besides one
-unrelated jump. Each test is applied to each run alone, and to five runs pooled.
+Section `jumps`: a simulated run has 100,000 updates and an evaluation every 500. Its transitions belong to 8 to 12
+geometric cycles that begin between updates 2,000 and 6,000. Validation jumps are seen at evaluations. Under the null
+hypothesis, 3 to 6 unrelated jumps per run are spread evenly in log time. For the power, half of the transitions carry a
+jump 50 to 600 updates later, and there is one unrelated jump. Each test is applied to each run alone, and to five runs
+pooled.
 
-Section `gain`: a simulated run has 5 to 100 cycles, regular, irregular (each length varied by 60%) or geometric, of
-1,500 updates in the mean, and an evaluation every 25, 100, 250 or 500. The accuracy is exact, rounded to multiples of
-1/500, or fluctuates. Under the null hypothesis it rises without regard to the transitions, in one of six families. For
-the power half of the gain follows transitions by 50 to 600 updates, the gain of a cycle is exponentially distributed,
-and there is an evaluation every 100. The other half of the gain comes evenly, or for each cycle at a random place.
+Section `gain`: a simulated run has 5 to 100 cycles of 1,500 updates on average, and an evaluation every 25, 100, 250 or
+500. The cycles are regular, irregular (each length varies by 60%) or geometric. The accuracy is exact, rounded to
+multiples of 1/500, or fluctuates. Under the null hypothesis it rises independently of the transitions, in one of six
+families. For the power, half of the gain follows transitions by 50 to 600 updates, the gain of a cycle is exponentially
+distributed, and there is an evaluation every 100. The other half of the gain comes evenly, or for each cycle at a
+random place.
 
-Section `speed`: the two tests of one run, by the number of transitions.
+Section `speed`: the time of the two tests of one run, by the number of transitions.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ CYCLE = 1500
 
 
 def transitions(random: Random) -> FloatArray:
-    """Return 8 to 12 transitions in geometric cycles, each length varied by 15%."""
+    """Return 8 to 12 transitions in geometric cycles, whose lengths vary by 15%."""
     cycles = random.integers(8, 13)
     first, last = random.uniform(2000, 6000), random.uniform(80_000, 98_000)
     growth = np.log(last / first) * np.sort(np.linspace(0, 1, cycles) + random.normal(0, 0.15 / cycles, cycles))
@@ -124,7 +126,7 @@ def cycles(random: Random, kind: str, number: int) -> tuple[FloatArray, float]:
 
 
 def pulses(at: FloatArray, size: FloatArray, width: FloatArray | float, time: FloatArray) -> FloatArray:
-    """Return the gain so far, as a share of all, of gains at some times, each spread over a width."""
+    """Return the gain so far as a fraction of the total. Each gain is spread over a width around its time."""
     return np.asarray((np.clip((time[:, None] - at) / width, 0, 1) * size).sum(axis=1) / size.sum())
 
 

@@ -1,19 +1,23 @@
-"""The top Hessian eigenvalue along recorded trajectories: this solver beside power iteration, PyHessian and scipy.
+"""The largest Hessian eigenvalue along recorded trajectories: this solver, power iteration, PyHessian and SciPy.
 
 Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/curvature.py
 
-Each setup is trained, and its states at windows of consecutive updates are kept: some early ones, and one through the
-first slingshot, half before and half after the online trigger sees it. At each state every method finds the largest
-eigenvalue of the Hessian of the same float64 loss over the same samples, taking turns, so that a machine that grows
-slower for a while does so for all. `products` are those with the Hessian, `ms` is the whole call, from the parameters
-to the eigenvalue, `x` what a method takes of each relative to this solver; the error is relative to Lanczos' method
-from a random vector with a residual of 1e-8. ``--points 20`` is a third of the work on parity.
-Power iteration starts from a random vector at each point and has PyHessian's rule: stop when the value changes by less
-than 1e-3. PyHessian itself takes part where it can be imported, such as from `PYTHONPATH` after
-``pip install --no-deps --target FOLDER pyhessian``. scipy's `eigsh` has its defaults; `eigsh, warm` starts from the
-last vector with tolerance 1e-2 and `ncv=4`. The crossing at the end is made up: a second eigenvalue overtakes.
+Each setup is trained, and its states in windows of consecutive updates are kept. Some windows are early; one goes
+through the first slingshot, half before and half after the online trigger sees it. At each state every method finds the
+largest eigenvalue of the Hessian of the same float64 loss over the same samples. The methods take turns, so that a
+change of the machine's speed affects all of them. ``--points 20`` is a third of the work on parity.
+
+`products` is the number of products with the Hessian. `ms` is the time of the whole call, from the parameters to the
+eigenvalue. The columns `x` are multiples of what this solver takes. The error is relative to Lanczos' method from a
+random vector with a residual of 1e-8.
+
+Power iteration starts from a random vector at each point and has PyHessian's rule: it stops when the value changes by
+less than 1e-3. PyHessian takes part if it can be imported, for example from `PYTHONPATH` after
+``pip install --no-deps --target FOLDER pyhessian``. SciPy's `eigsh` has its defaults; `eigsh, warm` starts from the
+last vector with tolerance 1e-2 and `ncv=4`. The crossing at the end is synthetic: a second eigenvalue overtakes
+the first.
 """
 
 from __future__ import annotations
@@ -52,9 +56,9 @@ from trainers.setups import find_setup
 ENDS = {"parity_3_50": (60, 309, 2059), "modular_division": (304,)}
 """Last update of each early window."""
 POINTS = {"parity_3_50": 60, "modular_division": 10}
-"""Of a window."""
+"""Number of points in a window."""
 LONGEST = {"parity_3_50": 40_000, "modular_division": 4000}
-"""Updates in which the slingshot has to come."""
+"""Updates within which the slingshot has to come."""
 SAMPLES = {"parity_3_50": 1000, "modular_division": 512}
 
 State = dict[str, Tensor]
@@ -75,24 +79,24 @@ class Counted:
         return self.operator(vector)
 
     def scipy(self) -> LinearOperator:
-        """Return the same for scipy."""
+        """Return the operator for SciPy."""
         shape = (self.dimension, self.dimension)
         return LinearOperator(shape, lambda v: self(torch.from_numpy(v.ravel())).numpy(), dtype=np.float64)
 
 
 class Watch:
-    """In the place of a recorder: tells when a slingshot begins."""
+    """Takes the place of a recorder, and tells when a slingshot begins."""
 
     def __init__(self) -> None:
         self.trigger, self.fired = TransitionTrigger(), False
 
     def update(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
-        """Take an update's loss."""
+        """Read the loss of an update."""
         self.fired = self.trigger.update(loss.item())
 
 
 def windows(run: Run, ends: Sequence[int], points: int) -> Iterator[tuple[str, list[State]]]:
-    """Train; yield each window's title and states, the one through the first slingshot last."""
+    """Train, and yield the title and the states of each window. The window through the first slingshot is last."""
     recent: deque[State] = deque(maxlen=points)
     watch, slingshot = Watch(), None
     for step in updates(run, watch):
@@ -233,7 +237,7 @@ def show(title: str, rows: dict[str, list[tuple[float, float, float]]]) -> None:
 
 
 def crossing() -> None:
-    """Show how often each way to start misses, by more than 1%, an eigenvalue that overtakes."""
+    """Show how often each way to start misses an overtaking eigenvalue by more than 1%."""
     n, points = 400, 100
     basis, _ = torch.linalg.qr(torch.randn(n, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
     trackers = {"this solver": EigenvalueTracker(), "same without noise": EigenvalueTracker(noise=0)}
@@ -254,7 +258,7 @@ def crossing() -> None:
 @click.command()
 @click.argument("setups", nargs=-1, type=click.Choice(list(ENDS)))
 @click.option("--points", type=click.IntRange(min=2), help="Points of each window.")
-@click.option("--seed", type=int, help="Of the setups.")
+@click.option("--seed", type=int, help="Seed of the setups.")
 def main(setups: tuple[str, ...], points: int | None, seed: int | None) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)

@@ -1,12 +1,12 @@
-"""How many digits curvature keeps: a float32 model with its loss in float64, and float32 throughout, beside float64.
+"""Precision of curvature: a float32 model with a float64 loss, and float32 throughout, relative to float64.
 
 Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/curvature_digits.py
 
-parity_3_50 (seed 3) is trained through its slingshot at 19,091; at some states the largest eigenvalue of the Hessian,
+parity_3_50 (seed 3) is trained through its slingshot at 19,091. At some states the largest eigenvalue of the Hessian,
 the sharpness along the update and the secant sharpness are computed in each way, over all 1,000 training samples. The
-largest errors are relative to a float64 model; `ms` is the time of a product.
+table has the largest errors relative to a float64 model; `ms` is the time of a product.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ SOLVER = Solver(tolerance=1e-4, most=100)
 
 
 class Throughout(MeanLoss):
-    """The loss in the dtype of the model too."""
+    """A mean loss that is also computed in the dtype of the model."""
 
     def outputs(self, *arguments: object) -> Tensor:
-        """Return what the model makes of a chunk, in its own dtype."""
+        """Return the model's outputs for a chunk, in its own dtype."""
         return super().outputs(*arguments).to(self.model_dtype)
 
 

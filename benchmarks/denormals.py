@@ -4,10 +4,11 @@ Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/denormals.py
 
-The first table times the optimizer's step when all moments are denormal, the worst case, for PyTorch's fused and its
-for-loop implementation. The second lets two runs of parity_3_50 with the same seed go forward in turns of 5,000
-updates, one with ``torch.set_flush_denormal`` on and one with it off: how long an update took in each turn, how long
-Adam's step took at its end, and which share of Adam's second moments was denormal then in the run that does not flush.
+The first table times the optimizer's step in the worst case, in which all moments are denormal. It compares PyTorch's
+fused implementation with its for-loop implementation. The second table compares two runs of parity_3_50 with the same
+seed, one with ``torch.set_flush_denormal`` on and one with it off. They take turns of 5,000 updates. The table has the
+time of an update in each turn, the time of Adam's step at the end of the turn, and the fraction of Adam's second
+moments that are denormal then in the run that does not flush.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How well slingshots are found: on synthetic traces, beside general changepoint detectors, and how fast.
+"""How well and how fast slingshots are found, compared with general changepoint detectors.
 
 Run it from the project's root; each section can be run alone::
 
     OMP_NUM_THREADS=1 python benchmarks/detection.py --section synthetic
 
-Scores come from seeds of 50,000 and more, which no threshold of this project was ever tuned on; half of the runs have
-losses that underflow to 0. Counts of all runs of a row of a table are pooled. F1 is over events of confidence 0.5 or
-more, matched one to one. Section `logs` needs a folder, and `recorded` takes another one than examples/data::
+Scores come from seeds of 50,000 and more; no threshold of this project was tuned on these seeds. Half of the runs have
+losses that underflow to 0. The counts of all runs in a row of a table are pooled. F1 is over events of confidence 0.5
+or more, matched one to one. Section `logs` needs a folder, and `recorded` takes another folder than examples/data::
 
     python benchmarks/detection.py --section logs --logs LOGS --section recorded --recorded RUNS
 """
@@ -51,14 +51,14 @@ INPUTS: dict[str, tuple[str, ...]] = {
     "loss": ("batch_loss",),
     "errors": ("batch_loss", "batch_errors", "train_accuracy"),
 }
-"""What is given beside the norm."""
+"""Signals that are given in addition to the norm."""
 MARGINS = {"norm": 0.01, "loss": 0.001, "errors": 0.001}
 ONSET_MARGIN = 0.01
 STEPS = 100_000
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Print rows as they come; floats to three places."""
+    """Print rows as they come, with floats to three places."""
     names = list(columns)
     click.echo(f"\n{title}\n" + "  ".join(f"{name:>14}" for name in names))
     for row in rows:
@@ -167,9 +167,9 @@ RIVALS: dict[tuple[str, str], Callable[[int], Any]] = {
     ("KernelCPD rbf", SLOPE): lambda rows: ruptures.KernelCPD("rbf"),
 }
 SLOW = {"Pelt l2", "Pelt clinear", "KernelCPD rbf"}
-"""Take minutes or gigabytes for a run of 20,000 rows."""
+"""Detectors that take minutes or gigabytes for a run of 20,000 rows."""
 FACTORS = (2.0, 10.0, 50.0, 300.0, 2000.0, 1e4, 1e5, 1e6)
-"""Penalties tried, in units of log(rows) times the variance of the noise; the first one is that of BIC."""
+"""Penalties to try, in units of log(rows) times the variance of the noise. The first one is that of BIC."""
 TUNING_SEEDS, RIVAL_SEEDS = range(1), 2
 LARGEST_RIVAL = 20_000
 
@@ -226,7 +226,7 @@ REPEATS = 3
 
 
 def speed(rows: tuple[int, ...]) -> None:
-    """Time `detect_slingshots` with four signals in memory, and measure what it allocates beside them."""
+    """Time `detect_slingshots` with four signals in memory, and measure the additional memory that it allocates."""
     table(
         f"speed: four signals, warm, best of {REPEATS}; memory is what Python and NumPy allocate, at its peak",
         ["rows", "array MB", "seconds", "extra MB", "ratio", "true", "F1"],
@@ -272,7 +272,7 @@ KINDS = {
 
 
 def logs(folder: Path) -> None:
-    """Score the logs that others wrote, each as `read_log` reads it, up to the step to which it is labelled."""
+    """Score logs that others wrote, as `read_log` reads them. Each is scored up to the step to which it is labelled."""
     labels = json.loads((folder / "LABELS.json").read_text(encoding="utf-8"))
     labels = {name: label for name, label in labels.items() if "kind" in label}
     scores: list[Score] = []
@@ -319,7 +319,7 @@ STRANGERS: dict[str, tuple[set[str], list[float], float]] = {
     "llm_pretraining_spikes.csv": ({"none", "spikes"}, [], 0),
     "nan_inf.jsonl": ({"slingshots"}, [3000, 6000], 60),
 }
-"""Right verdicts and transitions of small logs in shapes that others write, and the tolerance of the steps."""
+"""Correct verdicts and transitions of small logs in formats that others write, and the tolerance of the steps."""
 COARSE_SEEDS = 60
 COARSE_GIVEN = {
     "everything": ("train_loss", "train_accuracy", "total_norm"),
@@ -329,7 +329,7 @@ COARSE_GIVEN = {
 
 
 def strangers(folder: Path) -> None:
-    """Score small logs of others' shapes, coarse logs of regular cycles, and hostile logs."""
+    """Score small logs in others' formats, coarse logs of regular cycles, and hostile logs."""
     table(
         "small logs in others' shapes: transitions found, events that are none, spikes without norm growth",
         ["right", "verdict", "true", "found", "extra", "no growth", "file"],
@@ -386,7 +386,7 @@ RECORDED_MARGIN = 400
 
 
 def recorded(folder: Path) -> None:
-    """Score the runs of `labelled_runs.py`, whose misclassified training samples are the truth."""
+    """Score the runs of `labelled_runs.py`. Their misclassified training samples are the truth."""
     runs = [open_trace(path) for path in sorted(folder.glob("*.h5"))]
     if not runs:
         raise click.ClickException(f"{folder}: holds no traces; record them with benchmarks/labelled_runs.py")

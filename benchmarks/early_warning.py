@@ -1,14 +1,15 @@
-"""How early, and how surely, each signal announces a slingshot; and in which order its events come.
+"""How early and how reliably each signal announces a slingshot, and the order of the events.
 
-Run it from the project's root on traces with the standard probes and a flight recorder, runs with slingshots and
-without::
+Run it from the project's root on traces of runs with and without slingshots, recorded with the standard probes and a
+flight recorder::
 
     slingshot record --setup parity_3_50 --seed 0 --flight-recorder --out runs/warned
     python benchmarks/early_warning.py runs/warned
 
-A rule warns when a signal, averaged over 100 rows, exceeds a threshold, and the warning lasts until the signal falls
-below half of that or a transition comes. It is right if a transition ends it; the lead is the time to that.
-`precision` is the share of right warnings, `recall` the share of transitions that were warned of.
+A rule warns when a signal, averaged over 100 rows, exceeds a threshold. The warning lasts until a transition comes or
+the signal falls below half of the threshold. It is right if a transition ends it. The lead is the time from the warning
+to the transition. `precision` is the fraction of warnings that are right, `recall` the fraction of transitions with a
+warning.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def share(name: str) -> Callable[[Trace], tuple[FloatArray, FloatArray]]:
 
 
 def growth(updates: int) -> Callable[[Trace], tuple[FloatArray, FloatArray]]:
-    """Return by what share the norm of the last layer has grown in so many updates."""
+    """Return the growth of the log norm of the last layer over this number of updates."""
 
     def read(trace: Trace) -> tuple[FloatArray, FloatArray]:
         norm = trace["last_layer_norm"]
@@ -55,7 +56,7 @@ def growth(updates: int) -> Callable[[Trace], tuple[FloatArray, FloatArray]]:
 
 
 def collapsed_growth(updates: int) -> Callable[[Trace], tuple[FloatArray, FloatArray]]:
-    """Return the growth of the norm, as far as the softmax has collapsed."""
+    """Return the growth of the norm times the fraction of collapsed softmaxes."""
 
     def read(trace: Trace) -> tuple[FloatArray, FloatArray]:
         step, collapse = share("softmax_collapse")(trace)
@@ -65,7 +66,7 @@ def collapsed_growth(updates: int) -> Callable[[Trace], tuple[FloatArray, FloatA
 
 
 def acceleration(updates: int) -> Callable[[Trace], tuple[FloatArray, FloatArray]]:
-    """Return by how much more the norm has grown in so many updates than in as many before them, in percent."""
+    """Return the growth of the norm over this number of updates, less that over as many updates before, in percent."""
 
     def read(trace: Trace) -> tuple[FloatArray, FloatArray]:
         step, grown = growth(updates)(trace)
@@ -95,7 +96,10 @@ RULES = {
 def warnings(
     step: FloatArray, value: FloatArray, threshold: float, transitions: list[int], fitted: float
 ) -> list[float | None]:
-    """Return the lead of each warning, None for a false one: from when the signal is above until it is below half."""
+    """Return the lead of each warning; None for a false one.
+
+    A warning begins above the threshold and is false if the signal falls below half of it before a transition.
+    """
     leads: list[float | None] = []
     for start, end in pairwise([fitted, *transitions, np.inf]):
         inside = (step > start) & (step < end)
@@ -177,7 +181,7 @@ def _print_curvature(analyses: list[tuple[Trace, Analysis]]) -> None:
     if not rises:
         return
     click.echo(f"\nsharpness along the update, peak over the median before: {min(rises):.1e} to {max(rises):.1e}")
-    click.echo("quantile of the effective step above 2/L, from so many updates before the transition (-64: or earlier)")
+    click.echo("quantile of the effective step above 2/L: first update relative to the transition (-64: or earlier)")
     for label, found in passed.items():
         click.echo(
             f"{label:<30}{len(found):>6}{np.median(found):>+9,.0f}{f'{min(found):+,.0f} to {max(found):+,.0f}':>20}"

@@ -1,11 +1,12 @@
-"""Fit the weights of the confidence by logistic regression on synthetic runs, and validate them on families left out.
+"""Fit the weights of the confidence by logistic regression on synthetic runs, with cross-validation over families.
 
-Run it from the project's root; it prints the weights to put into ``slingshot_analysis/slingshots/_confidence.py``::
+Run it from the project's root. It prints the weights for ``slingshot_analysis/slingshots/_confidence.py``::
 
     OMP_NUM_THREADS=1 python benchmarks/fit_confidence.py
 
-A family is one style and shape of runs with slingshots, or one kind of run without. Every family is left out once, and
-the others are fitted and judge it. Seeds are below 50,000, so that ``benchmarks/detection.py`` uses others.
+A family is one style and shape of runs with slingshots, or one kind of run without. Each family is left out once, and
+judged by weights that are fitted to the others. Seeds are below 50,000, because ``benchmarks/detection.py`` uses the
+others.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ from slingshot_analysis.synthetic import (
 )
 
 JUDGED_BY_OTHER_RULES = {"chaos", "zero_chaos", "relaxation", "instability", "divergence"}
-"""Kinds whose spikes are real, and whose verdict comes from the whole run."""
+"""Kinds whose spikes are real; the verdict on them needs the whole run."""
 SPIKES_ARE_REAL = {"spikes", "benign_spikes"}
-"""Kinds whose spikes only a norm tells from slingshots."""
+"""Kinds whose spikes differ from slingshots only in the norm."""
 MARGIN = 0.002
-"""Largest distance of an event and its truth, as a share of the run, or three rows if that is more."""
+"""Largest distance between an event and its truth, as a fraction of the run, or three rows if that is more."""
 PENALTY = 1e-3
-"""Weight of the squared weights, which keeps them finite where the families are separable."""
+"""Coefficient of the L2 penalty, which keeps the weights finite if the families are separable."""
 LOSSES, ERRORS = ("batch_loss", "train_loss"), ("batch_errors", "train_errors", "train_accuracy")
 
 
@@ -104,7 +105,7 @@ def samples(seeds: int) -> dict[str, dict[str, list[Any]]]:
 
 
 def fit(data: dict[str, list[Any]]) -> np.ndarray:
-    """Fit an intercept and weights that are not negative; each family of true or false events weighs alike."""
+    """Fit an intercept and nonnegative weights. Each family of true or of false events has the same weight."""
     x, y, balance = [], [], []
     for truth in (True, False):
         groups = [[features for features, right in rows if right == truth] for rows in data.values()]
@@ -124,7 +125,7 @@ def fit(data: dict[str, list[Any]]) -> np.ndarray:
 
 
 def report(name: str, data: dict[str, list[Any]]) -> None:
-    """Print how well each family is judged by weights from the others, and the weights from all of them."""
+    """Print how well each family is judged by weights from the others, and the weights from all families."""
     click.echo(f"\n{name}: family left out, events, true, mean confidence of true and of false events, wrong at 0.5")
     wrong = total = 0
     for family, rows in data.items():
@@ -140,7 +141,7 @@ def report(name: str, data: dict[str, list[Any]]) -> None:
 
 
 def report_ratio(name: str, data: dict[str, list[Any]]) -> None:
-    """Print how much more often true spikes come with something than false ones, one more of each assumed."""
+    """Print how much more often true spikes have each feature than false ones, after adding one to each count."""
     shares, counts = [], []
     for truth in (True, False):
         found = [seen for rows in data.values() for seen, right in rows if right == truth]

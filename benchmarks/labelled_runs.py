@@ -1,6 +1,6 @@
-"""Record the runs that `detection.py --recorded` scores: 32 of sparse parity, with slingshots and without.
+"""Record the 32 runs of sparse parity, with and without slingshots, that `detection.py --recorded` scores.
 
-Run it from the project's root; about half an hour on one core, and it goes on where it was stopped::
+Run it from the project's root. It takes about half an hour on one core, and continues if it was stopped::
 
     OMP_NUM_THREADS=1 python benchmarks/labelled_runs.py runs/labelled
 """

@@ -1,17 +1,17 @@
-"""How many small faults in a package its own tests find: a mutation score of a seeded random sample.
+"""How many small faults in a package its tests find: a mutation score of a seeded random sample.
 
 Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/mutants.py detectors slingshots association trace readers
 
-A mutant is the package with one operator, number or condition changed. It runs in a process of its own, forked from
-one that has loaded the heavy libraries, against those tests of the package that execute the changed line, the fastest
-first. A test that fails kills it, and so does a run of more than 20 s of processor time. The output gives the score of
-each package and the mutants that survived, as differences of one statement.
+A mutant is the package with one operator, number or condition changed. It runs in its own process, forked from one that
+has loaded the heavy libraries. Only those tests of the package run that execute the changed line, the fastest first. A
+test that fails kills the mutant, and so does a run of more than 20 s of processor time. The output gives the score of
+each package, and each mutant that survived as a difference of one statement.
 
 With ``--also-in FOLDER`` the sample is drawn from the statements that both checkouts have, so that the same mutants can
-be run before and after a change. ``--results FILE`` keeps the outcomes; ``--again FILE`` runs only those mutants of it
-that survived, and counts the others as they were.
+be run before and after a change. ``--results FILE`` keeps the outcomes. ``--again FILE`` runs only the mutants that
+survived in that file, and counts the others with their old outcomes.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ import coverage
 import pytest
 
 LIMIT_SECONDS = 20
-"""Of processor time, so that other work on the machine kills no mutant."""
+"""Limit of processor time, so that other work on the machine kills no mutant."""
 BUDGET_SECONDS = 5.0
-"""Tests are chosen until their usual processor times add up to this, so that the limit means an endless loop."""
+"""Tests are chosen until their usual processor times add up to this. So the limit means an endless loop."""
 
 TESTS = {
     "detectors": ("tests/detectors", "tests/contract/test_every_detector.py"),
@@ -49,7 +49,7 @@ TESTS = {
     "trace": ("tests/trace",),
     "readers": ("tests/readers", "tests/contract/test_every_reader.py"),
 }
-"""Tests of each package, beside the examples in its docstrings."""
+"""Tests of each package, in addition to the examples in its docstrings."""
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -62,16 +62,16 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "max
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed place.
+    """A package with one changed statement.
 
     Parameters
     ----------
     package, module : str
-        Where it stands.
+        Location of the statement.
     where : str
         Dotted name of the function or class around it.
     line : int
-        Of the statement.
+        Line of the statement.
     before, after : str
         The statement, without the statements inside it.
     tree : ast.Module
@@ -88,12 +88,12 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """What the same mutant is called in another version of the code, whose module may have moved."""
+        """Name of the mutant, which is the same in another version of the code even if the module has moved."""
         return " | ".join((self.package, self.where, self.before, self.after))
 
 
 def mutants_of(package: str, module: str, source: str) -> Iterator[Mutant]:
-    """Yield all mutants of a module. Annotations, docstrings and what only TYPE_CHECKING sees are left alone."""
+    """Yield all mutants of a module. Annotations, docstrings and code under TYPE_CHECKING do not change."""
     tree = ast.parse(source)
     for where, statement in _statements(tree.body, ()):
         before = _own(statement)
@@ -132,7 +132,7 @@ def _own(statement: ast.stmt) -> str:
 
 
 def _changes(statement: ast.stmt) -> Iterator[Any]:
-    """Yield functions that change one place of the statement and return what undoes it."""
+    """Yield functions that change one place of the statement and return a function that undoes the change."""
     if type(statement) in (ast.Break, ast.Continue):
         return
     own = [child for name, child in ast.iter_fields(statement) if name not in ("annotation", "returns", "type_params")]
@@ -175,7 +175,7 @@ def _put(owner: Any, place: str | int, value: Any) -> None:
 
 
 def all_mutants(root: Path, package: str) -> list[Mutant]:
-    """Return the mutants of a package in a checkout, each key once."""
+    """Return the mutants of a package in a checkout, one for each key."""
     folder = root / "slingshot_analysis" / package
     found: dict[str, Mutant] = {}
     for path in sorted(folder.rglob("*.py")):
@@ -192,7 +192,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._mutant = mutant
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Return the module's own place with this loader."""
+        """Return the module's own spec with this loader."""
         if name != self._mutant.module:
             return None
         sys.meta_path.remove(self)
@@ -207,7 +207,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class Watcher:
-    """A plugin of pytest that keeps what each test executes and how long it takes."""
+    """A plugin of pytest that keeps the lines that each test executes, and its time."""
 
     def __init__(self, folder: Path) -> None:
         self.lines: dict[str, set[tuple[str, int]]] = {}
@@ -217,7 +217,7 @@ class Watcher:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Any:
-        """Measure one test, its fixtures included."""
+        """Measure one test, including its fixtures."""
         measured = coverage.Coverage(data_file=None, source=[str(self._folder)], config_file=False)
         measured.set_option("run:disable_warnings", ["no-data-collected"])  # a warning would end the whole run
         start = time.process_time()
@@ -231,13 +231,13 @@ class Watcher:
             self.lines[item.nodeid] = {(file, n) for file in data.measured_files() for n in data.lines(file) or ()}
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Leave out what fails without any mutant."""
+        """Leave out tests that fail without any mutant."""
         if report.failed:
             self.failed.add(report.nodeid)
 
 
 def forked(work: Any, seconds: int) -> tuple[str, bytes]:
-    """Run `work` in a fork for so much processor time; return "ok", "failed" or "timeout", and what it has returned."""
+    """Run `work` in a fork with this limit of processor time; return "ok", "failed" or "timeout", and its result."""
     with tempfile.TemporaryFile() as answer:
         child = os.fork()
         if child == 0:
@@ -261,7 +261,7 @@ def forked(work: Any, seconds: int) -> tuple[str, bytes]:
 
 
 def usual_run(root: Path, package: str) -> Watcher:
-    """Run the package's tests without a mutant, and see what each executes."""
+    """Run the package's tests without a mutant, and measure the lines that each executes."""
     folder = root / "slingshot_analysis" / package
 
     def work() -> tuple[int, bytes]:
@@ -284,7 +284,7 @@ def usual_run(root: Path, package: str) -> Watcher:
 
 
 def tests_for(mutant: Mutant, root: Path, usual: Watcher) -> list[str]:
-    """Return the tests that execute the mutant's statement, the fastest first, as far as the budget goes."""
+    """Return the tests that execute the mutant's statement, the fastest first, within the budget of time."""
     path = root.joinpath(*mutant.module.split("."))
     file = str(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
     names = sorted((n for n, lines in usual.lines.items() if (file, mutant.line) in lines), key=usual.seconds.get)

@@ -1,16 +1,16 @@
-"""What recording costs: recorded loops against the bare loop, same work, taking turns within one run.
+"""What recording costs: recorded loops against a bare loop that does the same work, side by side in one run.
 
 Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/recording_overhead.py                         # all, about ten minutes
     OMP_NUM_THREADS=1 python benchmarks/recording_overhead.py full --steps 40000
 
-Each variant trains parity_3_50 from the start beside a bare loop, over its whole length by default, in which the flight
-recorder of the full bundle measures three slingshots; the two take turns of 100 updates, so that a machine
-that grows slower or faster for a while does so for both. `ratio` is a variant's time for all of its updates, closing of
-the file included, to that of the bare loop, with its quartiles over bootstrap samples of the turns. `writer alone`
-trains bare and appends, after each turn, the rows that a full recording of the turn makes, already on the host, to a
-trace.
+Each variant trains parity_3_50 from the start beside a bare loop. By default it trains the whole run, in which the
+flight recorder of the full bundle measures three slingshots. The two loops take turns of 100 updates, so that a change
+of the machine's speed affects both. `ratio` is the time of a variant for all its updates, including closing the file,
+relative to that of the bare loop. Its quartiles are over bootstrap samples of the turns. `writer alone` trains without
+recording. After each turn it appends to a trace the rows that a full recording of the turn would make; these rows are
+already on the host.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from trainers.loop import Run, updates
 from trainers.setups import find_setup
 
 TURN = 100
-"""Updates."""
+"""Length of a turn, in updates."""
 
 Loop = Iterator[int]
-"""Trains for one update whenever the next item is asked for."""
+"""An iterator of which each item makes one update."""
 
 
 def bare_loop(steps: int) -> Loop:
@@ -60,7 +60,7 @@ def recorded_loop(steps: int, path: Path, probes: Iterable[str]) -> Loop:
 
 
 def writing_loop(steps: int, folder: Path) -> Loop:
-    """Train bare, and write what a recording, made before the first update, has recorded."""
+    """Train without recording, and write the rows of a recording that was made before the first update."""
     for _ in recorded_loop(steps, folder / "recorded.h5", STANDARD):
         pass
     trace = open_trace(folder / "recorded.h5")
@@ -86,7 +86,7 @@ def new_run(steps: int) -> Run:
 
 
 def take_turns(loops: Sequence[Loop]) -> list[np.ndarray]:
-    """Run the loops side by side; return the seconds of each one's turns, the last with what follows its end."""
+    """Run the loops in turns; return the seconds of each loop's turns. The last turn includes the end of the loop."""
     seconds: list[list[float]] = [[] for _ in loops]
     waiting = list(zip(loops, seconds, strict=True))
     while waiting:

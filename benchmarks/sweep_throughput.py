@@ -1,15 +1,15 @@
-"""What training many runs in lockstep gains: a recorded sweep beside a plain loop that records nothing.
+"""What training many runs in lockstep gains: a recorded sweep against a plain loop that records nothing.
 
 Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/sweep_throughput.py
 
-The sweep trains runs of parity_3_50 of 9 settings (3 learning rates, 3 epsilons) and many seeds with `record_batch`
-and the light bundle; closing of the files counts, making of runs and files, about 20 ms each, does not. The plain loop
-is the training loop of PyTorch's tutorials for one such run: nn.Sequential, torch.optim.Adam with its defaults, tensors
-indexed by the batch. The two take turns within one process, so that a machine that grows slower or faster for a while
-does so for both. Rates are updates of any run per second; `speedup` is the ratio of the two, with its quartiles over
-bootstrap samples of the turns. With ``--profile`` the time of an update is split up by PyTorch's profiler.
+The sweep uses `record_batch` and the light bundle to train runs of parity_3_50 with 9 settings (3 learning rates, 3
+values of ε) and many seeds. Its time includes closing the files, but not making the runs and files, about 20 ms each.
+The plain loop is the training loop of PyTorch's tutorials for one such run: nn.Sequential, torch.optim.Adam with its
+defaults, tensors indexed by the batch. The two take turns within one process, so that a change of the machine's speed
+affects both. Rates are updates per second, counted over all runs. `speedup` is the ratio of the two rates, with
+quartiles over bootstrap samples of the turns. With ``--profile``, PyTorch's profiler splits up the time of an update.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SETTINGS = list(itertools.product((0.002, 0.003, 0.004), (1e-8, 1e-7, 1e-6)))
 
 
 class Compiled(Mapped):
-    """`Mapped`, compiled."""
+    """`Mapped` with a compiled function."""
 
     def __init__(self, model: nn.Module, stack: Stack) -> None:
         super().__init__(model, stack)
@@ -47,7 +47,7 @@ class Compiled(Mapped):
 WAYS = {"chosen": _lockstep.find_passes, "vmap": Mapped, "compiled": Compiled}
 
 TURN = 500
-"""Updates of the plain loop."""
+"""Length of a turn of the plain loop, in updates."""
 
 
 def sweep(runs: int, steps: int) -> list[Setup]:
@@ -75,7 +75,7 @@ def plain_loop() -> Iterator[None]:
 
 
 def take_turns(runs: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return seconds per update of one run, of each turn of the sweep and of the plain loop."""
+    """Return seconds and updates of each turn of the sweep, and seconds per update of each turn of the plain loop."""
     plain, swept, alone = plain_loop(), [], []
     now, done = 0.0, 0
 
@@ -111,8 +111,10 @@ def profile(runs: int) -> None:
 @click.command()
 @click.option("--steps", default=6000, help="Updates of each run.")
 @click.option("--runs", multiple=True, type=int, default=[1, 4, 16, 32, 64], help="Runs of a sweep.")
-@click.option("--way", type=click.Choice(list(WAYS)), default="chosen", help="Of the forward and backward pass.")
-@click.option("--profile", "profiled", is_flag=True, help="Show where the time of the first of --runs goes.")
+@click.option(
+    "--way", type=click.Choice(list(WAYS)), default="chosen", help="How to compute forward and backward pass."
+)
+@click.option("--profile", "profiled", is_flag=True, help="Profile the first of --runs.")
 def main(steps: int, runs: tuple[int, ...], way: str, profiled: bool) -> None:
     _lockstep.find_passes = WAYS[way]
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""How long the reader of text takes for a million lines, and how much memory, beside splitting the lines and no more.
+"""Time and memory to read a million lines of text, compared with only splitting the lines.
 
 Run ``python benchmarks/text_log.py`` (about half a minute). Times are CPU seconds of one process.
 """
@@ -29,7 +29,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
         f"sample {k}: the quick brown fox {'abcdefghij'[k % 10] * (1 + k % 13)} jumps over {k % 17} dogs"
     ),
 }
-"""For each shape a line; prose is mixed with one line of a loss in ten."""
+"""A line of each shape. In prose, one line in ten is a line with a loss."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What ``slingshot analyze`` keeps of a run beside its analysis. Every process that analyzes loads this module."""
+"""What ``slingshot analyze`` keeps of a run besides its analysis. Every process that analyzes loads this module."""
 
 from __future__ import annotations
 

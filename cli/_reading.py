@@ -83,18 +83,18 @@ def reading_options(command: Command) -> Command:
         return command(reading=reading, **others)
 
     for option in (
-        click.option("--input-format", "format", metavar="NAME", help="Format of the files, where the guess is wrong."),
+        click.option("--input-format", "format", metavar="NAME", help="Format of the files, if the guess is wrong."),
         click.option(
             "--names",
             metavar="FILE",
             type=click.Path(),
-            help="A TOML table of column names that is asked before the built-in one.",
+            help="A TOML table of column names that takes precedence over the built-in one.",
         ),
         click.option(
             "--line",
             metavar="TEMPLATE",
             multiple=True,
-            help="For text: a line with {name} in the place of each number that is wanted and {} for what is skipped, "
+            help="For text: a line with {name} in place of each number to read and {} in place of what to skip, "
             "such as 'it {step}: loss {loss} ({})'; repeatable. Only lines that fit are read.",
         ),
         click.option("--step", metavar="COLUMN", help="Column that counts steps; the same as --map step=COLUMN."),

@@ -50,7 +50,7 @@ from slingshot_analysis.slingshots import Options
     metavar="KEY[,KEY]",
     multiple=True,
     help="With --plot-across: a number of the configuration, such as optimizer.eps, for a dose response, or two for a "
-    "heatmap; repeatable. By default the numbers that differ between the runs.",
+    "heatmap; repeatable. By default, the numbers that differ between the runs.",
 )
 @click.option(
     "--table",
@@ -75,9 +75,8 @@ def analyze(
 ) -> None:
     """Find the slingshots in traces and in logs of other tools.
 
-    Prints what was found in each run, and tables over all runs; with more than 20 runs only the tables. The labels that
-    `slingshot label` wrote beside a run are applied. A file that can't be read is reported, the others are analyzed,
-    and the exit status is 2.
+    Prints the results of each run, and tables over all runs; with more than 20 runs only the tables. Applies the labels
+    that `slingshot label` wrote. If a file can't be read, reports it, analyzes the others, and exits with status 2.
     """
     if table is not None:
         check_table_path(table)

@@ -24,7 +24,7 @@ from slingshot_analysis.evaluation import evaluate as evaluate_runs
     default="labels",
     show_default=True,
     help="Source of the true transitions: labels (see `slingshot label`), misclassification (bursts of misclassified "
-    "training samples), or a JSON file with a list of steps for each name of a run.",
+    "training samples), or a JSON file with a list of steps for each run name.",
 )
 @click.option(
     "--detector", metavar="MODULE:FUNCTION", help="Your own detector, a function that takes a run and returns steps."
@@ -44,8 +44,8 @@ def evaluate(
     """Score a detector against labels.
 
     Prints precision, recall, F1 and timing errors of each run and of all together. In a run with labels, every detected
-    slingshot that was not removed by hand counts as true. A file that can't be read is reported, the others are
-    scored, and the exit status is 2.
+    slingshot that was not removed by hand counts as true. If a file can't be read, reports it, scores the others, and
+    exits with status 2.
     """
     find = find_detector(detector) if detector else None
     known: str | Mapping[str, Sequence[float]] = (

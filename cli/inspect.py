@@ -28,9 +28,9 @@ MOST_LINES = 6
 def inspect(files: tuple[str, ...], reading: Reading, form: str) -> None:
     """Show the runs of logs and which signal each column was taken for.
 
-    Of a text log it also shows the lines that were taken, with {name} in the place of each number. Where that is wrong,
-    --map SIGNAL=COLUMN, --step and --line correct it, in every verb that reads logs; --names takes a table for all logs
-    of a lab. A file that can't be read is reported, the others are shown, and the exit status is 2.
+    For a text log it also shows the lines that were read, with {name} in place of each number. If a guess is wrong,
+    correct it by --map SIGNAL=COLUMN, --step or --line, which all verbs that read logs have. --names takes a table for
+    many logs. If a file can't be read, reports it, shows the others, and exits with status 2.
     """
     runs, problems = reading.runs_of_all(files)
     if form == "json":

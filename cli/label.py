@@ -18,10 +18,10 @@ from slingshot_analysis.trace import Trace
 @reading_options
 @click.option("--add", type=int, multiple=True, metavar="STEP", help="A slingshot that was missed; repeatable.")
 @click.option(
-    "--remove", type=int, multiple=True, metavar="STEP", help="A detected slingshot that is none; repeatable."
+    "--remove", type=int, multiple=True, metavar="STEP", help="A detection that is not a slingshot; repeatable."
 )
 @click.option("--forget", type=int, multiple=True, metavar="STEP", help="A label to take back; repeatable.")
-@click.option("--run", metavar="NAME", help="Name of the run, where the file holds several.")
+@click.option("--run", metavar="NAME", help="Name of the run, if the file has several.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def label(
     file: str,
@@ -34,8 +34,8 @@ def label(
 ) -> None:
     """Correct the slingshots of a run by hand.
 
-    Writes FILE.labels.json beside the run, which `analyze` and `evaluate` use. Without --add, --remove and --forget it
-    shows the labels. A label applies to the nearest detected slingshot, at most 1% of the run away.
+    Writes FILE.labels.json, which `analyze` and `evaluate` use. Without --add, --remove and --forget, shows the labels.
+    A label applies to the nearest detected slingshot, at most 1% of the run away.
     """
     runs = {trace.name: trace for trace in reading.runs_of(file)}
     if run is not None and run not in runs:

@@ -61,7 +61,7 @@ def probe_names(text: str) -> list[str]:
 @click.option(
     "--optimizer",
     metavar="NAME",
-    help=f"Optimizer in place of the setup's, with the same learning rate and other common settings: "
+    help=f"Optimizer to use instead of the setup's, with the same learning rate and other common settings: "
     f"{', '.join(OPTIMIZERS)}.",
 )
 @click.option(
@@ -79,8 +79,8 @@ def probe_names(text: str) -> list[str]:
 @click.option(
     "--probes",
     metavar="NAMES",
-    help="What to record: bundles and names of `slingshot probes`, such as standard,hessian:50 (every 50 updates); by "
-    "default standard.",
+    help="What to record: bundles and names of `slingshot probes`, such as standard,hessian:50 (every 50 updates). By "
+    "default, standard.",
 )
 @click.option(
     "--curvature-budget",
@@ -91,7 +91,7 @@ def probe_names(text: str) -> list[str]:
 @click.option(
     "--flight-recorder/--no-flight-recorder",
     default=None,
-    help="Record the curvature at each update around a transition; by default where curvature is recorded.",
+    help="Record the curvature at each update around a transition. By default on if curvature is recorded.",
 )
 @click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."
@@ -103,7 +103,7 @@ def probe_names(text: str) -> list[str]:
     "--flush-denormal/--no-flush-denormal",
     default=True,
     show_default=True,
-    help="Round denormal numbers to 0, at which some CPUs are slow.",
+    help="Round denormal numbers to 0. They slow some CPUs down.",
 )
 @click.option("--out", default="runs", show_default=True, help="A folder for the trace, or a file that ends in .h5.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
@@ -111,9 +111,9 @@ def probe_names(text: str) -> list[str]:
     "--checkpoint-every",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Write a checkpoint beside the trace every N updates, for --resume.",
+    help="Write a checkpoint every N updates, for --resume.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint, or start where there is none.")
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint, or start if there is none.")
 @click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read files.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def record(

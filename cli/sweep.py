@@ -40,8 +40,8 @@ Value = TypeVar("Value")
     "--grid",
     multiple=True,
     metavar="KEY=A,B,…",
-    help="Values of a field, such as optimizer.eps=1e-8,1e-7 or optimizer=adam,sgd; semicolons separate values with "
-    "commas: optimizer.betas=0.9,0.999;0.9,0.99. Repeatable: every combination of the grids is run.",
+    help="Values of a field, such as optimizer.eps=1e-8,1e-7 or optimizer=adam,sgd. Semicolons separate values with "
+    "commas: optimizer.betas=0.9,0.999;0.9,0.99. Repeatable: every combination is run.",
 )
 @click.option(
     "--draw",
@@ -62,7 +62,7 @@ Value = TypeVar("Value")
 @click.option(
     "--config",
     metavar="FILE",
-    help="A TOML file with these options as keys, and with runs one by one: see docs/sweeps.md.",
+    help="A TOML file with these options as keys, and with single runs: see docs/sweeps.md.",
 )
 @click.option(
     "--probes", default="light", show_default=True, metavar="NAMES", help="What to record, as in `slingshot record`."
@@ -70,7 +70,7 @@ Value = TypeVar("Value")
 @click.option("--out", default="runs", show_default=True, metavar="DIR", help="Folder of traces and manifest.")
 @engine_options(
     None,
-    "Number of processes, by default one for each CPU; with dask and slurm, the least number of parts into which the "
+    "Number of processes, by default one per CPU. With dask and slurm, the smallest number of parts into which the "
     "runs are divided.",
 )
 @click.option(
@@ -86,7 +86,7 @@ Value = TypeVar("Value")
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Updates between two checkpoints; a run that is stopped loses at most these.",
+    help="Updates between two checkpoints, which is the most that a stopped run loses.",
 )
 @click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."
@@ -117,7 +117,7 @@ def sweep(
 ) -> None:
     """Train many runs: every combination of values and seeds, random draws, or a list.
 
-    The same command, given again, goes on where it was stopped; finished runs are not trained again.
+    The same command, given again, continues a sweep that was stopped. Finished runs are not trained again.
     """
     file = SweepConfig() if config is None else read_config(config)
     common = _common(file, config, setup, steps, assignments, data_dir)
@@ -142,7 +142,7 @@ def sweep(
             )
         except KeyboardInterrupt:
             show.close()
-            click.echo(f"Stopped. The same command goes on where it was; {out}/manifest.json says how far.", err=True)
+            click.echo(f"Stopped. The same command continues the sweep; {out}/manifest.json has its state.", err=True)
             sys.exit(130)
     failed = table[table["state"] == "failed"]
     for file_name, error in failed["error"].items():

@@ -1,4 +1,4 @@
-"""Record a training loop of one's own, and keep a checkpoint of the state at which a slingshot's transition begins."""
+"""Record your own training loop, and keep a checkpoint of the state at which a slingshot's transition begins."""
 
 import torch
 

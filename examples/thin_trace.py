@@ -1,11 +1,11 @@
-"""Make a small trace of a large one: dense around its events, thinned elsewhere.
+"""Make a small trace from a large one: dense around its events, thinned elsewhere.
 
 Run it from the project's root::
 
     python examples/thin_trace.py runs/hypercube-s0.h5 examples/data/hypercube.h5
 
 It keeps all rows of rarely measured groups, every 10th row of the others, and all rows around loss spikes and
-slingshots, and leaves out quantities with axes. `thinned` among the attributes says so.
+slingshots. It leaves out quantities with axes. The attribute `thinned` describes this.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FORMAT_ATTRIBUTES = ("format", "version", "finished")
 @click.command()
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--every", default=10, show_default=True, help="Of the rows away from events, keep one in so many.")
+@click.option("--every", default=10, show_default=True, help="Keep one row in this many away from events.")
 @click.option("--around", default=100, show_default=True, help="Rows kept on either side of an event.")
 def main(source: Path, target: Path, every: int, around: int) -> None:
     """Write the thinned trace of SOURCE to TARGET."""

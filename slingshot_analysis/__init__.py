@@ -1,7 +1,7 @@
 """Record training runs densely and find the slingshots in them.
 
-Importing this package loads neither PyTorch nor a plotting library: a name is loaded when it is first used. Which names
-there are, and from which module each comes, stands in ``__init__.pyi``.
+Importing this package loads neither PyTorch nor a plotting library: a name is loaded when it is first used.
+``__init__.pyi`` lists the names and the module of each.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Replace a file by a new one that is whole, so that no reader ever sees half of it."""
+"""Replace a file by a complete new one, so that no reader ever sees half of it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Labels: corrections by people who looked at a run. They add slingshots that were missed and remove wrong ones.
 
-Labels are kept in a JSON file beside the run, ``NAME.labels.json``, by the name of each run in the file.
+Labels are kept in a JSON file next to the run's file, ``NAME.labels.json``, by the name of each run.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ except ImportError:  # Windows
 
 RETRY_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 60.0
-"""A worker releases its locks within a few seconds of the end of its sweep."""
+"""Longest wait for a lock. A worker releases its locks within a few seconds of the end of its sweep."""
 
 _thread = threading.local()
 

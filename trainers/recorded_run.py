@@ -23,10 +23,10 @@ from trainers.setup import Setup, check_settings, resolved, settings_of
 from trainers.setups import SETUPS
 
 WITHOUT_CLASSES = "norms", "update_norm", "cosine_distance"
-"""Probes for setups without classes: the default, and those that are kept of a bundle."""
+"""Probes for setups without classes. They are the default, and the only probes of a bundle that are kept."""
 
 LONGEST_NAME = 200
-"""Bytes. File systems allow 255, of which temporary files need some more than the trace."""
+"""Length in bytes. File systems allow 255, and the names of temporary files are longer than that of the trace."""
 
 
 def record(
@@ -63,8 +63,8 @@ def record(
     overwrite : bool, optional
         Whether to replace an existing file.
     probes, curvature_budget, flight_recorder
-        What to record, see `Recorder`. Of a setup without classes, the objective is always recorded, and by default
-        some norms.
+        What to record, see `Recorder`. For a setup without classes, the objective is always recorded, and by default
+        some norms too.
     checkpoint_every : int, optional, updates
         Number of updates between checkpoints. The first one is written at the start. The checkpoint is in the folder of
         the trace, and is deleted at the end of the run.

@@ -1,4 +1,4 @@
-"""The analysis of one run: from its signals to everything that was found in it."""
+"""The analysis of one run: from its signals to all results."""
 
 from slingshot_analysis.analysis.one_run import analyze
 from slingshot_analysis.analysis.result import Analysis, Skipped, finite

@@ -1,4 +1,4 @@
-"""How good a detector is: its events against the true ones, and its confidences against the share that is true."""
+"""How good a detector is: whether its events are true, and whether its confidences are calibrated."""
 
 from slingshot_analysis.evaluation.confidence import Calibration, calibration
 from slingshot_analysis.evaluation.detector import (

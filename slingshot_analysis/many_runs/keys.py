@@ -1,4 +1,4 @@
-"""Which keys of the configuration slingshots depend on: an exact test for each key that differs between the runs."""
+"""Which keys of the configuration slingshots depend on: an exact test of each key that differs between the runs."""
 
 from __future__ import annotations
 

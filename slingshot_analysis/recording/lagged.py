@@ -1,4 +1,4 @@
-"""Recording for a training loop that hands over the batches of many updates at once; the batched trainer uses it."""
+"""Recording for a training loop that passes on the batches of many updates at once; the batched trainer uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only module that uses parts of PyTorch which are not public, each with a public fallback that gives equal values.
+"""The only module that uses private parts of PyTorch. Each has a public fallback that gives equal values.
 
 They are checked with PyTorch 2.13. A release that lacks one of them uses the fallback, which is slower on small models:
 there, starting an operation costs more than its arithmetic.

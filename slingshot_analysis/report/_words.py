@@ -1,4 +1,4 @@
-"""Numbers in words, as the tables and sentences of a report show them."""
+"""Numbers as text, in the form that the tables and sentences of a report show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Analyses as text for a terminal: what was found in each run and over all runs, and at the end what was not given."""
+"""Analyses as text for a terminal: results of each run and over all runs, then the signals that are missing."""
 
 from __future__ import annotations
 

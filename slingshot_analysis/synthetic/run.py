@@ -1,4 +1,4 @@
-"""A synthetic run, and the noise, rounding, errors and accuracies that a smooth norm and loss become one with."""
+"""A synthetic run, made from a smooth norm and loss by adding noise, rounding, errors and accuracies."""
 
 from __future__ import annotations
 

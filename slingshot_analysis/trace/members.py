@@ -1,4 +1,4 @@
-"""What an HDF5 group holds, without what leads out of the file, declares more than is there, or can't be opened."""
+"""The members of an HDF5 group that are in this file, declare no more data than it has, and can be opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_UNPACKED, SMALL = 1100, 1 << 20
 
 
 def members(group: h5py.Group, place: str, lost: list[str]) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-    """Yield the path and node of each member of a group that stands in this file and can be opened.
+    """Yield the path and node of each member of a group that is in this file and can be opened.
 
     Parameters
     ----------

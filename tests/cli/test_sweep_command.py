@@ -128,7 +128,7 @@ def test_a_terminal_shows_a_table_and_ctrl_c_stops_cleanly(tmp_path):
         status = process.wait(PATIENCE)
     assert status == 130
     assert "updates/s" in shown
-    assert "The same command goes on where it was" in shown
+    assert "The same command continues the sweep" in shown
     assert "Traceback" not in shown
     assert sorted(read_manifest(folder)["state"]) == ["pending", "pending", "stopped"]
     trace = open_trace(next(folder.glob("*.h5")))

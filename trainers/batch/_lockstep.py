@@ -174,7 +174,7 @@ class Lockstep:
             kept[i] = value
 
     def diverged(self) -> list[Member]:
-        """Return the runs whose weights are not finite, if their loss shows it or they end; waits for the device."""
+        """Return the runs with nonfinite weights, if their loss is nonfinite or they end. Waits for the device."""
         weights = torch.stack([p.flatten(1).isfinite().all(1) for p in self._stack.parameters.values()]).all(0)
         shown = self._losses.isfinite().logical_not_().tolist()
         return [
@@ -185,7 +185,7 @@ class Lockstep:
 
 
 def _join_data(runs: Sequence[Run]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return all training inputs and targets, equal sets only once, and the offset of each run's set, (R, 1)."""
+    """Return all training inputs and targets without repeating equal sets, and the offset of each run's set, (R, 1)."""
     sets: list[tuple[Tensor, Tensor]] = []
     starts: dict[int, int] = {}
     offsets, total = [], 0

@@ -16,7 +16,7 @@ from trainers.optimizers import warm_up
 
 
 class Stack:
-    """Runs of the same network, of which each parameter is one stacked tensor.
+    """Runs of the same network. Each parameter is one tensor that stacks the values of all runs.
 
     The parameters of each run's model become views of the stacked ones, so models and optimizers of the runs stay valid
     and show the current state. Parameters must only be updated through the stack.
@@ -126,7 +126,7 @@ class _Group:
         self.share()
 
     def share(self) -> None:
-        """Put views of the state into the runs' own optimizers; once is enough if the state consists of tensors."""
+        """Put views of the state into the runs' own optimizers. Once is enough if the state consists of tensors."""
         if self._is_shared or not self.states[0]:
             return
         for run, own, row in zip(self.runs, self._own, range(len(self.runs)), strict=True):
@@ -154,7 +154,7 @@ class _Group:
 
 
 def _update_by_adam(groups: Sequence[_Group], kernel: Callable[..., None]) -> None:
-    """Do what ``torch.optim.Adam(fused=True).step()`` does less its bookkeeping, which takes as long as the update."""
+    """Update as ``torch.optim.Adam(fused=True).step()`` does, without its bookkeeping, which takes as long again."""
     foreach("add_", [group.of_adam[-1][0] for group in groups], 1)
     for group in groups:
         options = group.options

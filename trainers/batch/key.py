@@ -13,7 +13,7 @@ from trainers.setup import DataConfig, ModelConfig, Setup
 LARGEST_NETWORK = 2**26
 """Number of weights times samples of a batch, above which networks other than chains are trained alone.
 
-The matrix products of large networks keep a core busy already, and are slower when they are stacked: a Transformer of
+The matrix products of large networks already keep a core busy, and are slower when they are stacked. A Transformer of
 422,400 weights takes 1.4 times as long in a batch, one of 27,000 weights half as long."""
 
 
@@ -31,9 +31,10 @@ def batch_key(setup: Setup) -> Hashable | None:
     Returns
     -------
     hashable or None
-        None for a run that must be trained alone. This is a run whose network has frozen weights, or is too large to
-        gain from a batch (weights times samples of a batch above 2²⁶) and not a chain of linear layers and ReLUs; or
-        whose data or network can't be made, which is an error when it is trained.
+        None for a run that must be trained alone. This is the case if the network has frozen weights. It is also the
+        case if weights times samples of a batch exceed 2²⁶ and the network is not a chain of linear layers and ReLUs,
+        because such a network does not gain from a batch. If data or network can't be made, the result is None too;
+        training the run then reports the error.
 
     Examples
     --------

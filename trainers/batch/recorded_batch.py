@@ -26,7 +26,7 @@ LARGEST_STACK = 32
 """Number of runs in one stack, which fits into the CPU's cache. Several stacks take turns of some hundred updates."""
 
 FLUSH_SECONDS = 10.0
-"""Between two flushes of a run's rows; longer than for a single run because there are many files."""
+"""Time between two flushes of a run's rows. It is longer than for a single run because there are many files."""
 
 
 def record_batch(
@@ -56,8 +56,8 @@ def record_batch(
         The traces to write.
     device, threads, flush_denormal, overwrite, probes, checkpoint_every, resume
         As in :func:`~trainers.recorded_run.record`. The checkpoints are the same too, so a run can be resumed alone or
-        in another batch, also with runs at other steps. Runs with probes of curvature are better recorded alone: these
-        probes measure one run after another, and a budget of curvature is the budget of each run.
+        in another batch, even with runs at other steps. Record runs with curvature probes alone: these probes measure
+        one run after another, and the budget of curvature applies to each run.
     progress : callable, optional
         Called every few hundred updates or 2 s, with the number of updates that all runs together have made, and the
         number of runs that still train. An exception that it raises ends all runs.
@@ -65,8 +65,8 @@ def record_batch(
     Returns
     -------
     list of R str
-        The state of each run. "finished"; "diverged", if loss and weights are no longer finite, where the trace ends
-        within 512 updates of that and is marked as finished; or "failed: " with the error.
+        The state of each run: "finished", "diverged", or "failed: " with the error. "diverged" means that loss and
+        weights are no longer finite; the trace ends within 512 updates of that and is marked as finished.
 
     Raises
     ------

@@ -28,9 +28,8 @@ class Transformer:
     - The MLP has a ReLU and a hidden layer of 4 times the width.
     - The linear layers of the blocks have biases; the head has none.
     - Positions are learned. There is no dropout. The logits cover the possible answers, not all tokens.
-    - Embeddings, positions and head are initialised with standard deviation 0.02, as in GPT-2; all other parameters
-    have
-      PyTorch's default initialisation.
+    - Embeddings, positions and head are initialised with standard deviation 0.02, as in GPT-2. All other parameters
+      have PyTorch's default initialisation.
 
     The last block computes its query, its MLP and the head at the last position only. The other positions would affect
     neither logits nor gradients.

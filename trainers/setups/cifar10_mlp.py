@@ -1,15 +1,21 @@
-"""Fully connected networks on 200 images of CIFAR-10, each update on all of them.
+"""Fully connected networks on 200 images of CIFAR-10, with full-batch updates.
 
-Thilak et al. 2022 (arXiv 2206.04817), Figures 1 and 8 to 12: 200 training images, no augmentation; a 6-layer fully
-connected network, a linear model, MLPs of 2 and 3 layers, and a 6-layer deep linear network; cross-entropy; full-batch
-Adam with learning rate 0.001, β (0.9, 0.95), ε 1e-8, no weight decay. The deep linear network is trained with RMSProp
-(α 0.95, momentum 0) and with full-batch gradient descent (momentum 0.9) too.
+Thilak et al. 2022 (arXiv 2206.04817), Figures 1 and 8 to 12:
 
-What the paper leaves unsaid and what stands here instead: the widths (256), the activation (ReLU) and initialisation
-(PyTorch's default), the scale of the pixels ([0, 1]), the learning rate of RMSProp and of gradient descent (0.001, as
-Adam's; gradient descent diverges at 0.01), the ε of RMSProp (1e-8), the length of the runs (20,000 updates) and the
-seed (0). A layer is a linear layer, so that the last of the 6 makes the logits. Validation is on the 10,000 test
-images, or as many as there are.
+- Data: 200 training images, no augmentation.
+- Networks: a 6-layer fully connected network, a linear model, MLPs of 2 and 3 layers, and a 6-layer deep linear
+  network.
+- Training: cross-entropy; full-batch Adam with learning rate 0.001, β (0.9, 0.95), ε 1e-8, no weight decay. The deep
+  linear network is also trained with RMSProp (α 0.95, momentum 0) and with full-batch gradient descent (momentum 0.9).
+
+The paper does not state the following, so these are choices made here:
+
+- The width of the networks is 256, and all have ReLUs except the linear ones. Initialisation is PyTorch's default.
+- A layer is a linear layer, so the last of the 6 layers returns the logits.
+- The learning rate of RMSProp and of gradient descent is 0.001, as for Adam; gradient descent diverges at 0.01. The ε
+  of RMSProp is 1e-8.
+- Pixels are in [0, 1]. A run has 20,000 updates and seed 0.
+- Validation uses the 10,000 test images, or as many as there are.
 """
 
 from trainers.data.cifar10 import Cifar10

@@ -1,13 +1,17 @@
-"""VGG11 on 200 images of CIFAR-10, each update on all of them.
+"""VGG11 on 200 images of CIFAR-10, with full-batch updates.
 
-Thilak et al. 2022 (arXiv 2206.04817), Figures 1 and 8 to 12 and Table 1: 200 training images, no augmentation; VGG11
-for CIFAR in the layout of kuangliu/pytorch-cifar, without and with batch normalisation; cross-entropy; full-batch Adam
-with learning rate 0.001, β (0.9, 0.95), ε 1e-8, no weight decay.
+Thilak et al. 2022 (arXiv 2206.04817), Figures 1 and 8 to 12 and Table 1:
 
-What the paper leaves unsaid and what stands here instead: the initialisation (PyTorch's default), the scale of the
-pixels ([0, 1]), the length of the runs (20,000 updates) and the seed (0). Batch normalisation sees the whole training
-set in each update; evaluation uses its running statistics (momentum 0.1, PyTorch's default). Validation is on the
-10,000 test images, or as many as there are.
+- Data: 200 training images, no augmentation.
+- Network: VGG11 for CIFAR in the layout of kuangliu/pytorch-cifar, without and with batch normalisation.
+- Training: cross-entropy; full-batch Adam with learning rate 0.001, β (0.9, 0.95), ε 1e-8, no weight decay.
+
+The paper does not state the following, so these are choices made here:
+
+- Initialisation is PyTorch's default. Pixels are in [0, 1]. A run has 20,000 updates and seed 0.
+- Batch normalisation sees the whole training set in each update. Evaluation uses its running statistics (momentum 0.1,
+  PyTorch's default).
+- Validation uses the 10,000 test images, or as many as there are.
 """
 
 from trainers.data.cifar10 import Cifar10

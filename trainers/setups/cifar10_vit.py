@@ -1,17 +1,23 @@
 """Vision Transformers on CIFAR-10: 1,000 images, all 50,000, and the subsets between.
 
-Thilak et al. 2022 (arXiv 2206.04817), Figures 5, 7 and 17. On 1,000 images: 12 layers, 10 million parameters, batch
-size 128, learning rate 0.001, β (0.9, 0.95), ε 1e-8, no weight decay. On all 50,000: 12 layers, width 384, 12 heads,
-AdamW, batch size 512, learning rate 1e-4 after a linear warm-up of 1 epoch, the same β, ε and decay. Figure 5 varies
-learning rate and number of training images: ``--set optimizer.lr=3e-4 --set data.train=10000
---set optimizer.warmup=19``. No augmentation.
+Thilak et al. 2022 (arXiv 2206.04817), Figures 5, 7 and 17, without augmentation:
 
-What the paper leaves unsaid and what stands here instead: the patches (4 x 4 pixels) and the parts of the network that
-:mod:`trainers.models.vit` names; width and heads of the first network (256 and 8: 9.5 million parameters, and 32 units
-per head, as in the second); its optimizer (Adam, which is AdamW at decay 0) and its warm-up (none); what becomes of the
-incomplete batch of an epoch (dropped, so that 1 epoch is 97 updates; as many on a subset, unless ``optimizer.warmup``
-is set); the scale of the pixels ([0, 1]); the length of the runs (20,000 updates) and the seed (0). Validation is on
-the 10,000 test images, or as many as there are.
+- On 1,000 images: 12 layers, 10 million parameters, batch size 128, learning rate 0.001, β (0.9, 0.95), ε 1e-8, no
+  weight decay.
+- On all 50,000: 12 layers, width 384, 12 heads, AdamW, batch size 512, learning rate 1e-4 after a linear warm-up of 1
+  epoch, the same β, ε and weight decay.
+- Figure 5 varies the learning rate and the number of training images, such as ``optimizer.lr=3e-4``,
+  ``data.train=10000`` and ``optimizer.warmup=19``.
+
+The paper does not state the following, so these are choices made here:
+
+- Patches have 4 x 4 pixels; :mod:`trainers.models.vit` names further choices. Pixels are in [0, 1].
+- The first network has width 256 and 8 heads, so 9.5 million parameters, and 32 units per head, as the second network
+  has.
+- The first network is trained with Adam, which is AdamW without weight decay, and without warm-up.
+- The incomplete batch of an epoch is dropped, so 1 epoch of all images is 97 updates. The warm-up has 97 updates on a
+  subset too, unless ``optimizer.warmup`` is set.
+- A run has 20,000 updates and seed 0. Validation uses the 10,000 test images, or as many as there are.
 """
 
 from trainers.data.cifar10 import Cifar10

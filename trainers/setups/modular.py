@@ -1,24 +1,30 @@
 """Grokking on algorithmic tasks: a small Transformer learns a binary operation from half of its table.
 
-Thilak et al. 2022 (arXiv 2206.04817), Figures 2-4, 22-24 and 50 (division) and 26-43 (all operations): arithmetic mod
-97 and permutations of 5 elements, as in Power et al. 2022 (arXiv 2201.02177); 50% of the equations for training; a
-decoder-only Transformer of 2 layers, width 128 and 4 heads; cross-entropy; Adam with learning rate 1e-3,
-β (0.9, 0.98), ε 1e-8, without weight decay, warmed up linearly over 10 updates; 500,000 updates. Figure 25: SGD with
-momentum 0.9, learning rate 0.01 and batch size 512 for 1,500,000 updates, on division. Figures 44-46: AdamW with
-weight decay 0, 0.1, 0.2, 0.4, 0.6, 0.8 and 1.0 on division, addition and multiplication; here 0.1 on division.
-Figures 47-49: features f and weights w of the last layer normalised, logits (w/‖w‖)·(f/‖f‖)/τ with
-τ 0.1, 0.25, 0.5, 0.75 and 1.0, on division and multiplication (half of the equations) and subtraction; here τ is
-0.5, the middle one, on division, and ``--set model.temperature=`` and ``--set data.operation=`` give the others.
-Figure 4 is made with AdamW (``--optimizer adamw``), and SGD is tried at learning rates 0.001 and 0.1 too.
+Thilak et al. 2022 (arXiv 2206.04817), Figures 2-4, 22-24 and 50 (division) and 26-43 (all operations):
 
-The 18 datasets of appendix B.3 are these operations with other shares of their equations for training
-(``--set data.train_share=0.6``): addition 50, 60, 70%; cube plus 50, 60, 70, 80%; division 50, 60, 70%; even add else
+- Data: arithmetic mod 97 and permutations of 5 elements, as in Power et al. 2022 (arXiv 2201.02177). Half of the
+  equations are for training.
+- Training: a decoder-only Transformer of 2 layers, width 128 and 4 heads; cross-entropy; Adam with learning rate 1e-3,
+  β (0.9, 0.98), ε 1e-8 and no weight decay; a linear warm-up over 10 updates; 500,000 updates.
+- Figure 4 uses AdamW (optimizer ``adamw``).
+- Figure 25: division with SGD, momentum 0.9, learning rate 0.01 and batch size 512 for 1,500,000 updates. The paper
+  also tries learning rates 0.001 and 0.1.
+- Figures 44-46: AdamW with weight decay 0, 0.1, 0.2, 0.4, 0.6, 0.8 and 1.0 on division, addition and multiplication.
+  The setup has 0.1 on division.
+- Figures 47-49: features f and weights w of the last layer are normalised, so the logits are (w/‖w‖)·(f/‖f‖)/τ, with τ
+  0.1, 0.25, 0.5, 0.75 and 1.0, on division and multiplication (half of the equations) and subtraction. The setup has τ
+  = 0.5, the middle one, on division. The fields ``model.temperature`` and ``data.operation`` select the others.
+
+The 18 datasets of appendix B.3 are these operations with other fractions of the equations for training
+(``data.train_share=0.6``): addition 50, 60, 70%; cube plus 50, 60, 70, 80%; division 50, 60, 70%; even add else
 subtract 70%; multiplication 50, 60%; square plus 70, 80%; subtraction 60, 70, 80%.
 
-What the paper leaves unsaid and what stands here instead: the batch size with Adam and AdamW (512, which it gives for
-SGD and Power et al. use at most), what becomes of the incomplete batch of an epoch (dropped), SGD's warm-up (none),
-which parameters decay (all), with normalisation the optimizer (Adam, as without it) and what w is (the weights of one
-class), the seed (0), and the parts of the network that :mod:`trainers.models.transformer` names.
+The paper does not state the following, so these are choices made here:
+
+- The batch size with Adam and AdamW is 512. The paper gives this size for SGD, and Power et al. use at most this size.
+- The incomplete batch of an epoch is dropped. SGD has no warm-up. Weight decay applies to all parameters.
+- With normalisation, the optimizer is Adam, as without it, and w is the weights of one class.
+- The seed is 0. :mod:`trainers.models.transformer` names further choices.
 """
 
 from trainers.data import modular, permutations

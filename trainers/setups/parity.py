@@ -1,13 +1,16 @@
 """Sparse parity: the smallest network that slingshots, and the fastest.
 
-Thilak et al. 2022 (arXiv 2206.04817), appendix A.6, Figures 6 and 13 to 16: labels are the parity of 3 of 50 random
-±1 bits; 1,000 training and 8,000 test samples; a 3-layer ReLU MLP; cross-entropy; Adam with learning rate 0.004,
-ε 1e-8, β (0.9, 0.999), batch size 32.
+Thilak et al. 2022 (arXiv 2206.04817), appendix A.6, Figures 6 and 13 to 16:
 
-What the paper leaves unsaid and what stands here instead: the width of the MLP (128), its initialisation (PyTorch's
-default), what becomes of the incomplete batch of an epoch (dropped), the length of the run (80,000 updates) and the
-seed (3, one with a slingshot and a jump of the validation accuracy under each of PyTorch's CPU kernel sets; late
-training amplifies rounding, so seeds and machines differ in how much the accuracy gains).
+- Data: labels are the parity of 3 of 50 random ±1 bits; 1,000 training and 8,000 test samples.
+- Training: a 3-layer ReLU MLP; cross-entropy; Adam with learning rate 0.004, ε 1e-8, β (0.9, 0.999), batch size 32.
+
+The paper does not state the following, so these are choices made here:
+
+- The MLP has width 128 and PyTorch's default initialisation.
+- The incomplete batch of an epoch is dropped. A run has 80,000 updates.
+- With seed 3 there are a slingshot and a jump of the validation accuracy under each of PyTorch's CPU kernel sets. Late
+  training amplifies rounding, so seeds and machines differ in how much the accuracy gains.
 """
 
 from trainers.data.parity import SparseParity

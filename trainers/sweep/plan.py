@@ -38,7 +38,7 @@ def plan_runs(
 ) -> list[Setup]:
     """Return the setups of all runs.
 
-    These are all combinations of the grid with each draw, followed by the runs of the list; each of them with each
+    These are all combinations of the grid with each draw, followed by the runs of the list. Each is made with each
     seed. If `setup` is not registered, the fields in which a run differs from it are added to the run's name.
 
     Parameters

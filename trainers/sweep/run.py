@@ -89,7 +89,7 @@ def sweep(
     out : path-like, optional
         Folder of the traces and the manifest. All workers must have access to it under this path.
     engine : {"processes", "dask", "slurm"} or Executor, optional
-        Where the workers run, see `slingshot_analysis.engines.open_engine`, also for `scheduler` and `slurm`.
+        Where the workers run. `slingshot_analysis.engines.open_engine` describes it, `scheduler` and `slurm`.
     jobs : int, optional
         Number of processes; with another engine, the smallest number of tasks into which the runs are divided.
     batch : int, optional

@@ -23,7 +23,7 @@ from trainers.setup import Setup
 from trainers.sweep._session import StoppedError, is_current
 
 CHECK_SECONDS = 0.5
-"""Between two checks whether the session still runs."""
+"""Time between two checks whether the session still runs."""
 
 HDF5_SIGNATURE, CHECKPOINT_SIGNATURE = b"\x89HDF\r\n\x1a\n", b"PK"
 

@@ -1,4 +1,4 @@
-"""The online detector of transitions: it tells at each update whether a slingshot's transition has just begun."""
+"""The online detector of transitions. At each update it tells whether a slingshot's transition has just begun."""
 
 from __future__ import annotations
 

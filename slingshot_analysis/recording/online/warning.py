@@ -1,4 +1,4 @@
-"""The early warning, given when a slingshot is to be expected."""
+"""The early warning that a slingshot is likely to come."""
 
 from __future__ import annotations
 

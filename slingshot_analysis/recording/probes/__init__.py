@@ -1,4 +1,4 @@
-"""The probes. Each module of this package without an underscore defines one, and is found by being there."""
+"""The probes. Each module of this package without a leading underscore defines one, and is found automatically."""
 
 from __future__ import annotations
 
