@@ -17,7 +17,9 @@ survived in that file, and counts the others with their old outcomes.
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
+import importlib
 import importlib.abc
 import importlib.util
 import json
@@ -272,15 +274,26 @@ def usual_run(root: Path, package: str) -> Watcher:
             return 1, b""
         tests = [name for name in watcher.lines if name not in watcher.failed]
         kept = {name: [watcher.seconds[name], sorted(watcher.lines[name])] for name in tests}
-        return 0, json.dumps(kept).encode()
+        libraries = [name for name in sys.modules if _is_library(name)]
+        return 0, json.dumps({"tests": kept, "libraries": libraries}).encode()
 
     state, answer = forked(work, 3600)
     assert state == "ok", f"the tests of {package} could not be run"
     watcher = Watcher(folder)
-    for name, (seconds, lines) in json.loads(answer).items():
+    found = json.loads(answer)
+    for name in found["libraries"]:  # loaded here, so that the forks need not
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    for name, (seconds, lines) in found["tests"].items():
         watcher.seconds[name] = seconds
         watcher.lines[name] = {(file, n) for file, n in lines}
     return watcher
+
+
+def _is_library(name: str) -> bool:
+    """Return whether a loaded module is an installed library, and none of the project, its tests or pytest's."""
+    file = getattr(sys.modules[name], "__file__", None) or ""
+    return "site-packages" in file and not name.startswith(("_pytest", "pytest", "coverage", "__editable__"))
 
 
 def tests_for(mutant: Mutant, root: Path, usual: Watcher) -> list[str]:
@@ -325,10 +338,6 @@ def main(
     packages: tuple[str, ...], sample: int, seed: int, also_in: Path | None, results: Path | None, again: Path | None
 ) -> None:
     """Measure mutation scores."""
-    import numpy  # noqa: F401  loaded before the forks
-    import pandas  # noqa: F401
-    import scipy.stats  # noqa: F401
-
     root = Path.cwd()
     earlier = json.loads(again.read_text()) if again else {}
     outcomes: dict[str, str] = {}
