@@ -21,9 +21,9 @@ SHAPES: dict[str, Callable[[int], str]] = {
         f"norm: {1 + k % 7 / 10:.3f} | dt: {400 + k % 7}.81ms | tok/sec: 10970.07"
     ),
     "numbers": lambda k: (
-        f"[2024-01-01 10:00:{k % 60:02d}] iteration {k:8d}/ 1000000 | consumed samples: {8 * k} | elapsed time per "
-        f"iteration (ms): {400 + k % 7}.8 | learning rate: 1.0E-04 | lm loss: {2 + 1 / (1 + k):.6E} | loss scale: 1.0 | "
-        f"grad norm: {1 + k % 9 / 10:.3f} |"
+        f"[2024-01-01 10:00:{k % 60:02d}] iteration {k:8d}/ 1000000 | consumed samples: {8 * k} | elapsed time "
+        f"per iteration (ms): {400 + k % 7}.8 | learning rate: 1.0E-04 | lm loss: {2 + 1 / (1 + k):.6E} | "
+        f"loss scale: 1.0 | grad norm: {1 + k % 9 / 10:.3f} |"
     ),
     "bars": lambda k: (
         f"\rEpoch 3: {k % 100:3d}%|{'█' * (k % 100 // 10)}{' ' * (10 - k % 100 // 10)}| {k}/1000000 "
