@@ -273,7 +273,8 @@ def _iteration_axis(main: Counted, iteration: Numbers, epoch: Numbers, name: str
     back = rises < 0
     told = np.isfinite(epoch[1:]) & np.isfinite(epoch[:-1])
     forward = told & (np.diff(epoch) > 0)
-    if forward.any() and np.mean(rises[forward] <= 0) > WITHIN:
+    starts_again = back if (rises[told & ~forward] > 0).any() else rises <= 0
+    if forward.any() and np.mean(starts_again[forward]) > WITHIN:
         length = _length(iteration, total)
         note = f"steps are counted through the epochs: {length:g} for each"
         return Axis("running", length, float(np.nanmin(epoch)), notes=[note])
