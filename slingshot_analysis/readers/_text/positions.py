@@ -248,15 +248,7 @@ def _heading_counter(headings: Sequence[Counted], count: int) -> Counted | None:
 
 def _epochs(found: Sequence[Counted]) -> tuple[Lines, Numbers]:
     """Return all lines that tell an epoch, in order."""
-    parts = [(one.lines, one.epoch[one.keep]) for one in found if one.epoch is not None]
-    if not parts:
-        return np.empty(0, dtype=np.int64), np.empty(0)
-    lines = np.concatenate([part[0] for part in parts])
-    values = np.concatenate([part[1] for part in parts])
-    order = np.argsort(lines, kind="stable")
-    lines, values = lines[order], values[order]
-    known = np.isfinite(values)
-    return lines[known], values[known]
+    return _sorted([(one.lines, one.epoch[one.keep]) for one in found if one.epoch is not None])
 
 
 def _above(lines: Lines, values: Numbers, wanted: Lines) -> Numbers:
@@ -380,6 +372,7 @@ def _position(axis: Axis, one: Counted, epoch_lines: Lines, epochs: Numbers) -> 
 
 
 def _sorted(placed: Sequence[tuple[Lines, Numbers]]) -> tuple[Lines, Numbers]:
+    """Return lines and their places in the order of the lines, but for those without a place."""
     if not placed:
         return np.empty(0, dtype=np.int64), np.empty(0)
     lines = np.concatenate([part[0] for part in placed])
