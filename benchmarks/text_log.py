@@ -1,6 +1,6 @@
 """Time and memory to read a million lines of text, compared with only splitting the lines.
 
-Run ``python benchmarks/text_log.py`` (about half a minute). Times are CPU seconds of one process.
+Run ``python benchmarks/text_log.py`` (about a minute). Times are CPU seconds of one process.
 """
 
 from __future__ import annotations
@@ -19,6 +19,15 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "pipes": lambda k: (
         f"2024-01-01 10:00:{k % 60:02d},123 - INFO - step {k:7d}/1000000 | loss: {2 + 1 / (1 + k):.4f} | lr 1.0e-04 | "
         f"norm: {1 + k % 7 / 10:.3f} | dt: {400 + k % 7}.81ms | tok/sec: 10970.07"
+    ),
+    "numbers": lambda k: (
+        f"[2024-01-01 10:00:{k % 60:02d}] iteration {k:8d}/ 1000000 | consumed samples: {8 * k} | elapsed time "
+        f"per iteration (ms): {400 + k % 7}.8 | learning rate: 1.0E-04 | lm loss: {2 + 1 / (1 + k):.6E} | "
+        f"loss scale: 1.0 | grad norm: {1 + k % 9 / 10:.3f} |"
+    ),
+    "bars": lambda k: (
+        f"\rEpoch 3: {k % 100:3d}%|{'█' * (k % 100 // 10)}{' ' * (10 - k % 100 // 10)}| {k}/1000000 "
+        f"[{k // 3600 % 60:02d}:{k % 60:02d}<10:00, 12.{k % 10}it/s, loss={2 + 1 / (1 + k):.4f}]"
     ),
     "epochs": lambda k: (
         f"Epoch: [{k // 1000}][{k % 1000}/1000]\tTime 0.200 (0.215)\tLoss {2 + 1 / (1 + k):.4f} (2.1)\t"

@@ -167,6 +167,10 @@ def _with_wildcards(patterns: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(translate(pattern) for pattern in patterns if "*" in pattern) or r"(?!)")
 
 
+COMPARED = 1000
+"""Characters of a name that are compared; a name that is longer is none of a signal."""
+
+
 @cache
 def _plain(name: str) -> str:
     """Return a name in the form in which names are compared.
@@ -178,7 +182,7 @@ def _plain(name: str) -> str:
     >>> _plain("train_loss_+")
     'train_loss_task'
     """
-    name = TASK.sub("_task", name.lower().strip())
+    name = TASK.sub("_task", name[:COMPARED].lower().strip())
     name = re.sub(r"[/_.]dataloader_idx_0$", "", name)
     words = [word for word in re.sub(r"[^a-z0-9*]+", "_", name).strip("_").split("_") if word != "main"]
     return "_".join(SYNONYMS.get(word, word) for word in words) or "main"

@@ -114,7 +114,10 @@ def _log(
         )
     losses = [column for column in full if "loss" in column.lower()]
     if losses and not any("loss" in signal for signal in assigned):
-        notes.append(f"no column is the loss by its name: of {listed(losses)}, say with map= which is train_loss")
+        notes.append(
+            f"no column is the loss by its name: of {listed(losses)}, say with map= which is train_loss, such "
+            f"as train_loss={losses[0]}; several are not summed"
+        )
     if axis is not None and "epoch" in axis.lower():
         notes.append(f"steps are those of {axis!r}, which counts epochs, not updates")
     signals: dict[str, Signal] = {}
@@ -155,15 +158,14 @@ def _with_second_thoughts(
     """Correct what names alone can't tell, and return the signals with remarks by column."""
     assigned, doubts = dict(assigned), {}
     loss, accuracy, norm = (assigned.get(name, "") for name in ("train_loss", "train_accuracy", "total_norm"))
-    # An accuracy whose name has no side, on rows of its own beside the training loss, is that of an evaluation.
-    if (
-        accuracy
-        and "val_accuracy" not in assigned
-        and not SIDE.search(accuracy)
-        and _on_other_rows(raw, accuracy, loss)
-    ):
-        assigned["val_accuracy"] = assigned.pop("train_accuracy")
-        doubts[accuracy] = ["measured apart from the training loss, so taken for validation"]
+    # An accuracy whose name has no side is that of an evaluation if it stands on rows of its own, or beside losses
+    # that both have one.
+    if accuracy and "val_accuracy" not in assigned and not SIDE.search(accuracy):
+        beside = "val_loss" in assigned and SIDE.search(loss) is not None
+        if beside or _on_other_rows(raw, accuracy, loss):
+            assigned["val_accuracy"] = assigned.pop("train_accuracy")
+            where = "beside losses of training and validation" if beside else "apart from the training loss"
+            doubts[accuracy] = [f"measured {where}, so taken for validation"]
     # A bare "norm" is that of the gradient in some trainers; it is as noisy as weights never are.
     if norm and norm not in by_hand.values() and norm.rpartition("/")[2].lower() == "norm":
         if _is_noisy(raw.columns[norm].values):

@@ -26,6 +26,8 @@ TABLES = (".csv", ".tsv")
 
 MOST_COLUMNS = 50_000
 
+MOST_CELLS = 1000
+"""Cells of a row that are looked at to find the separator."""
 SAMPLE = 200
 """Lines from which the layout is told."""
 
@@ -198,8 +200,8 @@ def _layout(lines: list[str]) -> _Layout | None:
         if count < min(ALIKE * len(rows), len(rows) - 2):
             continue
         comma = separator == ";" and not any("." in line for line in sample[1:])
-        body = [[_is_number(cell, comma) for cell in row] for row in rows if len(row) == width]
-        first = [_is_number(cell, comma) for cell in rows[0]]
+        body = [[_is_number(cell, comma) for cell in row[:MOST_CELLS]] for row in rows if len(row) == width]
+        first = [_is_number(cell, comma) for cell in rows[0][:MOST_CELLS]]
         below = list(zip(*(body[1:] or body), strict=True))
         numeric = [column.count(True) > column.count(False) for column in below]
         fields = [cell for column in below for cell in column if cell is not None]

@@ -142,11 +142,11 @@ def _read_records(path: Path) -> tuple[list[bytes], list[str]]:
         if BLOCK - position % BLOCK < CHUNK_HEAD.size:
             position += BLOCK - position % BLOCK
             continue
-        start, stop = position + CHUNK_HEAD.size, len(data) + 1
+        start, stop, kind = position + CHUNK_HEAD.size, len(data) + 1, 0
         if start <= len(data):
             checksum, size, kind = CHUNK_HEAD.unpack_from(data, position)
             stop = start + size
-        if stop > len(data) or not data[position:].strip(b"\0"):
+        if stop > len(data) or (kind == 0 and not data[position:].strip(b"\0")):
             break
         if zlib.crc32(data[start - 1 : stop]) != checksum or not FULL <= kind <= LAST:
             raise InputError(f"{path}: is damaged at byte {position}; {RESTORE}")

@@ -3,6 +3,7 @@
 import re
 import warnings
 
+import hostile_files
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -13,6 +14,12 @@ from outside import outside
 from cli.main import main
 from slingshot_analysis import InputError
 from slingshot_analysis.readers import read_log
+
+RAW = re.compile(r"\((Attribute|Index|Key|Name|Type|Unicode\w*|ZeroDivision|Assertion)Error: ")
+"""The text of an exception that no reader expected."""
+
+NO_LABELS = "runs has known transitions"
+"""What `evaluate` says of a run that it read."""
 
 VERBS = ("analyze", "inspect", "label", "evaluate")
 
@@ -58,16 +65,27 @@ def test_each_file_that_was_handed_over(name):
         assert run_verb("analyze", path)[0] == 0
 
 
+def check_each_verb(path):
+    for verb in VERBS:
+        status, output = run_verb(verb, path)
+        assert status in (0, 2)
+        assert RAW.search(output) is None, output
+        if status == 2:
+            assert path.name in output or NO_LABELS in output
+            assert "Error:" in output
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_each_kind_gives_a_result_or_one_line(tmp_path, monkeypatch, name):
     monkeypatch.setenv("SLINGSHOT_MOST_MEGABYTES", "64")
-    path = HOSTILE[name](tmp_path)
-    for verb in ("analyze", "inspect"):
-        status, output = run_verb(verb, path)
-        assert status in (0, 2)
-        if status == 2:
-            assert path.name in output
-            assert "Error:" in output
+    check_each_verb(HOSTILE[name](tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOSTILE)
+def test_each_kind_at_full_size(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(hostile_files, "SCALE", 20)
+    check_each_verb(HOSTILE[name](tmp_path))
 
 
 @pytest.mark.parametrize("name", ["external storage", "external storage without end", "virtual dataset", "links"])

@@ -337,3 +337,11 @@ def test_series_with_steps_of_their_own_as_sacred_and_clearml_export_them(tmp_pa
     (run,) = read(tmp_path, {"loss": sides})
     assert list(run.columns) == ["loss.train", "loss.val"]
     assert run.columns["loss.val"].step.tolist() == [0, 2]
+
+
+def test_records_that_share_no_keys_make_no_table_without_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLINGSHOT_MOST_MEGABYTES", "1")
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(f'{{"step": {k}, "m{k}": 1}}\n' for k in range(300)))
+    with pytest.raises(InputError, match="has 301 keys, a table of 2 MB, more than the 1 MB that are read"):
+        read_log(path)

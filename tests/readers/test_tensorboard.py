@@ -7,6 +7,8 @@ import pytest
 from outside import outside
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.readers import read_log
+from slingshot_analysis.readers._parts.tfrecord import _checksums
 from slingshot_analysis.readers.tensorboard import TensorBoardReader
 
 DATA = Path(__file__).parent / "data" / "tensorboard"
@@ -153,3 +155,39 @@ def test_what_it_recognizes(tmp_path):
     assert reader.recognizes(DATA, b"")
     assert not reader.recognizes(tmp_path, b"")
     assert not reader.recognizes(tmp_path / "run.csv", b"step,loss\n")
+
+
+def write_scalars(folder, tag, first):
+    """Write five scalars of one tag as a writer of TensorBoard does."""
+    folder.mkdir(parents=True)
+    with (folder / "events.out.tfevents.17.host").open("wb") as file:
+        for step in range(5):
+            value = b"\x0a" + bytes([len(tag)]) + tag.encode() + b"\x15" + struct.pack("<f", first / (1 + step))
+            summary = b"\x0a" + bytes([len(value)]) + value
+            event = b"\x09" + bytes(8) + b"\x10" + bytes([step]) + b"\x2a" + bytes([len(summary)]) + summary
+            for part in (struct.pack("<Q", len(event)), event):
+                file.write(part)
+                file.write(_checksums(np.frombuffer(part, np.uint8), np.array([0]), np.array([len(part)])).tobytes())
+
+
+def test_folders_of_add_scalars_are_the_sides_of_one_run(tmp_path):
+    x = tmp_path / "runs" / "x"
+    write_scalars(x / "main", "lr", 0.1)
+    write_scalars(x / "loss_train", "loss", 2.0)
+    write_scalars(x / "loss_val", "loss", 3.0)
+    write_scalars(x / "top_acc_val", "top/acc", 0.5)
+    (x / "main" / "events.out.tfevents.17.host").rename(x / "events.out.tfevents.17.host")
+    for place in (tmp_path / "runs", x):
+        (run,) = read_log(place)
+        assert set(run.names) == {"train_loss", "val_accuracy", "val_loss"}
+        np.testing.assert_allclose(run["val_loss"].value, 3.0 / (1 + np.arange(5.0)), rtol=1e-6)
+        np.testing.assert_allclose(run["val_accuracy"].value, 0.5 / (1 + np.arange(5.0)), rtol=1e-6)
+
+
+def test_runs_of_add_scalars_stay_apart(tmp_path):
+    for name, first in (("a", 2.0), ("b", 4.0)):
+        write_scalars(tmp_path / name / "Loss_train", "Loss", first)
+        write_scalars(tmp_path / name / "Loss_valid", "Loss", first + 1)
+    runs = read_log(tmp_path)
+    assert [run.name.rpartition(", ")[2] for run in runs] == ["a", "b"]
+    assert [[run[name].value[0] for name in run.names] for run in runs] == [[2, 3], [4, 5]]

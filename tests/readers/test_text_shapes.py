@@ -308,6 +308,21 @@ shape(
 )
 
 
+shape(  # a counter of the whole run in bars of epochs, of which the second begins where the first ends
+    each(
+        lambda k: (
+            f"Epoch {k // 6}: {20 * (k % 6)}%|{'#' * (k % 6)}{'-' * (5 - k % 6)}| {20 * (k % 6)}/100 [00:12<00:30, "
+            f"reduced_train_loss={LOSS[k]}, global_step={100 * (k // 6) + 20 * (k % 6)}.0]\r"
+        )
+    ),
+    [],
+    train_loss=(
+        [float(100 * (k // 6) + 20 * (k % 6)) for k in TWELVE if k != 5],
+        [loss for k, loss in enumerate(LOSS) if k != 5],
+    ),
+)
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_shapes_of_well_known_trainers(tmp_path: Path, name: str) -> None:
     text, signals = SHAPES[name]

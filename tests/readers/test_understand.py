@@ -314,3 +314,19 @@ def test_a_trace_needs_no_map(tmp_path):
     assert "last_layer_norm" in read_log(file)[0]
     with pytest.raises(InputError, match=r"run\.h5: is a trace.*leave out map="):
         read_log(file, map={"train_loss": "batch_loss"})
+
+
+def test_an_accuracy_beside_losses_of_both_sides_is_of_validation(tmp_path):
+    columns = {"epoch": [0, 1, 2], "train_loss": [3, 2, 1], "valid_loss": [4, 3, 2], "accuracy": [0.2, 0.5, 0.7]}
+    run = log(tmp_path, columns)
+    assert run["val_accuracy"].value.tolist() == [0.2, 0.5, 0.7]
+    assert "train_accuracy" not in run.names
+    assert "beside losses of training and validation" in remark(run, "accuracy")
+    keras = log(tmp_path, {"loss": [3, 2, 1], "val_loss": [4, 3, 2], "accuracy": [0.2, 0.5, 0.7]})
+    assert "train_accuracy" in keras.names
+
+
+def test_losses_in_parts_are_named_with_an_example(tmp_path):
+    run = log(tmp_path, {"step": [0, 1, 2], "box_loss": [3, 2, 1], "cls_loss": [4, 3, 2]})
+    (note,) = [note for note in run.notes if "no column is the loss" in note]
+    assert note.endswith("such as train_loss=box_loss; several are not summed")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.nested import flatten
+from slingshot_analysis.readers._gate import check_size
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._parts.arrays import Array, is_axis_name, runs_of_arrays
 from slingshot_analysis.readers._parts.long_tables import SPLITS
@@ -33,6 +34,9 @@ SERIES = (("steps", "values"), ("step", "value"), ("steps", "value"), ("step", "
 
 FIRST_TIME = 1e9
 """Seconds since 1970 from which a column may be a time: TensorBoard's page exports rows of time, step and value."""
+
+BYTES_OF_CELL = 24
+"""What a cell of a table of records takes, about: a reference, and its copies on the way to numbers."""
 
 LABELS = ("seed", "run", "run_id", "run_name", "trial", "name", "id")
 """Keys of a run that tell it from the others, the best first."""
@@ -67,7 +71,7 @@ def runs_of_json(
     known = dict(attributes or {})
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         if not _are_histories(value):
-            return runs_of_table(_table_of_records(value), path, known, notes)
+            return runs_of_table(_table_of_records(value, path), path, known, notes)
         return _several({_label(item, index): item for index, item in enumerate(value)}, path, known, notes)
     if isinstance(value, dict):
         settings, value = _settings(value)
@@ -89,13 +93,19 @@ def runs_of_json(
     return runs_of_arrays(arrays, path, known | scalars, notes)
 
 
-def _table_of_records(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def _table_of_records(records: Sequence[Mapping[str, Any]], path: Path) -> pd.DataFrame:
     """Return a table of objects, None where a record lacks a key.
 
     Of statistics, records with the keys ``num``, ``mean`` and ``std``, the mean is taken.
+
+    Raises
+    ------
+    InputError
+        If the table takes more memory than a file may, as one of records that share no keys does.
     """
     rows = [flatten(record, "/") for record in records]
     columns = dict.fromkeys(key for row in rows for key in row)
+    check_size(path, BYTES_OF_CELL * len(rows) * len(columns), f"has {len(columns):,} keys, a table of")
     summaries = [key.removesuffix("/mean") for key in columns if key.endswith("/mean")]
     if statistics := [key for key in summaries if f"{key}/num" in columns and f"{key}/std" in columns]:
         others = {f"{key}/{word}" for key in statistics for word in ("num", "std")}

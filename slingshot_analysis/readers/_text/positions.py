@@ -248,15 +248,7 @@ def _heading_counter(headings: Sequence[Counted], count: int) -> Counted | None:
 
 def _epochs(found: Sequence[Counted]) -> tuple[Lines, Numbers]:
     """Return all lines that tell an epoch, in order."""
-    parts = [(one.lines, one.epoch[one.keep]) for one in found if one.epoch is not None]
-    if not parts:
-        return np.empty(0, dtype=np.int64), np.empty(0)
-    lines = np.concatenate([part[0] for part in parts])
-    values = np.concatenate([part[1] for part in parts])
-    order = np.argsort(lines, kind="stable")
-    lines, values = lines[order], values[order]
-    known = np.isfinite(values)
-    return lines[known], values[known]
+    return _sorted([(one.lines, one.epoch[one.keep]) for one in found if one.epoch is not None])
 
 
 def _above(lines: Lines, values: Numbers, wanted: Lines) -> Numbers:
@@ -273,7 +265,8 @@ def _iteration_axis(main: Counted, iteration: Numbers, epoch: Numbers, name: str
     back = rises < 0
     told = np.isfinite(epoch[1:]) & np.isfinite(epoch[:-1])
     forward = told & (np.diff(epoch) > 0)
-    if forward.any() and np.mean(rises[forward] <= 0) > WITHIN:
+    starts_again = back if (rises[told & ~forward] > 0).any() else rises <= 0
+    if forward.any() and np.mean(starts_again[forward]) > WITHIN:
         length = _length(iteration, total)
         note = f"steps are counted through the epochs: {length:g} for each"
         return Axis("running", length, float(np.nanmin(epoch)), notes=[note])
@@ -379,6 +372,7 @@ def _position(axis: Axis, one: Counted, epoch_lines: Lines, epochs: Numbers) -> 
 
 
 def _sorted(placed: Sequence[tuple[Lines, Numbers]]) -> tuple[Lines, Numbers]:
+    """Return lines and their places in the order of the lines, but for those without a place."""
     if not placed:
         return np.empty(0, dtype=np.int64), np.empty(0)
     lines = np.concatenate([part[0] for part in placed])

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
+from slingshot_analysis.readers._text.cutting import cut_lines, form_of
 from slingshot_analysis.readers._text.tables import TableRow, header_above, section_of, table_row
 from slingshot_analysis.readers._text.templates import Template, parsed
-from slingshot_analysis.readers._text.tokens import MARK, masked_lines, numbers_of
+from slingshot_analysis.readers._text.tokens import MARK, numbers_of
 from slingshot_analysis.readers._text.words import sides_in
 
 Numbers = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.int64]
 
 CHUNK = 1 << 22
-"""Characters that are cut into tokens at a time, which bounds the memory for them."""
+"""Characters that are cut at a time, which bounds the memory for them."""
 MOST_TEMPLATES = 2000
 """Templates that are looked at; a text with more is mostly prose."""
 MOST_MEASURES = 4000
@@ -42,15 +43,12 @@ INTEREST = re.compile(
     re.IGNORECASE,
 )
 """A line without any of these holds no values; it is not looked at further."""
-BAR = re.compile(r"\|[█▏▎▍▌▋▊▉#\s-]*\||\[[=>.\-# ]{3,}\]|[━╸╺]+")
-"""The picture of a progress bar."""
 MEASURE = re.compile(r"loss|acc|nll|cost|\bval|epoch|step|iter", re.IGNORECASE)
 BLANKS = re.compile(r"[ \t]{2,}|\t")
 GLUED = re.compile(r"\b([Ee]poch|EPOCH|[Ss]tep|[Ii]ter|[Bb]atch)_?(?=\d+\b)")
 """A counter without a blank or sign before its number, as in ``epoch3``."""
 SAMPLE = 1 << 18
 """Characters in which such a counter is looked for."""
-PADDED = re.compile(r"([\[(/:=|,#]) \0")
 BOX_ROW = re.compile(r"\s*[|│┃]([^|│┃\0]*[^\W\d_][^|│┃\0]*)[|│┃]\s*\0\s*[|│┃]\s*")
 RUN_HEADING = re.compile(
     r"^#{1,6} \S|^[^\w|]*(?:run|seed|fold|trial|experiment|exp|config|setting|setup)\b[^\w]{0,3}\s*\S{0,40}\s*\W*$",
@@ -180,7 +178,6 @@ class _Scanner:
     def __init__(self) -> None:
         self.scan = Scan()
         self.ids = _Ids()
-        self.slots: list[int] = []
         self.kind_of: list[int] = []
         self.keys: dict[str, int] = {}
         self.kinds: list[_Kind] = [_Kind(is_rule=True), _Kind()]
@@ -229,26 +226,23 @@ class _Scanner:
 
     def _cut(self, piece: str, start: int) -> _Chunk:
         """Cut a piece of the text into lines and numbers, and find the kind of each line."""
-        masked, tokens = masked_lines(piece)
         lines = piece.split("\n")
         if piece.endswith("\n"):
-            masked.pop()
             lines.pop()
+        cut = cut_lines(piece)
         known = len(self.ids)
-        ids = np.fromiter(map(self.ids.__getitem__, masked), dtype=np.int64, count=len(masked))
+        ids = np.fromiter(map(self.ids.__getitem__, cut.masked), dtype=np.int64, count=len(cut.masked))
         fresh, first = np.unique(ids, return_index=True)
-        new = first[fresh >= known]
-        self.slots += [masked[index].count(MARK) for index in new.tolist()]
-        counts = np.asarray(self.slots, dtype=np.int64)[ids]
-        offsets = np.cumsum(counts) - counts
-        for index in new.tolist():
-            begin = int(offsets[index])
-            self.kind_of.append(self._kind(masked[index], tokens[begin : begin + int(counts[index])]))
-        return _Chunk(lines, start, tokens, offsets, np.asarray(self.kind_of, dtype=np.int64)[ids])
+        place_of = np.flatnonzero(np.diff(np.maximum.accumulate(cut.alike), prepend=-1))
+        for index in first[fresh >= known].tolist():
+            masked = cut.masked[index]
+            begin = int(cut.offsets[place_of[index]])
+            self.kind_of.append(self._kind(masked, cut.tokens[begin : begin + masked.count(MARK)]))
+        return _Chunk(lines, start, cut.tokens, cut.offsets, np.asarray(self.kind_of, dtype=np.int64)[ids][cut.alike])
 
     def _kind(self, masked: str, tokens: list[str]) -> int:
         """Return the number of the kind of a line that was not seen before."""
-        key = PADDED.sub("\\1\0", " ".join(BAR.sub("|#|", masked).split()))
+        key = form_of(masked)
         if not key:
             return BLANK
         number = self.keys.get(key)
@@ -343,9 +337,19 @@ class _Scanner:
         kept.lines.append(rows + chunk.start)
         begins = chunk.offsets[rows]
         for slot in sorted({one.slot for one in template.fields if one.kind != "skip"}):
-            places = (begins + slot).tolist()
-            words = itemgetter(*places)(chunk.tokens) if len(places) > 1 else (chunk.tokens[places[0]],)
-            kept.values.setdefault(slot, []).append(numbers_of(words))
+            kept.values.setdefault(slot, []).append(numbers_of(_picked(chunk.tokens, begins + slot)))
+
+
+def _picked(tokens: list[str], places: Lines) -> Sequence[str]:
+    """Return some tokens; those at even distances are a slice, which is faster."""
+    first, last = int(places[0]), int(places[-1])
+    if len(places) == 1:
+        return [tokens[first]]
+    stride = int(places[1]) - first
+    if (np.diff(places) == stride).all():
+        return tokens[first : last + 1 : stride]
+    picked: Sequence[str] = itemgetter(*places.tolist())(tokens)
+    return picked
 
 
 def _chunks(text: str) -> Iterator[str]:

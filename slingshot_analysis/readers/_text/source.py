@@ -69,20 +69,22 @@ def _notebook_text(text: str, path: Path) -> str:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: can't be read as a notebook ({error}); save it again") from error
-    sheets = notebook.get("worksheets") if isinstance(notebook, dict) else None
-    cells = [cell for sheet in sheets for cell in sheet.get("cells", [])] if sheets else []
-    cells = cells or (notebook.get("cells", []) if isinstance(notebook, dict) else [])
-    shown = ["".join(map(_output, cell.get("outputs", []))) for cell in cells if isinstance(cell, dict)]
+    cells = [cell for sheet in _objects(notebook, "worksheets") for cell in _objects(sheet, "cells")]
+    shown = ["".join(map(_output, _objects(cell, "outputs"))) for cell in cells or _objects(notebook, "cells")]
     found = "\n".join(one for one in shown if one.strip())
     if not found:
         raise InputError(f"{path}: the cells of this notebook have no output; run it, and save it with its output")
     return found
 
 
-def _output(output: Any) -> str:
+def _objects(holder: Any, key: str) -> list[dict[str, Any]]:
+    """Return the objects in a list of an object; none if it has another form."""
+    found = holder.get(key) if isinstance(holder, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _output(output: dict[str, Any]) -> str:
     """Return the text of one output; a stream may go on in the next."""
-    if not isinstance(output, dict):
-        return ""
     if "text" in output:
         return _joined(output["text"])
     data = output.get("data", output)

@@ -18,19 +18,22 @@ NOT_FINITE = re.compile(
 )
 """NaN and infinity as values, also before a unit, but not in words such as "info" and "number of nan iterations"."""
 
-NANS = ("nan", "NaN", "NAN", "Nan")
-INFOS = (("inf", "info"), ("Inf", "Info"), ("INF", "INFO"))
-"""Spellings of values that are not finite, which tell quickly that a text has none: every "inf" is of "info"."""
-TOKEN = re.compile(
-    r"([-+.0-9\4-\6]"  # a number begins with a sign, a point or a digit
-    r"(?<![\w@#.][-+.0-9])(?<![A-Za-z_]-[0-9])"  # not within a word: s0.loss_cls, Acc@1, mAP50-95
+FIRST = r"-+.0-9\4-\6"
+"""What a number begins with: a sign, a point or a digit."""
+BODY = (
     r"(?:(?<=[0-9\4-\6])|(?=\.?[0-9]))"
     r"[0-9]*+(?:[.,:][0-9]++)*+"  # 1,024.5 and 12:30:45,123
     r"(?:[eE][-+]?+[0-9]++"
     r"|[-/][0-9]++[-/][0-9]++(?:[T ,][0-9]++:[0-9:.,]++)?+)?+"  # 2024-01-01 10:00:00,123
-    r"(?:[kKMBG](?![A-Za-z]))?+)"
+    r"(?:[kKMBG](?![A-Za-z]))?+"
 )
-"""One number, or a date or time. Its parts are possessive, so that it never backtracks."""
+"""What follows. Its parts are possessive, so that it never backtracks."""
+TOKEN = re.compile(
+    rf"([{FIRST}]"
+    r"(?<![\w@#.][-+.0-9])(?<![A-Za-z_]-[0-9])"  # not within a word: s0.loss_cls, Acc@1, mAP50-95
+    rf"{BODY})"
+)
+"""One number, or a date or time."""
 
 SPECIAL = {NAN: np.nan, INFINITY: np.inf, MINUS_INFINITY: -np.inf}
 SUFFIX = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9}
@@ -41,7 +44,8 @@ DATE = re.compile(r"\d+([-/.])\d+\1\d+")
 
 def with_marks(text: str) -> str:
     """Return a text in which each NaN and infinity that stands for a value is one character."""
-    if not any(word in text for word in NANS) and all(text.count(word) == text.count(info) for word, info in INFOS):
+    lower = text.lower()
+    if "nan" not in lower and lower.count("inf") == lower.count("info"):
         return text
     return NOT_FINITE.sub(_mark, text)
 
@@ -57,10 +61,10 @@ def masked_lines(text: str) -> tuple[list[str], list[str]]:
 
     Examples
     --------
-    >>> masked_lines("step 10/100: loss 0.5\nstep 20/100: acc@1 nan")
+    >>> masked_lines(with_marks("step 10/100: loss 0.5\nstep 20/100: acc@1 nan"))
     (['step \x00/\x00: loss \x00', 'step \x00/\x00: acc@1 \x00'], ['10', '100', '0.5', '20', '100', '\x04'])
     """
-    parts = TOKEN.split(with_marks(text))
+    parts = TOKEN.split(text)
     return MARK.join(parts[::2]).split("\n"), parts[1::2]
 
 

@@ -1,0 +1,173 @@
+"""Cut the lines of a text into numbers; those of the forms that it has most are cut all at once."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from operator import itemgetter
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.readers._text.tokens import BODY, FIRST, MARK, masked_lines, with_marks
+
+Lines = npt.NDArray[np.int64]
+
+BULK = 1 << 17
+"""Characters from which on it pays to look for forms that repeat."""
+SAMPLE = 1 << 14
+"""Characters in the middle of a text in which they are looked for."""
+MOST_FORMS = 4
+LEAST_SHARE = 0.05
+"""Share of the lines of the sample that a form has at least."""
+
+BAR = re.compile(r"\|[█▏▎▍▌▋▊▉#\s-]*\||\[[=>.\-# ]{3,}\]|[━╸╺]+")
+"""The picture of a progress bar."""
+ANY_BAR = r"(?:\|[█▏▎▍▌▋▊▉#\t -]*+\||\[[=>.\-# ]{3,}+\]|[━╸╺]++)"
+"""The same within a line, and without a way back."""
+PADDING = "[(/:=|,"
+"""After these, a blank may be there only where a number is short."""
+PADDED = re.compile(rf"([{re.escape(PADDING)}#]) \0")
+ANY_NUMBER = f"([{FIRST}]{BODY})"
+PLAIN = re.compile(r"-?[.0-9]+")
+PLAIN_NUMBER = r"(-?+[.0-9]++(?<!\.))"
+"""A number of digits alone, which is found faster; in a text with two points side by side it may be none."""
+GOES_ON = re.compile(r"[eEkKMBG]|[,:/](?:\Z|[-+.0-9])")
+"""Text after a number that may be part of it, if there are other digits around."""
+UNSURE_START = re.compile(r"[-+.0-9]")
+UNSURE_END = re.compile(r"(?:[\w@#.+-]|^)\Z")
+"""Ends of the text between numbers that may be part of one, beside other numbers."""
+BLANKS, MAYBE_BLANKS = r"[ \t]++", r"[ \t]*+"
+
+
+def form_of(masked: str) -> str:
+    r"""Return a masked line without what differs between lines of one form: blanks and the pictures of bars.
+
+    Examples
+    --------
+    >>> form_of("step   \0: |##  | loss:  \0")
+    'step \x00: |#| loss:\x00'
+    """
+    return PADDED.sub("\\1\0", " ".join(BAR.sub("|#|", masked).split()))
+
+
+@dataclass(frozen=True)
+class CutLines:
+    """The lines of a text, cut into numbers.
+
+    Parameters
+    ----------
+    masked : list of str
+        Lines with a mark in the place of each number: all but those of a form that stands here already.
+    alike : (n,) int array
+        For each line of the text, which of them it is, or has the form of.
+    tokens : list of str
+        All numbers, and some empty texts.
+    offsets : (n,) int array
+        For each line, where its numbers begin among them.
+    """
+
+    masked: list[str]
+    alike: Lines
+    tokens: list[str]
+    offsets: Lines
+
+
+def cut_lines(text: str) -> CutLines:
+    r"""Cut a text into lines and numbers.
+
+    Examples
+    --------
+    >>> cut = cut_lines("loss 0.5\nsaved\nloss 0.25\n")
+    >>> cut.masked, cut.tokens, cut.offsets.tolist()
+    (['loss \x00', 'saved', 'loss \x00'], ['0.5', '0.25'], [0, 1, 1])
+    """
+    text = with_marks(text)
+    pattern, places = _pattern_of(text) if len(text) >= BULK else (None, [])
+    if pattern is None:
+        return _one_by_one(text)
+    found = pattern.findall(text if text.endswith("\n") else text + "\n")
+    alike = np.full(len(found), -1, dtype=np.int64)
+    firsts: list[tuple[Lines, int]] = []
+    for place in places:
+        fits = np.flatnonzero(np.fromiter(map(bool, map(itemgetter(place), found)), np.bool_, len(found)))
+        if len(fits):
+            alike[fits[1:]] = fits[0]
+            firsts.append((fits[1:], place))
+    alone = np.flatnonzero(alike < 0)
+    lines = text.split("\n")
+    rest = _one_by_one("\n".join([lines[index] for index in alone.tolist()]) + "\n")
+    tokens, width = rest.tokens, len(found[0])
+    offsets = len(tokens) + width * np.arange(len(found), dtype=np.int64)
+    for fits, place in firsts:
+        offsets[fits] += place
+    offsets[alone] = rest.offsets
+    place_of = np.empty(len(found), dtype=np.int64)
+    place_of[alone] = np.arange(len(alone))
+    tokens.extend(chain.from_iterable(found))
+    return CutLines(rest.masked, place_of[np.where(alike < 0, np.arange(len(found)), alike)], tokens, offsets)
+
+
+def _one_by_one(text: str) -> CutLines:
+    masked, tokens = masked_lines(text)
+    if text.endswith("\n"):
+        masked.pop()
+    counts = np.fromiter([line.count(MARK) for line in masked], dtype=np.int64, count=len(masked))
+    return CutLines(masked, np.arange(len(masked)), tokens, np.cumsum(counts) - counts)
+
+
+def _pattern_of(text: str) -> tuple[re.Pattern[str] | None, list[int]]:
+    """Return a pattern of any line, with groups for the numbers of common forms, and where those of each begin."""
+    begin = text.find("\n", len(text) // 2) + 1
+    masked, tokens = masked_lines(text[begin : text.rfind("\n", begin, begin + SAMPLE) + 1])
+    numbers = iter(tokens)
+    lines: dict[str, list[tuple[str, list[str]]]] = defaultdict(list)
+    for line in masked:
+        lines[form_of(line)].append((line, list(islice(numbers, line.count(MARK)))))
+    has_dots = ".." in text
+    sources: list[str] = []
+    places: list[int] = []
+    place = 0
+    for alike in sorted(lines.values(), key=len, reverse=True)[:MOST_FORMS]:
+        if len(alike) < LEAST_SHARE * len(masked):
+            break
+        columns = zip(*(found for _, found in alike), strict=True)
+        plain = [not has_dots and all(map(PLAIN.fullmatch, column)) for column in columns]
+        source = _source(alike[0][0], plain)
+        if source is not None:
+            sources.append(source)
+            places.append(place)
+            place += len(plain)
+    return (re.compile(f"(?:{'|'.join(sources)})\n|.*\n()"), places) if sources else (None, [])
+
+
+def _source(masked: str, plain: Sequence[bool]) -> str | None:
+    """Return a pattern of lines of one form; None if their numbers can't be told by the text between them alone.
+
+    What it matches has the numbers that a search would find: a number ends where no more fits it, and in the text
+    between two none begins, whatever the numbers are.
+    """
+    first, *others = masked.split(MARK)
+    if not others or UNSURE_END.search(first or " "):
+        return None
+    if any(map(UNSURE_START.match, others)) or any(map(UNSURE_END.search, others[:-1])):
+        return None
+    source = r"[ \t]*+" + _text_source(first.lstrip())
+    for digits, piece in zip(plain, others, strict=True):
+        source += PLAIN_NUMBER if digits and not GOES_ON.match(piece.rstrip()) else ANY_NUMBER
+        source += _text_source(piece)
+    return source.removesuffix(BLANKS) + MAYBE_BLANKS
+
+
+def _text_source(piece: str) -> str:
+    """Return a pattern of the text between two numbers, with any bar, and any blanks beside the numbers."""
+    inner = piece.strip()
+    source = ANY_BAR.join(map(re.escape, BAR.split(inner)))
+    if not inner:
+        return BLANKS if piece else ""
+    before = BLANKS if piece[0].isspace() else ""
+    after = MAYBE_BLANKS if inner[-1] in PADDING else BLANKS if piece[-1].isspace() else ""
+    return before + source + after
