@@ -12,7 +12,7 @@ The table gives the share of runs with any finding, and for each kind the share 
 0.05 before the correction for their number.
 
 Section `power`: one of these 32 signals moves before each spike, by 5 or 8 standard deviations (of its logarithm, if it
-is log-normal) and from 1, 5 or 20 updates before the spike up to it. A run has 5,000 rows. The table gives three shares:
+is log-normal), from 1, 5 or 20 updates before the spike up to it. A run has 5,000 rows. The table gives three shares:
 of the runs, those that find it among the 32 signals, and those with a p-value of at most 0.05, as if it were alone; of
 these, those with the median lead within one row of the true one.
 

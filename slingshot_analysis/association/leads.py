@@ -27,7 +27,7 @@ Finding = Literal["moves", "flat", "undecided", "not measured"]
 
 MOVED = 4.0
 """Minimum distance of a movement from the level, in deviations. Normal noise gets that far in one window of 250."""
-UNDER_WAY = 2.0
+UNDER_WAY = 2.5
 """A movement has begun when the signal stays further from its level than this, in deviations, up to its extreme."""
 SAME_DIRECTION = 0.75
 """Minimum share of the movements in one direction that gives the signal a direction."""
