@@ -100,7 +100,7 @@ def measure(samples: Samples, starts: FloatArray, window: float, random: Random)
     kept = kept[(newest >= times[kept] - window) & (oldest >= times[kept] - 2 * (STRETCHES + 1) * window)]
     times, row = times[kept], end[kept, None] + np.arange(-total, 0)
     stretch = value[row].reshape(len(kept), STRETCHES + 1, rows)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         medians = _middle(stretch[:, :-1])
         level = medians[:, -1]
         drift = np.abs(stretch[:, 1:-1] - medians[:, :-1, None])

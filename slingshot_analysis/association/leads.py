@@ -168,9 +168,11 @@ def signals_before(
 
     References
     ----------
-    .. [1] I. R. Savage, Annals of Mathematical Statistics 27, 1956: exponential scores. doi:10.1214/aoms/1177728170
-    .. [2] S. Holm, Scandinavian Journal of Statistics 6, 1979.
-    .. [3] R. E. Tarone, Biometrics 46, 1990: tests that can't reject don't count. doi:10.2307/2531456
+    .. [1] I. R. Savage, Contributions to the theory of rank order statistics: the two-sample case, Annals of
+       Mathematical Statistics 27, 1956: exponential scores.
+    .. [2] S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
+    .. [3] R. E. Tarone, A modified Bonferroni method for discrete data, Biometrics 46, 1990: what can't reject does not
+       count.
 
     Examples
     --------
@@ -240,7 +242,8 @@ def _movements(samples: Samples, seen: Windows, window: float) -> tuple[Movement
     row, level, noise, before = seen.row[spikes], seen.level[spikes], seen.noise[spikes], seen.before[spikes]
     step, value = samples.step[row], samples.value[row]
     column = np.arange(row.shape[1])
-    away = deviations(value - level[:, None], noise[:, None])
+    with np.errstate(over="ignore"):
+        away = deviations(value - level[:, None], noise[:, None])
     inside = (column >= len(column) // 2) & (step >= before[:, None] - window)
     extreme = np.where(inside, np.abs(away), -1.0).argmax(axis=1)[:, None]
     height = np.take_along_axis(away, extreme, axis=1)
