@@ -129,7 +129,12 @@ class SignalLead:
 
 
 def signals_before(
-    events: Sequence[Any], signals: Mapping[str, Any], *, before: float | None = None, seed: int = 0
+    events: Sequence[Any],
+    signals: Mapping[str, Any],
+    *,
+    loss: Any = None,
+    before: float | None = None,
+    seed: int = 0,
 ) -> list[SignalLead]:
     """Tell which signals move before spikes, and with what lead.
 
@@ -150,6 +155,9 @@ def signals_before(
     signals : mapping of str to Signal or (step, value)
         What was logged beside the loss, each at a cadence of its own; each label of a signal with axes counts as one.
         NaN counts as missing.
+    loss : Signal or (step, value), optional
+        The loss that spikes. A spike then begins where the loss leaves its own range, by the same measure, because a
+        start that is found late makes all that moves with the loss look early.
     before : float, optional, updates
         Length of the window. By default 64 rows of the signal that has most, at most 1/40 of the run and a fifth of
         the median distance of spikes. A signal has at least five rows in it, so that it is longer for a rare one.
@@ -190,6 +198,8 @@ def signals_before(
     columns = {name: samples for given in signals.items() for name, samples in _columns(*given)}
     window = default_window(columns.values(), starts) if before is None else float(before)
     random = Random(seed)
+    if loss is not None:
+        starts = _onsets(canonical(*step_and_value(loss, "loss"), "loss"), starts, window, random)
     leads = [_signal_lead(name, samples, starts, window, random) for name, samples in columns.items()]
     return sorted(
         _adjusted(leads), key=lambda one: (one.p_value is None, one.p_value or 0.0, -(one.lead or 0.0), one.name)
@@ -235,6 +245,17 @@ def _signal_lead(name: str, samples: Samples, starts: FloatArray, window: float,
         visible_ratio=_median([1 + MOVED * one.noise / one.level for one in movements if one.level > 0]),
         movements=movements,
     )
+
+
+def _onsets(loss: Samples, starts: FloatArray, window: float, random: Random) -> FloatArray:
+    """Return the spikes from the step on from which the loss stays above its range up to their start."""
+    seen = measure(loss, starts, signal_window(loss, window), random)
+    spikes = slice(seen.events)
+    above = deviations(loss.value[seen.row] - seen.level[:, None], seen.noise[:, None])[spikes] >= UNDER_WAY
+    rows = np.where(above, 0, np.arange(1, above.shape[1] + 1)).max(axis=1, initial=0)
+    late = rows < above.shape[1]
+    onset = dict(zip(seen.before[spikes][late], loss.step[seen.row[spikes][late, rows[late]]], strict=True))
+    return np.unique([onset.get(start, start) for start in starts])
 
 
 def _movements(samples: Samples, seen: Windows, window: float) -> tuple[Movement, ...]:

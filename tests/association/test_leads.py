@@ -73,6 +73,19 @@ def test_what_moves_with_a_spike_does_not_move_before_it():
     assert one.moved == 0
 
 
+def test_a_late_start_makes_nothing_early_if_the_loss_is_given():
+    after = np.any([(spike <= STEP) & (spike + 40 > STEP) for spike in SPIKES], axis=0)
+    signals = {"gradient_norm": (STEP, noise(1) + 30 * after), "update_norm": (STEP, noise(2) + lead_up(SPIKES, 12))}
+    late = np.array(SPIKES) + 3
+    without = found(signals, late)
+    assert (without["gradient_norm"].finding, without["gradient_norm"].lead) == ("moves", 3)
+    for starts in (late, SPIKES):
+        results = found(signals, starts, loss=(STEP, noise(3, 2.0) + 5 * after))
+        assert results["gradient_norm"].finding == "flat"
+        assert (results["update_norm"].finding, results["update_norm"].lead) == ("moves", 12)
+        assert [movement.event for movement in results["update_norm"].movements] == SPIKES
+
+
 def test_a_slow_signal_has_a_longer_window_and_its_lead_is_right_within_its_cadence():
     slow = STEP[::25]
     value = noise(1)[::25] + lead_up(SPIKES, 60, slow)
