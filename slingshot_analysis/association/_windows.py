@@ -16,7 +16,9 @@ WINDOW_ROWS = 64
 WINDOWS_IN_RUN = 40
 """Minimum number of windows that fit into a run. It limits the smallest p-value of a single spike."""
 WINDOWS_BETWEEN_SPIKES = 5
-"""Windows between neighbouring spikes, in the median: one before each, three after it, and one for chance."""
+"""Windows between neighbouring spikes: one before each, three after it, and one for chance."""
+SPIKES_ENOUGH = 5
+"""Number of spikes that have room for the window, or half of them if these are fewer."""
 STRETCHES = 4
 """Number of stretches, each as long as the window, that tell the level and the noise before it."""
 SHORTEST_STRETCH = 5
@@ -71,13 +73,15 @@ def default_window(signals: Iterable[Samples], starts: FloatArray) -> float:
         return 1.0
     window = min(WINDOW_ROWS * _cadence(most), float(most[-1] - most[0]) / WINDOWS_IN_RUN)
     if len(starts) > 1:
-        window = min(window, float(np.median(np.diff(starts))) / WINDOWS_BETWEEN_SPIKES)
+        # The first spike has none before it and needs no room.
+        roomy = max(min(SPIKES_ENOUGH, (len(starts) + 1) // 2) - 1, 1)
+        window = min(window, float(np.sort(np.diff(starts))[-roomy]) / WINDOWS_BETWEEN_SPIKES)
     return window
 
 
-def signal_window(samples: Samples, window: float) -> float:
-    """Return the length of the window of one signal, which has rows enough in it."""
-    return max(window, SHORTEST_STRETCH * _cadence(samples.step)) if len(samples.step) > 1 else window
+def shortest_window(samples: Samples) -> float:
+    """Return the length of the shortest window of a signal, which has rows enough in it."""
+    return SHORTEST_STRETCH * _cadence(samples.step) if len(samples.step) > 1 else 0.0
 
 
 def measure(samples: Samples, starts: FloatArray, window: float, random: Random) -> Windows:

@@ -17,7 +17,7 @@ from slingshot_analysis.association._windows import (
     default_window,
     deviations,
     measure,
-    signal_window,
+    shortest_window,
 )
 from slingshot_analysis.canonical import Samples, as_step, canonical, step_and_value
 from slingshot_analysis.errors import InputError
@@ -159,8 +159,9 @@ def signals_before(
         The loss that spikes. A spike then begins where the loss leaves its own range, by the same measure, because a
         start that is found late makes all that moves with the loss look early.
     before : float, optional, updates
-        Length of the window. By default 64 rows of the signal that has most, at most 1/40 of the run and a fifth of
-        the median distance of spikes. A signal has at least five rows in it, so that it is longer for a rare one.
+        Length of the window. By default 64 rows of the signal that has most, at most 1/40 of the run, and at most a
+        fifth of the distance that five of the spikes, or half, keep from the one before. A signal has at least five rows
+        in it, so that it is longer for a rare one. It is halved while a signal, for its gaps, can't reach 0.05.
     seed : int, optional
         Seed of the random times and choices.
 
@@ -197,9 +198,9 @@ def signals_before(
     starts = np.unique(as_steps(events, "start", "events", -np.inf, np.inf))
     columns = {name: samples for given in signals.items() for name, samples in _columns(*given)}
     window = default_window(columns.values(), starts) if before is None else float(before)
-    random = Random(seed)
     if loss is not None:
-        starts = _onsets(canonical(*step_and_value(loss, "loss"), "loss"), starts, window, random)
+        starts = _onsets(canonical(*step_and_value(loss, "loss"), "loss"), starts, window, Random(seed))
+    random = Random(seed)
     leads = [_signal_lead(name, samples, starts, window, random) for name, samples in columns.items()]
     return sorted(
         _adjusted(leads), key=lambda one: (one.p_value is None, one.p_value or 0.0, -(one.lead or 0.0), one.name)
@@ -217,8 +218,7 @@ def _columns(name: str, signal: Any) -> Iterator[tuple[str, Samples]]:
 
 
 def _signal_lead(name: str, samples: Samples, starts: FloatArray, window: float, random: Random) -> SignalLead:
-    window = signal_window(samples, window)
-    seen = measure(samples, starts, window, random)
+    window, seen = _fitting(samples, starts, window, random)
     events, n = seen.events, len(seen.size)
     movements = _movements(samples, seen, window)
     moving = [one for one in movements if one.moved]
@@ -241,15 +241,26 @@ def _signal_lead(name: str, samples: Samples, starts: FloatArray, window: float,
         random_times=n - events,
         p_value=_p_value(seen.size, events, random) if measured else None,
         p_adjusted=None,
-        smallest_p=_smallest_p(n, events) if measured else None,
+        smallest_p=_smallest_p(seen) if measured else None,
         visible_ratio=_median([1 + MOVED * one.noise / one.level for one in movements if one.level > 0]),
         movements=movements,
     )
 
 
+def _fitting(samples: Samples, starts: FloatArray, window: float, random: Random) -> tuple[float, Windows]:
+    """Return the window, halved until the signal can reach the level if that helps, and what the signal shows."""
+    shortest = shortest_window(samples)
+    window = max(window, shortest)
+    while True:
+        seen = measure(samples, starts, window, random)
+        if window <= shortest or _smallest_p(seen) <= LEVEL:
+            return window, seen
+        window = max(window / 2, shortest)
+
+
 def _onsets(loss: Samples, starts: FloatArray, window: float, random: Random) -> FloatArray:
     """Return the spikes from the step on from which the loss stays above its range up to their start."""
-    seen = measure(loss, starts, signal_window(loss, window), random)
+    _, seen = _fitting(loss, starts, window, random)
     spikes = slice(seen.events)
     above = deviations(loss.value[seen.row] - seen.level[:, None], seen.noise[:, None])[spikes] >= UNDER_WAY
     rows = np.where(above, 0, np.arange(1, above.shape[1] + 1)).max(axis=1, initial=0)
@@ -318,8 +329,11 @@ def _p_value(size: FloatArray, events: int, random: Random) -> float:
     return float((1 + (total >= observed * (1 - 1e-9)).sum()) / (1 + DRAWS))
 
 
-def _smallest_p(n: int, events: int) -> float:
-    return 1 / n if events == 1 else max(1 / comb(n, events), 1 / (1 + DRAWS))
+def _smallest_p(seen: Windows) -> float:
+    n = len(seen.size)
+    if seen.events < 2:
+        return 1 / n if seen.events else 1.0
+    return max(1 / comb(n, seen.events), 1 / (1 + DRAWS))
 
 
 def _adjusted(leads: Sequence[SignalLead]) -> list[SignalLead]:

@@ -113,6 +113,23 @@ def test_a_gap_before_a_spike_leaves_it_out():
     assert [movement.event for movement in one.movements] == SPIKES[1:]
 
 
+def test_the_window_is_halved_for_a_signal_that_is_dense_only_around_spikes():
+    dense = np.abs(STEP[:, None] - SPIKES).min(axis=1) < 130
+    kept = dense | (STEP % 50 == 0)
+    one = found({"norm": (STEP[kept], (noise(1) + lead_up(SPIKES, 5))[kept]), "loss": (STEP, noise(2))})["norm"]
+    assert one.window < 64
+    assert (one.events, one.lead) == (4, 5)
+    assert one.smallest_p <= 0.05
+
+
+def test_bursts_of_spikes_do_not_shorten_the_window():
+    bursts = np.add.outer([1000, 2000, 3000, 4000, 5000], [0, 7, 15]).ravel()
+    regular = np.arange(500, 5900, 100)
+    signals = {"norm": (STEP, noise(1))}
+    assert found(signals, bursts)["norm"].window == 64
+    assert found(signals, regular)["norm"].window == 20
+
+
 def test_a_spike_in_the_aftermath_of_another_is_left_out():
     one = found({"norm": (STEP, noise(1))}, [1500, 1600, 4000], before=64)["norm"]
     assert [movement.event for movement in one.movements] == [1500, 4000]
