@@ -160,8 +160,8 @@ def signals_before(
         start that is found late makes all that moves with the loss look early.
     before : float, optional, updates
         Length of the window. By default 64 rows of the signal that has most, at most 1/40 of the run, and at most a
-        fifth of the distance that five of the spikes, or half, keep from the one before. A signal has at least five rows
-        in it, so that it is longer for a rare one. It is halved while a signal, for its gaps, can't reach 0.05.
+        fifth of the distance that five of the spikes, or half, keep from the one before. It is longer for a signal that
+        has fewer than five rows in it, and is halved while a signal, for its gaps, can't reach a p-value of 0.05.
     seed : int, optional
         Seed of the random times and choices.
 
