@@ -14,6 +14,7 @@ from slingshot_analysis.association.jumps import (
     pool_associations,
 )
 from slingshot_analysis.association.lags import Estimate, LagSummary, lag_summary
+from slingshot_analysis.association.leads import Movement, SignalLead, signals_before
 from slingshot_analysis.association.order import EventOrder, order_events
 from slingshot_analysis.association.shifts import (
     LogTimeShift,
@@ -31,9 +32,11 @@ __all__ = [
     "GainAssociation",
     "LagSummary",
     "LogTimeShift",
+    "Movement",
     "Proportion",
     "RunEvents",
     "RunSwap",
+    "SignalLead",
     "TriggeredAverage",
     "association_test",
     "contingency",
@@ -49,4 +52,5 @@ __all__ = [
     "pool_shifts",
     "proportion",
     "run_swap_test",
+    "signals_before",
 ]
