@@ -9,9 +9,11 @@ from slingshot_analysis.detectors import detect_accuracy_climbs as detect_accura
 from slingshot_analysis.detectors import detect_accuracy_jumps as detect_accuracy_jumps
 from slingshot_analysis.detectors import detect_curvature_peaks as detect_curvature_peaks
 from slingshot_analysis.detectors import detect_feature_bursts as detect_feature_bursts
+from slingshot_analysis.detectors import detect_gradient_spikes as detect_gradient_spikes
 from slingshot_analysis.detectors import detect_loss_spikes as detect_loss_spikes
 from slingshot_analysis.detectors import fit_log_growth as fit_log_growth
 from slingshot_analysis.detectors import segment_norm as segment_norm
+from slingshot_analysis.detectors import spike_score as spike_score
 from slingshot_analysis.errors import InputError as InputError
 from slingshot_analysis.errors import SlingshotError as SlingshotError
 from slingshot_analysis.evaluation import evaluate as evaluate
@@ -19,6 +21,7 @@ from slingshot_analysis.events import AccuracyClimb as AccuracyClimb
 from slingshot_analysis.events import AccuracyJump as AccuracyJump
 from slingshot_analysis.events import LogGrowth as LogGrowth
 from slingshot_analysis.events import LossSpike as LossSpike
+from slingshot_analysis.events import NotFinite as NotFinite
 from slingshot_analysis.events import Peak as Peak
 from slingshot_analysis.events import Phase as Phase
 from slingshot_analysis.events import Slingshot as Slingshot

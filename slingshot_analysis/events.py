@@ -11,6 +11,7 @@ from typing import Literal
 PhaseKind = Literal["growth", "plateau", "decay"]
 Tier = Literal["full", "norm_only", "loss_only"]
 Shape = Literal["staircase", "sawtooth", "inverse"]
+Outcome = Literal["recovered", "lingering", "diverged", "not finite"]
 
 CERTAIN = 0.5
 """Minimum confidence of a slingshot that counts. A less certain one is listed but not counted."""
@@ -41,20 +42,61 @@ class Phase:
 
 @dataclass(frozen=True)
 class LossSpike:
-    """A sudden rise of the training loss, followed by a fall.
+    """A sudden rise of the training loss above its level, or of the gradient norm.
 
     Parameters
     ----------
     start, peak, end : int, updates
-        First step of the rise, step of the largest loss, and first step at which the rise is undone.
+        First step of the rise, step of the largest value, and first step at which the value is back at its level; the
+        last step of the log where it never is.
     ratio : float
-        Loss at the peak divided by the loss in the trough before it.
+        Value at the peak divided by the level before, which is at least 2**-23 (the resolution of float32) and at least
+        the unit of rounding.
+    height : float, nats
+        Value at the peak minus the level before; of a gradient norm in its own unit.
+    deviations : float
+        Height in standard deviations of the noise before the rise.
+    recovery_steps : int or None, updates
+        From `start` until the value is back. None if it never is.
+    residual : float or None, nats
+        What the level after the spike is above the level before it, or where the log ends. None where it ends too early
+        or is not finite.
+    outcome : {"recovered", "lingering", "diverged", "not finite"}
+        "recovered" if the value comes back. "lingering" if that takes longer than it took others in this log, or
+        if part of the rise stays. "diverged" if the rise stays. "not finite" if it leads to NaN or infinity.
     """
 
     start: int
     peak: int
     end: int
     ratio: float
+    height: float
+    deviations: float
+    recovery_steps: int | None
+    residual: float | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """A part of a signal that is NaN or infinite.
+
+    Parameters
+    ----------
+    signal : str
+        Name of the signal.
+    start : int, updates
+        First step that is not finite.
+    end : int or None, updates
+        First step that is finite again. None if there is none to the end of the log.
+    values : int
+        Number of values that are not finite.
+    """
+
+    signal: str
+    start: int
+    end: int | None
+    values: int
 
 
 @dataclass(frozen=True)

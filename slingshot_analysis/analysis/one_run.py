@@ -10,10 +10,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from slingshot_analysis.analysis._generalisation import find_generalisation
+from slingshot_analysis.analysis._spikes import find_spikes, revealed
 from slingshot_analysis.analysis.result import Analysis, Skipped
 from slingshot_analysis.analysis.signals import (
     BATCH_LOSSES,
-    LOSSES,
     NORMS,
     Signals,
     as_signals,
@@ -30,7 +30,6 @@ from slingshot_analysis.configuration import Plain, configuration
 from slingshot_analysis.detectors import (
     detect_curvature_peaks,
     detect_feature_bursts,
-    detect_loss_spikes,
     fit_log_growth,
 )
 from slingshot_analysis.errors import InputError
@@ -91,7 +90,7 @@ def analyze(
     path, name = (str(trace.path), trace.name) if isinstance(trace, Trace) else ("", "")
     if labels is None:
         labels = read_labels(trace) if isinstance(trace, Trace) else Labels()
-    used = choose_signals(trace)
+    used, hidden = revealed(choose_signals(trace))
     first, last = _steps(used, path or "run", getattr(trace, "notes", ()))
     norm, batch_loss = chosen_norm(used), used.get(first_of(BATCH_LOSSES, used) or "")
     assembly = assemble(
@@ -105,6 +104,7 @@ def analyze(
         removed=labels.removed,
         options=options,
     )
+    spikes = find_spikes(used)
     phases = _with_norms(assembly.phases, norm)
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, phases, assembly.slingshots)
     window = near_window(general.stride, general.span, last - first)
@@ -121,11 +121,15 @@ def analyze(
         steps=(as_step(first), as_step(last)),
         signals=_sources(used, norm),
         config=config,
-        verdict=assembly.verdict,
+        verdict=spikes.verdict(assembly.verdict),
         terminal_phase_start=assembly.terminal_phase_start,
         grokking_step=general.grokking_step,
         phases=phases,
-        loss_spikes=_found(detect_loss_spikes, used.get(first_of(LOSSES, used) or "")),
+        loss_spikes=spikes.loss_spikes,
+        gradient_spikes=spikes.gradient_spikes,
+        not_finite=spikes.not_finite,
+        spike_score=spikes.spike_score,
+        spike_score_1000=spikes.spike_score_1000,
         accuracy_jumps=general.jumps,
         accuracy_climbs=general.climbs,
         best_val_accuracy_before=general.best_before,
@@ -143,7 +147,7 @@ def analyze(
         gain_association=general.gain,
         gain_by_phase=general.gain_by_phase,
         skipped=(*(Skipped(*both) for both in assembly.skipped), *unreadable, *general.skipped),
-        notes=tuple(_notes(trace, norm, labels)),
+        notes=(*_notes(trace, norm, labels), *hidden, *spikes.notes()),
     )
 
 

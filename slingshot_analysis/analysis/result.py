@@ -15,7 +15,17 @@ import numpy as np
 from slingshot_analysis.analysis.signals import NORMS
 from slingshot_analysis.association import Association, EventOrder, GainAssociation
 from slingshot_analysis.configuration import Plain
-from slingshot_analysis.events import CERTAIN, AccuracyClimb, AccuracyJump, LogGrowth, LossSpike, Peak, Phase, Slingshot
+from slingshot_analysis.events import (
+    CERTAIN,
+    AccuracyClimb,
+    AccuracyJump,
+    LogGrowth,
+    LossSpike,
+    NotFinite,
+    Peak,
+    Phase,
+    Slingshot,
+)
 from slingshot_analysis.slingshots import Verdict
 
 if TYPE_CHECKING:
@@ -46,7 +56,9 @@ class Analysis:
         The recorded configuration by dotted names: see `configuration`.
     verdict : {"slingshots", "spikes", "none", "diverged", "unstable", "undecided"}
         "slingshots" if there is one of confidence 0.5 or more that a loss or misclassified samples show. "spikes" if
-        there are only loss spikes without norm growth.
+        there are loss spikes of any kind and no slingshot. "diverged" if the loss is not finite to the end, or rises
+        for good. "unstable" if it never rests. "undecided" if no loss and no norm was logged, or only a norm shows
+        events.
     terminal_phase_start : int or None, updates
         First step from which the training set stays fitted (perfectly classified) for a while.
     grokking_step : int or None, updates
@@ -54,7 +66,14 @@ class Analysis:
     phases : tuple of Phase
         Phases of the norm.
     loss_spikes : tuple of LossSpike
-        Spikes of the training loss.
+        Spikes of the training loss, at any level, each with its outcome.
+    gradient_spikes : tuple of LossSpike
+        The same of the gradient norm, with heights in its unit.
+    not_finite : tuple of NotFinite
+        Where losses and the gradient norm are NaN or infinite, in order of their first steps.
+    spike_score, spike_score_1000 : float or None, fraction in [0, 1]
+        Share of rows whose loss or gradient norm is more than six standard deviations above the mean of the 128 before,
+        and seven above that of 1,000; see `spike_score`. None for shorter logs.
     accuracy_jumps : tuple of AccuracyJump
         Jumps of the validation accuracy.
     accuracy_climbs : tuple of AccuracyClimb
@@ -100,6 +119,10 @@ class Analysis:
     grokking_step: int | None
     phases: tuple[Phase, ...]
     loss_spikes: tuple[LossSpike, ...]
+    gradient_spikes: tuple[LossSpike, ...]
+    not_finite: tuple[NotFinite, ...]
+    spike_score: float | None
+    spike_score_1000: float | None
     accuracy_jumps: tuple[AccuracyJump, ...]
     accuracy_climbs: tuple[AccuracyClimb, ...]
     best_val_accuracy_before: float | None

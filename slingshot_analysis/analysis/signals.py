@@ -42,6 +42,8 @@ USED = (
     "train_accuracy",
     "val_accuracy",
     "val_errors",
+    "val_loss",
+    "gradient_norm",
     "feature_change",
     *CURVATURES,
 )

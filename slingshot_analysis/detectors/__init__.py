@@ -2,7 +2,7 @@
 
 from slingshot_analysis.detectors.accuracy import detect_accuracy_jumps, grokking_sensitivity, grokking_step
 from slingshot_analysis.detectors.climbs import detect_accuracy_climbs
-from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability
+from slingshot_analysis.detectors.divergence import detect_divergence, detect_instability, detect_lasting_rise
 from slingshot_analysis.detectors.growth_law import fit_log_growth
 from slingshot_analysis.detectors.misclassification import (
     MisclassificationBurst,
@@ -10,8 +10,10 @@ from slingshot_analysis.detectors.misclassification import (
     terminal_phase_start,
 )
 from slingshot_analysis.detectors.norm import NormBreak, NormOptions, norm_breaks, segment_norm
+from slingshot_analysis.detectors.not_finite import detect_not_finite
 from slingshot_analysis.detectors.peaks import detect_curvature_peaks, detect_feature_bursts
-from slingshot_analysis.detectors.spikes import detect_loss_spikes
+from slingshot_analysis.detectors.spike_score import spike_score
+from slingshot_analysis.detectors.spikes import detect_gradient_spikes, detect_loss_spikes, detect_two_levels
 
 __all__ = [
     "MisclassificationBurst",
@@ -22,13 +24,18 @@ __all__ = [
     "detect_curvature_peaks",
     "detect_divergence",
     "detect_feature_bursts",
+    "detect_gradient_spikes",
     "detect_instability",
+    "detect_lasting_rise",
     "detect_loss_spikes",
     "detect_misclassification",
+    "detect_not_finite",
+    "detect_two_levels",
     "fit_log_growth",
     "grokking_sensitivity",
     "grokking_step",
     "norm_breaks",
     "segment_norm",
+    "spike_score",
     "terminal_phase_start",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.canonical import Samples, as_step, bin_edges, bin_medians, canonical
-from slingshot_analysis.detectors.spikes import FLOAT32_SPACING, binned_log_loss, excursions
+from slingshot_analysis.excursions import FLOAT32_SPACING, binned_log_loss, excursions
 
 BINS = 400
 """Maximum number of bins whose medians describe the level of a noisy loss."""
@@ -19,6 +19,9 @@ UNTRAINED_SHARE = 0.1
 """Minimum ratio of a diverged loss and the first loss of the run, which is that of an untrained network."""
 LASTING_SHARE, LASTING_BINS = 0.05, 5
 """A divergence has lasted for 5% of the run and five bins. A shorter rise at the end of a run may still be undone."""
+UNDONE_SHARE, LASTING_RATIO, LASTING_HEIGHT = 0.5, 1.5, 0.1
+"""What a loss that rises for good undoes of its fall, its minimum ratio to the lowest level before, and its height
+above both, in nats. An objective that drifts stays below."""
 MINIMUM_SPIKES = 12
 """Minimum number of rises of an unstable run. Logs of unstable runs contain up to 270."""
 QUIET_BINS = 6
@@ -83,6 +86,52 @@ def divergence(loss: Samples) -> int | None:
     begin, stop = edges[max(first - 1, 0)], edges[first] + 1
     below = np.flatnonzero(values[begin:stop] < limit[first])
     return as_step(steps[min(begin + below[-1] + 1 if len(below) else begin, len(steps) - 1)])
+
+
+def detect_lasting_rise(step: Any, loss: Any) -> int | None:
+    """Find the step from which a loss has risen for good, at any level and however gradually.
+
+    Its level, the median in bins, stays to the end at more than 1.5 times its lowest value before, and has undone more
+    than half of what the loss had fallen, for at least the last 5% of the run.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        Steps at which the loss was measured.
+    loss : (n,) array_like, nats
+        Values that are not finite are ignored.
+
+    Returns
+    -------
+    int or None, updates
+        First step of the first bin from which the level stays above that.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> step = np.arange(1000)
+    >>> detect_lasting_rise(step, 3 + 7 * np.exp(-step / 100) + 4.5 / (1 + np.exp((600 - step) / 20)))
+    620
+    """
+    steps, values = canonical(step, loss, "loss")
+    finite = np.isfinite(values)
+    steps, values = steps[finite], values[finite]
+    if len(values) < MINIMUM_BINS:
+        return None
+    edges = bin_edges(len(values), min(BINS, max(len(values) // ROWS_PER_BIN, MINIMUM_BINS)))
+    level = bin_medians(values, edges)
+    best = np.minimum.accumulate(level)
+    limit = np.maximum(best + UNDONE_SHARE * (level[0] - best), LASTING_RATIO * best) + LASTING_HEIGHT
+    back = np.flatnonzero(level < limit)
+    first = int(back[-1]) + 1 if len(back) else 0
+    if len(level) - first < LASTING_BINS or steps[-1] - steps[edges[first]] < LASTING_SHARE * (steps[-1] - steps[0]):
+        return None
+    return as_step(steps[edges[first]])
 
 
 def detect_instability(step: Any, loss: Any, *, after: float | None = None) -> bool:

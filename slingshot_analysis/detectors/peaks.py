@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray, as_step, bin_edges, canonical
-from slingshot_analysis.detectors.spikes import MAXIMUM_DECADES, excursions, local_noise
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import Peak
+from slingshot_analysis.excursions import MAXIMUM_DECADES, excursions, local_noise
 
 BINS = 4000
 """Maximum number of bins of the search. A peak shows in the maximum of its bin, however short it is."""

@@ -1,272 +1,195 @@
-"""Loss spikes: sudden rises of the training loss, each followed by a fall."""
+"""Spikes: sudden rises of the training loss, or of the gradient norm, above the level just before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, bin_edges, canonical
+from slingshot_analysis.canonical import FloatArray, Samples, as_step, canonical
+from slingshot_analysis.detectors._find_rises import GRADIENT_RATIO, find_rises
+from slingshot_analysis.detectors._no_spikes import LASTING_REACH, two_levels, without_restarts
+from slingshot_analysis.detectors._rise import LEVEL_ROWS, Rise, level_rows
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.events import LossSpike
+from slingshot_analysis.events import LossSpike, Outcome
 
-FLOAT32_SPACING = 2.0**-23
-"""Spacing of float32 numbers at 1. Losses below it are rounding noise, because log-softmax subtracts numbers of order
-one or more."""
-BINS = 4000
-"""Maximum number of bins of the search. A spike shows in the maximum of its bin, however short it is."""
-NOISE_BLOCK = 64
-"""Number of bins in which the noise of the loss is taken as constant."""
-NOISE_QUANTILE, NORMAL_QUANTILE = 0.2, 0.2533
-"""Quantile of the second differences from which noise is estimated, and its value for normal noise. A spike disturbs
-three second differences, so that in cycles of seven rows their median is not noise."""
-NOISE_FACTOR = 8.0
-"""Minimum height of a spike, in standard deviations of the noise. The range of 4,000 normal numbers is about seven, and
-the maxima of bins are skewed upwards."""
-AROUND = 3
-"""Number of bins on either side above which the rise of a local maximum is measured."""
-HALF_RISE, SAME_RISE = 0.5, 0.9
-"""Local rises from 0.5 to 0.9 of a spike's are half as high, and those from 0.9 on as high."""
-MINIMUM_ISOLATION, TAIL_DECADES = -1.6, 3.0
-"""A rise of less than three decades is the tail of skewed noise if the local rises that are half as high outnumber
-those as high by three to one. Spikes stand out: few rises are half as high."""
-MINIMUM_CLEAR_RISE = 0.15
-"""Decades that any rise must exceed to be clear, however silent the loss: a factor of 1.4."""
-MAXIMUM_NOISE = 3.0
-"""Maximum height, in decades, that noise can demand of a spike: a loss that flickers below the floor is no reason to
-miss a spike far above it."""
-MAXIMUM_ROUNDING_UNIT = 1e-2
-"""Largest unit to which logs round a loss. Where a log has exact zeros, its smallest other value is taken for that
-unit."""
-MAXIMUM_DECADES = 300.0
-"""Largest rise that a float can hold."""
-SUDDEN_BINS, SUDDEN_PART, SUDDEN_SHARE = 3, 0.01, 1 / 3
-"""A rise is sudden if a third of it is gained within three successive bins, or within 1% of all bins if that is more.
-A slow hump gains the same in every bin."""
-LARGEST_FALL = 1.0
-"""Decades of fall that end any spike. Half of a rise over many decades may take as long as the rest of the run, because
-the loss resumes its slow descent far above the trough."""
+LASTING_SHARE, LASTING_ROWS = 0.05, 5
+"""A spike that does not come back has diverged or lingers after 5% of the log and five rows."""
+DIVERGED_SHARE = 0.5
+"""Minimum share of the height that is left at the end of the log where a loss has diverged."""
+LONG_RECOVERY, LONG_ROWS = 10, 200
+"""A recovery is long if it takes ten times the median of the others, and 200 rows."""
+LONG_SHARE = 0.1
+"""Minimum share of the log that a long recovery takes."""
 
 
-def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 2.0) -> list[LossSpike]:
-    """Find the sudden rises of a training loss that are followed by a fall.
+def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 1.0) -> list[LossSpike]:
+    """Find the sudden rises of a training loss above its level, and what becomes of each.
 
-    The detector takes the logarithm of the largest loss in each bin, floored at the resolution of float32, and follows
-    it from trough to peak to trough. A rise is a spike if it exceeds `min_ratio` and eight times the local noise, if it
-    is sudden, and if half of it (in decades) or one decade is undone. At the end of the log it need not be undone. The
-    first step of the spike is then read off the samples themselves.
+    The level is the median of up to 16 rows before. A row stands out if it exceeds the median of the 3, 8, 24 or 72
+    rows before by more than noise does at that place: five to nine standard deviations, which are those of exactly this
+    excess, so that correlated noise counts as it is, and more where the noise has a heavy upper tail. Gradual rises,
+    steps down and returns from a dip are no spikes, and neither is what stays below 1% of the level or 0.025 nat.
 
     Parameters
     ----------
     step : (n,) array_like, updates
         Steps at which the loss was measured, regular or not.
     loss : (n,) array_like, nats
-        Of a minibatch or of the whole training set. Exact zeros and rounded values are fine, and values that are not
-        finite are ignored.
+        Of a minibatch or of the whole training set. Exact zeros and rounded values are fine. NaN and infinity are a
+        spike if they last to the end or follow a rise.
     min_ratio : float, optional
-        Minimum ratio of peak and trough. Spikes of large language models are no higher than the default of 2.
+        Minimum ratio of the peak and the level before.
 
     Returns
     -------
     list of LossSpike
-        In order. `start` is the first sample above the geometric mean of trough and peak. `end` is the first bin below
-        it again, or the first at which one decade is undone. For `ratio`, the trough is at least 2**-23 (the resolution
-        of float32) and at least the unit of rounding.
+        In order.
 
     Raises
     ------
     InputError
-        If the arrays do not fit together, or `min_ratio` is not above 1.
-
-    References
-    ----------
-    .. [1] V. Thilak et al., The Slingshot Mechanism, 2022, arXiv:2206.04817, Figure 1.
+        If the arrays do not fit together, or `min_ratio` is below 1.
 
     Examples
     --------
     >>> import numpy as np
     >>> step = np.arange(3000)
-    >>> loss = np.exp(-step / 200)
-    >>> loss[2000:] += 3 * np.exp(-(step[2000:] - 2000) / 100)
-    >>> detect_loss_spikes(step, loss)[0].start
-    2000
+    >>> loss = 2.5 + np.random.default_rng(0).normal(0, 0.02, 3000)
+    >>> loss[2000:] += 1.2 * np.exp(-(step[2000:] - 2000) / 30)
+    >>> (spike,) = detect_loss_spikes(step, loss)
+    >>> spike.start, round(spike.height, 1), spike.outcome
+    (2000, 1.2, 'recovered')
     """
-    if not min_ratio > 1:
-        raise InputError(f"min_ratio: got {min_ratio}; a spike rises, so give a number above 1")
-    return loss_spikes(canonical(step, loss, "loss"), min_ratio)
+    if not min_ratio >= 1:
+        raise InputError(f"min_ratio: got {min_ratio}; a spike rises, so give a number of 1 or more")
+    samples = canonical(step, loss, "loss", keep_nan=True)
+    return [spike for spike in _spikes(samples, gradient=False) if spike.ratio >= min_ratio]
 
 
-def loss_spikes(loss: Samples, min_ratio: float) -> list[LossSpike]:
-    """Find loss spikes in canonical samples; see `detect_loss_spikes`."""
-    return [spike for spike, _ in clear_spikes(loss, min_ratio)]
-
-
-class Clearness(NamedTuple):
-    """How clearly a spike stands out from its loss.
+def detect_gradient_spikes(step: Any, gradient_norm: Any, *, min_ratio: float = GRADIENT_RATIO) -> list[LossSpike]:
+    """Find the sudden rises of a gradient norm above its level, by the rule of `detect_loss_spikes`.
 
     Parameters
     ----------
-    noise_ratio : float
-        Rise over the rise that noise hardly reaches at that place.
-    isolation : float
-        Binary logarithm of the number of local maxima as high as the spike over the number of those half as high.
-    """
-
-    noise_ratio: float = 0.0
-    isolation: float = 0.0
-
-
-def clear_spikes(loss: Samples, min_ratio: float) -> list[tuple[LossSpike, Clearness]]:
-    """Find loss spikes in canonical samples, with their clearness; see `detect_loss_spikes`."""
-    finite = np.isfinite(loss.value)
-    steps, values = loss if finite.all() else (loss.step[finite], loss.value[finite])
-    if len(steps) < 3:
-        return []
-    # Candidates: rises that exceed the local noise.
-    edges, height = binned_log_loss(values)
-    flicker = np.log10(np.clip(np.maximum.reduceat(values, edges), FLOAT32_SPACING / 100, np.finfo(float).max))
-    noise = NOISE_FACTOR * np.minimum(local_noise(flicker), _noise_of_descent(flicker))
-    threshold = np.maximum(np.log10(min_ratio), np.minimum(noise, MAXIMUM_NOISE))
-    local = _local_rises(height)
-    rises = np.sort(local)
-    reach = max(SUDDEN_BINS, round(SUDDEN_PART * len(height)))
-    spikes = []
-    for trough, peak, back in excursions(height, threshold, open_end=True):
-        # A gradual rise is no spike, and neither is the tail of skewed noise.
-        rise = height[peak] - height[trough]
-        gain = max(height[i] - height[max(i - reach, trough)] for i in range(trough + 1, peak + 1))
-        isolation = _isolation(float(local[peak]), rises)
-        if gain < SUDDEN_SHARE * rise or (rise < TAIL_DECADES and isolation < MINIMUM_ISOLATION):
-            continue
-        # Start: the first sample above half of the rise.
-        level = 10 ** ((height[peak] + height[trough]) / 2)
-        first = int(edges[trough])
-        stop = min(int(edges[peak]) + int(edges[1] - edges[0]), len(values))
-        top = int(edges[peak]) + int(np.argmax(values[edges[peak] : stop]))
-        start = first + int(np.argmax(values[first : top + 1] >= level))
-        # End: the first bin below half of the rise, if that comes before the fall suffices.
-        below = peak + np.flatnonzero(height[peak : back + 1] < np.log10(level))
-        end = edges[below[0]] if len(below) else edges[back]
-        ratio = float(10 ** min(rise, MAXIMUM_DECADES))
-        spike = LossSpike(as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), ratio)
-        spikes.append((spike, Clearness(float(rise / max(noise[trough], MINIMUM_CLEAR_RISE)), isolation)))
-    return spikes
-
-
-def _local_rises(height: FloatArray) -> FloatArray:
-    """Return how far each local maximum stands above the bins around it; 0 elsewhere."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(height, AROUND, mode="edge"), AROUND)
-    lowest = np.maximum(windows[: len(height)].min(axis=1), windows[AROUND + 1 :].min(axis=1))
-    change = np.diff(height, prepend=height[:1], append=height[-1:])
-    return np.asarray(np.where((change[:-1] > 0) & (change[1:] <= 0), height - lowest, 0.0))
-
-
-def _isolation(rise: float, rises: FloatArray) -> float:
-    """Return the binary logarithm of the number of local rises like this one over the number of those half as high."""
-    half, full = np.searchsorted(rises, [HALF_RISE * rise, SAME_RISE * rise])
-    return float(np.log2((1 + len(rises) - full) / (1 + full - half)))
-
-
-def binned_log_loss(loss: FloatArray) -> tuple[Any, FloatArray]:
-    """Return bin edges, and the decimal logarithm of the largest loss of each bin.
-
-    The loss is floored at its resolution: the spacing of float32 at 1, or the unit to which the log rounds, if exact
-    zeros show that it does.
-
-    Parameters
-    ----------
-    loss : (n,) float array, nats
-        In canonical form.
+    step : (n,) array_like, updates
+        Steps at which the norm was measured.
+    gradient_norm : (n,) array_like
+        Values of 0 or below are raised to 2**-23; the noise is taken as relative.
+    min_ratio : float, optional
+        Minimum ratio of the peak and the level before.
 
     Returns
     -------
-    edges : (m,) int array
-        First sample of each bin.
-    height : (m,) float array, decades
-        Logarithm of the largest loss.
+    list of LossSpike
+        In order. Heights and residuals are in the unit of the norm.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit together, or `min_ratio` is below 1.
 
     Examples
     --------
     >>> import numpy as np
-    >>> binned_log_loss(np.array([1.0, 0.0, 0.01]))[1].round(2).tolist()
-    [0.0, -2.0, -2.0]
+    >>> norm = np.exp(np.random.default_rng(0).normal(0, 0.1, 500))
+    >>> norm[300] = 9.0
+    >>> [(spike.start, round(spike.ratio)) for spike in detect_gradient_spikes(np.arange(500), norm)]
+    [(300, 9)]
     """
-    edges = bin_edges(len(loss), BINS)
-    peak = np.maximum.reduceat(loss, edges)
-    least = float(np.min(loss, where=loss > 0, initial=np.inf)) if (loss == 0).any() else 0.0
-    floor = max(FLOAT32_SPACING, least if least <= MAXIMUM_ROUNDING_UNIT else 0.0)
-    return edges, np.log10(np.clip(peak, floor, np.finfo(float).max))
+    if not min_ratio >= 1:
+        raise InputError(f"min_ratio: got {min_ratio}; a spike rises, so give a number of 1 or more")
+    samples = canonical(step, gradient_norm, "gradient_norm", keep_nan=True)
+    return [spike for spike in _spikes(samples, gradient=True) if spike.ratio >= min_ratio]
 
 
-def excursions(height: FloatArray, threshold: FloatArray, *, open_end: bool = False) -> list[tuple[int, int, int]]:
-    """Follow a curve from trough to peak to trough, and ignore rises below the threshold.
+def detect_two_levels(step: Any, loss: Any) -> tuple[float, float] | None:
+    """Find out whether a loss moves between two levels, as those of reinforcement learning do.
 
     Parameters
     ----------
-    height : (m,) float array, decades
-        Any curve, such as the logarithm of the loss.
-    threshold : (m,) float array, decades
-        Minimum rise above a trough at that place.
-    open_end : bool, optional
-        Whether a rise counts that is not undone at the end of the curve.
+    step : (n,) array_like, updates
+        Steps at which the loss was measured.
+    loss : (n,) array_like, nats
+        Values that are not finite are ignored.
 
     Returns
     -------
-    list of (trough, peak, back)
-        Indices. `back` is the first index after the peak at which half of the rise or one decade is undone.
+    (float, float) or None, nats
+        The lower and the upper level, if it rises from the one to the other three times or more and rests at both. Such
+        rises are no spikes.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit together.
 
     Examples
     --------
     >>> import numpy as np
-    >>> excursions(np.array([2.0, 0.0, 3.0, 2.5, 1.0, 0.5]), np.full(6, 1.0))
-    [(1, 2, 4)]
+    >>> noise = np.random.default_rng(0).normal(0, 0.01, 400)
+    >>> low, high = detect_two_levels(np.arange(400), np.arange(400) // 40 % 2 + 0.5 + noise)
+    >>> round(low, 1), round(high, 1)
+    (0.5, 1.5)
     """
+    values = canonical(step, loss, "loss").value
+    values = values[np.isfinite(values)]
+    return two_levels(values, list(find_rises(values, gradient=False)))
+
+
+def _spikes(samples: Samples, *, gradient: bool) -> list[LossSpike]:
+    finite = np.isfinite(samples.value)
+    rows = np.flatnonzero(finite)
+    step, values = samples if len(rows) == len(finite) else (samples.step[rows], samples.value[rows])
+    rises = list(find_rises(values, gradient=gradient))
+    rises = [] if two_levels(values, rises) is not None else without_restarts(values, rises)
     found = []
-    values, least = height.tolist(), threshold.tolist()
-    trough, peak = 0, -1
-    for i, value in enumerate(values):
-        if peak < 0:
-            if value <= values[trough]:
-                trough = i
-            elif value >= values[trough] + least[trough]:
-                peak = i
-        elif value > values[peak]:
-            peak = i
-        elif value <= values[peak] - min((values[peak] - values[trough]) / 2, max(LARGEST_FALL, least[trough])):
-            found.append((trough, peak, i))
-            trough, peak = i, -1
-    if open_end and peak >= 0:
-        found.append((trough, peak, len(values) - 1))
+    for rise, outcome in zip(rises, _outcomes(values, rises), strict=True):
+        spike = _spike(step, values, rise, outcome)
+        stop = len(finite) if rise.back is None else rows[rise.back]
+        lost = np.flatnonzero(~finite[rows[rise.start] : min(stop, rows[rise.peak] + LASTING_REACH)])
+        found.append(replace(spike, outcome="not finite") if len(lost) else spike)
+    ends_so = bool(found) and found[-1].outcome == "not finite" and found[-1].recovery_steps is None
+    if len(rows) and not finite[-1] and not ends_so:
+        first = as_step(samples.step[rows[-1] + 1])
+        found.append(LossSpike(first, first, first, np.inf, np.inf, np.inf, None, None, "not finite"))
+    last = as_step(samples.step[-1]) if len(finite) else 0
+    return [spike if spike.recovery_steps is not None else replace(spike, end=last) for spike in found]
+
+
+def _spike(step: FloatArray, values: FloatArray, rise: Rise, outcome: Outcome) -> LossSpike:
+    start, back = as_step(step[rise.start]), rise.back
+    after = values[back if back is not None else max(rise.peak + 1, len(values) - level_rows(len(values))) :]
+    after = after[: level_rows(len(values))]
+    return LossSpike(
+        start=start,
+        peak=as_step(step[rise.peak]),
+        end=as_step(step[-1 if back is None else back]),
+        ratio=(rise.level + rise.height) / max(rise.level, rise.floor),
+        height=rise.height,
+        deviations=float(rise.height / rise.deviation),
+        recovery_steps=None if back is None else as_step(step[back] - step[rise.start]),
+        residual=float(np.median(after)) - rise.level if len(after) >= LEVEL_ROWS[0] else None,
+        outcome=outcome,
+    )
+
+
+def _outcomes(values: FloatArray, rises: list[Rise]) -> list[Outcome]:
+    """Return what becomes of each rise."""
+    lengths = np.array([rise.back - rise.start for rise in rises if rise.back is not None])
+    n = len(values)
+    found: list[Outcome] = []
+    for rise in rises:
+        if rise.back is None:
+            rest = values[rise.start :]
+            lasting = max(LASTING_ROWS, int(LASTING_SHARE * n))
+            left = float(np.median(rest[-lasting:])) - rise.level if len(rest) else 0.0
+            found.append("diverged" if len(rest) >= lasting and left >= DIVERGED_SHARE * rise.height else "lingering")
+            continue
+        length = rise.back - rise.start
+        others = np.delete(lengths, np.flatnonzero(lengths == length)[0])
+        usual = float(np.median(others)) if len(others) else 0.0
+        long = max(LONG_RECOVERY * usual, LONG_ROWS, LONG_SHARE * n)
+        found.append("lingering" if length > long else "recovered")
     return found
-
-
-def local_noise(height: FloatArray) -> FloatArray:
-    """Estimate the standard deviation of the noise of each bin from the median difference of neighbours in its block.
-
-    Parameters
-    ----------
-    height : (m,) float array, decades
-        Logarithm of the largest value of each bin.
-
-    Returns
-    -------
-    (m,) float array, decades
-        Constant in each block of 64 bins.
-    """
-    change = np.abs(np.diff(height, prepend=height[:1]))
-    return np.asarray(_by_block(change, lambda block: float(np.median(block))) / (MAD_OF_NORMAL * np.sqrt(2)))
-
-
-def _noise_of_descent(height: FloatArray) -> FloatArray:
-    """Estimate the same noise from second differences, which a steady fall does not affect."""
-    bend = np.abs(np.diff(height, n=2, prepend=height[:1], append=height[-1:]))
-    low = _by_block(bend, lambda block: float(np.quantile(block, NOISE_QUANTILE)))
-    return np.asarray(low / (NORMAL_QUANTILE * np.sqrt(6)))
-
-
-def _by_block(values: FloatArray, summary: Callable[[FloatArray], float]) -> FloatArray:
-    """Return for each value the summary of its block."""
-    blocks = bin_edges(len(values), -(-len(values) // NOISE_BLOCK))
-    found = np.array([summary(block) for block in np.split(values, blocks[1:])], dtype=np.float64)
-    return np.asarray(np.repeat(found, np.diff(np.append(blocks, len(values)))))

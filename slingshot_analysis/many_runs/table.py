@@ -20,6 +20,9 @@ RESULTS: dict[str, Any] = {
     "verdict": object,
     "slingshots": "int64",
     "spikes_without_norm_growth": "int64",
+    "loss_spikes": "int64",
+    "spike_score": float,
+    "spike_score_1000": float,
     "first_transition": "Int64",
     "grokking_step": "Int64",
     "best_val_accuracy": float,
@@ -55,12 +58,13 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
     -------
     DataFrame
         ``name``, ``path``, ``verdict``; ``slingshots`` and ``spikes_without_norm_growth``, their numbers from
-        confidence 0.5 on, and ``first_transition`` of the slingshots; ``grokking_step``; ``best_val_accuracy`` of the
-        run, ``_before`` and ``_after`` the first transition (a run without slingshots lies wholly before), and
-        ``final_val_accuracy``; ``jumps``, ``jumps_near`` and ``p_value`` of the run's own association test. Steps are
-        integers unless one is fractional. Then there is one column for each entry of the configurations, by dotted
-        name, with ``config.`` before it if a column of results has that name. It is missing where a run has no such
-        entry.
+        confidence 0.5 on; ``loss_spikes``, the number of those of any kind, and ``spike_score`` and
+        ``spike_score_1000`` of `Analysis`; ``first_transition`` of the slingshots; ``grokking_step``;
+        ``best_val_accuracy`` of the run, ``_before`` and ``_after`` the first transition (a run without slingshots lies
+        wholly before), and ``final_val_accuracy``; ``jumps``, ``jumps_near`` and ``p_value`` of the run's own
+        association test. Steps are integers unless one is fractional. Then there is one column for each entry of the
+        configurations, by dotted name, with ``config.`` before it if a column of results has that name. It is missing
+        where a run has no such entry.
 
     Examples
     --------
@@ -80,6 +84,9 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
             "verdict": analysis.verdict,
             "slingshots": len(analysis.certain),
             "spikes_without_norm_growth": len(analysis.certain_spikes),
+            "loss_spikes": len(analysis.loss_spikes),
+            "spike_score": analysis.spike_score,
+            "spike_score_1000": analysis.spike_score_1000,
             "first_transition": min((s.transition for s in analysis.certain), default=None),
             "grokking_step": analysis.grokking_step,
             "best_val_accuracy": max(_bests(analysis), default=None),

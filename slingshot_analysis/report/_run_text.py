@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.events import LogGrowth, Peak, Phase, Slingshot
+from slingshot_analysis.events import LogGrowth, LossSpike, NotFinite, Peak, Phase, Slingshot
 from slingshot_analysis.report._words import count_of, early_words, lag_words, p_words, step_words
 
 ROWS, PHASE_ROWS = 20, 12
@@ -19,11 +20,14 @@ LISTED = 5
 HUGE = 1000
 """Ratio from which on only its order of magnitude means anything: the norm hardly grew before."""
 PHASE_KINDS = ("growth", "plateau", "decay")
+OUTCOMES = ("recovered", "lingering", "diverged", "not finite")
 
 
 def describe(analysis: Analysis) -> RenderableType:
     """Return what was found in one run, the answer first."""
     lines: list[RenderableType] = [_head(analysis), *(Text(f"  {line}") for line in _answer(analysis))]
+    if analysis.loss_spikes:
+        lines.append(_spike_table(analysis.loss_spikes))
     if analysis.slingshots:
         lines.append(_slingshot_table(analysis.slingshots))
     if analysis.spikes_without_norm_growth:
@@ -43,7 +47,10 @@ def _head(analysis: Analysis) -> Text:
 
 def _answer(analysis: Analysis) -> Iterator[str]:
     """Say what happened, and how sure that is."""
-    yield f"{_slingshots(analysis)}; {count_of(len(analysis.loss_spikes), 'loss spike')} in all"
+    yield f"{_slingshots(analysis)}; {_spikes(analysis)}"
+    if analysis.not_finite:
+        shown = [_not_finite(part) for part in analysis.not_finite]
+        yield f"not finite: {_listed(shown)}"
     fitted = analysis.terminal_phase_start
     grokked = analysis.grokking_step
     yield (
@@ -52,6 +59,18 @@ def _answer(analysis: Analysis) -> Iterator[str]:
     )
     yield from _jumps(analysis)
     yield from _gain(analysis)
+
+
+def _spikes(analysis: Analysis) -> str:
+    """Say how many loss spikes there are and what became of them."""
+    outcomes = [spike.outcome for spike in analysis.loss_spikes]
+    counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in outcomes)
+    return f"{count_of(len(outcomes), 'loss spike')} in all" + (f": {counts}" if counts else "")
+
+
+def _not_finite(part: NotFinite) -> str:
+    until = "to the end" if part.end is None else f"up to {step_words(part.end)}"
+    return f"{part.signal} from {step_words(part.start)} {until} ({count_of(part.values, 'value')})"
 
 
 def _slingshots(analysis: Analysis) -> str:
@@ -104,6 +123,28 @@ def _gain(analysis: Analysis) -> Iterator[str]:
         words += f", {early_words(found)}"
     phases = ", ".join(f"{kind} {gain:.3f}" for kind, gain in analysis.gain_by_phase.items() if gain)
     yield words + (f"; by phase: {phases}" if phases else "")
+
+
+def _spike_table(spikes: Sequence[LossSpike]) -> RenderableType:
+    """Return start, height and outcome of each loss spike."""
+    numbers = ("loss spike from", "peak", "height", "deviations", "recovery", "remains")
+    table = _table((*numbers, "outcome"), left=("outcome",))
+    for spike in spikes[:ROWS]:
+        table.add_row(
+            step_words(spike.start),
+            step_words(spike.peak),
+            _number(spike.height),
+            _number(spike.deviations),
+            step_words(spike.recovery_steps),
+            "-" if spike.residual is None else f"{spike.residual:+.2g}",
+            spike.outcome,
+        )
+    hidden = len(spikes) - ROWS
+    return Group(table, Text(f"  and {hidden} more: see the JSON document", style="dim")) if hidden > 0 else table
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if np.isfinite(value) else "-"
 
 
 def _slingshot_table(slingshots: Sequence[Slingshot]) -> RenderableType:

@@ -129,7 +129,7 @@ def _run_table(analyses: Sequence[Analysis], runs: pd.DataFrame) -> RenderableTy
         return Text(f"{len(analyses)} runs are too many to list here: see the table of runs", style="dim")
     keys = varying_keys(runs)
     shown = short_names(keys[:KEYS_SHOWN])
-    found = ("verdict", "slingshots", "first transition", "jumps", "jumps near", "p", "grokking")
+    found = ("verdict", "spikes", "score", "slingshots", "first transition", "jumps", "jumps near", "p", "grokking")
     table = _table(("run", *shown.values(), *found), left=("run", "verdict"), folded="run")
     for analysis, values in zip(analyses, runs[list(shown)].astype(object).to_numpy().tolist(), strict=True):
         association = analysis.association
@@ -137,6 +137,8 @@ def _run_table(analyses: Sequence[Analysis], runs: pd.DataFrame) -> RenderableTy
             analysis.name,
             *map(shown_value, values),
             analysis.verdict,
+            str(len(analysis.loss_spikes)),
+            "-" if analysis.spike_score is None else f"{analysis.spike_score:.2g}",
             str(len(analysis.certain)),
             step_words(analysis.certain[0].transition if analysis.certain else None),
             str(association.jumps),

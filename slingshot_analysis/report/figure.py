@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.analysis.signals import Signals, chosen_curvature, chosen_features, chosen_norm
-from slingshot_analysis.events import LogGrowth, Peak
+from slingshot_analysis.events import LogGrowth, LossSpike, Peak
 from slingshot_analysis.readers import Log
 from slingshot_analysis.report._words import count_of
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
@@ -39,6 +39,14 @@ LOSSES = {
     "train_loss": ("training loss", TRAIN, 1.2),
     "val_loss": ("validation loss", VALIDATION, 1.2),
 }
+GRADIENTS = {"gradient_norm": ("gradient norm", TRAIN), "update_norm": ("update norm", BATCH)}
+OUTCOMES = {
+    "recovered": ("v", PEAK),
+    "lingering": ("D", PEAK),
+    "diverged": ("^", VALIDATION),
+    "not finite": ("X", VALIDATION),
+}
+"""Marker and colour of a loss spike by its outcome."""
 ACCURACIES = {"train_accuracy": ("training", TRAIN), "val_accuracy": ("validation", VALIDATION)}
 
 
@@ -65,14 +73,16 @@ def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
         If the file can't be written.
     """
     has_loss, has_accuracy = (any(_holds(signals, name) for name in names) for names in (LOSSES, ACCURACIES))
+    has_gradient = any(_holds(signals, name) for name in GRADIENTS)
     features, curvature = chosen_features(signals), chosen_curvature(signals)
     bursts, peaks = analysis.feature_bursts, analysis.curvature_peaks
     panels: list[tuple[bool, float, Callable[[Axes], None]]] = [
         (analysis.norm_signal is not None, 1.1, lambda axes: _draw_norm(axes, analysis, signals)),
-        (has_loss, 1.2, lambda axes: _draw_losses(axes, signals)),
+        (has_loss, 1.2, lambda axes: _draw_losses(axes, analysis, signals)),
+        (has_gradient, 0.7, lambda axes: _draw_gradient(axes, analysis, signals)),
         (has_accuracy, 1.0, lambda axes: _draw_accuracies(axes, analysis, signals)),
-        (bool(bursts), 0.7, lambda axes: _draw_peaks(axes, features, bursts, "feature change", "burst")),
-        (bool(peaks), 0.7, lambda axes: _draw_peaks(axes, curvature, peaks, "curvature", "peak")),
+        (features is not None, 0.7, lambda axes: _draw_peaks(axes, features, bursts, "feature change", "burst")),
+        (curvature is not None, 0.7, lambda axes: _draw_peaks(axes, curvature, peaks, "curvature", "peak")),
     ]
     shown = [panel for panel in panels if panel[0]] or panels[2:3]
     heights = [height for _, height, _ in shown]
@@ -169,11 +179,40 @@ def _draw_peaks(axes: Axes, signal: Signal | None, peaks: Sequence[Peak], name: 
     _legend_above(axes)
 
 
-def _draw_losses(axes: Axes, signals: Signals) -> None:
+def _draw_gradient(axes: Axes, analysis: Analysis, signals: Signals) -> None:
+    for name, (label, color) in GRADIENTS.items():
+        if _holds(signals, name):
+            _line(axes, signals[name], positive=True, color=color, linewidth=0.8, label=label)
+    spikes = analysis.gradient_spikes
+    if spikes:
+        axes.plot([spike.peak for spike in spikes], [_top(spike) for spike in spikes], "v", color=PEAK, markersize=4)
+    axes.set_ylabel("norm")
+    axes.set_yscale("log")
+    _legend_above(axes)
+
+
+def _top(spike: LossSpike) -> float:
+    """Return the value at the peak, from its ratio to the level and its height above it."""
+    return spike.height * spike.ratio / (spike.ratio - 1) if np.isfinite(spike.height) else np.nan
+
+
+def _draw_spikes(axes: Axes, spikes: Sequence[LossSpike]) -> None:
+    """Mark the peak of each loss spike by its outcome, and where a loss is no longer finite."""
+    for outcome, (marker, color) in OUTCOMES.items():
+        marked = [spike for spike in spikes if spike.outcome == outcome]
+        tops = [(spike.peak, _top(spike)) for spike in marked if np.isfinite(spike.height)]
+        if tops:
+            axes.plot(*zip(*tops, strict=True), marker, color=color, markersize=5, label=f"spike, {outcome}")
+        for number, spike in enumerate(spike for spike in marked if not np.isfinite(spike.height)):
+            axes.axvline(spike.start, color=color, linewidth=1.2, label=None if number or tops else outcome)
+
+
+def _draw_losses(axes: Axes, analysis: Analysis, signals: Signals) -> None:
     precise = _holds(signals, "batch_loss_float64")
     for name, (label, color, width) in LOSSES.items():
         if _holds(signals, name) and not (name == "batch_loss" and precise):
             _line(axes, signals[name], positive=True, color=color, linewidth=width, label=label)
+    _draw_spikes(axes, analysis.loss_spikes)
     units = {signals[name].unit for name in LOSSES if _holds(signals, name)}
     axes.set_ylabel(f"loss ({units.pop()})" if len(units) == 1 and "" not in units else "loss")
     axes.set_yscale("log")

@@ -8,7 +8,7 @@ import numpy as np
 
 from slingshot_analysis.canonical import FloatArray
 from slingshot_analysis.detectors.norm import NormBreak
-from slingshot_analysis.detectors.spikes import Clearness
+from slingshot_analysis.slingshots._loss_rises import Clearness
 
 MAXIMUM_DECADES, MAXIMUM_CONTRAST = 6.0, 6.0
 """Decades of a spike and contrast of a break beyond which the confidence does not rise."""

@@ -9,8 +9,7 @@ import numpy as np
 
 from slingshot_analysis.canonical import Samples, as_step
 from slingshot_analysis.detectors.misclassification import MisclassificationBurst
-from slingshot_analysis.detectors.spikes import Clearness
-from slingshot_analysis.events import LossSpike
+from slingshot_analysis.slingshots._loss_rises import Clearness, Rise
 
 BY_HAND = "labelled by hand"
 NOT_SEEN = Clearness()
@@ -138,7 +137,7 @@ class Sign:
         return self.start - self.before
 
 
-def spike_signs(name: str, loss: Samples, spikes: Sequence[tuple[LossSpike, Clearness]]) -> list[Sign]:
+def spike_signs(name: str, loss: Samples, spikes: Sequence[tuple[Rise, Clearness]]) -> list[Sign]:
     """Return spikes of a loss as signs of transitions.
 
     Parameters
@@ -147,7 +146,7 @@ def spike_signs(name: str, loss: Samples, spikes: Sequence[tuple[LossSpike, Clea
         Name of the loss.
     loss : Samples
         In canonical form.
-    spikes : sequence of (LossSpike, Clearness)
+    spikes : sequence of (Rise, Clearness)
         Its spikes, each with its clearness.
 
     Returns

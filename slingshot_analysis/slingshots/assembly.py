@@ -11,10 +11,10 @@ import numpy as np
 from slingshot_analysis.canonical import as_step
 from slingshot_analysis.detectors.divergence import divergence, instability
 from slingshot_analysis.detectors.misclassification import misclassification_bursts
-from slingshot_analysis.detectors.spikes import clear_spikes
 from slingshot_analysis.events import CERTAIN, Phase, Slingshot
 from slingshot_analysis.slingshots._cycles import Events, assemble_cycles
 from slingshot_analysis.slingshots._inputs import RunSignals, read_run
+from slingshot_analysis.slingshots._loss_rises import clear_rises
 from slingshot_analysis.slingshots.anchors import (
     BY_HAND,
     Anchor,
@@ -269,7 +269,7 @@ def find_anchors(run: RunSignals) -> list[Anchor]:
     signs: list[Sign] = []
     for name, loss in run.losses.items():
         # The whole loss is searched, so that what is found in it does not depend on the other signals.
-        signs += spike_signs(name, loss, clear_spikes(loss, run.options.min_spike_ratio))
+        signs += spike_signs(name, loss, clear_rises(loss, run.options.min_spike_ratio))
     for name, misclassified in run.errors.items():
         if run.terminal_phase_start is not None:
             bursts = misclassification_bursts(misclassified, run.terminal_phase_start)

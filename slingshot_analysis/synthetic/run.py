@@ -153,7 +153,7 @@ def signals_of(
     stride = step[-1] / (len(step) - 1)
     white, slow = (log_uniform(for_norm, *NOISE_RANGE) for _ in range(2)) if noise is None else (noise, noise)
     decay = float(np.exp(-stride / NOISE_TIME))
-    wander = _autoregression(for_norm.standard_normal(len(step)), decay) * np.sqrt(1 - decay**2)
+    wander = autoregression(for_norm.standard_normal(len(step)), decay) * np.sqrt(1 - decay**2)
     norm = np.exp(log_norm + white * for_norm.standard_normal(len(step)) + slow * wander)
 
     flicker = FLICKER * for_loss.standard_exponential(len(step))
@@ -162,7 +162,7 @@ def signals_of(
     evaluated = slice(None, None, -(-len(step) // EVALUATIONS))
     at = step[evaluated]
     train_loss = loss[evaluated] * np.exp(SET_NOISE * for_loss.standard_normal(len(at)))
-    measured = accuracy[evaluated] + 0.002 * _autoregression(for_accuracy.standard_normal(len(at)), 0.5)
+    measured = accuracy[evaluated] + 0.002 * autoregression(for_accuracy.standard_normal(len(at)), 0.5)
     val_accuracy = np.round(np.clip(measured, 0, 1) * VALIDATION) / VALIDATION
     if underflow:
         batch_loss = np.round(batch_loss / LOSS_UNIT) * LOSS_UNIT
@@ -187,8 +187,11 @@ def _rounded(values: FloatArray) -> FloatArray:
     return values.astype(np.float32).astype(np.float64)
 
 
-def _autoregression(shocks: FloatArray, decay: float) -> FloatArray:
-    """Sum decay**j times the shock j rows before, over all j: each pass doubles the rows that are summed."""
+def autoregression(shocks: FloatArray, decay: float) -> FloatArray:
+    """Return noise that decays: the sum of decay**j times the shock j rows before, over all j.
+
+    Each pass doubles the rows that are summed.
+    """
     total, width = shocks.copy(), 1
     while width < len(total) and decay**width > 1e-17:
         total[width:] += decay**width * total[:-width].copy()

@@ -44,6 +44,9 @@ def analysis(name, transitions=(), jumps=(), *, verdict=None, grokking_step=None
         accuracy_jumps=tuple(AccuracyJump(step, 0.5, 0.6) for step in jumps),
         certain=tuple(SimpleNamespace(transition=at) for at in transitions),
         certain_spikes=(),
+        loss_spikes=(),
+        spike_score=None,
+        spike_score_1000=None,
         association=association_test(jumps, transitions, near_window(400, span), span),
         gain_association=gain_association(EVALUATED, GAINED, transitions, span),
     )

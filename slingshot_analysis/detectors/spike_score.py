@@ -1,0 +1,118 @@
+"""A score to compare runs by: the share of steps at which loss or gradient norm leap out of their recent past."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from slingshot_analysis.canonical import FloatArray, canonical, step_and_value
+from slingshot_analysis.errors import InputError
+
+WINDOW, DEVIATIONS = 128, 6.0
+"""Rows of the recent past, and standard deviations above their mean, of the monitor of OLMo-core."""
+LONG_WINDOW, LONG_DEVIATIONS = 1000, 7.0
+"""The same of the OLMo 2 report."""
+LEAST_DEVIATION = 1e-10
+"""Standard deviation below which that monitor sees no spike."""
+BLOCK = 4096
+"""Rows whose windows are measured from one reference value: longer sums would lose digits."""
+SLACK = 1e-3
+"""Share by which the standard deviations that are looked for first are lowered, so that rounding misses no spike."""
+COARSE = 1e5
+"""Ratio of the largest and the usual value of a block from which on these sums are too coarse."""
+
+
+def spike_score(
+    step: Any,
+    loss: Any,
+    *,
+    gradient_norm: Any = None,
+    window: int = WINDOW,
+    deviations: float = DEVIATIONS,
+) -> float | None:
+    """Return the share of rows at which loss or gradient norm exceed the mean of the rows before by far.
+
+    A row counts if its loss, or its gradient norm, is more than `deviations` standard deviations (of the population)
+    above the mean of the `window` values before it; spikes among these count in both. All rows are in the denominator,
+    also the first ones, which have no full window. Rows after NaN count only once it has left the window. With the
+    defaults this is the score of OLMo-core's stability monitor [1]_, and with 1,000 and 7 that of the OLMo 2 report
+    [2]_.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        Steps at which the loss was logged. The score is defined for a row each update, and for coarser logs counts
+        rows.
+    loss : (n,) array_like, nats
+        Training loss.
+    gradient_norm : (n,) array_like, Signal or (step, value), optional
+        Norm of the gradient; rows of equal step count as one.
+    window : int, optional
+        Number of values before, 2 or more.
+    deviations : float, optional
+        Standard deviations above their mean, 0 or more.
+
+    Returns
+    -------
+    float or None, fraction in [0, 1]
+        None for fewer rows than `window`.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit together, or `window` or `deviations` is too small.
+
+    References
+    ----------
+    .. [1] Allen Institute for AI, OLMo-core, ``StabilityMonitorCallback``, https://github.com/allenai/OLMo-core.
+    .. [2] OLMo Team, 2 OLMo 2 Furious, 2025, arXiv:2501.00656, section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss = 2 + 0.01 * np.sin(np.arange(400))
+    >>> loss[300] = 2.5
+    >>> spike_score(np.arange(400), loss)
+    0.0025
+    """
+    if not window >= 2 or not deviations >= 0:
+        raise InputError(
+            f"window={window}, deviations={deviations}: give a window of 2 or more, and 0 deviations or more"
+        )
+    steps, values = canonical(step, loss, "loss", keep_nan=True)
+    found, rows = steps[_leaps(values, window, deviations)], steps
+    if gradient_norm is not None:
+        steps, values = canonical(*step_and_value(gradient_norm, "gradient_norm", step), "gradient_norm", keep_nan=True)
+        found = np.union1d(found, steps[_leaps(values, window, deviations)])
+        rows = np.union1d(rows, steps)
+    return len(found) / len(rows) if len(rows) >= window else None
+
+
+def _leaps(values: FloatArray, window: int, deviations: float) -> npt.NDArray[np.intp]:
+    """Return the rows that exceed the mean of the window before by so many standard deviations."""
+    found = [np.empty(0, dtype=np.intp)]
+    for start in range(window, len(values), BLOCK):
+        stop = min(start + BLOCK, len(values))
+        part = values[start - window : stop]
+        likely = start + np.flatnonzero(_may_leap(part, window, deviations))
+        windows = np.lib.stride_tricks.sliding_window_view(values, window)[likely - window]
+        with np.errstate(invalid="ignore", over="ignore"):
+            mean, spread = windows.mean(axis=1), windows.std(axis=1)
+            found.append(likely[(values[likely] > mean + deviations * spread) & ~(spread < LEAST_DEVIATION)])
+    return np.concatenate(found)
+
+
+def _may_leap(part: FloatArray, window: int, deviations: float) -> npt.NDArray[np.bool_]:
+    """Return which rows after the first window may leap, from sums that are quick and not quite exact."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        finite = np.isfinite(part)
+        shifted = np.where(finite, part - np.median(part[finite]) if finite.any() else 0.0, 0.0)
+        if np.abs(shifted).max() > COARSE * np.median(np.abs(shifted)):
+            return np.ones(len(part) - window, dtype=np.bool_)
+        sums, squares = (np.concatenate([[0.0], np.cumsum(each)]) for each in (shifted, shifted**2))
+        mean = (sums[window:-1] - sums[: -window - 1]) / window
+        variance = np.maximum((squares[window:-1] - squares[: -window - 1]) / window - mean**2, 0.0)
+        enough = shifted[window:] - mean >= (1 - SLACK) * deviations * np.sqrt(variance) - SLACK * np.abs(mean)
+    return np.asarray(enough | ~finite[window:] | ~np.isfinite(variance))
