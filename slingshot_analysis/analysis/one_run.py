@@ -9,11 +9,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from slingshot_analysis.analysis._causes import collect_evidence, find_leads, other_signals
 from slingshot_analysis.analysis._generalisation import find_generalisation
 from slingshot_analysis.analysis._spikes import find_spikes, revealed
 from slingshot_analysis.analysis.result import Analysis, Skipped
 from slingshot_analysis.analysis.signals import (
     BATCH_LOSSES,
+    LOSSES,
     NORMS,
     Signals,
     as_signals,
@@ -32,6 +34,7 @@ from slingshot_analysis.detectors import (
     detect_feature_bursts,
     fit_log_growth,
 )
+from slingshot_analysis.diagnosis import diagnose
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import CERTAIN, Phase, Slingshot
 from slingshot_analysis.labels import Labels, read_labels
@@ -109,6 +112,9 @@ def analyze(
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, phases, assembly.slingshots)
     window = near_window(general.stride, general.span, last - first)
     config, unreadable = _configuration(trace)
+    others, loss = other_signals(trace), used.get(first_of(LOSSES, used) or "")
+    leads = find_leads(spikes, others, loss)
+    evidence = collect_evidence(trace, used, others, spikes, assembly, leads, config, (first, last))
 
     def association(events: Sequence[Slingshot]) -> Association:
         transitions = [event.transition for event in events if event.confidence >= CERTAIN]
@@ -128,6 +134,8 @@ def analyze(
         loss_spikes=spikes.loss_spikes,
         gradient_spikes=spikes.gradient_spikes,
         not_finite=spikes.not_finite,
+        diagnosis=diagnose(evidence),
+        leads=tuple(leads),
         spike_score=spikes.spike_score,
         spike_score_1000=spikes.spike_score_1000,
         accuracy_jumps=general.jumps,

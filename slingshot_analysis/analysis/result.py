@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slingshot_analysis.analysis.signals import NORMS
-from slingshot_analysis.association import Association, EventOrder, GainAssociation
+from slingshot_analysis.association import Association, EventOrder, GainAssociation, SignalLead
 from slingshot_analysis.configuration import Plain
+from slingshot_analysis.diagnosis import Diagnosis
 from slingshot_analysis.events import (
     CERTAIN,
     AccuracyClimb,
@@ -71,6 +72,10 @@ class Analysis:
         The same of the gradient norm, with heights in its unit.
     not_finite : tuple of NotFinite
         Where losses and the gradient norm are NaN or infinite, in order of their first steps.
+    diagnosis : Diagnosis
+        Candidate causes of what happened to the loss.
+    leads : tuple of SignalLead
+        What every other signal of the log did before the loss spikes.
     spike_score, spike_score_1000 : float or None, fraction in [0, 1]
         Share of rows whose loss or gradient norm is more than six standard deviations above the mean of the 128 before,
         and seven above that of 1,000; see `spike_score`. None for shorter logs.
@@ -121,6 +126,8 @@ class Analysis:
     loss_spikes: tuple[LossSpike, ...]
     gradient_spikes: tuple[LossSpike, ...]
     not_finite: tuple[NotFinite, ...]
+    diagnosis: Diagnosis
+    leads: tuple[SignalLead, ...]
     spike_score: float | None
     spike_score_1000: float | None
     accuracy_jumps: tuple[AccuracyJump, ...]
@@ -159,8 +166,12 @@ class Analysis:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the analysis as plain Python values for JSON, with None for numbers that are not finite."""
-        plain: dict[str, Any] = finite(dataclasses.asdict(self))
-        return plain
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain["leads"] = [dataclasses.replace(lead, movements=()) for lead in self.leads]
+        found: dict[str, Any] = finite({name: _plain(value) for name, value in plain.items()})
+        for lead in found["leads"]:
+            del lead["movements"]
+        return found
 
     def to_json(self) -> str:
         """Return the analysis as JSON text: one entry of the document that ``slingshot analyze`` writes."""
@@ -176,6 +187,17 @@ class Analysis:
     def _repr_html_(self) -> str:
         head = f"<b>{html.escape(self.name or 'run')}</b>: verdict <b>{self.verdict}</b>, steps {self.steps}"
         return f"<div>{head}{self.summary().round(4).to_html(index=False)}</div>"
+
+
+def _plain(value: Any) -> Any:
+    """Return dataclasses as dicts; a `Diagnosis` with its grades."""
+    if isinstance(value, Diagnosis):
+        return value.to_dict()
+    if isinstance(value, tuple | list):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def _certain(events: Sequence[Slingshot]) -> tuple[Slingshot, ...]:

@@ -63,20 +63,27 @@ ORDERED = (
 
 
 def as_signals(run: Mapping[str, Any]) -> dict[str, Signal]:
-    """Return the signals that are used; each is given as a Signal or as a pair of step and value.
+    """Return the signals of a mapping; each is given as a Signal or as a pair of step and value.
+
+    What is neither is left out if no detector reads a signal of its name.
 
     Raises
     ------
     InputError
-        If one of them is neither.
+        If a signal that a detector reads is neither.
     """
-    return {name: _as_signal(given, name) for name, given in run.items() if name in USED + ORDERED}
+    known = USED + ORDERED
+    return {name: _as_signal(given, name) for name, given in run.items() if name in known or _is_signal(given)}
+
+
+def _is_signal(given: Any) -> bool:
+    return isinstance(given, Signal) or (isinstance(given, tuple) and len(given) == 2)
 
 
 def _as_signal(given: Any, name: str) -> Signal:
     if isinstance(given, Signal):
         return given
-    if not (isinstance(given, tuple) and len(given) == 2):
+    if not isinstance(given, tuple) or len(given) != 2:
         raise InputError(f"signal {name!r}: got {type(given).__name__}; give a Signal, or a pair (step, value)")
     return Signal(*given, name)
 

@@ -54,6 +54,10 @@ class Log(Trace):
         What holds for the whole run.
     templates : sequence of LineTemplate
         The lines of a text from which it was read.
+    others : mapping of str to Signal
+        Columns of numbers that are no signal, by their names in the log.
+    restarts : sequence of int, updates
+        Steps at which the log goes on after its steps went back.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class Log(Trace):
         notes: Sequence[str] = (),
         attributes: Mapping[str, Any] | None = None,
         templates: Sequence[LineTemplate] = (),
+        others: Mapping[str, Signal] | None = None,
+        restarts: Sequence[int] = (),
     ) -> None:
         self.path = path
         self.name = name
@@ -72,6 +78,8 @@ class Log(Trace):
         self.columns = tuple(columns)
         self.notes = tuple(notes)
         self.templates = tuple(templates)
+        self.others = dict(others or {})
+        self.restarts = tuple(restarts)
         self._signals = dict(signals)
 
     @property

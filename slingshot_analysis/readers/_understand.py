@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from slingshot_analysis.canonical import as_step
 from slingshot_analysis.errors import unknown_name
 from slingshot_analysis.readers._log import Log, Understood
 from slingshot_analysis.readers._names import Names, parameter_of
@@ -49,6 +50,7 @@ class _Values:
     step: Numbers
     value: Numbers
     remarks: tuple[str, ...]
+    restarts: tuple[int, ...] = ()
 
 
 def understand(path: Path, raw: RawRun, names: Names, chosen: Mapping[str, str]) -> list[Log]:
@@ -122,8 +124,10 @@ def _log(
         notes.append(f"steps are those of {axis!r}, which counts epochs, not updates")
     signals: dict[str, Signal] = {}
     remarks: dict[str, str] = {}
+    restarts: set[int] = set()
     for signal, column in assigned.items():
         found = _values(raw.columns[column], step)
+        restarts.update(found.restarts)
         value, converted = _in_unit(signal, column, found.value)
         said = [
             *found.remarks,
@@ -149,7 +153,19 @@ def _log(
         )
         for column in raw.columns
     ]
-    return Log(path, name, signals, columns, list(dict.fromkeys(notes)), raw.attributes, raw.templates)
+    unused = [column for column in full if column not in used and column != axis]
+    others = {column: _values(raw.columns[column], step) for column in unused}
+    return Log(
+        path,
+        name,
+        signals,
+        columns,
+        list(dict.fromkeys(notes)),
+        raw.attributes,
+        raw.templates,
+        {column: Signal(found.step, found.value, column) for column, found in others.items()},
+        sorted(restarts),
+    )
 
 
 def _with_second_thoughts(
@@ -232,7 +248,9 @@ def _values(column: Column, step: Numbers) -> _Values:
     back = int((np.diff(steps) < 0).sum())
     if back:
         remarks.append(f"steps go back {back} times: {dropped} rows that a restart repeats are taken from the restart")
-    elif same == dropped:
+        restarts = tuple(as_step(at) for at in steps[1:][np.diff(steps) < 0].tolist())
+        return _Values(steps[valid], values[valid], tuple(remarks), restarts)
+    if same == dropped:
         remarks.append(f"{dropped} repeated rows left out")
     else:
         remarks.append(f"{dropped} steps stand twice: the last value of each is taken")

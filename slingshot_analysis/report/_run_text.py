@@ -11,10 +11,13 @@ from rich.text import Text
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.events import LogGrowth, LossSpike, NotFinite, Peak, Phase, Slingshot
+from slingshot_analysis.report._diagnosis_text import describe_diagnosis, describe_unchecked
 from slingshot_analysis.report._words import count_of, early_words, lag_words, p_words, step_words
 
-ROWS, PHASE_ROWS = 20, 12
-"""Maximum number of rows of a table of slingshots, and of one of phases."""
+ROWS, PHASE_ROWS, SPIKE_ROWS = 20, 12, 8
+"""Maximum number of rows of a table of slingshots, of one of phases, and of one of the highest loss spikes."""
+MANY_DEVIATIONS = 1000
+"""Deviations from which on their number means nothing more."""
 LISTED = 5
 """Maximum number of peaks, jumps and orders of events that are listed."""
 HUGE = 1000
@@ -36,7 +39,7 @@ def describe(analysis: Analysis) -> RenderableType:
     if analysis.phases:
         lines.append(_phase_table(analysis.phases, analysis.norm_growth))
     lines += [Text(f"  {line}") for line in (*_peaks(analysis), *_orders(analysis))]
-    lines += [Text(f"  {note}", style="dim") for note in analysis.notes]
+    lines += [Text(f"  {note}", style="dim") for note in (*analysis.notes, *describe_unchecked(analysis.diagnosis))]
     return Group(*lines)
 
 
@@ -51,6 +54,8 @@ def _answer(analysis: Analysis) -> Iterator[str]:
     if analysis.not_finite:
         shown = [_not_finite(part) for part in analysis.not_finite]
         yield f"not finite: {_listed(shown)}"
+    happened = bool(analysis.loss_spikes or analysis.not_finite or analysis.certain or analysis.certain_spikes)
+    yield from describe_diagnosis(analysis.diagnosis, happened=happened)
     fitted = analysis.terminal_phase_start
     grokked = analysis.grokking_step
     yield (
@@ -129,18 +134,19 @@ def _spike_table(spikes: Sequence[LossSpike]) -> RenderableType:
     """Return start, height and outcome of each loss spike."""
     numbers = ("loss spike from", "peak", "height", "deviations", "recovery", "remains")
     table = _table((*numbers, "outcome"), left=("outcome",))
-    for spike in spikes[:ROWS]:
+    highest = sorted(spikes, key=lambda spike: -spike.height)[:SPIKE_ROWS]
+    for spike in sorted(highest, key=lambda spike: spike.start):
         table.add_row(
             step_words(spike.start),
             step_words(spike.peak),
             _number(spike.height),
-            _number(spike.deviations),
+            f"> {MANY_DEVIATIONS:,}" if spike.deviations > MANY_DEVIATIONS else f"{spike.deviations:.3g}",
             step_words(spike.recovery_steps),
             "-" if spike.residual is None else f"{spike.residual:+.2g}",
             spike.outcome,
         )
-    hidden = len(spikes) - ROWS
-    return Group(table, Text(f"  and {hidden} more: see the JSON document", style="dim")) if hidden > 0 else table
+    hidden = len(spikes) - SPIKE_ROWS
+    return Group(table, Text(f"  and {hidden} lower ones: see the JSON document", style="dim")) if hidden > 0 else table
 
 
 def _number(value: float) -> str:
