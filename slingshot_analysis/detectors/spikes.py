@@ -10,7 +10,7 @@ import numpy as np
 from slingshot_analysis.canonical import FloatArray, Samples, as_step, canonical
 from slingshot_analysis.detectors._find_rises import GRADIENT_RATIO, find_rises
 from slingshot_analysis.detectors._no_spikes import LASTING_REACH, two_levels, without_restarts
-from slingshot_analysis.detectors._rise import LEVEL_ROWS, Rise, level_rows
+from slingshot_analysis.detectors._rise import LEVEL_ROWS, Rise, level_rows, smoothed
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import LossSpike, Outcome
 
@@ -23,13 +23,17 @@ LONG_RECOVERY, LONG_ROWS = 10, 200
 LONG_SHARE = 0.1
 """Minimum share of the log that a long recovery takes."""
 
+LASTING_BIN, LASTING_BINS = 8, 40
+"""Rows whose median is searched for rises that single rows do not show, and the minimum number of such medians."""
+
 
 def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 1.0) -> list[LossSpike]:
     """Find the sudden rises of a training loss above its level, and what becomes of each.
 
     The level is the median of up to 16 rows before. A row stands out if it exceeds the median of the 3, 8, 24 or 72
     rows before by more than noise does at that place: five to nine standard deviations, which are those of exactly this
-    excess, so that correlated noise counts as it is, and more where the noise has a heavy upper tail. Gradual rises,
+    excess, so that correlated noise counts as it is, and more where the noise has a heavy upper tail. The same is done
+    with the medians of 8 rows each, which show rises that are lower than the noise of a row and last. Gradual rises,
     steps down and returns from a dip are no spikes, and neither is what stays below 1% of the level or 0.025 nat.
 
     Parameters
@@ -143,6 +147,7 @@ def _spikes(samples: Samples, *, gradient: bool) -> list[LossSpike]:
     rows = np.flatnonzero(finite)
     step, values = samples if len(rows) == len(finite) else (samples.step[rows], samples.value[rows])
     rises = list(find_rises(values, gradient=gradient))
+    rises = sorted([*rises, *_lasting_rises(values, rises, gradient=gradient)], key=lambda rise: rise.start)
     rises = [] if two_levels(values, rises) is not None else without_restarts(values, rises)
     found = []
     for rise, outcome in zip(rises, _outcomes(values, rises), strict=True):
@@ -156,6 +161,33 @@ def _spikes(samples: Samples, *, gradient: bool) -> list[LossSpike]:
         found.append(LossSpike(first, first, first, np.inf, np.inf, np.inf, None, None, "not finite"))
     last = as_step(samples.step[-1]) if len(finite) else 0
     return [spike if spike.recovery_steps is not None else replace(spike, end=last) for spike in found]
+
+
+def _lasting_rises(values: FloatArray, known: list[Rise], *, gradient: bool) -> list[Rise]:
+    """Find rises that hide in the noise of single rows and last for many, in the medians of 8 rows each."""
+    bins = len(values) // LASTING_BIN
+    if bins < LASTING_BINS:
+        return []
+    medians = np.median(values[: bins * LASTING_BIN].reshape(bins, LASTING_BIN), axis=1)
+    found, smooth = [], smoothed(values)
+    for coarse in find_rises(medians, gradient=gradient):
+        peak = coarse.peak * LASTING_BIN + int(np.argmax(values[coarse.peak * LASTING_BIN :][:LASTING_BIN]))
+        back = None if coarse.back is None else coarse.back * LASTING_BIN
+        first = max(coarse.start - 1, 0) * LASTING_BIN
+        start = first + _split(values[first : (coarse.start + 1) * LASTING_BIN])
+        high = np.flatnonzero(smooth[start : (coarse.peak + 1) * LASTING_BIN] >= coarse.level + coarse.height / 2)
+        start += int(high[0]) if len(high) else 0
+        stop = len(values) if back is None else back
+        if not any(rise.start < stop and (rise.back is None or rise.back > start) for rise in known):
+            found.append(replace(coarse, start=start, peak=max(peak, start), back=back))
+    return found
+
+
+def _split(values: FloatArray) -> int:
+    """Return where a series is best cut into two parts of constant level."""
+    n = np.arange(1, len(values))
+    left, total = np.cumsum(values)[:-1], float(values.sum())
+    return 1 + int(np.argmax(left**2 / n + (total - left) ** 2 / (len(values) - n)))
 
 
 def _spike(step: FloatArray, values: FloatArray, rise: Rise, outcome: Outcome) -> LossSpike:

@@ -28,6 +28,8 @@ ROLES = {
     "attention logits": r"att(entio)?n.*(logit|score|entropy)|max_?logit",
 }
 """Names that a signal of each kind goes by, as regular expressions on lower-case names with underscores."""
+CHANCE = 0.05
+"""Maximum p-value of one signal that moves before spikes, without correction: a sign is no proof."""
 NEAR_ROWS = 8
 """Number of rows before a step whose median is the level of a signal there."""
 
@@ -96,6 +98,11 @@ class Evidence:
             found.append(Happening(lost, lost, self.span[1], "not finite"))
         return sorted(found)
 
+    @property
+    def stride(self) -> float:
+        """Return the usual distance of the rows of the loss, in updates."""
+        return 0.0 if self.loss is None or len(self.loss.step) < 2 else float(np.median(np.diff(self.loss.step)))
+
     def names(self, role: str) -> list[str]:
         """Return the names of the signals of a kind of `ROLES`."""
         pattern = re.compile(ROLES[role])
@@ -109,6 +116,12 @@ class Evidence:
         """Return what a signal of a kind did before the spikes, or None if none was measured."""
         found = [self.leads[name] for name in self.names(role) if name in self.leads]
         return next((lead for lead in found if lead.finding != "not measured"), None)
+
+    def moves(self, lead: SignalLead | None, direction: str | None = None) -> bool:
+        """Return whether a signal moves before most spikes, further than before 95% of random times."""
+        if lead is None or lead.p_value is None or lead.p_value > CHANCE or lead.moved <= 0.5 * lead.events:
+            return False
+        return direction is None or lead.direction == direction
 
     def setting(self, *words: str) -> Plain | None:
         """Return the first setting whose last name is one of these words, or None."""

@@ -54,7 +54,7 @@ def _answer(analysis: Analysis) -> Iterator[str]:
     if analysis.not_finite:
         shown = [_not_finite(part) for part in analysis.not_finite]
         yield f"not finite: {_listed(shown)}"
-    happened = bool(analysis.loss_spikes or analysis.not_finite or analysis.certain or analysis.certain_spikes)
+    happened = bool(analysis.loss_spikes or analysis.not_finite or analysis.diagnosis.causes)
     yield from describe_diagnosis(analysis.diagnosis, happened=happened)
     fitted = analysis.terminal_phase_start
     grokked = analysis.grokking_step

@@ -44,7 +44,7 @@ def judge(evidence: Evidence) -> Cause | None:
         if ratio >= JUMP:
             signs.append(Sign(f"the gradient norm jumps {ratio:.3g}-fold with the loss", 1.0))
     measured = [lead for lead in evidence.leads.values() if lead.finding != "not measured"]
-    moved = [lead.name for lead in measured if lead.moved > 0.5 * lead.events]
+    moved = [lead.name for lead in measured if evidence.moves(lead)]
     if moved:
         signs.append(Sign(f"{moved[0]} moves before the spikes", -2.0))
     elif measured:

@@ -37,7 +37,7 @@ def judge(evidence: Evidence) -> Cause | None:
     if gradient is None:
         if evidence.signal("gradient norm") is None:
             unchecked.append(Check("gradient norm", "whether it grows before the loss"))
-    elif gradient.moved > 0.5 * gradient.events and gradient.direction == "up":
+    elif evidence.moves(gradient, "up"):
         signs.append(Sign(f"the gradient norm grows before the loss, by {gradient.lead:,.10g} updates", 1.5))
     elif gradient.finding == "flat":
         signs.append(Sign("the gradient norm does not grow before the loss", -1.0))
@@ -50,7 +50,7 @@ def judge(evidence: Evidence) -> Cause | None:
         signs.append(Sign("the loss does not come back", 1.0))
     attention = evidence.lead("attention logits")
     helps = [remedies.LOWER_STEP, remedies.WARM_UP, remedies.CLIP_UPDATES]
-    if attention is not None and attention.moved > 0.5 * attention.events and attention.direction == "up":
+    if attention is not None and evidence.moves(attention, "up"):
         signs.append(Sign(f"{attention.name} grows before the loss", 1.5))
         helps = [remedies.QK_NORM, remedies.Z_LOSS, *helps]
     return Cause(NAME, TITLE, tuple(signs), tuple(unchecked), tuple(helps))

@@ -13,44 +13,41 @@ RISE, CALM = 1.2, 1.03
 """Minimum ratio of a sudden rise from one row to the next, and maximum ratio of any change in the rows before it."""
 CALM_ROWS = 5
 """Number of rows before a sudden rise; in a warm-up they rise too."""
-REACH = 0.05
-"""Maximum distance of a rise and the spike that it brings, as a share of the run."""
+REACH, SLACK_ROWS = 0.05, 8
+"""Maximum distance of a rise and the spike after it, as a share of the run, and the rows of the loss by which the start
+of a lasting spike may be placed too early."""
 NAME, TITLE = "learning-rate step", "a sudden rise of the learning rate"
 
 
 def judge(evidence: Evidence) -> Cause | None:
     """Look for rises of the learning rate just before what happened."""
-    rate = evidence.signal("learning rate")
-    happenings = evidence.happenings
-    if not happenings:
+    if not evidence.happenings:
         return None
+    rate = evidence.signal("learning rate")
     if rate is None:
         return Cause(NAME, TITLE, (), (Check("learning rate", "whether it rose before the spike"),))
-    rises, ratios = sudden_rises(rate)
-    reach = REACH * (evidence.span[1] - evidence.span[0])
-    near = [
-        (at, ratio)
-        for at, ratio in zip(rises, ratios, strict=True)
-        for one in happenings
-        if 0 <= one.start - at <= reach
-    ]
-    if not near:
-        return Cause(NAME, TITLE, (Sign("the learning rate does not rise suddenly before any spike", -4.0),))
-    at, ratio = near[0]
-    signs = (Sign(f"the learning rate rises {ratio:.3g}-fold at {at:,.10g}, just before the loss", 5.0),)
-    return Cause(NAME, TITLE, signs, remedies=(remedies.LOWER_STEP, remedies.WARM_UP))
+    starts = np.array([one.start for one in evidence.happenings])
+    reach, slack = REACH * (evidence.span[1] - evidence.span[0]), SLACK_ROWS * evidence.stride
+    for at, ratio in zip(*sudden_rises(rate), strict=True):
+        if ((starts >= at - slack) & (starts <= at + reach)).any():
+            rise = f"the learning rate rises {ratio:.3g}-fold at {at:,.10g}, where the loss rises"
+            return Cause(NAME, TITLE, (Sign(rise, 5.0),), remedies=(remedies.LOWER_STEP, remedies.WARM_UP))
+    return Cause(NAME, TITLE, (Sign("the learning rate does not rise suddenly before any spike", -4.0),))
 
 
 def sudden_rises(rate: Samples) -> tuple[FloatArray, FloatArray]:
-    """Return where a learning rate rises from one row to the next without having changed before, and by how much."""
+    """Return where a learning rate rises from one row to the next without having changed before, and by how much.
+
+    Examples
+    --------
+    >>> rate = Samples(np.arange(20.0), np.where(np.arange(20) < 12, 1e-3, 4e-3))
+    >>> [found.tolist() for found in sudden_rises(rate)]
+    [[12.0], [4.0]]
+    """
     step, value = rate
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = value[1:] / value[:-1]
-    change = np.maximum(ratio, 1 / ratio)
-    calm = np.array([len(part) > 0 and bool((part <= CALM).all()) for part in _before(change)], dtype=bool)
-    found = np.flatnonzero((ratio >= RISE) & np.isfinite(ratio) & calm)
-    return step[found + 1], ratio[found]
-
-
-def _before(change: FloatArray) -> list[FloatArray]:
-    return [change[max(row - CALM_ROWS, 0) : row] for row in range(len(change))]
+        change = np.maximum(ratio, 1 / ratio)
+    rows = [row for row in np.flatnonzero(np.isfinite(ratio) & (ratio >= RISE)).tolist() if row]
+    calm = np.array([row for row in rows if change[max(row - CALM_ROWS, 0) : row].max() <= CALM], dtype=int)
+    return step[calm + 1], ratio[calm]

@@ -2,54 +2,67 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from slingshot_analysis.canonical import Samples
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
 from slingshot_analysis.diagnosis.evidence import Evidence, largest, level
 
 REACH = 0.02
 """Maximum distance of a restart and what it brings, as a share of the run."""
-FALL = 0.4
-"""Maximum ratio of the norm of the second moment after and before it is lost."""
+FALL, FALL_ROWS = 0.4, 3
+"""Maximum ratio of the norm of a moment after and before it is lost, and the number of rows within which it falls."""
 JUMP = 1.7
-"""Minimum ratio of the update norm at the spike and before it."""
+"""Minimum ratio of the update norm where the moments are lost and before."""
 NAME, TITLE = "lost moments", "moments of the optimizer that were lost at a resume"
 
 
 def judge(evidence: Evidence) -> Cause | None:
-    """Look for restarts, and for a fall of the second moment, at what happened."""
-    happenings = evidence.happenings
-    if not happenings:
-        return None
-    reach = REACH * (evidence.span[1] - evidence.span[0])
+    """Look for restarts, for a sudden fall of the second moment, and for updates that grow with it."""
     signs, unchecked = [], []
-    restarts = [at for at in evidence.restarts for one in happenings if -reach <= one.start - at <= reach]
+    reach = REACH * (evidence.span[1] - evidence.span[0])
+    starts = np.array([one.start for one in evidence.happenings])
+    restarts = [at for at in evidence.restarts if (np.abs(starts - at) <= reach).any()]
     if restarts:
-        signs.append(Sign(f"the log restarts at {restarts[0]:,.10g}, where the loss rises", 3.5))
-    for role, weight in (("second moment", 4.0), ("first moment", 1.5)):
-        moment = evidence.signal(role)
-        if moment is None:
-            continue
-        fallen = []
-        for one in happenings:
-            before = level(moment, one.start - reach / 4)
-            near = moment.value[(moment.step >= one.start - reach / 4) & (moment.step <= one.peak)]
-            if len(near) and before > 0 and near.min() < FALL * before:
-                fallen.append((one.start, float(near.min()) / before))
-        if fallen:
-            at, ratio = fallen[0]
-            signs.append(Sign(f"the {role} falls to {ratio:.2g} of its norm at {at:,.10g}", weight))
-        elif role == "second moment":
-            signs.append(Sign("the second moment does not fall at any spike", -4.0))
-    update, gradient = evidence.signal("update norm"), evidence.signal("gradient norm")
-    if update is not None and gradient is not None and signs:
-        one = happenings[0]
-        ratios = [largest(samples, one.start, one.start) / level(samples, one.start) for samples in (update, gradient)]
-        if ratios[0] >= JUMP > ratios[1]:
-            signs.append(
-                Sign(f"the update norm jumps {ratios[0]:.2g}-fold at the spike, the gradient norm does not", 1.0)
-            )
-    if evidence.signal("second moment") is None:
+        signs.append(Sign(f"the log goes back to {restarts[0]:,.10g}, where the loss rises", 3.0))
+    moment, update = evidence.signal("second moment"), evidence.signal("update norm")
+    fallen = None if moment is None else sudden_fall(moment)
+    if fallen is not None:
+        at, ratio = fallen
+        signs.append(Sign(f"the second moment falls to {ratio:.2g} of its norm at {at:,.10g}", 4.0))
+        if (np.abs(starts - at) <= reach).any():
+            signs.append(Sign("the loss rises there", 1.0))
+        if update is not None and (jump := largest(update, at, at + reach) / level(update, at)) >= JUMP:
+            signs.append(Sign(f"the update norm grows {jump:.2g}-fold there", 1.0))
+    elif not len(starts):
+        return None
+    elif moment is not None:
+        signs.append(Sign("the second moment never falls suddenly", -4.0))
+    else:
         unchecked.append(Check("norm of the second moment", "whether the optimizer's state was lost"))
-    if not restarts and evidence.signal("second moment") is None:
-        signs.append(Sign("the steps of the log never go back", -1.0))
+        if not restarts:
+            signs.append(Sign("the steps of the log never go back", -1.0))
     return Cause(NAME, TITLE, tuple(signs), tuple(unchecked), (remedies.KEEP_MOMENTS, remedies.WARM_UP))
+
+
+def sudden_fall(moment: Samples) -> tuple[float, float] | None:
+    """Return where the norm of a moment falls most within three rows, and to which share; None if nowhere enough.
+
+    Examples
+    --------
+    >>> sudden_fall(Samples(np.arange(9.0), np.array([1, 2, 2, 2, 2, 0.1, 0.2, 0.3, 0.4])))
+    (5.0, 0.05)
+    """
+    step, value = moment
+    if len(value) <= 2 * FALL_ROWS:
+        return None
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = value[FALL_ROWS:] / value[:-FALL_ROWS]
+    ratio = np.where(np.isfinite(ratio) & (value[:-FALL_ROWS] > 0), ratio, 1.0)
+    least = float(ratio.min())
+    if least > FALL:
+        return None
+    first = int(np.argmin(ratio))  # the fall itself is the steepest step of the three
+    row = first + 1 + int(np.argmin(value[first + 1 : first + 1 + FALL_ROWS] / value[first : first + FALL_ROWS]))
+    return float(step[row]), float(value[row] / value[row - 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slingshot_analysis.canonical import FloatArray
+from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
 from slingshot_analysis.diagnosis.evidence import Evidence, Happening
@@ -18,6 +18,9 @@ ON_GRID, CHANCE = 0.98, 0.2
 """Minimum share of values that lie on the grid of a format, and the largest share that would by chance, by the digits
 that are printed."""
 DIGITS = 12
+LAST_ROWS, EARLIER_ROWS, NOISE_FACTOR = 5, 300, 4.0
+"""A loss has risen before it is lost if the median of its last rows exceeds that of up to 200 earlier ones by four
+standard deviations of their noise."""
 SHARE_BEFORE = 0.02
 """A scale is read this share of the run before what happened."""
 DTYPES = ("dtype", "precision", "mixed_precision", "loss_dtype")
@@ -34,7 +37,7 @@ def judge(evidence: Evidence) -> Cause | None:
     signs, unchecked = [], []
     grid = coarse_grid(evidence.loss.value)
     if grid is not None:
-        signs.append(Sign(f"every loss is a number of {grid}", 3.5))
+        signs.append(Sign(f"every loss is a number of {grid}", 5.5))
     lost = [one for one in happenings if one.outcome == "not finite"]
     sudden = [one for one in lost if _is_sudden(evidence, one)]
     if sudden:
@@ -66,7 +69,7 @@ def coarse_grid(value: FloatArray) -> str | None:
 
     Examples
     --------
-    >>> coarse_grid(np.round(np.arange(400.0, 600.0) / 128, 5))
+    >>> coarse_grid(np.round(np.arange(130.0, 256.0) / 64, 5))
     'bfloat16'
     >>> coarse_grid(np.random.default_rng(0).normal(4, 0.1, 100)) is None
     True
@@ -94,14 +97,17 @@ def _printed(values: FloatArray) -> FloatArray:
 
 
 def _is_sudden(evidence: Evidence, one: Happening) -> bool:
-    """Return whether the last finite losses are no higher than those before."""
+    """Return whether the last finite losses are no higher than those well before."""
     if evidence.loss is None:
         return False
-    finite = np.isfinite(evidence.loss.value)
-    step, value = evidence.loss.step[finite], evidence.loss.value[finite]
-    last = int(np.searchsorted(step, one.start))
-    before = value[max(last - 50, 0) : last]
-    return len(before) > 3 and float(before[-1]) <= float(np.median(before)) + 4 * float(np.std(before[:-2])) + 1e-9
+    step, value = evidence.loss
+    before = value[(step < one.start) & np.isfinite(value)]
+    last, earlier = before[-LAST_ROWS:], before[-EARLIER_ROWS : -EARLIER_ROWS // 3]
+    if len(earlier) < LAST_ROWS:
+        return False
+    usual = float(np.median(earlier))
+    noise = float(np.median(np.abs(earlier - usual))) / MAD_OF_NORMAL
+    return float(np.median(last)) <= usual + NOISE_FACTOR * noise
 
 
 def _falls(step: FloatArray, value: FloatArray, first: float, last: float) -> bool:

@@ -8,8 +8,8 @@ from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
 from slingshot_analysis.diagnosis.evidence import Evidence, level
 
-EARLY = 0.1
-"""Share of the run in which a missing warm-up shows."""
+EARLY, LATE = 0.1, 0.33
+"""Shares of the run in which a missing warm-up usually shows, and in which it may."""
 FULL, RAMP = 0.9, 0.5
 """Share of its largest value from which on a first learning rate is full, and below which it is warmed up."""
 FALLEN = 0.3
@@ -25,10 +25,11 @@ def judge(evidence: Evidence) -> Cause | None:
     if not happenings:
         return None
     first, last = evidence.span
-    early = [one for one in happenings if one.start - first <= EARLY * (last - first)]
+    early = [one for one in happenings if one.start - first <= LATE * (last - first)]
     if not early:
         return Cause(NAME, TITLE, (Sign(f"nothing happens before step {happenings[0].start:,.10g}", -4.0),))
-    signs = [Sign(f"the loss rises early, at {early[0].start:,.10g}", 1.5)]
+    very_early = early[0].start - first <= EARLY * (last - first)
+    signs = [Sign(f"the loss rises early, at {early[0].start:,.10g}", 1.5 if very_early else 0.5)]
     unchecked = []
     rate = evidence.signal("learning rate")
     warmup = evidence.setting(*WARMUP)
