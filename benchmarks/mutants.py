@@ -2,7 +2,7 @@
 
 Run it from the project's root::
 
-    OMP_NUM_THREADS=1 python benchmarks/mutants.py detectors slingshots association trace readers
+    OMP_NUM_THREADS=1 python benchmarks/mutants.py detectors
 
 A mutant is the package with one operator, number or condition changed. It runs in its own process, forked from one that
 has loaded the heavy libraries. Only those tests of the package run that execute the changed line, the fastest first. A
@@ -328,44 +328,36 @@ def outcome(mutant: Mutant, tests: list[str]) -> str:
 
 
 @click.command(help=__doc__)
-@click.argument("packages", nargs=-1, type=click.Choice(list(TESTS)))
+@click.argument("package", type=click.Choice(list(TESTS)))
 @click.option("--sample", default=150, show_default=True, help="Mutants of each package.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--also-in", type=click.Path(path_type=Path), help="Another checkout; both have the same mutants.")
 @click.option("--results", type=click.Path(path_type=Path), help="Where to keep the outcomes, as JSON.")
 @click.option("--again", type=click.Path(path_type=Path), help="Outcomes of an earlier run: only survivors are run.")
-def main(
-    packages: tuple[str, ...], sample: int, seed: int, also_in: Path | None, results: Path | None, again: Path | None
-) -> None:
-    """Measure mutation scores."""
+def main(package: str, sample: int, seed: int, also_in: Path | None, results: Path | None, again: Path | None) -> None:
+    """Measure the mutation score of a package."""
     root = Path.cwd()
     earlier = json.loads(again.read_text()) if again else {}
+    known = all_mutants(root, package)
+    if earlier:
+        chosen = [mutant for mutant in known if mutant.key in earlier]
+    else:
+        if also_in:
+            shared = {mutant.key for mutant in all_mutants(also_in, package)}
+            known = [mutant for mutant in known if mutant.key in shared]
+        chosen = random.Random(seed).sample(sorted(known, key=lambda mutant: mutant.key), min(sample, len(known)))
+    usual = usual_run(root, package)
     outcomes: dict[str, str] = {}
-    for package in packages or TESTS:
-        known = all_mutants(root, package)
-        if earlier:
-            chosen = [mutant for mutant in known if mutant.key in earlier]
-        else:
-            if also_in:
-                shared = {mutant.key for mutant in all_mutants(also_in, package)}
-                known = [mutant for mutant in known if mutant.key in shared]
-            chosen = random.Random(seed).sample(sorted(known, key=lambda mutant: mutant.key), min(sample, len(known)))
-        usual = usual_run(root, package)
-        survivors = []
-        for mutant in chosen:
-            state = earlier.get(mutant.key, "survived")
-            if state == "survived":
-                state = outcome(mutant, tests_for(mutant, root, usual))
-            outcomes[mutant.key] = state
-            if state == "survived":
-                survivors.append(mutant)
-            if results:
-                results.write_text(json.dumps(outcomes, indent=1))
-        killed = len(chosen) - len(survivors)
-        timeouts = sum(outcomes[mutant.key] == "timeout" for mutant in chosen)
-        click.echo(f"{package}: {killed} of {len(chosen)} killed ({killed / len(chosen):.0%}), {timeouts} by the limit")
-        for mutant in survivors:
-            click.echo(f"  {mutant.module}:{mutant.line}\n    - {mutant.before}\n    + {mutant.after}")
+    for mutant in chosen:
+        state = earlier.get(mutant.key, "survived")
+        outcomes[mutant.key] = outcome(mutant, tests_for(mutant, root, usual)) if state == "survived" else state
+        if results:
+            results.write_text(json.dumps(outcomes, indent=1))
+    survivors = [mutant for mutant in chosen if outcomes[mutant.key] == "survived"]
+    killed, timeouts = len(chosen) - len(survivors), list(outcomes.values()).count("timeout")
+    click.echo(f"{package}: {killed} of {len(chosen)} killed ({killed / len(chosen):.0%}), {timeouts} by the limit")
+    for mutant in survivors:
+        click.echo(f"  {mutant.module}:{mutant.line}\n    - {mutant.before}\n    + {mutant.after}")
 
 
 if __name__ == "__main__":
