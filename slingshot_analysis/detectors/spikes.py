@@ -23,6 +23,8 @@ LONG_RECOVERY, LONG_ROWS = 10, 200
 LONG_SHARE = 0.1
 """Minimum share of the log that a long recovery takes."""
 
+LARGEST = 1e100
+"""Values are clipped to this, so that no difference or square of theirs overflows."""
 LASTING_BIN, LASTING_BINS = 8, 40
 """Rows whose median is searched for rises that single rows do not show, and the minimum number of such medians."""
 
@@ -138,14 +140,14 @@ def detect_two_levels(step: Any, loss: Any) -> tuple[float, float] | None:
     (0.5, 1.5)
     """
     values = canonical(step, loss, "loss").value
-    values = values[np.isfinite(values)]
+    values = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
     return two_levels(values, list(find_rises(values, gradient=False)))
 
 
 def _spikes(samples: Samples, *, gradient: bool) -> list[LossSpike]:
     finite = np.isfinite(samples.value)
     rows = np.flatnonzero(finite)
-    step, values = samples if len(rows) == len(finite) else (samples.step[rows], samples.value[rows])
+    step, values = samples.step[rows], np.clip(samples.value[rows], -LARGEST, LARGEST)
     rises = list(find_rises(values, gradient=gradient))
     rises = sorted([*rises, *_lasting_rises(values, rises, gradient=gradient)], key=lambda rise: rise.start)
     rises = [] if two_levels(values, rises) is not None else without_restarts(values, rises)

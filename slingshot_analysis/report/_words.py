@@ -6,6 +6,8 @@ from slingshot_analysis.association import GainAssociation
 
 DIGITS = 6
 """Significant digits of a fractional step."""
+LONGEST = 1e15
+"""Steps from here on, which count no updates, are printed with an exponent."""
 
 
 def step_words(step: float | None) -> str:
@@ -15,9 +17,13 @@ def step_words(step: float | None) -> str:
     --------
     >>> step_words(123456789), step_words(10_000 / 97), step_words(10_000 / 7), step_words(2.0)
     ('123,456,789', '103.093', '1,428.57', '2')
+    >>> step_words(1.5e30)
+    '1.5e+30'
     """
     if step is None:
         return "-"
+    if abs(step) >= LONGEST:
+        return f"{step:.{DIGITS}g}"
     whole = len(f"{abs(step):.0f}")
     text = f"{step:,.{max(0, DIGITS - whole)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -117,7 +117,7 @@ def test_steps_in_any_order_and_the_last_of_those_that_repeat():
 
 def test_events_stand_where_they_begin():
     signal = (STEP, STEP * 1.0)
-    for event in (AccuracyJump(500, 0.1, 0.9), LossSpike(500, 520, 560, 9.0), 500):
+    for event in (AccuracyJump(500, 0.1, 0.9), LossSpike(500, 520, 560, 9.0, 1.0, 20.0, 60, 0.0, "recovered"), 500):
         assert event_triggered_average(signal, [event], 10, 10, points=3).mean.tolist() == [490, 500, 510]
 
 
