@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from slingshot_analysis.analysis._spikes import Spikes
-from slingshot_analysis.analysis.signals import LOSSES, Signals, first_of
+from slingshot_analysis.analysis.signals import LOSSES, Signals, first_of, read_signals
 from slingshot_analysis.association import SignalLead, signals_before
 from slingshot_analysis.canonical import Samples, canonical
 from slingshot_analysis.configuration import Plain
 from slingshot_analysis.diagnosis import Evidence
 from slingshot_analysis.events import CERTAIN
 from slingshot_analysis.readers import Log
-from slingshot_analysis.signal import Signal
+from slingshot_analysis.signal import Axis, Signal
 from slingshot_analysis.slingshots import Assembly
+from slingshot_analysis.trace import Trace
 
 THE_LOSS_ITSELF = re.compile(
     r"loss(?!.*(scale|fraction))|perplexity|ppl|accuracy|(^|_)acc(_|$)|errors?($|_)|nll|cross_entropy"
@@ -34,8 +35,14 @@ MAXIMUM_LABELS = 16
 
 def other_signals(run: Signals) -> dict[str, Signal]:
     """Return all scalars of a run beside the loss, known by name or not, each component of a short vector by itself."""
-    found = {name: part for name, signal in _all(run) if not _is_left_out(name) for name, part in _parts(name, signal)}
-    return dict(list(found.items())[:MAXIMUM_SIGNALS])
+    wanted = [
+        name for name in run if not _is_left_out(name) and (not isinstance(run, Trace) or _is_short(run.axes(name)))
+    ]
+    found = read_signals(run, wanted[:MAXIMUM_SIGNALS])
+    if isinstance(run, Log):
+        found |= {name: signal for name, signal in run.others.items() if not _is_left_out(name)}
+    parts = {name: part for given, signal in found.items() for name, part in _parts(given, signal)}
+    return dict(list(parts.items())[:MAXIMUM_SIGNALS])
 
 
 def find_leads(spikes: Spikes, others: Mapping[str, Signal], loss: Signal | None) -> list[SignalLead]:
@@ -71,12 +78,6 @@ def collect_evidence(
     )
 
 
-def _all(run: Signals) -> Iterator[tuple[str, Signal]]:
-    yield from ((name, run[name]) for name in run)
-    if isinstance(run, Log):
-        yield from run.others.items()
-
-
 def _is_left_out(name: str) -> bool:
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
     return bool(THE_LOSS_ITSELF.search(plain) or (COUNTERS.search(plain) and "rate" not in plain))
@@ -88,9 +89,14 @@ def _parts(name: str, signal: Signal) -> Iterator[tuple[str, Signal]]:
         return
     if not signal.axes:
         yield name, signal
-    elif len(signal.axes) == 1 and len(signal.axes[0].labels) <= MAXIMUM_LABELS:
+    elif _is_short(signal.axes):
         axis = signal.axes[0]
         yield from ((f"{name}[{label}]", signal.select(**{axis.name: label})) for label in axis.labels)
+
+
+def _is_short(axes: Sequence[Axis]) -> bool:
+    """Return whether a signal is a scalar or a short vector."""
+    return not axes or (len(axes) == 1 and len(axes[0].labels) <= MAXIMUM_LABELS)
 
 
 def _samples(signal: Signal, *, keep_nan: bool = False) -> Samples:

@@ -12,12 +12,11 @@ from slingshot_analysis.canonical import canonical
 from slingshot_analysis.detectors import (
     detect_gradient_spikes,
     detect_lasting_rise,
-    detect_loss_spikes,
     detect_not_finite,
-    detect_two_levels,
     spike_score,
 )
 from slingshot_analysis.detectors.spike_score import LONG_DEVIATIONS, LONG_WINDOW
+from slingshot_analysis.detectors.spikes import spikes_and_levels
 from slingshot_analysis.events import LossSpike, NotFinite
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.slingshots import Verdict
@@ -99,9 +98,9 @@ def find_spikes(signals: Mapping[str, Signal]) -> Spikes:
     if name is None:
         return Spikes(gradient_spikes=gradient_spikes, not_finite=not_finite)
     step, value = signals[name].step, signals[name].value
-    spikes = tuple(detect_loss_spikes(step, value))
+    spikes, levels = spikes_and_levels(canonical(step, value, name, keep_nan=True), gradient=False)
     return Spikes(
-        loss_spikes=spikes,
+        loss_spikes=tuple(spikes),
         gradient_spikes=gradient_spikes,
         not_finite=not_finite,
         spike_score=spike_score(step, value, gradient_norm=gradient),
@@ -109,7 +108,7 @@ def find_spikes(signals: Mapping[str, Signal]) -> Spikes:
             step, value, gradient_norm=gradient, window=LONG_WINDOW, deviations=LONG_DEVIATIONS
         ),
         rise=detect_lasting_rise(step, value),
-        levels=None if spikes else detect_two_levels(step, value),
+        levels=None if spikes else levels,
     )
 
 

@@ -99,7 +99,12 @@ def choose_signals(run: Signals) -> dict[str, Signal]:
     for alternatives in (NORMS, BATCH_LOSSES, CURVATURES):
         present = [name for name in alternatives if name in names]
         names = [name for name in names if name not in present[1:]]
-    return {name: run[name] for name in names}
+    return read_signals(run, names)
+
+
+def read_signals(run: Signals, names: Iterable[str]) -> dict[str, Signal]:
+    """Return signals of a run by their names."""
+    return run.read(names) if isinstance(run, Trace) else {name: run[name] for name in names}
 
 
 def chosen_norm(run: Signals) -> Signal | None:

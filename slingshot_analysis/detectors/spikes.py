@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.canonical import FloatArray, Samples, as_step, canonical
+from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, canonical
 from slingshot_analysis.detectors._find_rises import GRADIENT_RATIO, find_rises
 from slingshot_analysis.detectors._no_spikes import LASTING_REACH, two_levels, without_restarts
 from slingshot_analysis.detectors._rise import LEVEL_ROWS, Rise, level_rows, smoothed
@@ -27,6 +27,9 @@ LARGEST = 1e100
 """Values are clipped to this, so that no difference or square of theirs overflows."""
 LASTING_BIN, LASTING_BINS = 8, 40
 """Rows whose median is searched for rises that single rows do not show, and the minimum number of such medians."""
+NOISE_ROWS, HIDDEN = 64, 9.0
+"""Such a rise is at most nine standard deviations of the rows before it; a higher one that single rows do not show is
+gradual, or the end of a dip."""
 
 
 def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 1.0) -> list[LossSpike]:
@@ -71,7 +74,7 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 1.0) -> list[
     if not min_ratio >= 1:
         raise InputError(f"min_ratio: got {min_ratio}; a spike rises, so give a number of 1 or more")
     samples = canonical(step, loss, "loss", keep_nan=True)
-    return [spike for spike in _spikes(samples, gradient=False) if spike.ratio >= min_ratio]
+    return [spike for spike in spikes_and_levels(samples, gradient=False)[0] if spike.ratio >= min_ratio]
 
 
 def detect_gradient_spikes(step: Any, gradient_norm: Any, *, min_ratio: float = GRADIENT_RATIO) -> list[LossSpike]:
@@ -107,7 +110,7 @@ def detect_gradient_spikes(step: Any, gradient_norm: Any, *, min_ratio: float = 
     if not min_ratio >= 1:
         raise InputError(f"min_ratio: got {min_ratio}; a spike rises, so give a number of 1 or more")
     samples = canonical(step, gradient_norm, "gradient_norm", keep_nan=True)
-    return [spike for spike in _spikes(samples, gradient=True) if spike.ratio >= min_ratio]
+    return [spike for spike in spikes_and_levels(samples, gradient=True)[0] if spike.ratio >= min_ratio]
 
 
 def detect_two_levels(step: Any, loss: Any) -> tuple[float, float] | None:
@@ -139,18 +142,18 @@ def detect_two_levels(step: Any, loss: Any) -> tuple[float, float] | None:
     >>> round(low, 1), round(high, 1)
     (0.5, 1.5)
     """
-    values = canonical(step, loss, "loss").value
-    values = np.clip(values[np.isfinite(values)], -LARGEST, LARGEST)
-    return two_levels(values, list(find_rises(values, gradient=False)))
+    return spikes_and_levels(canonical(step, loss, "loss"), gradient=False)[1]
 
 
-def _spikes(samples: Samples, *, gradient: bool) -> list[LossSpike]:
+def spikes_and_levels(samples: Samples, *, gradient: bool) -> tuple[list[LossSpike], tuple[float, float] | None]:
+    """Return the spikes of a series in canonical form, and the two levels between which it moves instead, if any."""
     finite = np.isfinite(samples.value)
     rows = np.flatnonzero(finite)
     step, values = samples.step[rows], np.clip(samples.value[rows], -LARGEST, LARGEST)
     rises = list(find_rises(values, gradient=gradient))
     rises = sorted([*rises, *_lasting_rises(values, rises, gradient=gradient)], key=lambda rise: rise.start)
-    rises = [] if two_levels(values, rises) is not None else without_restarts(values, rises)
+    levels = two_levels(values, rises)
+    rises = without_restarts(values, rises) if levels is None else []
     found = []
     for rise, outcome in zip(rises, _outcomes(values, rises), strict=True):
         spike = _spike(step, values, rise, outcome)
@@ -162,7 +165,7 @@ def _spikes(samples: Samples, *, gradient: bool) -> list[LossSpike]:
         first = as_step(samples.step[rows[-1] + 1])
         found.append(LossSpike(first, first, first, np.inf, np.inf, np.inf, None, None, "not finite"))
     last = as_step(samples.step[-1]) if len(finite) else 0
-    return [spike if spike.recovery_steps is not None else replace(spike, end=last) for spike in found]
+    return [spike if spike.recovery_steps is not None else replace(spike, end=last) for spike in found], levels
 
 
 def _lasting_rises(values: FloatArray, known: list[Rise], *, gradient: bool) -> list[Rise]:
@@ -180,7 +183,10 @@ def _lasting_rises(values: FloatArray, known: list[Rise], *, gradient: bool) -> 
         high = np.flatnonzero(smooth[start : (coarse.peak + 1) * LASTING_BIN] >= coarse.level + coarse.height / 2)
         start += int(high[0]) if len(high) else 0
         stop = len(values) if back is None else back
-        if not any(rise.start < stop and (rise.back is None or rise.back > start) for rise in known):
+        near = values[max(start - NOISE_ROWS, 0) : start]
+        noise = float(np.median(np.abs(np.diff(near)))) / (np.sqrt(2) * MAD_OF_NORMAL) if len(near) > 1 else 0.0
+        seen = any(rise.start < stop and (rise.back is None or rise.back > start) for rise in known)
+        if not seen and coarse.height <= HIDDEN * noise:
             found.append(replace(coarse, start=start, peak=max(peak, start), back=back))
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, SlingshotError, unknown_name
 from slingshot_analysis.safe_text import in_one_line
-from slingshot_analysis.signal import Signal
+from slingshot_analysis.signal import Axis, Signal
 from slingshot_analysis.trace._block import UNFILTERED
 from slingshot_analysis.trace._file import opened, read_attributes, read_groups
 from slingshot_analysis.trace.members import HDF5_ERRORS
@@ -128,11 +128,25 @@ class TraceFile(Trace):
         InputError
             If the trace has no such quantity, or its rows can't be read.
         """
-        if name not in self._found:
-            raise unknown_name("quantity", name, self._found, str(self.path))
+        return self.read([name])[name]
+
+    def axes(self, name: str) -> tuple[Axis, ...]:
+        """Return the axes of a quantity besides the step, without reading it."""
+        return tuple(self._found[name][1].axes)
+
+    def read(self, names: Iterable[str]) -> dict[str, Signal]:
+        """Return several signals by name. The file is opened once, and the steps of each group are read once."""
+        found: dict[str, Signal] = {}
+        steps: dict[str, npt.NDArray[np.int64]] = {}
         with opened(self.path) as file:
-            group = self._found[name][0]
-            return self._read_signal(file, name, self._read_steps(file, group))
+            for name in names:
+                if name not in self._found:
+                    raise unknown_name("quantity", name, self._found, str(self.path))
+                group = self._found[name][0]
+                if group not in steps:
+                    steps[group] = self._read_steps(file, group)
+                found[name] = self._read_signal(file, name, steps[group])
+        return found
 
     def without_damage(self) -> TraceFile:
         """Return the trace without what can't be read, which is noted: quantities, and a configuration."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.signal import Signal
+from slingshot_analysis.signal import Axis, Signal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +46,14 @@ class Trace(ABC):
     @abstractmethod
     def __getitem__(self, name: str) -> Signal:
         """Return one signal; `InputError` if there is none of that name."""
+
+    def axes(self, name: str) -> tuple[Axis, ...]:
+        """Return the axes of a signal besides the step; none for a scalar."""
+        return tuple(self[name].axes)
+
+    def read(self, names: Iterable[str]) -> dict[str, Signal]:
+        """Return several signals by name; faster than one by one where they are read from a file."""
+        return {name: self[name] for name in names}
 
     @property
     def config(self) -> dict[str, Any]:

@@ -179,3 +179,12 @@ def test_pretraining_logs(first):
         hits += sum(bool((np.abs(at - spike.start) <= 5 * step[1]).any()) for spike in log.spikes)
         found, true = found + len(at), true + len(log.spikes)
     assert hits >= 0.92 * max(true, found)
+
+
+@pytest.mark.parametrize("height", [0.4, 0.7])
+def test_a_lasting_rise_within_the_noise_of_single_rows_is_a_spike(height):
+    loss = 2.5 + noise(0.1) + height * (ROW >= 1500)
+    (found,) = detect_loss_spikes(ROW, loss)
+    assert found.start == pytest.approx(1500, abs=8)
+    assert height - 0.1 < found.height < height + 0.4
+    assert found.outcome in ("lingering", "diverged")
