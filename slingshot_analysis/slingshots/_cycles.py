@@ -20,6 +20,8 @@ from slingshot_analysis.slingshots._inputs import Norm, RunSignals
 from slingshot_analysis.slingshots._norm_evidence import NormEvidence, norm_evidence, norm_shape, norm_stride
 from slingshot_analysis.slingshots.anchors import Anchor
 
+__all__ = ["Events", "Judged", "assemble_cycles", "judge"]
+
 HIGH_SPIKE = 2.0
 """Minimum decades of a spike that counts although the norm changes no more than usual in the run."""
 MINIMUM_STRIDES = 3
@@ -77,7 +79,6 @@ class Judged:
     """A spike, the cycle that it lies in, and the evidence for it."""
 
     anchor: Anchor
-    previous: float
     previous_end: float
     following: float
     evidence: SpikeEvidence
@@ -106,12 +107,12 @@ def judge(run: RunSignals, anchors: list[Anchor]) -> list[Judged]:
         NormEvidence("unknown")
         if run.norm is None
         else norm_evidence(run.norm, anchor, end, start, first, breaks=bool(_breaks_near(run, run.norm, anchor)))
-        for anchor, _, end, start in cycles
+        for anchor, end, start in cycles
     ]
     # A change of the norm that is usual in the run is growth only at a high spike, and if the run has slingshots.
     any_growth = any(norm.kind == "growth" for norm in norms)
     judged = []
-    for (anchor, previous, end, start), norm in zip(cycles, norms, strict=True):
+    for (anchor, end, start), norm in zip(cycles, norms, strict=True):
         usual = norm.kind == "usual" and not (any_growth and anchor.decades >= HIGH_SPIKE)
         evidence = SpikeEvidence(
             decades=anchor.decades,
@@ -121,12 +122,12 @@ def judge(run: RunSignals, anchors: list[Anchor]) -> list[Judged]:
             contrast=norm.contrast,
         )
         without = not anchor.by_hand and (usual or norm.kind == "none")
-        judged.append(Judged(anchor, previous, end, start, evidence, norm.kind == "growth", without))
+        judged.append(Judged(anchor, end, start, evidence, norm.kind == "growth", without))
     return judged
 
 
-def _cycles(anchors: list[Anchor], first: float, last: float) -> list[tuple[Anchor, float, float, float]]:
-    """Return each spike with the start and the end of the spike before it and the start of the spike after it.
+def _cycles(anchors: list[Anchor], first: float, last: float) -> list[tuple[Anchor, float, float]]:
+    """Return each spike with the step after the spike before it and the step of the spike after it.
 
     Doubtful spikes bound no cycle. A spike of which a loss recovers slowly leaves most of the cycle to the next one.
     """
@@ -139,12 +140,11 @@ def _cycles(anchors: list[Anchor], first: float, last: float) -> list[tuple[Anch
     cycles = []
     for anchor in anchors:
         before, after = np.searchsorted(starts, anchor.start), np.searchsorted(starts, anchor.start, side="right")
-        previous = begin = first
+        begin = first
         if before > 0:
             earlier = sure[before - 1]
-            previous = float(earlier.start)
             begin = min(earlier.end, earlier.start + (anchor.start - earlier.start) / 4)
-        cycles.append((anchor, previous, begin, float(starts[after]) if after < len(sure) else last))
+        cycles.append((anchor, begin, float(starts[after]) if after < len(sure) else last))
     return cycles
 
 
@@ -166,7 +166,7 @@ def _event(run: RunSignals, judged: Judged) -> Slingshot:
     if run.norm is None:
         return event
     reach = max(run.extent, norm_stride(run.norm.step, at))
-    growth_start = None if judged.without_growth else _growth_start(run.norm, judged, reach)
+    growth_start = None if judged.without_growth else _growth_start(run.norm, at, judged.previous_end, reach)
     start = at - reach if growth_start is None else growth_start
     before, after = np.exp(np.interp([start, at + reach], run.norm.step, run.norm.log)).tolist()
     event = replace(event, growth_start=growth_start, norm_before=before, norm_after=after)
@@ -176,7 +176,7 @@ def _event(run: RunSignals, judged: Judged) -> Slingshot:
     return replace(event, tier="full", shape=shape, evidence=(*event.evidence, "the norm grows until then"))
 
 
-def _growth_start(norm: Norm, judged: Judged, reach: float) -> int | None:
+def _growth_start(norm: Norm, at: float, previous_end: float, reach: float) -> int | None:
     """Return the start of the growth phase before a spike: of the one that ends there, or else of the last one.
 
     Growth may slow down well before a spike, and it may end a few rows after it begins.
@@ -184,9 +184,7 @@ def _growth_start(norm: Norm, judged: Judged, reach: float) -> int | None:
     starts = [
         phase.start
         for phase in norm.phases
-        if phase.kind == "growth"
-        and judged.previous - reach <= phase.start < judged.anchor.start
-        and phase.end > judged.previous_end
+        if phase.kind == "growth" and previous_end - reach <= phase.start < at and phase.end > previous_end
     ]
     return starts[-1] if starts else None
 
