@@ -18,6 +18,8 @@ LEAST_DEVIATION = 1e-10
 """Standard deviation below which that monitor sees no spike."""
 BLOCK = 4096
 """Rows whose windows are measured from one reference value: longer sums would lose digits."""
+SAMPLE = 16
+"""A median that need not be exact is that of each sixteenth row."""
 SLACK = 1e-3
 """Share by which the standard deviations that are looked for first are lowered, so that rounding misses no spike."""
 COARSE = 1e5
@@ -108,8 +110,9 @@ def _may_leap(part: FloatArray, window: int, deviations: float) -> npt.NDArray[n
     """Return which rows after the first window may leap, from sums that are quick and not quite exact."""
     with np.errstate(invalid="ignore", over="ignore"):
         finite = np.isfinite(part)
-        shifted = np.where(finite, part - np.median(part[finite]) if finite.any() else 0.0, 0.0)
-        if np.abs(shifted).max() > COARSE * np.median(np.abs(shifted)):
+        usual = np.median(part[finite][::SAMPLE]) if finite.any() else 0.0
+        shifted = np.where(finite, part - usual, 0.0)
+        if np.abs(shifted).max() > COARSE * np.median(np.abs(shifted[::SAMPLE])):
             return np.ones(len(part) - window, dtype=np.bool_)
         sums, squares = (np.concatenate([[0.0], np.cumsum(each)]) for each in (shifted, shifted**2))
         mean = (sums[window:-1] - sums[: -window - 1]) / window

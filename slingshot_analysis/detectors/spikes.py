@@ -26,7 +26,8 @@ LONG_SHARE = 0.1
 LARGEST = 1e100
 """Values are clipped to this, so that no difference or square of theirs overflows."""
 LASTING_BIN, LASTING_BINS = 8, 40
-"""Rows whose median is searched for rises that single rows do not show, and the minimum number of such medians."""
+"""Rows whose mean is searched for rises that single rows do not show, and the minimum number of such means. Single high
+rows are smoothed away before."""
 NOISE_ROWS, HIDDEN = 64, 9.0
 """Such a rise is at most nine standard deviations of the rows before it; a higher one that single rows do not show is
 gradual, or the end of a dip."""
@@ -38,7 +39,7 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 1.0) -> list[
     The level is the median of up to 16 rows before. A row stands out if it exceeds the median of the 3, 8, 24 or 72
     rows before by more than noise does at that place: five to nine standard deviations, which are those of exactly this
     excess, so that correlated noise counts as it is, and more where the noise has a heavy upper tail. The same is done
-    with the medians of 8 rows each, which show rises that are lower than the noise of a row and last. Gradual rises,
+    with the means of 8 rows each, which show rises that are lower than the noise of a row and last. Gradual rises,
     steps down and returns from a dip are no spikes, and neither is what stays below 1% of the level or 0.025 nat.
 
     Parameters
@@ -169,13 +170,13 @@ def spikes_and_levels(samples: Samples, *, gradient: bool) -> tuple[list[LossSpi
 
 
 def _lasting_rises(values: FloatArray, known: list[Rise], *, gradient: bool) -> list[Rise]:
-    """Find rises that hide in the noise of single rows and last for many, in the medians of 8 rows each."""
+    """Find rises that hide in the noise of single rows and last for many, in the means of 8 rows each."""
     bins = len(values) // LASTING_BIN
     if bins < LASTING_BINS:
         return []
-    medians = np.median(values[: bins * LASTING_BIN].reshape(bins, LASTING_BIN), axis=1)
     found, smooth = [], smoothed(values)
-    for coarse in find_rises(medians, gradient=gradient):
+    means = smooth[: bins * LASTING_BIN].reshape(bins, LASTING_BIN).mean(axis=1)
+    for coarse in find_rises(means, gradient=gradient):
         peak = coarse.peak * LASTING_BIN + int(np.argmax(values[coarse.peak * LASTING_BIN :][:LASTING_BIN]))
         back = None if coarse.back is None else coarse.back * LASTING_BIN
         first = max(coarse.start - 1, 0) * LASTING_BIN
