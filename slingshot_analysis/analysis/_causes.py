@@ -27,6 +27,8 @@ AROUND_EVENTS = "event_"
 """Prefix of what the flight recorder measures around events only. Before random times it is not known."""
 COUNTERS = re.compile(r"epoch|time|token|sample|step($|_)|throughput|flops|memory|mfu|eta|elapsed", re.IGNORECASE)
 """Names of columns that count, or tell of the machine."""
+LARGEST = 1e100
+"""Largest value of a signal: beyond it, ratios and squares overflow."""
 MAXIMUM_SIGNALS = 60
 """Maximum number of signals that are looked at: more would only cost time, and power."""
 MAXIMUM_LABELS = 16
@@ -65,7 +67,7 @@ def collect_evidence(
     name = first_of(LOSSES, used)
     return Evidence(
         loss=None if name is None else _samples(used[name], keep_nan=True),
-        signals={name: _samples(signal) for name, signal in others.items()},
+        signals={name: _finite(_samples(signal)) for name, signal in others.items()},
         config=config,
         spikes=spikes.loss_spikes,
         gradient_spikes=spikes.gradient_spikes,
@@ -97,6 +99,12 @@ def _parts(name: str, signal: Signal) -> Iterator[tuple[str, Signal]]:
 def _is_short(axes: Sequence[Axis]) -> bool:
     """Return whether a signal is a scalar or a short vector."""
     return not axes or (len(axes) == 1 and len(axes[0].labels) <= MAXIMUM_LABELS)
+
+
+def _finite(samples: Samples) -> Samples:
+    """Return the values that are finite; larger ones than any detector needs are cut."""
+    finite = np.isfinite(samples.value)
+    return Samples(samples.step[finite], np.clip(samples.value[finite], -LARGEST, LARGEST))
 
 
 def _samples(signal: Signal, *, keep_nan: bool = False) -> Samples:

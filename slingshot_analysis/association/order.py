@@ -117,7 +117,7 @@ def _above_since(step: FloatArray, value: FloatArray, after: float, at: float) -
     """Return the start of the interval up to the transition in which the running mean exceeds the onset level."""
     inside = slice(np.searchsorted(step, after, side="right"), np.searchsorted(step, at))
     steps, values = step[inside], value[inside]
-    steps, values = steps[np.isfinite(values)], values[np.isfinite(values)]
+    steps, values = steps[np.isfinite(values)], np.clip(values[np.isfinite(values)], 0.0, 1.0)
     if not len(values):
         return None
     sums = np.concatenate([[0.0], np.cumsum(values)])

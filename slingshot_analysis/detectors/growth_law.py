@@ -14,6 +14,9 @@ from slingshot_analysis.events import LogGrowth, Phase
 MINIMUM_ROWS = 4
 """Minimum number of rows of a fit. Fewer rows fit any law."""
 
+LARGEST = 1e100
+"""Larger norms, infinite ones among them, are left out: their squares overflow."""
+
 
 def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = None) -> list[LogGrowth]:
     """Compare each growth phase of a norm with the logarithm of time and with an exponential.
@@ -52,6 +55,8 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
     [(2000, 27.9)]
     """
     steps, values = canonical(step, norm, "norm")
+    finite = np.abs(values) < LARGEST
+    steps, values = steps[finite], values[finite]
     origin = float(steps[0]) if len(steps) > 1 and steps[0] > np.median(np.diff(steps)) else 0.0
     usable = (steps - origin >= 1) & (values > 0) & np.isfinite(values)
     steps, values = steps[usable], values[usable]

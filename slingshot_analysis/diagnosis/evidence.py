@@ -144,6 +144,18 @@ def level(samples: Samples, at: float, rows: int = NEAR_ROWS) -> float:
     return float(np.median(before)) if len(before) else float("nan")
 
 
+def jump(samples: Samples, at: float, last: float) -> float:
+    """Return the largest value from one step to another over the level before; 0 where that is no positive number.
+
+    Examples
+    --------
+    >>> jump(Samples(np.arange(5.0), np.array([1.0, 1.0, 2.0, 9.0, 3.0])), 2, 3)
+    9.0
+    """
+    before, after = level(samples, at), largest(samples, at, last)
+    return after / before if before > 0 and np.isfinite(after / before) else 0.0
+
+
 def largest(samples: Samples, first: float, last: float) -> float:
     """Return the largest value between two steps, and the next one where there is none between them; NaN at the end.
 

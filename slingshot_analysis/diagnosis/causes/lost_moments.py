@@ -7,7 +7,7 @@ import numpy as np
 from slingshot_analysis.canonical import Samples
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
-from slingshot_analysis.diagnosis.evidence import Evidence, largest, level
+from slingshot_analysis.diagnosis.evidence import Evidence, jump
 
 REACH = 0.02
 """Maximum distance of a restart and what it brings, as a share of the run."""
@@ -33,8 +33,8 @@ def judge(evidence: Evidence) -> Cause | None:
         signs.append(Sign(f"the second moment falls to {ratio:.2g} of its norm at {at:,.10g}", 4.0))
         if (np.abs(starts - at) <= reach).any():
             signs.append(Sign("the loss rises there", 1.0))
-        if update is not None and (jump := largest(update, at, at + reach) / level(update, at)) >= JUMP:
-            signs.append(Sign(f"the update norm grows {jump:.2g}-fold there", 1.0))
+        if update is not None and (grown := jump(update, at, at + reach)) >= JUMP:
+            signs.append(Sign(f"the update norm grows {grown:.2g}-fold there", 1.0))
     elif not len(starts):
         return None
     elif moment is not None:
@@ -63,6 +63,6 @@ def sudden_fall(moment: Samples) -> tuple[float, float] | None:
     least = float(ratio.min())
     if least > FALL:
         return None
-    first = int(np.argmin(ratio))  # the fall itself is the steepest step of the three
-    row = first + 1 + int(np.argmin(value[first + 1 : first + 1 + FALL_ROWS] / value[first : first + FALL_ROWS]))
-    return float(step[row]), float(value[row] / value[row - 1])
+    first = int(np.argmin(ratio))
+    steepest = first + 1 + int(np.argmin(np.diff(value[first : first + FALL_ROWS + 1])))
+    return float(step[steepest]), least

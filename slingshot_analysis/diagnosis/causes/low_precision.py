@@ -11,7 +11,7 @@ from slingshot_analysis.diagnosis.evidence import Evidence, Happening
 
 GRIDS = {"bfloat16": 8, "float16": 11}
 """Significant bits of the formats."""
-LARGEST_FLOAT16 = 65_504.0
+SMALLEST_FLOAT16, LARGEST_FLOAT16 = 2.0**-14, 65_504.0
 MINIMUM_VALUES = 30
 """Minimum number of distinct values from which a grid can be told."""
 ON_GRID, CHANCE = 0.98, 0.2
@@ -74,7 +74,7 @@ def coarse_grid(value: FloatArray) -> str | None:
     >>> coarse_grid(np.random.default_rng(0).normal(4, 0.1, 100)) is None
     True
     """
-    values = np.unique(value[np.isfinite(value) & (value > 0)])
+    values = np.unique(value[(value >= SMALLEST_FLOAT16) & (value <= LARGEST_FLOAT16)])
     if len(values) < MINIMUM_VALUES:
         return None
     printed = _printed(values)
