@@ -131,6 +131,17 @@ class Evidence:
         return next((plain[word] for word in words if plain.get(word) is not None), None)
 
 
+def spikes(count: int) -> str:
+    """Return a number of spikes in words.
+
+    Examples
+    --------
+    >>> spikes(1), spikes(3)
+    ('1 spike', '3 spikes')
+    """
+    return f"{count} spike{'' if count == 1 else 's'}"
+
+
 def level(samples: Samples, at: float, rows: int = NEAR_ROWS) -> float:
     """Return the median of the last rows before a step; NaN if there is none.
 

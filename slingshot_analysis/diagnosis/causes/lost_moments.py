@@ -30,7 +30,7 @@ def judge(evidence: Evidence) -> Cause | None:
     fallen = None if moment is None else sudden_fall(moment)
     if fallen is not None:
         at, ratio = fallen
-        signs.append(Sign(f"the second moment falls to {ratio:.2g} of its norm at {at:,.10g}", 4.0))
+        signs.append(Sign(f"the norm of the second moment falls to {ratio:.2%} at {at:,.10g}", 4.0))
         if (np.abs(starts - at) <= reach).any():
             signs.append(Sign("the loss rises there", 1.0))
         if update is not None and (jump := largest(update, at, at + reach) / level(update, at)) >= JUMP:
