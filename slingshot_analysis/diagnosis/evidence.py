@@ -167,3 +167,15 @@ def largest(samples: Samples, first: float, last: float) -> float:
     stop = max(int(np.searchsorted(samples.step, last, side="right")), int(start) + 1)
     within = samples.value[int(start) : stop]
     return float(np.max(within)) if len(within) else float("nan")
+
+
+def growth(samples: Samples, first: float, last: float) -> float:
+    """Return the ratio of the largest value between two steps and the level before them; NaN if there is none above 0.
+
+    Examples
+    --------
+    >>> growth(Samples(np.arange(5.0), np.array([1.0, 1.0, 2.0, 9.0, 3.0])), 2, 3)
+    9.0
+    """
+    before = level(samples, first)
+    return largest(samples, first, last) / before if before > 0 else float("nan")

@@ -6,7 +6,7 @@ import numpy as np
 
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
-from slingshot_analysis.diagnosis.evidence import Evidence, largest, level
+from slingshot_analysis.diagnosis.evidence import Evidence, growth
 
 SLOW, FAST = 0.9995, 0.96
 """β2 from which on the second moment is slow, and up to which it is fast."""
@@ -31,10 +31,7 @@ def judge(evidence: Evidence) -> Cause | None:
         unchecked.append(Check("update norm", "whether updates grew before the loss"))
     else:
         reach = REACH * (evidence.span[1] - evidence.span[0])
-        jumps = [
-            largest(update, one.start, one.start + reach) / level(update, one.start) for one in evidence.happenings
-        ]
-        jump = float(np.median(jumps))
+        jump = float(np.median([growth(update, one.start, one.start + reach) for one in evidence.happenings]))
         signs.append(
             Sign(f"the update norm grows {jump:.2g}-fold with the loss", 1.0)
             if jump >= JUMP
