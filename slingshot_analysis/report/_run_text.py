@@ -83,7 +83,7 @@ def _what_happened(analysis: Analysis) -> str:
     if analysis.not_finite:
         first = analysis.not_finite[0]
         words.append(f"{first.signal} is not finite from {step_words(first.start)} {_until(first)}")
-    lost = any(spike.recovery_steps is None for spike in analysis.loss_spikes) or bool(analysis.not_finite)
+    lost = any(spike.outcome in ("diverged", "not finite") for spike in analysis.loss_spikes) or analysis.not_finite
     if analysis.verdict == "diverged" and not lost:
         words.append("the loss rises for good")
     if analysis.verdict == "unstable":
