@@ -3,7 +3,7 @@
 Run it from the project's root. It takes about seven CPU minutes, and continues if it was stopped::
 
     OMP_NUM_THREADS=1 python benchmarks/gallery.py
-    python benchmarks/gallery.py --show               # what the analysis says of each run
+    python benchmarks/gallery.py --show               # what the analysis and the diagnosis say of each run
     python benchmarks/gallery.py --plot gallery.png   # a picture of each run
 
 Each run becomes a table as a trainer would log it, in `tests/diagnosis/gallery`: the configuration in the first line,
@@ -63,6 +63,18 @@ PARITY_SEEDS = 3, 0, 1
 PARITY_STEPS = 22_000
 PARITY_EVERY = 5
 """Updates between two rows of sparse parity, whose spikes last for tens of updates."""
+
+CAUSES = {
+    "epsilon too small": "vanishing gradients",
+    "beta2 too large": "second-moment lag",
+    "no warm-up": "no warm-up",
+    "step size raised": "learning-rate step",
+    "poisoned batch": "bad batch",
+    "half precision in the loss": "low precision",
+    "moments lost at a resume": "lost moments",
+    "exploding initialisation": "initialisation",
+}
+"""What is broken, and the cause that the diagnosis should name."""
 
 BROKEN_FROM = 400
 """Step at which what breaks during a run of the language model does so: the middle."""
@@ -257,11 +269,23 @@ def write_manifest() -> None:
 
 
 def show() -> None:
-    """Print what is broken in each run and what the analysis says."""
+    """Print what the analysis says of each run, and for each kind how often the diagnosis names what is broken."""
+    found: dict[str, list[tuple[bool, bool, bool]]] = {}
     for entry in json.loads(MANIFEST.read_text())["runs"]:
         analysis = analyze(FOLDER / entry["file"])
-        found = f"{len(analysis.certain)} slingshots, {len(analysis.certain_spikes)} loss spikes"
-        click.echo(f"{entry['file']:32} {entry['broken'] or 'healthy':28} {analysis.verdict:12} {found}")
+        decided, named = analysis.diagnosis.decided, [cause.name for cause in analysis.diagnosis.causes]
+        right = CAUSES.get(entry["broken"])
+        judged = right in named[:2], decided and named[0] == right, decided and named[0] != right
+        found.setdefault(entry["command"].rpartition(" ")[2], []).append(judged)
+        words = f"{'decided' if decided else 'not decided'}: {', '.join(named) or '-'}"
+        click.echo(f"{entry['file']:26} {entry['broken'] or 'nothing':27} {analysis.verdict:10} {words}")
+    click.echo("\n| kind | runs | among the first two | decided rightly | decided wrongly |\n|---|---|---|---|---|")
+    broken = {kind: runs for kind, runs in found.items() if KINDS[kind].broken}
+    everything = {"all that are broken": [run for runs in broken.values() for run in runs]}
+    for kind, runs in {**broken, **everything, **{kind: found[kind] for kind in found if kind not in broken}}.items():
+        counts = [str(sum(column)) for column in zip(*runs, strict=True)]
+        shown = counts if kind in broken or kind in everything else ["-", "-", counts[-1]]
+        click.echo(f"| {kind} | {len(runs)} | {' | '.join(shown)} |")
 
 
 def draw(picture: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -15,13 +16,15 @@ from cli._keeping import Keep
 from cli._messages import in_options, print_errors, print_note
 from cli._reading import Reading, reading_options
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.errors import InputError
+from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.many_runs import analyze_files, check_table_path, runs_table, split_against, write_table
 from slingshot_analysis.report.document import to_json
 from slingshot_analysis.report.folder import picture_folder
 from slingshot_analysis.report.text import print_analyses
 from slingshot_analysis.signal import Signal
-from slingshot_analysis.slingshots import Options
+from slingshot_analysis.slingshots import Options, Verdict
+
+VERDICTS = get_args(Verdict)
 
 
 @click.command()
@@ -58,6 +61,11 @@ from slingshot_analysis.slingshots import Options
     type=click.Path(),
     help="Write a table with one row for each run: FILE.csv or FILE.parquet.",
 )
+@click.option(
+    "--fail-on",
+    metavar="VERDICT[,VERDICT]",
+    help=f"Exit with status 1 if a run has one of these verdicts: {', '.join(VERDICTS)}.",
+)
 @engine_options(1, "Number of processes.")
 def analyze(
     files: tuple[str, ...],
@@ -68,6 +76,7 @@ def analyze(
     plot_across: str | None,
     against: tuple[str, ...],
     table: str | None,
+    fail_on: str | None,
     jobs: int,
     engine: str,
     scheduler: str | None,
@@ -78,6 +87,7 @@ def analyze(
     Prints the results of each run, and tables over all runs; with more than 20 runs only the tables. Applies the labels
     that `slingshot label` wrote. If a file can't be read, reports it, analyzes the others, and exits with status 2.
     """
+    failing = _verdicts(fail_on)
     if table is not None:
         check_table_path(table)
     if against and plot_across is None:
@@ -122,6 +132,17 @@ def analyze(
         _write_across(analyses, curves, table, plot_across, against, form)
     if problems:
         click.get_current_context().exit(2)
+    if any(analysis.verdict in failing for analysis in analyses):
+        click.get_current_context().exit(1)
+
+
+def _verdicts(given: str | None) -> list[str]:
+    """Return the verdicts that make the command fail."""
+    found = [] if given is None else [verdict.strip() for verdict in given.split(",")]
+    for verdict in found:
+        if verdict not in VERDICTS:
+            raise unknown_name("verdict", verdict, VERDICTS, "--fail-on")
+    return found
 
 
 def _write_across(

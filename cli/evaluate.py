@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import click
 from rich.table import Table
@@ -12,7 +12,7 @@ from cli._console import open_console
 from cli._messages import print_errors
 from cli._reading import Reading, reading_options
 from slingshot_analysis.analysis import finite
-from slingshot_analysis.evaluation import DetectorEvaluation, find_detector, read_truth, usable_truth
+from slingshot_analysis.evaluation import DetectorEvaluation, Truth, find_detector, read_truth, usable_truth
 from slingshot_analysis.evaluation import evaluate as evaluate_runs
 
 
@@ -23,11 +23,14 @@ from slingshot_analysis.evaluation import evaluate as evaluate_runs
     "--truth",
     default="labels",
     show_default=True,
-    help="Source of the true transitions: labels (see `slingshot label`), misclassification (bursts of misclassified "
-    "training samples), or a JSON file with a list of steps for each run name.",
+    help="Source of the true events: labels (see `slingshot label`), misclassification (bursts of misclassified "
+    "training samples), or a JSON file that holds for each run name a list of steps, or such lists by kind: "
+    "slingshots, loss_spikes, accuracy_climbs.",
 )
 @click.option(
-    "--detector", metavar="MODULE:FUNCTION", help="Your own detector, a function that takes a run and returns steps."
+    "--detector",
+    metavar="MODULE:FUNCTION",
+    help="Your own detector of slingshots, a function that takes a run and returns steps.",
 )
 @click.option(
     "--margin", type=float, metavar="UPDATES", help="Largest timing error of a hit; by default 1% of each run."
@@ -41,16 +44,15 @@ def evaluate(
     margin: float | None,
     form: str,
 ) -> None:
-    """Score a detector against labels.
+    """Score the detectors of slingshots, loss spikes and accuracy climbs against labels.
 
-    Prints precision, recall, F1 and timing errors of each run and of all together. In a run with labels, every detected
-    slingshot that was not removed by hand counts as true. If a file can't be read, reports it, scores the others, and
+    Prints precision, recall, F1, timing errors and, for loss spikes, the share of right outcomes, of each run and of
+    all together. Each kind of event is scored in the runs in which some are labelled; every detected one that was not
+    removed by hand counts as true there. If a file can't be read, reports it, scores the others, and
     exits with status 2.
     """
     find = find_detector(detector) if detector else None
-    known: str | Mapping[str, Sequence[float]] = (
-        truth if truth in ("labels", "misclassification") else read_truth(truth)
-    )
+    known: str | Mapping[str, Truth] = truth if truth in ("labels", "misclassification") else read_truth(truth)
     runs, problems = reading.runs_of_all(files)
     if not isinstance(known, str):
         known, errors = usable_truth(runs, known)
@@ -74,7 +76,7 @@ def _print_scores(found: DetectorEvaluation, form: str) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in rows[0]:
         table.add_column(
-            str(heading).replace("_", " "), justify="left" if heading == "run" else "right", overflow="fold"
+            str(heading).replace("_", " "), justify="left" if heading in ("run", "events") else "right", overflow="fold"
         )
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))

@@ -15,6 +15,8 @@ Outcome = Literal["recovered", "lingering", "diverged", "not finite"]
 
 CERTAIN = 0.5
 """Minimum confidence of a slingshot that counts. A less certain one is listed but not counted."""
+LABEL_SHARE = 0.01
+"""Maximum distance of a label by hand and the event that it applies to, as a share of the run."""
 
 
 @dataclass(frozen=True)

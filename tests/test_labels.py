@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slingshot_analysis import InputError, Signal, analyze
-from slingshot_analysis.labels import Labels, labels_path, read_labels, write_labels
+from slingshot_analysis.labels import Labels, SpikeLabel, labels_path, read_labels, write_labels
 from slingshot_analysis.readers import read_log
 
 
@@ -27,6 +27,49 @@ def test_labels_survive_the_file_and_leave_other_runs_alone(run):
     write_labels(run, Labels((18280,), (9000,)))
     assert read_labels(run) == Labels((18280,), (9000,))
     assert json.loads(labels_path(run).read_text())["runs"]["other"] == {"add": [7], "remove": []}
+
+
+def test_labels_of_all_kinds_survive_the_file(run):
+    labels = Labels((1,), (), (SpikeLabel(5, "not finite"), SpikeLabel(7)), (9,), (11,), (13,))
+    write_labels(run, labels)
+    assert read_labels(run) == labels
+
+
+def test_labels_of_the_first_version_are_read(run):
+    text = '{"format": "slingshot-labels", "version": 1, "runs": {"run": {"add": [7], "remove": [9]}}}'
+    labels_path(run).write_text(text)
+    assert read_labels(run) == Labels((7,), (9,))
+
+
+@pytest.mark.parametrize("spike", ["7", '{"step": 7, "outcome": "gone"}'])
+def test_damaged_labels_of_spikes_are_an_error(run, spike):
+    own = '{"loss_spikes": {"add": [' + spike + "]}}"
+    labels_path(run).write_text('{"format": "slingshot-labels", "version": 2, "runs": {"run": ' + own + "}}")
+    with pytest.raises(InputError, match=r"run\.csv\.labels\.json: (is not a file of labels|unknown outcome 'gone')"):
+        read_labels(run)
+
+
+@pytest.mark.parametrize("where", ["peak", "within", "far"])
+def test_a_label_of_a_spike_applies_from_its_rise_to_its_peak(where):
+    step = np.arange(1000)
+    loss = 2.5 + np.random.default_rng(0).normal(0, 0.01, 1000)
+    loss[500:700] += np.interp(np.arange(200), [0, 100, 200], [0.5, 1.5, 0])
+    signals = {"train_loss": Signal(step, loss)}
+    (spike,) = analyze(signals).loss_spikes
+    assert spike.peak > spike.start + 30
+    at = {"peak": spike.peak + 9, "within": (spike.start + spike.peak) // 2, "far": spike.peak + 90}[where]
+    found = analyze(signals, labels=Labels(removed_spikes=(at,))).loss_spikes
+    assert found == ((spike,) if where == "far" else ())
+
+
+def test_an_added_climb_lasts_as_long_as_the_accuracy_rises():
+    step = np.arange(0, 10_000, 100)
+    accuracy = np.interp(step, [4000, 4500], [0.3, 0.302])
+    labels = Labels(added_climbs=(4050,))
+    signals = {"train_loss": Signal(step, np.full(100, 2.0)), "val_accuracy": Signal(step, accuracy)}
+    assert analyze(signals).accuracy_climbs == ()
+    (climb,) = analyze(signals, labels=labels).accuracy_climbs
+    assert (climb.onset, climb.end, climb.before, climb.after) == (4000, 4500, 0.3, 0.302)
 
 
 def test_analysis_heeds_them(run):

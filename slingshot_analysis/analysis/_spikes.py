@@ -68,9 +68,9 @@ class Spikes:
         ]
         if apart:
             low, high = min(spike.ratio for spike in apart), max(spike.ratio for spike in apart)
-            times = f"{low:.3g}" if len(apart) == 1 else f"{low:.3g} to {high:.3g}"
-            many = f"{len(apart)} spikes" if len(apart) > 1 else "1 spike"
-            yield f"gradient norm: {many}, to {times} times its level, at which the loss does not spike"
+            times = f"{low:.3g}" if len(apart) == 1 else f"between {low:.3g} and {high:.3g}"
+            often = f"{len(apart)} times" if len(apart) > 1 else "once"
+            yield f"the gradient norm spikes {often} without a loss spike, to {times} times its level"
 
 
 def find_spikes(signals: Mapping[str, Signal]) -> Spikes:

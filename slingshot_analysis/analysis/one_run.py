@@ -11,6 +11,7 @@ import numpy as np
 
 from slingshot_analysis.analysis._causes import collect_evidence, find_leads, other_signals
 from slingshot_analysis.analysis._generalisation import find_generalisation
+from slingshot_analysis.analysis._labelled import label_climbs, label_notes, label_spikes
 from slingshot_analysis.analysis._spikes import find_spikes, revealed
 from slingshot_analysis.analysis.result import Analysis, Skipped
 from slingshot_analysis.analysis.signals import (
@@ -36,7 +37,7 @@ from slingshot_analysis.detectors import (
 )
 from slingshot_analysis.diagnosis import diagnose
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.events import CERTAIN, Phase, Slingshot
+from slingshot_analysis.events import CERTAIN, LABEL_SHARE, Phase, Slingshot
 from slingshot_analysis.labels import Labels, read_labels
 from slingshot_analysis.readers import Log, read_log
 from slingshot_analysis.signal import Signal
@@ -107,12 +108,14 @@ def analyze(
         removed=labels.removed,
         options=options,
     )
+    others, loss = other_signals(trace), used.get(first_of(LOSSES, used) or "")
+    near = LABEL_SHARE * (last - first)
     spikes = find_spikes(used)
+    spikes = replace(spikes, loss_spikes=label_spikes(spikes.loss_spikes, labels, loss, near))
     phases = _with_norms(assembly.phases, norm)
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, phases, assembly.slingshots)
     window = near_window(general.stride, general.span, last - first)
     config, unreadable = _configuration(trace)
-    others, loss = other_signals(trace), used.get(first_of(LOSSES, used) or "")
     leads = find_leads(spikes, others, loss)
     evidence = collect_evidence(trace, used, others, spikes, assembly, leads, config, (first, last))
 
@@ -139,7 +142,7 @@ def analyze(
         spike_score=spikes.spike_score,
         spike_score_1000=spikes.spike_score_1000,
         accuracy_jumps=general.jumps,
-        accuracy_climbs=general.climbs,
+        accuracy_climbs=label_climbs(general.climbs, labels, used.get("val_accuracy"), near),
         best_val_accuracy_before=general.best_before,
         best_val_accuracy_after=general.best_after,
         final_val_accuracy=general.final,
@@ -228,5 +231,4 @@ def _notes(trace: Signals, norm: Signal | None, labels: Labels) -> Iterator[str]
     yield from getattr(trace, "notes", ())
     if isinstance(trace, Log):
         yield from (f"{column.column}: {column.remark}" for column in trace.columns if column.signal and column.remark)
-    if labels.added or labels.removed:
-        yield f"labels by hand: added {list(labels.added)}, removed {list(labels.removed)}"
+    yield from label_notes(labels)

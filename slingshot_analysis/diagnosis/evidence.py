@@ -131,6 +131,17 @@ class Evidence:
         return next((plain[word] for word in words if plain.get(word) is not None), None)
 
 
+def spikes(count: int) -> str:
+    """Return a number of spikes in words.
+
+    Examples
+    --------
+    >>> spikes(1), spikes(3)
+    ('1 spike', '3 spikes')
+    """
+    return f"{count} spike{'' if count == 1 else 's'}"
+
+
 def level(samples: Samples, at: float, rows: int = NEAR_ROWS) -> float:
     """Return the median of the last rows before a step; NaN if there is none.
 
@@ -142,18 +153,6 @@ def level(samples: Samples, at: float, rows: int = NEAR_ROWS) -> float:
     row = int(np.searchsorted(samples.step, at))
     before = samples.value[max(row - rows, 0) : row]
     return float(np.median(before)) if len(before) else float("nan")
-
-
-def jump(samples: Samples, at: float, last: float) -> float:
-    """Return the largest value from one step to another over the level before; 0 where that is no positive number.
-
-    Examples
-    --------
-    >>> jump(Samples(np.arange(5.0), np.array([1.0, 1.0, 2.0, 9.0, 3.0])), 2, 3)
-    9.0
-    """
-    before, after = level(samples, at), largest(samples, at, last)
-    return after / before if before > 0 and np.isfinite(after / before) else 0.0
 
 
 def largest(samples: Samples, first: float, last: float) -> float:
@@ -168,3 +167,15 @@ def largest(samples: Samples, first: float, last: float) -> float:
     stop = max(int(np.searchsorted(samples.step, last, side="right")), int(start) + 1)
     within = samples.value[int(start) : stop]
     return float(np.max(within)) if len(within) else float("nan")
+
+
+def growth(samples: Samples, first: float, last: float) -> float:
+    """Return the ratio of the largest value between two steps and the level before them; NaN if there is none above 0.
+
+    Examples
+    --------
+    >>> growth(Samples(np.arange(5.0), np.array([1.0, 1.0, 2.0, 9.0, 3.0])), 2, 3)
+    9.0
+    """
+    before = level(samples, first)
+    return largest(samples, first, last) / before if before > 0 else float("nan")

@@ -5,16 +5,16 @@ from slingshot_analysis.evaluation.detector import (
     DetectorEvaluation,
     evaluate,
     find_detector,
-    read_truth,
-    usable_truth,
 )
 from slingshot_analysis.evaluation.matching import match_events
-from slingshot_analysis.evaluation.score import Score, pool_scores, score_events
+from slingshot_analysis.evaluation.score import Score, pool_scores, score_events, score_spikes
+from slingshot_analysis.evaluation.truth import Truth, read_truth, usable_truth
 
 __all__ = [
     "Calibration",
     "DetectorEvaluation",
     "Score",
+    "Truth",
     "calibration",
     "evaluate",
     "find_detector",
@@ -22,5 +22,6 @@ __all__ = [
     "pool_scores",
     "read_truth",
     "score_events",
+    "score_spikes",
     "usable_truth",
 ]

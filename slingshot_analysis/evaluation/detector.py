@@ -1,22 +1,21 @@
-"""Score a detector of slingshots on runs whose transitions are known."""
+"""Score detectors on runs whose events are known."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slingshot_analysis.analysis import analyze
 from slingshot_analysis.detectors import detect_misclassification, terminal_phase_start
-from slingshot_analysis.errors import InputError, unknown_name
-from slingshot_analysis.evaluation.score import Score, pool_scores, score_events
-from slingshot_analysis.events import CERTAIN, Slingshot
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.evaluation.score import Score, pool_scores, score_events, score_spikes
+from slingshot_analysis.evaluation.truth import Truth, labelled_truth, usable_truth
+from slingshot_analysis.events import CERTAIN
 from slingshot_analysis.labels import Labels, is_labelled, read_labels
 from slingshot_analysis.trace import Trace
 
@@ -37,26 +36,31 @@ class DetectorEvaluation:
     Parameters
     ----------
     scores : dict of str to Score
-        The score of each run by its name, or by path and name where several runs have the same name.
+        The score of the slingshots of each run by its name, or by path and name where several runs have the same name.
     pooled : Score
-        The score over all runs.
+        The score of the slingshots of all runs.
     problems : tuple of str
         Why runs could not be scored.
+    loss_spikes, accuracy_climbs : dict of str to Score
+        The scores of the other events, in the runs in which they are known.
     """
 
     scores: dict[str, Score]
     pooled: Score
     problems: tuple[str, ...] = ()
+    loss_spikes: dict[str, Score] = field(default_factory=dict)
+    accuracy_climbs: dict[str, Score] = field(default_factory=dict)
 
     def summary(self) -> pd.DataFrame:
-        """Return one row for each run and one for all: counts, precision, recall, F1 and timing errors in updates."""
+        """Return one row for each run and kind of event, and one for all runs: counts, shares and errors in updates."""
         import pandas as pd
 
-        rows = {**self.scores, "all": self.pooled}
+        kinds = {"slingshots": self.scores, "loss_spikes": self.loss_spikes, "accuracy_climbs": self.accuracy_climbs}
         return pd.DataFrame(
             [
                 {
                     "run": name,
+                    "events": kind,
                     "true": score.n_true,
                     "found": score.n_found,
                     "hits": score.hits,
@@ -65,47 +69,55 @@ class DetectorEvaluation:
                     "f1": score.f1,
                     "median_error": score.median_error,
                     "error_90": score.error_90,
+                    "right_outcomes": score.right_outcomes,
                 }
-                for name, score in rows.items()
+                for kind, scores in kinds.items()
+                if scores or not any(kinds.values())
+                for name, score in {**scores, "all": pool_scores(scores.values())}.items()
             ]
         )
 
 
 def evaluate(
     runs: Sequence[Trace],
-    truth: str | Mapping[str, Sequence[float]] = "labels",
+    truth: str | Mapping[str, Sequence[float] | Truth] = "labels",
     *,
     detector: Detector | None = None,
     margin: float | None = None,
 ) -> DetectorEvaluation:
-    """Score a detector on runs whose slingshots are known.
+    """Score detectors on runs whose slingshots, loss spikes or climbs of the validation accuracy are known.
 
     Parameters
     ----------
     runs : sequence of Trace
         As `read_log` returns them.
-    truth : {"labels", "misclassification"} or mapping of str to steps, optional
-        Source of the true transitions. "labels": labels by hand, which confirm every detected slingshot that they do
-        not remove; runs without labels are left out. "misclassification": bursts of misclassified samples after the
-        terminal phase began. A mapping gives the steps by name of the run; no two runs may have that name.
+    truth : {"labels", "misclassification"} or mapping of str to steps or Truth, optional
+        Source of the true events. "labels": labels by hand, which confirm every detected event that they do not remove.
+        A kind of event is scored in the runs in which some of it are labelled, and slingshots also in those whose
+        labels are empty. "misclassification": bursts of misclassified samples after the terminal phase began, as
+        slingshots. A mapping gives the slingshots' steps, or a `Truth`, by name of the run; no two runs may have that
+        name.
     detector : callable, optional
-        By default `analyze`, without labels. Bursts of misclassified samples say nothing about the norm: against them,
-        loss spikes without norm growth count as detected too.
+        A detector of slingshots; then they alone are scored. By default `analyze`, without labels. Bursts of
+        misclassified samples say nothing about the norm: against them, loss spikes without norm growth count as
+        detected too.
     margin : float, updates, optional
-        Largest distance between a detected transition and its true one; by default 1% of each run.
+        Largest distance between a detected event and its true one, from transition to transition, start to start and
+        onset to onset; by default 1% of each run.
 
     Returns
     -------
     DetectorEvaluation
-        Scores by run and pooled; events with a confidence below 0.5 do not count as detected.
+        Scores by run and pooled; slingshots with a confidence below 0.5 do not count as detected.
 
     Raises
     ------
     InputError
-        If no run has known transitions, or steps are given for a name that no run or several runs have.
+        If no run has known events, or they are given for a name that no run or several runs have.
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> from slingshot_analysis.readers import Log
     >>> from slingshot_analysis.synthetic import slingshot_run
     >>> made = slingshot_run(0)
@@ -116,33 +128,54 @@ def evaluate(
         truth, errors = usable_truth(runs, truth)
         for error in errors:
             raise error
-    find = detector or (_spikes if truth == "misclassification" else _slingshots)
     names = Counter(run.name for run in runs)
-    scores, problems = {}, []
+    scores, spikes, climbs = dict[str, Score](), dict[str, Score](), dict[str, Score]()
+    problems = []
     for run in runs:
+        key = run.name if names[run.name] == 1 else f"{run.path}: {run.name}"
         try:
-            steps = _true_steps(run, truth)
-            if steps is not None:
-                key = run.name if names[run.name] == 1 else f"{run.path}: {run.name}"
-                scores[key] = score_events(_certain(find(run)), steps, _margin(run, margin))
+            true, near = _known(run, truth), _margin(run, margin)
+            if detector is not None:
+                if true.slingshots is not None:
+                    scores[key] = score_events(_certain(detector(run)), true.slingshots, near)
+                continue
+            if true.is_empty:
+                continue
+            found = analyze(run, labels=Labels())
+            if true.slingshots is not None:
+                events = _certain(found.slingshots)
+                if truth == "misclassification":
+                    events += _certain(found.spikes_without_norm_growth)
+                scores[key] = score_events(events, true.slingshots, near)
+            if true.loss_spikes is not None:
+                starts = [(spike.start, spike.outcome) for spike in found.loss_spikes]
+                spikes[key] = score_spikes(starts, true.loss_spikes, near)
+            if true.accuracy_climbs is not None:
+                onsets = [climb.onset for climb in found.accuracy_climbs]
+                climbs[key] = score_events(onsets, true.accuracy_climbs, near)
         except InputError as error:
             problems.append(str(error) if str(run.path) in str(error) else f"{run.path}: {error}")
-    if not scores and not problems:
+    if not (scores or spikes or climbs or problems):
         raise InputError(
-            f"none of the {len(runs)} runs has known transitions ({truth if isinstance(truth, str) else 'by name'}): "
+            f"none of the {len(runs)} runs has known events ({truth if isinstance(truth, str) else 'by name'}): "
             "label some with `slingshot label`, or give another truth="
         )
-    return DetectorEvaluation(scores, pool_scores(scores.values()), tuple(problems))
+    return DetectorEvaluation(scores, pool_scores(scores.values()), tuple(problems), spikes, climbs)
 
 
-def _slingshots(run: Trace) -> Sequence[Slingshot]:
-    return analyze(run, labels=Labels()).slingshots
-
-
-def _spikes(run: Trace) -> Sequence[Slingshot]:
-    """Return the slingshots and the loss spikes without norm growth."""
-    found = analyze(run, labels=Labels())
-    return (*found.slingshots, *found.spikes_without_norm_growth)
+def _known(run: Trace, truth: str | Mapping[str, Sequence[float] | Truth]) -> Truth:
+    """Return the true events of a run."""
+    if not isinstance(truth, str):
+        known = truth.get(run.name)
+        return known if isinstance(known, Truth) else Truth(known)
+    if truth == "labels":
+        if not is_labelled(run):
+            return Truth()
+        labels = read_labels(run)
+        return labelled_truth(labels, analyze(run, labels=labels))
+    if truth == "misclassification":
+        return Truth(_misclassified(run))
+    raise InputError(f"truth {truth!r}: give 'labels', 'misclassification', or events by name of the run")
 
 
 def find_detector(place: str) -> Detector:
@@ -163,48 +196,6 @@ def find_detector(place: str) -> Detector:
     if not callable(found):
         raise InputError(f"detector {place!r}: is {type(found).__name__}; give a function of a run")
     return found  # type: ignore[no-any-return]
-
-
-def read_truth(path: str | Path) -> dict[str, list[float]]:
-    """Read true transitions from JSON: an object of lists of steps by name of the run.
-
-    Raises
-    ------
-    InputError
-        If the file is not of this form.
-    """
-    try:
-        given = json.loads(Path(path).read_text(encoding="utf-8"))
-        return {str(name): [float(step) for step in steps] for name, steps in given.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f'{path}: give JSON such as {{"NAME OF RUN": [18280, 39500]}} ({error})') from error
-
-
-def usable_truth(
-    runs: Sequence[Trace], truth: Mapping[str, Sequence[float]]
-) -> tuple[dict[str, Sequence[float]], list[InputError]]:
-    """Return the true steps for each name that exactly one run has, and an error for each other name."""
-    paths: dict[str, list[str]] = {name: [] for name in truth}
-    for run in runs:
-        paths.setdefault(run.name, []).append(str(run.path))
-    errors = []
-    for name in truth:
-        if not paths[name]:
-            errors.append(unknown_name("run", name, {run.name for run in runs}, "truth"))
-        elif len(paths[name]) > 1:
-            where = ", ".join(paths[name])
-            errors.append(InputError(f"truth: several runs are named {name!r} ({where}); evaluate each file alone"))
-    return {name: steps for name, steps in truth.items() if len(paths[name]) == 1}, errors
-
-
-def _true_steps(run: Trace, truth: str | Mapping[str, Sequence[float]]) -> Sequence[float] | None:
-    if not isinstance(truth, str):
-        return truth.get(run.name)
-    if truth == "labels":
-        return _certain(analyze(run, labels=read_labels(run)).slingshots) if is_labelled(run) else None
-    if truth == "misclassification":
-        return _misclassified(run)
-    raise InputError(f"truth {truth!r}: give 'labels', 'misclassification', or steps by name of the run")
 
 
 def _misclassified(run: Trace) -> Sequence[float] | None:

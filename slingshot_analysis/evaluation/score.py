@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ class Score:
         Number of pairs of a detected and a true event.
     errors : tuple of float, updates
         Detected minus true step of each pair.
+    judged, right : int
+        Number of pairs of loss spikes whose true outcome is known, and of those whose detected outcome is the same.
 
     Examples
     --------
@@ -35,6 +37,8 @@ class Score:
     n_found: int = 0
     hits: int = 0
     errors: tuple[float, ...] = ()
+    judged: int = 0
+    right: int = 0
 
     def __add__(self, other: Score) -> Score:
         if not isinstance(other, Score):
@@ -44,6 +48,8 @@ class Score:
             self.n_found + other.n_found,
             self.hits + other.hits,
             self.errors + other.errors,
+            self.judged + other.judged,
+            self.right + other.right,
         )
 
     @property
@@ -60,6 +66,11 @@ class Score:
     def f1(self) -> float:
         """Harmonic mean of precision and recall, 2 hits / (true + detected); NaN if both are zero."""
         return _ratio(2 * self.hits, self.n_true + self.n_found)
+
+    @property
+    def right_outcomes(self) -> float:
+        """Share of the pairs with a known outcome whose detected outcome is right; NaN without such pairs."""
+        return _ratio(self.right, self.judged)
 
     @property
     def median_error(self) -> float:
@@ -109,6 +120,42 @@ def score_events(
     forgiven = len(match_events(free, extra, widest))
     errors = tuple((founds[pairs[:, 0]] - trues[pairs[:, 1]]).tolist())
     return Score(len(trues), len(founds) - forgiven, len(pairs), errors)
+
+
+def score_spikes(
+    found: Sequence[tuple[float, str]], true: Sequence[tuple[float, str | None]], margin: npt.ArrayLike
+) -> Score:
+    """Count how many true loss spikes were detected, and how many of these have the right outcome.
+
+    Parameters
+    ----------
+    found : sequence of (float, str), updates
+        Start and outcome of each detected spike.
+    true : sequence of (float, str or None), updates
+        Start and outcome of each true spike; None where the outcome is not known.
+    margin
+        As for `match_events`.
+
+    Returns
+    -------
+    Score
+
+    Raises
+    ------
+    InputError
+        As for `match_events`.
+
+    Examples
+    --------
+    >>> score = score_spikes([(100, "recovered"), (500, "lingering")], [(103, "recovered"), (500, "diverged")], 10)
+    >>> score.recall, score.right_outcomes
+    (1.0, 0.5)
+    """
+    starts, true_starts = [start for start, _ in found], [start for start, _ in true]
+    pairs = match_events(starts, true_starts, margin)
+    judged = [(found[i][1], true[j][1]) for i, j in pairs.tolist() if true[j][1] is not None]
+    right = sum(one == other for one, other in judged)
+    return replace(score_events(starts, true_starts, margin), judged=len(judged), right=right)
 
 
 def pool_scores(scores: Iterable[Score]) -> Score:

@@ -247,7 +247,8 @@ def _values(column: Column, step: Numbers) -> _Values:
     same = int(((np.diff(steps) == 0) & equal).sum())
     back = int((np.diff(steps) < 0).sum())
     if back:
-        remarks.append(f"steps go back {back} times: {dropped} rows that a restart repeats are taken from the restart")
+        often = "once" if back == 1 else f"{back} times"
+        remarks.append(f"steps go back {often}: {dropped} rows that a restart repeats are taken from the restart")
         restarts = tuple(as_step(at) for at in steps[1:][np.diff(steps) < 0].tolist())
         return _Values(steps[valid], values[valid], tuple(remarks), restarts)
     if same == dropped:
@@ -402,7 +403,8 @@ def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
     if len(different) < len(parts):
         notes.append(f"the file holds the same rows {len(parts) // len(different)} times over: they are read once")
     if len(different) > 1:
-        notes.append(f"steps start afresh {len(different) - 1} times: read as {len(different)} runs")
+        often = "once" if len(different) == 2 else f"{len(different) - 1} times"
+        notes.append(f"steps start afresh {often}: read as {len(different)} runs")
     return [(RawRun(raw.name, part, raw.attributes, raw.notes, raw.templates), notes) for part in different]
 
 

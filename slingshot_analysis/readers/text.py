@@ -83,7 +83,8 @@ class TextReader(Reader):
         several = len(reading.parts) > 1
         notes = [*reading.notes]
         if several:
-            notes.append(f"steps start afresh {len(reading.parts) - 1} times: read as {len(reading.parts)} runs")
+            often = "once" if len(reading.parts) == 2 else f"{len(reading.parts) - 1} times"
+            notes.append(f"steps start afresh {often}: read as {len(reading.parts)} runs")
         names = [part.heading for part in reading.parts]
         runs = []
         for number, part in enumerate(reading.parts, start=1):

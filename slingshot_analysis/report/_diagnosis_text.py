@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from slingshot_analysis.diagnosis import Cause, Diagnosis
 
@@ -20,16 +21,18 @@ def describe_diagnosis(diagnosis: Diagnosis, *, happened: bool) -> Iterator[str]
     diagnosis : Diagnosis
         Of one run.
     happened : bool
-        Whether there is anything to explain.
+        Whether the loss or the norm shows anything to explain. A cause may be seen without it.
     """
-    if not happened:
+    if not (happened or diagnosis.causes):
         return
     shown = diagnosis.causes[:SHOWN]
     if not shown:
         yield "cause: not decided; nothing in this log speaks for one of the known causes"
         return
     first, *others = shown
-    if diagnosis.decided:
+    if not happened:
+        yield f"but {'likely' if diagnosis.decided else 'perhaps'}: {first.title}"
+    elif diagnosis.decided:
         yield f"likely cause: {first.title}"
     else:
         yield f"cause: not decided; first candidate: {first.title}"
@@ -44,11 +47,20 @@ def describe_diagnosis(diagnosis: Diagnosis, *, happened: bool) -> Iterator[str]
             yield f"  {remedy.what} ({remedy.source})"
 
 
-def describe_unchecked(diagnosis: Diagnosis) -> Iterator[str]:
-    """Yield a line that says what to log in order to tell more."""
-    if diagnosis.unchecked:
-        checks = "; ".join(f"{check.signal} ({check.tells})" for check in diagnosis.unchecked)
-        yield f"not logged, and would tell more: {checks}"
+def describe_unchecked(diagnoses: Sequence[Diagnosis]) -> Iterator[str]:
+    """Yield lines that say what to log in order to tell more, once for all runs.
+
+    Parameters
+    ----------
+    diagnoses : sequence of Diagnosis
+        One for each run.
+    """
+    checks = Counter(check for diagnosis in diagnoses for check in diagnosis.unchecked)
+    if checks:
+        yield "not logged, and would tell more:"
+    for check, runs in checks.items():
+        where = f" (in {runs} of {len(diagnoses)} runs)" if runs < len(diagnoses) else ""
+        yield f"  {check.signal}{where}: {check.tells}"
 
 
 def _signs(cause: Cause) -> Iterator[str]:

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.analysis.signals import LOSSES
 from slingshot_analysis.events import LogGrowth, LossSpike, NotFinite, Peak, Phase, Slingshot
-from slingshot_analysis.report._diagnosis_text import describe_diagnosis, describe_unchecked
+from slingshot_analysis.report._diagnosis_text import describe_diagnosis
 from slingshot_analysis.report._words import count_of, early_words, lag_words, p_words, step_words
 
 ROWS, PHASE_ROWS, SPIKE_ROWS = 20, 12, 8
@@ -37,9 +38,11 @@ def describe(analysis: Analysis) -> RenderableType:
         lines.append(Text("  loss spikes without norm growth"))
         lines.append(_slingshot_table(analysis.spikes_without_norm_growth))
     if analysis.phases:
+        lines.append(Text(f"  {_phases(analysis)}"))
+    if analysis.phases and analysis.slingshots:
         lines.append(_phase_table(analysis.phases, analysis.norm_growth))
     lines += [Text(f"  {line}") for line in (*_peaks(analysis), *_orders(analysis))]
-    lines += [Text(f"  {note}", style="dim") for note in (*analysis.notes, *describe_unchecked(analysis.diagnosis))]
+    lines += [Text(f"  {note}", style="dim") for note in analysis.notes]
     return Group(*lines)
 
 
@@ -50,12 +53,12 @@ def _head(analysis: Analysis) -> Text:
 
 def _answer(analysis: Analysis) -> Iterator[str]:
     """Say what happened, and how sure that is."""
-    yield f"{_slingshots(analysis)}; {_spikes(analysis)}"
+    happened = _happened(analysis)
+    yield _what_happened(analysis)
+    yield from describe_diagnosis(analysis.diagnosis, happened=happened)
     if analysis.not_finite:
         shown = [_not_finite(part) for part in analysis.not_finite]
         yield f"not finite: {_listed(shown)}"
-    happened = bool(analysis.loss_spikes or analysis.not_finite or analysis.diagnosis.causes)
-    yield from describe_diagnosis(analysis.diagnosis, happened=happened)
     fitted = analysis.terminal_phase_start
     grokked = analysis.grokking_step
     yield (
@@ -66,16 +69,48 @@ def _answer(analysis: Analysis) -> Iterator[str]:
     yield from _gain(analysis)
 
 
+def _happened(analysis: Analysis) -> bool:
+    """Return whether there is anything to explain."""
+    events = (*analysis.loss_spikes, *analysis.not_finite, *analysis.certain, *analysis.certain_spikes)
+    return bool(events) or analysis.verdict in ("diverged", "unstable")
+
+
+def _what_happened(analysis: Analysis) -> str:
+    """Say in one line how many slingshots and loss spikes there are, and whether the loss is lost."""
+    if analysis.verdict == "none" and not (_happened(analysis) or analysis.slingshots or analysis.diagnosis.causes):
+        return "no slingshot and no loss spike: there is nothing to explain"
+    words = [_slingshots(analysis), _spikes(analysis)]
+    if analysis.not_finite:
+        first = analysis.not_finite[0]
+        words.append(f"{first.signal} is not finite from {step_words(first.start)} {_until(first)}")
+    lost = any(spike.outcome in ("diverged", "not finite") for spike in analysis.loss_spikes) or analysis.not_finite
+    if analysis.verdict == "diverged" and not lost:
+        words.append("the loss rises for good")
+    if analysis.verdict == "unstable":
+        words.append("the loss never rests")
+    return "; ".join(words)
+
+
 def _spikes(analysis: Analysis) -> str:
     """Say how many loss spikes there are and what became of them."""
-    outcomes = [spike.outcome for spike in analysis.loss_spikes]
-    counts = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in outcomes)
-    return f"{count_of(len(outcomes), 'loss spike')} in all" + (f": {counts}" if counts else "")
+    spikes = analysis.loss_spikes
+    if not spikes:
+        return "no loss spike" if set(LOSSES) & set(analysis.signals) else "no loss was logged, so spikes are not seen"
+    outcomes = [spike.outcome for spike in spikes]
+    if len(spikes) == 1:
+        return f"1 loss spike, at {step_words(spikes[0].start)}: {outcomes[0]}"
+    count = f"{len(spikes):,} loss spikes" + (" in all" if analysis.certain or analysis.certain_spikes else "")
+    if len(set(outcomes)) == 1:
+        return f"{count}, every one {outcomes[0]}"
+    return f"{count}: " + ", ".join(f"{outcomes.count(one)} {one}" for one in OUTCOMES if one in outcomes)
 
 
 def _not_finite(part: NotFinite) -> str:
-    until = "to the end" if part.end is None else f"up to {step_words(part.end)}"
-    return f"{part.signal} from {step_words(part.start)} {until} ({count_of(part.values, 'value')})"
+    return f"{part.signal} from {step_words(part.start)} {_until(part)} ({count_of(part.values, 'value')})"
+
+
+def _until(part: NotFinite) -> str:
+    return "to the end" if part.end is None else f"up to {step_words(part.end)}"
 
 
 def _slingshots(analysis: Analysis) -> str:
@@ -140,13 +175,17 @@ def _spike_table(spikes: Sequence[LossSpike]) -> RenderableType:
             step_words(spike.start),
             step_words(spike.peak),
             _number(spike.height),
-            f"> {MANY_DEVIATIONS:,}" if spike.deviations > MANY_DEVIATIONS else f"{spike.deviations:.3g}",
+            _deviations(spike.deviations),
             step_words(spike.recovery_steps),
             "-" if spike.residual is None else f"{spike.residual:+.2g}",
             spike.outcome,
         )
     hidden = len(spikes) - SPIKE_ROWS
     return Group(table, Text(f"  and {hidden} lower ones: see the JSON document", style="dim")) if hidden > 0 else table
+
+
+def _deviations(value: float) -> str:
+    return f"> {MANY_DEVIATIONS:,}" if MANY_DEVIATIONS < value < np.inf else _number(value)
 
 
 def _number(value: float) -> str:
@@ -171,10 +210,16 @@ def _slingshot_table(slingshots: Sequence[Slingshot]) -> RenderableType:
     return Group(table, Text(f"  and {hidden} more: see the JSON document", style="dim")) if hidden > 0 else table
 
 
-def _phase_table(phases: Sequence[Phase], growths: Sequence[LogGrowth]) -> RenderableType:
-    """Return the phases of the norm. Growth is compared with that of c log t, fitted to the plateaus before it."""
-    kinds = [phase.kind for phase in phases]
+def _phases(analysis: Analysis) -> str:
+    """Count the phases of the norm. They stand in a table where there are slingshots, which are made of them."""
+    kinds = [phase.kind for phase in analysis.phases]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in PHASE_KINDS if kind in kinds)
+    cut = bool(analysis.slingshots) and len(kinds) > PHASE_ROWS
+    return f"phases of the norm: {counts}" + (f"; the first {PHASE_ROWS} are" if cut else "")
+
+
+def _phase_table(phases: Sequence[Phase], growths: Sequence[LogGrowth]) -> RenderableType:
+    """Return a table of phases. Growth is compared with that of c log t, fitted to the plateaus before it."""
     table = _table(("phase", "start", "end", "norm", "rate per step", "growth / c·log t"), left=("phase",))
     excess = {growth.start: growth.excess for growth in growths}
     for phase in phases[:PHASE_ROWS]:
@@ -187,8 +232,7 @@ def _phase_table(phases: Sequence[Phase], growths: Sequence[LogGrowth]) -> Rende
             f"{phase.rate:+.1e}",
             "-" if times is None else f"{times:.3g}" if times < HUGE else f"> {HUGE:,}",
         )
-    more = f"; the first {PHASE_ROWS} are" if len(phases) > PHASE_ROWS else ""
-    return Group(Text(f"  phases of the norm: {counts}{more}"), table)
+    return table
 
 
 def _peaks(analysis: Analysis) -> Iterator[str]:

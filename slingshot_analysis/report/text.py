@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from slingshot_analysis.analysis import Analysis
+from slingshot_analysis.report._diagnosis_text import describe_unchecked
 from slingshot_analysis.report._run_text import describe
 from slingshot_analysis.report._runs_text import describe_runs
 
@@ -24,7 +25,7 @@ def print_analyses(analyses: Sequence[Analysis], console: Console) -> None:
             console.print()
     if len(analyses) > 1:
         console.print(describe_runs(analyses))
-    for line in _left_out(analyses):
+    for line in (*describe_unchecked([analysis.diagnosis for analysis in analyses]), *_left_out(analyses)):
         console.print(Text(line, style="dim"))
 
 

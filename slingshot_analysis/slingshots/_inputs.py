@@ -167,7 +167,7 @@ def read_run(
     for name, loss in known.items():
         lost = loss.step[~np.isfinite(loss.value)]
         if len(lost):
-            skipped.append((name, f"{len(lost)} values are not finite, the first at step {as_step(lost[0])}"))
+            skipped.append((name, f"{len(lost)} values are not finite, the first at step {as_step(lost[0]):,}"))
     return RunSignals(
         norm=weights,
         losses={name: _finite(loss) for name, loss in known.items()},

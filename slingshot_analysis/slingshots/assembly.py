@@ -11,7 +11,7 @@ import numpy as np
 from slingshot_analysis.canonical import as_step
 from slingshot_analysis.detectors.divergence import divergence, instability
 from slingshot_analysis.detectors.misclassification import misclassification_bursts
-from slingshot_analysis.events import CERTAIN, Phase, Slingshot
+from slingshot_analysis.events import CERTAIN, LABEL_SHARE, Phase, Slingshot
 from slingshot_analysis.slingshots._cycles import Events, assemble_cycles
 from slingshot_analysis.slingshots._inputs import RunSignals, read_run
 from slingshot_analysis.slingshots._loss_rises import clear_rises
@@ -27,9 +27,6 @@ from slingshot_analysis.slingshots.anchors import (
 from slingshot_analysis.slingshots.options import DEFAULT, Options
 
 Verdict = Literal["slingshots", "spikes", "none", "diverged", "unstable", "undecided"]
-
-LABEL_SHARE = 0.01
-"""Maximum distance of a label and the event that it applies to, as a share of the run."""
 CHAOS_EVENTS, FEW_CHAOS_EVENTS = 20, 8
 """Minimum number of irregular transitions of a chaotic run, and of one whose loss never gets low between them."""
 IRREGULAR, SLIGHTLY_IRREGULAR = 0.35, 0.2

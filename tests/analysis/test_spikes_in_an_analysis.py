@@ -68,7 +68,7 @@ def test_a_gradient_norm_that_spikes_alone_is_a_remark():
     found = analyze({"train_loss": (ROW, LOSSES["none"]), "gradient_norm": (ROW, norm)})
     assert (found.verdict, found.loss_spikes) == ("none", ())
     assert [spike.start for spike in found.gradient_spikes] == [500, 1300]
-    assert any("gradient norm: 2 spikes" in note for note in found.notes)
+    assert any("gradient norm spikes 2 times" in note for note in found.notes)
 
 
 def test_two_levels_are_a_remark():

@@ -94,6 +94,26 @@ def test_analyze_reads_it_and_says_what_it_did(folder):
     assert document["across_runs"]["comparison"]["association"]["jumps"] == 2
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "status"), [("slingshots", 1), ("diverged, slingshots", 1), ("diverged,unstable", 0)]
+)
+def test_a_verdict_sets_the_exit_status(folder, verdicts, status):
+    assert "verdict: slingshots" in slingshot("analyze", "run.csv", "--fail-on", verdicts, status=status)
+
+
+def test_a_file_that_can_not_be_read_outweighs_a_verdict(folder):
+    (folder / "bad.csv").write_text("")
+    slingshot("analyze", "run.csv", "bad.csv", "--fail-on", "slingshots", status=2)
+
+
+@pytest.mark.parametrize("given", ["diverge", "", "diverged,"])
+def test_an_unknown_verdict_is_an_error_that_names_the_allowed_ones(folder, given):
+    shown = slingshot("analyze", "run.csv", "--fail-on", given, status=2)
+    assert "--fail-on: unknown verdict" in shown
+    assert "Allowed: diverged, none, slingshots, spikes, undecided, unstable" in shown
+    assert "verdict: slingshots" not in shown
+
+
 def test_labels_change_what_is_found_and_score_the_detector(folder):
     assert "run.csv.labels.json" in slingshot("label", "run.csv", "--add", "15000", "--remove", "9000")
     assert "added [15000], removed [9000]" in slingshot("label", "run.csv")

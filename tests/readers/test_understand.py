@@ -180,7 +180,7 @@ def test_a_restart_takes_over_the_rows_that_it_repeats(tmp_path):
     run = log(tmp_path, {"step": [0, 10, 20, 30, 20, 30, 40], "loss": [5, 4, 3, 2, 3.5, 2.5, 1]})
     assert run["train_loss"].step.tolist() == [0, 10, 20, 30, 40]
     assert run["train_loss"].value.tolist() == [5, 4, 3.5, 2.5, 1]
-    assert "go back 1 times: 2 rows" in remark(run, "loss")
+    assert "go back once: 2 rows" in remark(run, "loss")
 
 
 ORDERS = {

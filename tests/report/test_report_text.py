@@ -9,6 +9,8 @@ from rich.console import Console
 
 from slingshot_analysis import Signal, analyze
 from slingshot_analysis.analysis import Skipped
+from slingshot_analysis.diagnosis import Cause, Check, Diagnosis, Sign
+from slingshot_analysis.events import NotFinite
 from slingshot_analysis.report.text import print_analyses
 
 STEP = np.arange(0, 20_000, 10)
@@ -33,11 +35,68 @@ def printed(*analyses):
 
 
 def test_the_first_lines_say_what_happened_and_how_sure_that_is():
-    head, answer, fitted, jumps, *_ = printed(run())
+    head, answer, cause, *rest = printed(run())
     assert head == "run  steps 0 to 19,990  verdict: slingshots"
-    assert answer.startswith("  1 slingshot with confidence 1.00; 1 loss spike in all")
-    assert fitted.endswith("no grokking")
-    assert jumps.startswith("  validation accuracy jumps at 9,100 (0.500 → 0.900); 1 of 1 within [-")
+    assert answer.startswith("  1 slingshot with confidence 1.00; 1 loss spike, at 9,000: recovered")
+    assert cause.startswith("  cause: not decided; first candidate: ")
+    fitted = next(at for at, line in enumerate(rest) if line.endswith("no grokking"))
+    assert rest[fitted + 1].startswith("  validation accuracy jumps at 9,100 (0.500 → 0.900); 1 of 1 within [-")
+
+
+QUIET = {"slingshots": (), "loss_spikes": (), "diagnosis": Diagnosis(False, ()), "verdict": "none"}
+
+
+def test_a_run_without_anything_to_explain_says_so_and_no_more():
+    lines = printed(run(**QUIET))
+    assert lines[1] == "  no slingshot and no loss spike: there is nothing to explain"
+    assert not any("cause" in line or "not logged" in line for line in lines)
+    (phases,) = [line for line in lines if "phases of the norm" in line]
+    assert not any(line.startswith("phase ") for line in lines)
+    assert phases.endswith("growth, 2 plateau")
+
+
+@pytest.mark.parametrize(("decided", "words"), [(True, "  but likely: moments"), (False, "  but perhaps: moments")])
+def test_a_cause_that_is_seen_without_an_event_is_no_cause_of_one(decided, words):
+    cause = Cause("lost moments", "moments", (Sign("the second moment falls", 5.0),))
+    lines = printed(run(**QUIET | {"diagnosis": Diagnosis(decided, (cause,))}))
+    assert lines[1:4] == ["  no slingshot; no loss spike", words, "    for: the second moment falls"]
+
+
+def test_what_is_lost_stands_in_the_second_line():
+    lost = (NotFinite("gradient_norm", 600, None, 9), NotFinite("train_loss", 601, 640, 2))
+    _, answer, cause, *rest = printed(run(**QUIET | {"not_finite": lost, "verdict": "diverged"}))
+    assert answer == "  no slingshot; no loss spike; gradient_norm is not finite from 600 to the end"
+    assert cause == "  cause: not decided; nothing in this log speaks for one of the known causes"
+    assert (
+        rest[0]
+        == "  not finite: gradient_norm from 600 to the end (9 values), train_loss from 601 up to 640 (2 values)"
+    )
+    assert printed(run(**QUIET | {"verdict": "diverged"}))[1].endswith("no loss spike; the loss rises for good")
+
+
+def test_without_a_loss_spikes_are_not_seen():
+    lines = printed(run(**QUIET | {"verdict": "undecided", "signals": {}}))
+    assert lines[1] == "  no slingshot; no loss was logged, so spikes are not seen"
+
+
+def test_outcomes_are_counted_where_they_differ():
+    (spike,) = RUN.loss_spikes
+    three = [replace(spike, outcome=outcome) for outcome in ("recovered", "diverged", "recovered")]
+    assert "; 3 loss spikes in all: 2 recovered, 1 diverged" in printed(run(loss_spikes=tuple(three)))[1]
+    assert "; 2 loss spikes, every one recovered" in printed(run(**QUIET | {"loss_spikes": (spike, spike)}))[1]
+
+
+def test_what_to_log_stands_once_for_all_runs_with_their_counts():
+    both, one = Check("learning rate", "whether it rose"), Check("update norm", "whether it grew")
+    runs = [run(name, diagnosis=Diagnosis(False, (), (), own)) for name, own in [("a", (both, one)), ("b", (both,))]]
+    lines = printed(*runs)
+    at = lines.index("not logged, and would tell more:")
+    assert lines[at + 1 : at + 3] == [
+        "  learning rate: whether it rose",
+        "  update norm (in 1 of 2 runs): whether it grew",
+    ]
+    assert lines.count("not logged, and would tell more:") == 1
+    assert at > max(number for number, line in enumerate(lines) if line.startswith(("a ", "b ")))
 
 
 def test_doubtful_slingshots_are_told_apart():

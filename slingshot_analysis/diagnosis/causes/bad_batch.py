@@ -6,7 +6,7 @@ import numpy as np
 
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
-from slingshot_analysis.diagnosis.evidence import Evidence, Happening, jump
+from slingshot_analysis.diagnosis.evidence import Evidence, Happening, growth
 
 ABRUPT_ROWS = 3
 """Maximum number of rows of the loss in which a spike by a batch rises."""
@@ -40,7 +40,7 @@ def judge(evidence: Evidence) -> Cause | None:
         signs.append(Sign("the loss does not come back", -1.0))
     gradient = evidence.signal("gradient norm")
     if gradient is not None:
-        ratio = min(jump(gradient, one.start, one.peak) for one in happenings)
+        ratio = min(growth(gradient, one.start, one.peak) for one in happenings)
         if ratio >= JUMP:
             signs.append(Sign(f"the gradient norm jumps {ratio:.3g}-fold with the loss", 1.0))
     measured = [lead for lead in evidence.leads.values() if lead.finding != "not measured"]

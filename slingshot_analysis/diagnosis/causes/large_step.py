@@ -6,7 +6,7 @@ import numpy as np
 
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
-from slingshot_analysis.diagnosis.evidence import Evidence, largest
+from slingshot_analysis.diagnosis.evidence import Evidence, largest, spikes
 
 BEFORE = 0.01
 """The bound is looked at over this share of the run before each spike."""
@@ -30,7 +30,7 @@ def judge(evidence: Evidence) -> Cause | None:
         reach = BEFORE * (evidence.span[1] - evidence.span[0])
         over = [one for one in happenings if largest(ratio, one.start - reach, one.start) > 1]
         if len(over) > 0.5 * len(happenings):
-            signs.append(Sign(f"the preconditioned sharpness passes its bound before {len(over)} spikes", 3.0))
+            signs.append(Sign(f"the preconditioned sharpness passes its bound before {spikes(len(over))}", 3.0))
         else:
             signs.append(Sign("the preconditioned sharpness stays below its bound before the spikes", -2.0))
     gradient = evidence.lead("gradient norm")

@@ -45,7 +45,7 @@ def sudden_rises(rate: Samples) -> tuple[FloatArray, FloatArray]:
     [[12.0], [4.0]]
     """
     step, value = rate
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = value[1:] / value[:-1]
         change = np.maximum(ratio, 1 / ratio)
     rows = [row for row in np.flatnonzero(np.isfinite(ratio) & (ratio >= RISE)).tolist() if row]

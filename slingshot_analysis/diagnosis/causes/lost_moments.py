@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from slingshot_analysis.canonical import Samples
+from slingshot_analysis.canonical import FloatArray, Samples
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
-from slingshot_analysis.diagnosis.evidence import Evidence, jump
+from slingshot_analysis.diagnosis.evidence import Evidence, growth
 
 REACH = 0.02
 """Maximum distance of a restart and what it brings, as a share of the run."""
@@ -30,11 +30,11 @@ def judge(evidence: Evidence) -> Cause | None:
     fallen = None if moment is None else sudden_fall(moment)
     if fallen is not None:
         at, ratio = fallen
-        signs.append(Sign(f"the second moment falls to {ratio:.2g} of its norm at {at:,.10g}", 4.0))
+        signs.append(Sign(f"the norm of the second moment falls to {ratio:.2%} at {at:,.10g}", 4.0))
         if (np.abs(starts - at) <= reach).any():
             signs.append(Sign("the loss rises there", 1.0))
-        if update is not None and (grown := jump(update, at, at + reach)) >= JUMP:
-            signs.append(Sign(f"the update norm grows {grown:.2g}-fold there", 1.0))
+        if update is not None and (jump := growth(update, at, at + reach)) >= JUMP:
+            signs.append(Sign(f"the update norm grows {jump:.2g}-fold there", 1.0))
     elif not len(starts):
         return None
     elif moment is not None:
@@ -57,12 +57,18 @@ def sudden_fall(moment: Samples) -> tuple[float, float] | None:
     step, value = moment
     if len(value) <= 2 * FALL_ROWS:
         return None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = value[FALL_ROWS:] / value[:-FALL_ROWS]
-    ratio = np.where(np.isfinite(ratio) & (value[:-FALL_ROWS] > 0), ratio, 1.0)
+    ratio = _ratios(value, FALL_ROWS)
     least = float(ratio.min())
     if least > FALL:
         return None
-    first = int(np.argmin(ratio))
-    steepest = first + 1 + int(np.argmin(np.diff(value[first : first + FALL_ROWS + 1])))
-    return float(step[steepest]), least
+    first = int(np.argmin(ratio))  # the fall itself is the steepest step of the three
+    steepest = _ratios(value[first : first + FALL_ROWS + 1], 1)
+    row = first + 1 + int(np.argmin(steepest))
+    return float(step[row]), float(steepest.min())
+
+
+def _ratios(value: FloatArray, rows: int) -> FloatArray:
+    """Return the ratio of each value and the one so many rows before; 1 where that is no positive number."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = value[rows:] / value[:-rows]
+    return np.where(np.isfinite(ratio) & (value[:-rows] > 0), ratio, 1.0)

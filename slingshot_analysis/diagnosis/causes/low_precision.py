@@ -54,9 +54,9 @@ def judge(evidence: Evidence) -> Cause | None:
             signs.append(Sign(f"the loss scale falls at {falls[0].start:,.10g}: gradients overflowed", 2.5))
     said = " ".join(str(value) for word in DTYPES if (value := evidence.setting(word)) not in (None, "same"))
     flags = " ".join(word for word in FLAGS if evidence.setting(word) not in (None, False, 0))
-    words = f"{said} {flags}".lower()
+    words = " and ".join(f"{said} {flags}".lower().split())
     if "16" in words or "half" in words or "amp" in words:
-        signs.append(Sign(f"the configuration says {words.strip()}", 1.5))
+        signs.append(Sign(f"the configuration says {words}", 1.5))
     elif "32" in said or "64" in said:
         signs.append(Sign(f"the configuration says {said.strip()}", -2.0))
     else:

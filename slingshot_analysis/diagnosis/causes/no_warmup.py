@@ -35,7 +35,7 @@ def judge(evidence: Evidence) -> Cause | None:
     warmup = evidence.setting(*WARMUP)
     if rate is not None:
         start, top = float(rate.value[0]), float(np.max(rate.value))
-        if start >= FULL * top > 0:
+        if top > 0 and start >= FULL * top:
             signs.append(Sign(f"the learning rate is at {start / top:.0%} of its largest value in the first row", 2.0))
         elif start < RAMP * top:
             signs.append(Sign("the learning rate is warmed up", -4.0))

@@ -6,7 +6,7 @@ import numpy as np
 
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
-from slingshot_analysis.diagnosis.evidence import Evidence, jump
+from slingshot_analysis.diagnosis.evidence import Evidence, growth
 
 SLOW, FAST = 0.9995, 0.96
 """β2 from which on the second moment is slow, and up to which it is fast."""
@@ -31,10 +31,10 @@ def judge(evidence: Evidence) -> Cause | None:
         unchecked.append(Check("update norm", "whether updates grew before the loss"))
     else:
         reach = REACH * (evidence.span[1] - evidence.span[0])
-        grown = float(np.median([jump(update, one.start, one.start + reach) for one in evidence.happenings]))
+        jump = float(np.median([growth(update, one.start, one.start + reach) for one in evidence.happenings]))
         signs.append(
-            Sign(f"the update norm grows {grown:.2g}-fold with the loss", 1.0)
-            if grown >= JUMP
+            Sign(f"the update norm grows {jump:.2g}-fold with the loss", 1.0)
+            if jump >= JUMP
             else Sign("the update norm does not grow before the loss or with it", -2.0)
         )
     if gradient is not None and (stays := _stays(evidence)) >= JUMP:
@@ -66,8 +66,7 @@ def _stays(evidence: Evidence) -> float:
     row = int(np.searchsorted(gradient.step, evidence.happenings[0].start))
     rows = max(len(gradient.step) // 10, 3)
     before, after = gradient.value[max(row - rows, 0) : row], gradient.value[row : row + rows]
-    usual = float(np.median(before)) if len(before) and len(after) else 0.0
-    return float(np.median(after)) / usual if usual > 0 else 0.0
+    return float(np.median(after) / np.median(before)) if len(before) and len(after) else 0.0
 
 
 def _times(ratio: float | None) -> str:

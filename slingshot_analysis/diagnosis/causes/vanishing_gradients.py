@@ -6,7 +6,7 @@ import numpy as np
 
 from slingshot_analysis.diagnosis import remedies
 from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
-from slingshot_analysis.diagnosis.evidence import Evidence, level
+from slingshot_analysis.diagnosis.evidence import Evidence, level, spikes
 
 FITTED = 1e-2
 """Maximum loss just before a slingshot, in nats."""
@@ -36,9 +36,7 @@ def judge(evidence: Evidence) -> Cause | None:
     )
     full = [event for event in evidence.slingshots if event.tier == "full"]
     if full:
-        signs.append(
-            Sign(f"the norm of the weights grows before {len(full)} of {len(happenings)} spikes, then rests", 2.5)
-        )
+        signs.append(Sign(f"the norm of the weights grows before {spikes(len(full))} and then rests", 2.5))
     elif evidence.without_growth and not evidence.slingshots:
         signs.append(Sign("the norm of the weights does not grow before the spikes", -1.5))
     elif not any("norm" in name and "grad" not in name for name in evidence.signals):
