@@ -7,6 +7,8 @@ import pytest
 
 from slingshot_analysis.canonical import Samples
 from slingshot_analysis.detectors.norm import (
+    REFINE_BINS,
+    SLOW_SHARE,
     NormSegments,
     _kinds,
     _noise,
@@ -102,6 +104,12 @@ def test_growth_is_told_from_rest_and_not_from_decay():
     assert kinds(3, 4, 9, 3)[0] == "plateau"
 
 
+@pytest.mark.parametrize(("share", "kind"), [(0.4, "plateau"), (0.6, "growth")])
+def test_without_a_swing_growth_is_half_as_fast_as_the_run(share, kind):
+    level = np.arcsinh(share / SLOW_SHARE)
+    assert kinds(level, level + 0.1) == [kind, kind]
+
+
 def test_white_noise_is_told_from_a_line_of_uneven_rows():
     random = np.random.default_rng(0)
     time = np.cumsum(random.uniform(0.1, 10, 4000))
@@ -129,18 +137,18 @@ def splits_by_loop(x, y):
 @pytest.mark.parametrize("off", [-2, 0, 2])
 def test_a_bound_is_placed_at_the_best_of_all_splits(seed, off):
     random = np.random.default_rng(seed)
-    step = np.arange(8000.0)
-    log_norm = np.maximum(step - 4000, 0) / 100 + random.normal(0, 0.02, len(step))
+    step = np.cumsum(random.integers(1, 10, 8000)).astype(float)
+    log_norm = np.maximum(step - step[4000], 0) / 500 + random.normal(0, 0.02, len(step))
     found = segments_of(Samples(step, np.exp(log_norm)))
     bound = 1000 + off  # bins of four rows
-    near = (step >= found.time[bound - 3]) & (step <= found.time[bound + 3])
+    near = (step >= found.time[bound - REFINE_BINS]) & (step <= found.time[bound + REFINE_BINS])
     near[np.flatnonzero(near)[-1] + 1] = True
     error, at = splits_by_loop(step[near], log_norm[near]), step[near][2:-2]
     alike = at[error <= error.min() * (1 + 3.84 / len(error))]
     assert _refine(found, bound) == (at[error.argmin()], alike[0], alike[-1])
 
 
-@pytest.mark.parametrize("place", [3, 1997])
+@pytest.mark.parametrize("place", [2, 1998])
 def test_a_bound_near_an_end_of_the_run_is_placed_to_the_sample(place):
     step = np.arange(8000.0)
     found = segments_of(Samples(step, np.exp(np.maximum(step - 4 * place, 0) / 100)))
