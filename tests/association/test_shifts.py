@@ -79,6 +79,7 @@ def test_same_seed_same_result():
 def test_nothing_to_shift(jumps, transitions):
     found = log_time_shift_test(jumps, transitions, WINDOW, SPAN)
     assert (found.p_value, found.jumps, found.transitions) == (None, len(jumps), len(transitions))
+    assert (found.hits, found.expected) == (0, 0.0)
     assert pool_shifts([found, found]).p_value is None
     assert pool_shifts([found, found]).jumps == 2 * len(jumps)
 
@@ -99,6 +100,26 @@ def test_pooled_shifts_agree_with_all_pairs_of_shifts():
         pool_shifts([found, runs[0]])
     with pytest.raises(InputError, match="got no test"):
         pool_shifts([])
+
+
+def test_a_span_may_end_at_one():
+    found = log_time_shift_test([0.5], [0.25], (0, 0.25), (0, 1))
+    assert (found.hits, found.jumps) == (1, 1)
+
+
+def test_one_resample_is_enough():
+    assert log_time_shift_test([2000], [2000], WINDOW, SPAN, resamples=1).p_value in (0.5, 1.0)
+    runs = [RunEvents([at + 50], [at], (0, 100), (0, 100_000)) for at in range(1000, 81_000, 10_000)]
+    assert run_swap_test(runs, resamples=1).permutations == 1
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_a_pooled_p_value_without_hits_is_one(seeds):
+    runs = [log_time_shift_test([90_000, 4000], [10_000], WINDOW, SPAN, resamples=7, seed=seed) for seed in seeds]
+    found = pool_shifts(runs)
+    assert (found.hits, found.p_value) == (0, pytest.approx(1.0))
+    assert found.p_value <= 1.0
 
 
 def test_rejects_rarely_when_jumps_thin_out_and_often_when_transitions_carry_them():
