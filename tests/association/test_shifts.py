@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slingshot_analysis.association import (
+    LogTimeShift,
     RunEvents,
     association_test,
     log_time_shift_test,
@@ -113,13 +114,10 @@ def test_one_resample_is_enough():
     assert run_swap_test(runs, resamples=1).permutations == 1
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=8))
-@settings(max_examples=30, deadline=None)
-def test_a_pooled_p_value_without_hits_is_one(seeds):
-    runs = [log_time_shift_test([90_000, 4000], [10_000], WINDOW, SPAN, resamples=7, seed=seed) for seed in seeds]
-    found = pool_shifts(runs)
-    assert (found.hits, found.p_value) == (0, pytest.approx(1.0))
-    assert found.p_value <= 1.0
+def test_a_pooled_p_value_without_hits_is_one():
+    """The chances of 1 and 4 of 5 shifts, convolved with each other, add up to more than 1 by rounding."""
+    run = LogTimeShift(0, 4 / 5, 1.0, 5, 1, 1, (1, 4))
+    assert pool_shifts([run] * 4).p_value == 1.0
 
 
 def test_rejects_rarely_when_jumps_thin_out_and_often_when_transitions_carry_them():
