@@ -33,6 +33,18 @@ def test_one_decade_undone_ends_a_high_rise():
     assert rises(around(1e-4, 1e-3, 1.0, 0.5, 0.09, 0.05, 1e-3)) == [(101, 101, 103, 1e4)]
 
 
+def test_each_rise_has_its_own_peak():
+    loss = [*around(0.01, 0.5, 1.0), *around(0.01, 5.0, 10.0)]
+    assert rises(loss) == [(100, 101, 102, 100.0), (302, 303, 304, 1000.0)]
+
+
+@pytest.mark.parametrize(("length", "found"), [(20, 1), (80, 0)])
+def test_a_third_of_a_rise_is_gained_in_a_hundredth_of_the_rows(length, found):
+    """A hundredth of 2,000 rows are 20, in which a rise over 80 rows gains a quarter."""
+    decades = np.interp(np.arange(2000), [1000, 1000 + length, 1001 + length], [-4, 0, -4])
+    assert len(rises(10**decades)) == found
+
+
 @pytest.mark.parametrize(("height", "found"), [(1.9, 0), (2.1, 1)])
 def test_a_rise_exceeds_the_ratio(height, found):
     assert len(rises(around(1.0, height), min_ratio=2.0)) == found
