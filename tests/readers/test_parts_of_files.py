@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from slingshot_analysis.readers._parts.protobuf import read_varint
 from slingshot_analysis.readers._parts.text_file import HEAD, head_text
 from slingshot_analysis.readers._parts.tfrecord import _checksums
 
@@ -13,6 +14,14 @@ def test_checksums_of_many_pieces_are_masked_crc_32c():
     plain = [0x8A9136AA, 0xE3069283, 0]
     masked = [((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32 for crc in plain]
     assert _checksums(data, np.array([9, 0, 5]), np.array([32, 9, 0])).tolist() == masked
+
+
+def test_an_encoded_integer_has_at_most_ten_bytes():
+    assert read_varint(b"\xff" * 9 + b"\x01", 0) == (2**64 - 1, 10)
+    with pytest.raises(ValueError, match="more than ten bytes"):
+        read_varint(b"\x80" * 10 + b"\x01", 0)
+    with pytest.raises(ValueError, match="is cut"):
+        read_varint(b"\x80" * 9, 0)
 
 
 @pytest.mark.parametrize(("size", "whole"), [(HEAD - 1, True), (HEAD, False), (HEAD + 1, False)])
