@@ -124,7 +124,7 @@ def norm(step, log):
     ],
 )
 def test_a_staircase_keeps_half_of_its_rise_and_half_of_an_inverse_fall_is_sudden(at_once, settled, shape):
-    run = norm([0, 100, 140, 400], [0, 1, at_once, settled])
+    run = norm([0, 100, 140, 400], 1 + 2 * np.array([0, 1, at_once, settled]))
     assert norm_shape(run, 0, 100, 20, 400) == shape
 
 
