@@ -447,7 +447,10 @@ def _wander(value: FloatArray) -> float:
 
 
 def _zigzag(level: list[float], swing: float) -> list[int]:
-    """Return the turning points of a sequence, including its ends, and ignore swings that are smaller than `swing`."""
+    """Return the turning points of a sequence, including its ends, and ignore swings that are smaller than `swing`.
+
+    The first one is the value nearest to 0 before the first swing.
+    """
     turns, direction = [0], 0
     for k in range(1, len(level)):
         last = level[turns[-1]]
@@ -465,7 +468,10 @@ def _zigzag(level: list[float], swing: float) -> list[int]:
 
 
 def _kinds(found: NormSegments, swing: float) -> list[PhaseKind]:
-    """Return the kind of each segment, from its level and the turning points around it."""
+    """Return the kind of each segment, from its level and the turning points around it.
+
+    Minima below 0 count as 0. Without a swing, what is half as fast as the whole run or faster is growth.
+    """
     turns, level = _zigzag(found.level, swing), found.level
     mean = np.arcsinh(0.5 / SLOW_SHARE)
     kinds: list[PhaseKind] = []

@@ -103,8 +103,7 @@ def _peaks(step: Any, value: Any, name: str, min_ratio: float) -> list[Peak]:
     threshold = np.maximum(np.log10(min_ratio), NOISE_FACTOR * local_noise(height))
     found = []
     for trough, peak, back in excursions(height, threshold):
-        stop = edges[peak + 1] if peak + 1 < len(edges) else len(values)
-        top = edges[peak] + int(np.argmax(values[edges[peak] : stop]))
+        top = edges[peak] + int(np.argmax(values[edges[peak] : edges[peak + 1]]))
         level = 10 ** ((height[peak] + height[trough]) / 2)
         below = np.flatnonzero(values[edges[trough] : top] < level)
         start = edges[trough] + (below[-1] + 1 if len(below) else 0)

@@ -121,11 +121,8 @@ def clear_rises(loss: Samples, min_ratio: float) -> list[tuple[Rise, Clearness]]
         stop = min(int(edges[peak]) + int(edges[1] - edges[0]), len(values))
         top = int(edges[peak]) + int(np.argmax(values[edges[peak] : stop]))
         start = first + int(np.argmax(values[first : top + 1] >= level))
-        # End: the first bin below half of the rise, if that comes before the fall suffices.
-        below = peak + np.flatnonzero(height[peak : back + 1] < np.log10(level))
-        end = edges[below[0]] if len(below) else edges[back]
         ratio = float(10 ** min(rise, MAXIMUM_DECADES))
-        made = Rise(as_step(steps[start]), as_step(steps[top]), as_step(steps[end]), ratio)
+        made = Rise(as_step(steps[start]), as_step(steps[top]), as_step(steps[edges[back]]), ratio)
         found.append((made, Clearness(float(rise / max(noise[trough], MINIMUM_CLEAR_RISE)), isolation)))
     return found
 

@@ -169,3 +169,16 @@ def test_clear_errors():
     with pytest.raises(InputError, match="grokked: give a flat"):
         contingency([True], [0.95])
     assert contingency([1, 0], np.array([1, 0])) == contingency([True, False], [True, False])
+
+
+def test_the_summary_tells_the_number_of_runs_of_each_quantity():
+    runs = cross(7, 5, 3, 2).summary().set_index("quantity")["runs"].to_dict()
+    shares = {"grokked_with_slingshot": 12, "grokked_without_slingshot": 5}
+    assert runs == dict.fromkeys(runs, 17) | shares
+
+
+@pytest.mark.parametrize("runs", [1, 2, 3])
+def test_p_values_of_even_tables_are_at_most_one(runs):
+    found = cross(runs, runs, runs, runs)
+    assert found.fisher_two_sided == 1.0
+    assert found.boschloo_two_sided == min(2 * found.boschloo_greater, 1.0)

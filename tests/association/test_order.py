@@ -57,6 +57,31 @@ def test_every_mark_is_found_in_its_place():
     assert list(first.lags.values()) == sorted(first.lags.values())
 
 
+@pytest.mark.parametrize(
+    ("jumps", "lag"),
+    [
+        ([3899, 4201], None),
+        ([3900], -100),
+        ([4200], 200),
+        ([4000], 0),
+        ([3910, 4080, 4150], 80),
+        ([3950, 4080], -50),
+        ([], None),
+    ],
+)
+def test_the_nearest_jump_within_the_window_belongs_to_a_transition(jumps, lag):
+    given = [AccuracyJump(step, 0.5, 0.8) for step in jumps]
+    (order,) = order_events([slingshot(4000)], {}, given, (-100, 200))
+    assert order.lags.get("validation jump") == lag
+
+
+@pytest.mark.parametrize(("pause", "found"), [(49, True), (50, False)])
+def test_precision_is_lost_up_to_the_transition(pause, found):
+    """Of the last 100 rows, more than half are 1 if fewer than 50 are 0."""
+    (order,) = order_events([slingshot(4000)], {"softmax_collapse": (STEP, since((2000, 4000 - pause)))})
+    assert ("softmax_collapse" in order.lags) is found
+
+
 @pytest.mark.parametrize("share", [0.0, float("nan"), 1.0])
 def test_what_never_changes_has_no_place(share):
     signals = {"softmax_collapse": (STEP, np.full(len(STEP), share))}

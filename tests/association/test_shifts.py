@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slingshot_analysis.association import (
+    LogTimeShift,
     RunEvents,
     association_test,
     log_time_shift_test,
@@ -79,6 +80,7 @@ def test_same_seed_same_result():
 def test_nothing_to_shift(jumps, transitions):
     found = log_time_shift_test(jumps, transitions, WINDOW, SPAN)
     assert (found.p_value, found.jumps, found.transitions) == (None, len(jumps), len(transitions))
+    assert (found.hits, found.expected) == (0, 0.0)
     assert pool_shifts([found, found]).p_value is None
     assert pool_shifts([found, found]).jumps == 2 * len(jumps)
 
@@ -99,6 +101,23 @@ def test_pooled_shifts_agree_with_all_pairs_of_shifts():
         pool_shifts([found, runs[0]])
     with pytest.raises(InputError, match="got no test"):
         pool_shifts([])
+
+
+def test_a_span_may_end_at_one():
+    found = log_time_shift_test([0.5], [0.25], (0, 0.25), (0, 1))
+    assert (found.hits, found.jumps) == (1, 1)
+
+
+def test_one_resample_is_enough():
+    assert log_time_shift_test([2000], [2000], WINDOW, SPAN, resamples=1).p_value in (0.5, 1.0)
+    runs = [RunEvents([at + 50], [at], (0, 100), (0, 100_000)) for at in range(1000, 81_000, 10_000)]
+    assert run_swap_test(runs, resamples=1).permutations == 1
+
+
+def test_a_pooled_p_value_without_hits_is_one():
+    """The chances of 1 and 4 of 5 shifts, convolved with each other, add up to more than 1 by rounding."""
+    run = LogTimeShift(0, 4 / 5, 1.0, 5, 1, 1, (1, 4))
+    assert pool_shifts([run] * 4).p_value == 1.0
 
 
 def test_rejects_rarely_when_jumps_thin_out_and_often_when_transitions_carry_them():

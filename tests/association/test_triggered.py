@@ -82,6 +82,12 @@ def test_a_loss_of_zero_and_a_measured_nan_do_not_count():
     assert event_triggered_average((STEP, loss), [200, 400, 600], 10, 10, points=3).n.tolist() == [3, 2, 3]
 
 
+def test_the_smallest_grids():
+    before = event_triggered_average((STEP, STEP * 1.0), [500], 20, 0, points=2)
+    after = event_triggered_average((STEP, STEP * 1.0), [500], 0, 20, points=2)
+    assert (before.mean.tolist(), after.mean.tolist()) == ([480, 500], [500, 520])
+
+
 def test_never_across_a_gap():
     step = np.array([0, 10, 20, 30, 200, 210, 220])
     found = event_triggered_average((step, step * 1.0), [100], 100, 100, points=21)
@@ -117,7 +123,7 @@ def test_steps_in_any_order_and_the_last_of_those_that_repeat():
 
 def test_events_stand_where_they_begin():
     signal = (STEP, STEP * 1.0)
-    for event in (AccuracyJump(500, 0.1, 0.9), LossSpike(500, 520, 560, 9.0, 1.0, 20.0, 60, 0.0, "recovered"), 500):
+    for event in (AccuracyJump(500, 0.1, 0.9), LossSpike(500, 520, 560, 9.0, 2.0, 20.0, 60, 0.0, "recovered"), 500):
         assert event_triggered_average(signal, [event], 10, 10, points=3).mean.tolist() == [490, 500, 510]
 
 

@@ -69,3 +69,38 @@ def test_the_phases_of_an_analysis_are_the_ones_that_are_fitted():
     found = [replace(phase, norm=None) for phase in run.phases]
     assert found == segment_norm(step, norm, options=options) != segment_norm(step, norm)
     assert [fit.start for fit in run.norm_growth] == [phase.start for phase in run.phases if phase.kind == "growth"]
+
+
+@pytest.mark.parametrize(("height", "peaks"), [(5, 0), (15, 1)])
+def test_a_peak_rises_by_more_than_ten_times_the_noise(height, peaks):
+    decades = 0.05 * np.random.default_rng(2).standard_normal(2000)
+    decades[1000] = 0.05 * height
+    assert len(detect_curvature_peaks(np.arange(2000), 10**decades)) == peaks
+
+
+def test_a_peak_of_one_row_of_many_is_placed_to_the_row():
+    value = np.ones(20_000)
+    value[12_344:12_350] = 10, 50, 1000, 10, 100, 10
+    (peak,) = detect_curvature_peaks(np.arange(20_000), value)
+    assert (peak.peak, peak.ratio) == (12_346, pytest.approx(1000))
+    assert peak.start == 12_345  # the first row above the geometric mean, which is 31.6
+
+
+@pytest.mark.parametrize(("end", "fits"), [(13, 0), (14, 1)])
+def test_a_growth_phase_is_half_open_and_has_four_rows(end, fits):
+    step = np.arange(1, 100)
+    assert len(fit_log_growth(step, 3 + np.log(step), phases=[Phase("growth", 10, end, 0.1)])) == fits
+
+
+def test_the_fit_does_not_depend_on_the_unit_of_the_norm():
+    step = np.arange(1, 200)
+    phases = [Phase("plateau", 1, 100, 0.0), Phase("growth", 100, 199, 0.1)]
+    norm = np.log(step) + np.interp(step, [100, 199], [0, 5])
+    (one,), (other,) = (fit_log_growth(step, unit * norm, phases=phases) for unit in (1, 1024))
+    grown, time = norm[99:198], np.log(step[99:198])
+    residual = grown - np.polyval(np.polyfit(time, grown, 1), time)
+    assert one.log_residual == pytest.approx(np.sqrt((residual**2).mean()) / np.ptp(grown))
+    assert (one.log_residual, one.exponential_residual) == pytest.approx(
+        (other.log_residual, other.exponential_residual)
+    )
+    assert (1024 * one.coefficient, one.excess) == pytest.approx((other.coefficient, other.excess))

@@ -147,6 +147,20 @@ def test_bursts_of_misclassification():
     ]
 
 
+def test_a_burst_ends_at_the_first_row_without_error_or_with_the_run():
+    errors = [0, 0, 0, 0, 2, 1, 0, 0, 0, 3]
+    bursts = detect_misclassification(np.arange(10) * 100, errors)
+    assert [(burst.start, burst.peak, burst.end) for burst in bursts] == [(400, 400, 600), (900, 900, 900)]
+
+
+@pytest.mark.parametrize("origin", [0, 1_000_000])
+@pytest.mark.parametrize(("second", "bursts"), [(904, 1), (905, 1), (906, 2)])
+def test_errors_nearer_than_half_a_percent_of_the_run_are_one_burst(origin, second, bursts):
+    step = origin + np.append(0, np.arange(801, 1001))  # 0.5% of 1000 steps are 5
+    errors = np.isin(step - origin, [900, second])
+    assert len(detect_misclassification(step, errors, after=origin + 801)) == bursts
+
+
 def test_jumps_and_smooth_curves():
     step = np.arange(0, 80_000, 400)
     noise = 0.002 * np.random.default_rng(3).standard_normal(len(step))
@@ -180,6 +194,21 @@ def test_chance_makes_no_jumps():
     assert sum(len(detect_accuracy_jumps(np.arange(200), curve, samples=500)) for curve in curves) <= 4
 
 
+@pytest.mark.parametrize("row", [3, 4, 30, 37])
+def test_three_evaluations_on_either_side_tell_a_jump(row):
+    evaluation = np.arange(40)
+    (jump,) = detect_accuracy_jumps(evaluation * 100, np.where(evaluation < row, 0.5, 0.75))
+    assert (jump.step, jump.before, jump.after) == (row * 100, pytest.approx(0.5), pytest.approx(0.75))
+
+
+def test_a_jump_among_many_evaluations():
+    noise = np.random.default_rng(5).normal(0, 0.01, 20_000)
+    step = np.arange(20_000)
+    (jump,) = detect_accuracy_jumps(step, np.where(step < 12_000, 0.5, 0.75) + noise)
+    assert abs(jump.step - 12_000) <= 5  # five evaluations are averaged
+    assert (jump.before, jump.after) == (pytest.approx(0.5, abs=0.01), pytest.approx(0.75, abs=0.01))
+
+
 def test_a_dip_is_no_jump():
     step = np.arange(0, 40_000, 400)
     assert detect_accuracy_jumps(step, np.where((step >= 20_000) & (step < 21_000), 0.2, 0.6), samples=8000) == []
@@ -194,6 +223,19 @@ def test_grokking_step():
     assert grokking_step(step, accuracy, 4000) is None
     assert grokking_step(step, accuracy, None) is None
     assert grokking_step(step, np.ones(len(step)), 0) is None
+
+
+@pytest.mark.parametrize(("hold", "found"), [(1, 10_000), (2, 20_000), (3, 30_000), (4, None)])
+def test_so_many_successive_evaluations_reach_the_level(hold, found):
+    step = np.arange(0, 50_000, 500)
+    accuracy = np.zeros(len(step))
+    accuracy[[20, 40, 41, 60, 61, 62]] = 0.95
+    assert grokking_step(step, accuracy, 400, hold=hold) == found
+
+
+def test_no_evaluation_cannot_reach_the_level():
+    with pytest.raises(InputError, match="hold"):
+        grokking_step([0, 1], [0.5, 1.0], 0, hold=0)
 
 
 def test_divergence():

@@ -157,17 +157,31 @@ def test_what_it_recognizes(tmp_path):
     assert not reader.recognizes(tmp_path / "run.csv", b"step,loss\n")
 
 
-def write_scalars(folder, tag, first):
+def field(key, data):
+    """Encode a short field of bytes."""
+    return bytes([key, len(data)]) + data
+
+
+def write_scalars(folder, tag, first, plugin=""):
     """Write five scalars of one tag as a writer of TensorBoard does."""
+    kind = field(0x4A, field(0x0A, field(0x0A, plugin.encode()))) if plugin else b""
     folder.mkdir(parents=True)
     with (folder / "events.out.tfevents.17.host").open("wb") as file:
         for step in range(5):
-            value = b"\x0a" + bytes([len(tag)]) + tag.encode() + b"\x15" + struct.pack("<f", first / (1 + step))
-            summary = b"\x0a" + bytes([len(value)]) + value
-            event = b"\x09" + bytes(8) + b"\x10" + bytes([step]) + b"\x2a" + bytes([len(summary)]) + summary
+            value = field(0x0A, tag.encode()) + b"\x15" + struct.pack("<f", first / (1 + step)) + kind
+            event = b"\x09" + bytes(8) + b"\x10" + bytes([step]) + field(0x2A, field(0x0A, value))
             for part in (struct.pack("<Q", len(event)), event):
                 file.write(part)
                 file.write(_checksums(np.frombuffer(part, np.uint8), np.array([0]), np.array([len(part)])).tobytes())
+
+
+def test_numbers_of_another_plugin_are_no_scalars(tmp_path):
+    write_scalars(tmp_path / "scalars", "loss", 4.0, plugin="scalars")
+    write_scalars(tmp_path / "curves", "loss", 4.0, plugin="pr_curves")
+    (run,) = read_log(tmp_path / "scalars")
+    assert run["train_loss"].value[:2].tolist() == [4.0, 2.0]
+    with pytest.raises(InputError, match="holds no scalars"):
+        read_log(tmp_path / "curves")
 
 
 def test_folders_of_add_scalars_are_the_sides_of_one_run(tmp_path):

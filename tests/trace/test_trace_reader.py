@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from slingshot_analysis.errors import InputError, SlingshotError
-from slingshot_analysis.trace import Group, Quantity, TraceWriter, open_trace
+from slingshot_analysis.signal import Axis, Signal
+from slingshot_analysis.trace import Group, Quantity, Trace, TraceWriter, open_trace
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.h5"
 
@@ -198,6 +199,68 @@ def test_a_group_is_cut_to_its_shortest_dataset(run):
     trace = open_trace(run)
     assert len(trace["batch_loss"]) == len(trace["batch_errors"]) == len(trace["parameter_norm"]) == 1000
     assert len(trace["val_accuracy"]) == 130
+
+
+def test_rows_without_a_step_are_not_complete(tmp_path):
+    """A kill may come after a dataset has grown and before its chunk of 512 rows is written."""
+    with TraceWriter(tmp_path / "run.h5", [Group("every_1", [Quantity("batch_loss")])]) as writer:
+        writer.append("every_1", step=range(512), batch_loss=np.ones(512))
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        for dataset in file["every_1"].values():
+            dataset.resize(515, axis=0)
+    assert open_trace(tmp_path / "run.h5")["batch_loss"].step.tolist() == list(range(512))
+
+
+@pytest.mark.parametrize("step", [7, 6])
+def test_steps_that_do_not_increase_are_damage(run, step):
+    with h5py.File(run, "r+") as file:
+        file["every_1/step"][8] = step
+    with pytest.raises(InputError, match=rf"/every_1/step: row 8 holds {step} after 7; steps must increase"):
+        open_trace(run).to_dataframe("every_1")
+
+
+def test_groups_of_other_steps_are_joined_in_order(tmp_path):
+    names = {"first": [5, 15], "second": [0, 10, 20], "third": [7]}
+    with TraceWriter(tmp_path / "run.h5", [Group(name, [Quantity(f"{name}_loss")]) for name in names]) as writer:
+        for name, steps in names.items():
+            writer.append(name, step=steps, **{f"{name}_loss": [float(step) for step in steps]})
+    trace = open_trace(tmp_path / "run.h5")
+    table = trace.to_dataframe()
+    assert trace.steps == (0, 20)
+    assert table.index.tolist() == [0, 5, 7, 10, 15, 20]
+    assert {name: table[f"{name}_loss"].dropna().tolist() for name in names} == names
+
+
+class Signals(Trace):
+    """A run of given signals."""
+
+    def __init__(self, *signals):
+        self._signals = {signal.name: signal for signal in signals}
+        self.names = tuple(self._signals)
+
+    names = ()
+
+    def __getitem__(self, name):
+        return self._signals[name]
+
+
+def test_any_run_has_its_first_and_last_step_and_a_table():
+    """Rows of a log need not be sorted, and the last of those that share a step counts."""
+    layers = Axis("layer", ["a", "b"]), Axis("head", ["0", "1"])
+    trace = Signals(
+        Signal([15, 5], [1.0, 2.0], "loss"),
+        Signal([10, 20, 10], [1.0, 2.0, 3.0], "norm"),
+        Signal([0, 10], np.arange(8).reshape(2, 2, 2), "change", axes=layers),
+        Signal([], [], "empty"),
+    )
+    table = trace.to_dataframe()
+    assert trace.steps == (0, 20)
+    assert (table.index.name, table.index.tolist()) == ("step", [0, 5, 10, 15, 20])
+    assert list(table) == ["loss", "norm", "change[a, 0]", "change[a, 1]", "change[b, 0]", "change[b, 1]", "empty"]
+    assert table["norm"].dropna().to_dict() == {10: 3.0, 20: 2.0}
+    assert table["change[b, 0]"].dropna().to_dict() == {0: 2, 10: 6}
+    assert Signals().steps is None
+    assert Signals().to_dataframe().empty
 
 
 def test_a_byte_that_changed_is_told(run, tmp_path):

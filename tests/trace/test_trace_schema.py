@@ -15,6 +15,7 @@ LAYER = Axis("layer", ["a", "b"])
         (lambda: Quantity("loss", dtype="float16"), "'loss': unknown dtype 'float16'; did you mean"),
         (lambda: Quantity("change", axes=[Axis("Layer", "ab")]), "axis of quantity 'change' 'Layer'"),
         (lambda: Quantity("change", axes=[Axis("layer", [])]), "'change', axis 'layer': labels"),
+        (lambda: Quantity("change", axes=[Axis("layer", ["a", 3])]), "'change', axis 'layer': labels"),
         (lambda: Quantity("change", axes=[Axis("layer", "aa")]), "'change': 'a' occurs twice"),
         (lambda: Quantity("change", axes=[LAYER, LAYER]), "'change': 'layer' occurs twice among its axes"),
         (lambda: Group("axes", [Quantity("loss")]), "group 'axes': this name is taken"),

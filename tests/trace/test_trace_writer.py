@@ -180,6 +180,10 @@ def test_rows_are_flushed_after_two_seconds(tmp_path, monkeypatch):
         writer.append("every_1", step=1, batch_loss=1.0)
         with h5py.File(path, "r", locking=False) as file:
             assert len(file["every_1/step"]) == 2
+        now = 104.0
+        writer.append("every_1", step=2, batch_loss=1.0)  # the last flush was at 102.1
+        with h5py.File(path, "r", locking=False) as file:
+            assert len(file["every_1/step"]) == 2
 
 
 def test_everything_but_rows_exists_before_swmr_starts(tmp_path, groups, rows):
@@ -246,3 +250,34 @@ def test_writer_needs_no_torch():
     code = "import sys; from slingshot_analysis.trace import TraceWriter; print('torch' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told.strip() == "False"
+
+
+def fails(*_):
+    raise OSError("errno = 28, error message = 'No space left on device'")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_trace_that_can_not_be_made_leaves_the_folder_as_it_was(tmp_path, groups, monkeypatch, overwrite):
+    path = tmp_path / "run.h5"
+    if overwrite:
+        TraceWriter(path, groups, {"seed": 1}).close()
+    monkeypatch.setattr("slingshot_analysis.trace._header._write_header", fails)
+    with pytest.raises(InputError, match=r"can't be written \(No space left on device\)"):
+        TraceWriter(path, groups, overwrite=overwrite)
+    assert list(tmp_path.iterdir()) == [path] * overwrite
+    assert not overwrite or open_trace(path).attributes["seed"] == 1
+
+
+def test_after_a_failed_write_the_writer_is_closed(tmp_path, monkeypatch):
+    writer = TraceWriter(tmp_path / "run.h5", [Group("every_1", [Quantity("batch_loss")])])
+    writer.append("every_1", step=0, batch_loss=0.7)
+    writer.flush()
+    monkeypatch.setattr("slingshot_analysis.trace._block.Rows.write_quantities", fails)
+    writer.append("every_1", step=1, batch_loss=0.6)
+    with pytest.raises(InputError, match="No space left on device"):
+        writer.flush()
+    with pytest.raises(InputError, match="is closed"):
+        writer.append("every_1", step=2, batch_loss=0.5)
+    writer.close()
+    trace = open_trace(tmp_path / "run.h5")
+    assert (trace["batch_loss"].value.tolist(), trace.finished) == ([0.7], False)

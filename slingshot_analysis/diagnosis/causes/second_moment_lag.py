@@ -66,7 +66,8 @@ def _stays(evidence: Evidence) -> float:
     row = int(np.searchsorted(gradient.step, evidence.happenings[0].start))
     rows = max(len(gradient.step) // 10, 3)
     before, after = gradient.value[max(row - rows, 0) : row], gradient.value[row : row + rows]
-    return float(np.median(after) / np.median(before)) if len(before) and len(after) else 0.0
+    usual = float(np.median(before)) if len(before) and len(after) else 0.0
+    return float(np.median(after)) / usual if usual > 0 else 0.0
 
 
 def _times(ratio: float | None) -> str:
