@@ -13,6 +13,8 @@ from slingshot_analysis.detectors._rise import Rise, level_rows, smoothed
 from slingshot_analysis.detectors._standing import standing
 from slingshot_analysis.excursions import FLOAT32_SPACING, MAXIMUM_ROUNDING_UNIT
 
+MANY_DECADES = 1e3
+"""Ratio of a peak and its level from which on a rise counts as sudden if it is so in its own unit."""
 MINIMUM_ROWS = 6
 """Minimum number of finite rows of a series that is searched."""
 LATEST_ROWS, LATEST_NOISE = 5, 2.0
@@ -105,7 +107,8 @@ def find_rises(values: FloatArray, *, gradient: bool) -> Iterator[Rise]:
             continue
         if inside and last is not None and rise.height < SECOND_SHARE * last.height:
             continue
-        if is_gradual(scaled, rise, begin, reach, noise) or (relative and is_hump(scaled, rise, begin, reach)):
+        gradual = is_gradual(scaled, rise, begin, reach, noise) or (relative and is_hump(scaled, rise, begin, reach))
+        if gradual and not (relative and _is_sudden_in_itself(values, rise, begin, reach)):
             continue
         if ends_a_dip(smooth, rise):
             continue
@@ -203,6 +206,12 @@ def _least_height(rise: Rise, floor: float, *, gradient: bool) -> float:
     share = SINGLE_SHARE if rise.back == rise.start + 1 else LEAST_SHARE
     least = max(LEAST_HEIGHT, share * abs(level))
     return min(least, level + FLOORS * floor) if level >= 0 else least
+
+
+def _is_sudden_in_itself(values: FloatArray, rise: Rise, begin: int, reach: int) -> bool:
+    """Return whether a rise of many decades, which its logarithm makes in several steps, is sudden in its own unit."""
+    decades = (rise.level + rise.height) / max(rise.level, rise.floor) >= MANY_DECADES
+    return decades and not is_gradual(values, rise, begin, reach, rise.deviation)
 
 
 def _noise_around(values: FloatArray, start: int) -> float:
