@@ -51,9 +51,9 @@ def test_damaged_labels_of_spikes_are_an_error(run, spike):
 
 @pytest.mark.parametrize("where", ["peak", "within", "far"])
 def test_a_label_of_a_spike_applies_from_its_rise_to_its_peak(where):
-    step = np.arange(1000)
-    loss = 2.5 + np.random.default_rng(0).normal(0, 0.01, 1000)
-    loss[500:700] += np.interp(np.arange(200), [0, 100, 200], [0.5, 1.5, 0])
+    step = np.arange(6000)
+    loss = 2.5 + np.random.default_rng(0).normal(0, 0.01, 6000)
+    loss[3000:3200] += np.interp(np.arange(200), [0, 50, 200], [0.5, 1.5, 0])
     signals = {"train_loss": Signal(step, loss)}
     (spike,) = analyze(signals).loss_spikes
     assert spike.peak > spike.start + 30

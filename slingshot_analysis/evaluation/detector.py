@@ -222,4 +222,4 @@ def _certain(found: Sequence[Any]) -> list[float]:
 
 def _margin(run: Trace, margin: float | None) -> float:
     span = run.steps
-    return margin if margin is not None else MARGIN_SHARE * float(np.ptp(span) if span else 0)
+    return margin if margin is not None else MARGIN_SHARE * (float(max(span)) - float(min(span)) if span else 0.0)

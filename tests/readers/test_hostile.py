@@ -18,7 +18,7 @@ from slingshot_analysis.readers import read_log
 RAW = re.compile(r"\((Attribute|Index|Key|Name|Type|Unicode\w*|ZeroDivision|Assertion)Error: ")
 """The text of an exception that no reader expected."""
 
-NO_LABELS = "runs has known transitions"
+NO_LABELS = "runs has known events"
 """What `evaluate` says of a run that it read."""
 
 VERBS = ("analyze", "inspect", "label", "evaluate")
