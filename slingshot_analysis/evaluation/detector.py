@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from slingshot_analysis.analysis import analyze
 from slingshot_analysis.detectors import detect_misclassification, terminal_phase_start
 from slingshot_analysis.errors import InputError
