@@ -25,7 +25,10 @@ THE_LOSS_ITSELF = re.compile(
 """Names of signals that say the same as the loss."""
 AROUND_EVENTS = "event_"
 """Prefix of what the flight recorder measures around events only. Before random times it is not known."""
-COUNTERS = re.compile(r"epoch|time|token|sample|step($|_)|throughput|flops|memory|mfu|eta|elapsed", re.IGNORECASE)
+COUNTERS = re.compile(
+    r"(^|_)(epochs?|time|tokens?|samples?|throughput|flops|memory|mfu|eta|elapsed)(_|$)"
+    r"|^((global|train|optimizer|current|consumed|total)_)?(steps?|iterations?)$"
+)
 """Names of columns that count, or tell of the machine."""
 LARGEST = 1e100
 """Largest value of a signal: beyond it, ratios and squares overflow."""
@@ -70,7 +73,6 @@ def collect_evidence(
         signals={name: _finite(_samples(signal)) for name, signal in others.items()},
         config=config,
         spikes=spikes.loss_spikes,
-        gradient_spikes=spikes.gradient_spikes,
         not_finite=spikes.not_finite,
         slingshots=[event for event in assembly.slingshots if event.confidence >= CERTAIN],
         without_growth=[event for event in assembly.spikes_without_norm_growth if event.confidence >= CERTAIN],
@@ -82,7 +84,7 @@ def collect_evidence(
 
 def _is_left_out(name: str) -> bool:
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
-    return bool(THE_LOSS_ITSELF.search(plain) or (COUNTERS.search(plain) and "rate" not in plain))
+    return bool(THE_LOSS_ITSELF.search(plain) or COUNTERS.search(plain))
 
 
 def _parts(name: str, signal: Signal) -> Iterator[tuple[str, Signal]]:

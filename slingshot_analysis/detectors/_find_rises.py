@@ -9,7 +9,7 @@ import numpy as np
 
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray
 from slingshot_analysis.detectors._no_spikes import ends_a_dip, is_gradual, is_hump
-from slingshot_analysis.detectors._rise import Rise, level_rows, smoothed
+from slingshot_analysis.detectors._rise import Rise, level_rows, median, smoothed
 from slingshot_analysis.detectors._standing import standing
 from slingshot_analysis.excursions import FLOAT32_SPACING, MAXIMUM_ROUNDING_UNIT
 
@@ -146,7 +146,7 @@ def _rise_at(
 ) -> Rise | None:
     """Return the rise that a row belongs to, measured from the level before it."""
     width = level_rows(len(values))
-    level = float(np.median(values[max(begin, row - width) : row])) if row > begin else float(values[row - 1])
+    level = median(values[max(begin, row - width) : row]) if row > begin else float(values[row - 1])
     deviation = max(noise * abs(level), FLOAT32_SPACING) if relative else noise
     before = values[max(row - reach, begin) : row]
     base = max(level, float(smooth[max(row - reach, begin) : max(row - 1, begin + 1)].min()))
@@ -154,8 +154,8 @@ def _rise_at(
     low = np.flatnonzero(before <= limit)
     start = row - len(before) + (int(low[-1]) + 1 if len(low) else 0)
     if start > begin:
-        level = float(np.median(values[max(begin, start - width) : start]))
-        latest = float(np.median(values[max(begin, start - LATEST_ROWS) : start]))
+        level = median(values[max(begin, start - width) : start])
+        latest = median(values[max(begin, start - LATEST_ROWS) : start])
         level = latest if latest < level - LATEST_NOISE * deviation else level
     if not values[row] > level:
         return None
@@ -171,7 +171,7 @@ def _slope(values: FloatArray, start: int, begin: int, width: int, deviation: fl
     if start - begin < 3 * width:
         return 0.0
     now, earlier = values[start - width : start], values[start - 3 * width : start - 2 * width]
-    return max(float(np.median(now) - np.median(earlier)) - RISING_NOISE * deviation, 0.0) / (2 * width)
+    return max(median(now) - median(earlier) - RISING_NOISE * deviation, 0.0) / (2 * width)
 
 
 def _back(values: FloatArray, smooth: FloatArray, row: int, level: float, deviation: float, slope: float) -> int | None:
@@ -217,5 +217,6 @@ def _is_sudden_in_itself(values: FloatArray, rise: Rise, begin: int, reach: int)
 def _noise_around(values: FloatArray, start: int) -> float:
     """Return the standard deviation of the noise before or from a row on, the larger, read from how the rows bend."""
     sides = values[max(start - SIDE_ROWS - 2, 0) : start], values[start : start + SIDE_ROWS + 2]
-    bends = (np.median(np.abs(np.diff(side, n=2))) for side in sides if len(side) == SIDE_ROWS + 2)
-    return max((float(bend) / (MAD_OF_NORMAL * np.sqrt(6)) for bend in bends), default=0.0)
+    whole = (side for side in sides if len(side) == SIDE_ROWS + 2)
+    bends = (median(np.abs(side[2:] - 2 * side[1:-1] + side[:-2])) for side in whole)
+    return max((bend / (MAD_OF_NORMAL * np.sqrt(6)) for bend in bends), default=0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray
-from slingshot_analysis.detectors._rise import Rise, level_rows, smoothed
+from slingshot_analysis.detectors._rise import Rise, level_rows, median, smoothed
 
 LASTING_REACH = 24
 """Rows in which a rise that stays is sudden: a divergence takes longer than a spike."""
@@ -37,13 +37,13 @@ def is_gradual(values: FloatArray, rise: Rise, begin: int, reach: int, noise: fl
     if rise.back is None:
         reach = max(reach, LASTING_REACH)
     before = values[max(begin, rise.start - LOOKBACK * reach) : rise.start]
-    level = float(np.median(before[-level_rows(len(values)) :])) if len(before) else float(values[rise.start])
-    base = float(np.median(before[-3:])) if len(before) else level
+    level = median(before[-level_rows(len(values)) :]) if len(before) else float(values[rise.start])
+    base = median(before[-3:]) if len(before) else level
     gain = float(values[rise.start : rise.start + reach].max()) - max(base, level)
     height = float(values[rise.peak]) - level
     drift = 0.0
     if len(before) > reach:
-        just_before = float(np.median(before[max(len(before) - reach - 3, 0) : -reach]))
+        just_before = median(before[max(len(before) - reach - 3, 0) : -reach])
         lowest = float(smoothed(before).min())
         near, far = (max(base - low - times * noise, 0.0) for low, times in ((just_before, 2), (lowest, 4)))
         drift = max(JUST_BEFORE * near, EARLIER_SHARE * far)
@@ -64,10 +64,10 @@ def ends_a_dip(smooth: FloatArray, rise: Rise) -> bool:
     if rise.back is not None and len(after) < 3 * DIP_BEFORE:
         return False
     slack = DIP_SHARE * rise.height
-    now = float(np.median(after[:DIP_BEFORE]))
+    now = median(after[:DIP_BEFORE])
     before = smooth[max(rise.start - DIP_ROWS * level_rows(len(smooth)), 0) : max(rise.start - 2, 0)]
     high = np.flatnonzero(before >= now - slack)
-    later = float(np.median(after[-DIP_BEFORE:]))
+    later = median(after[-DIP_BEFORE:])
     if not len(high) or later < max(now - slack, rise.level + 2 * slack):
         return False
     fall = int(high[-1]) + 1

@@ -46,6 +46,18 @@ def level_rows(n: int) -> int:
     return int(np.clip(n // LEVEL_PART, *LEVEL_ROWS))
 
 
+def median(values: FloatArray) -> float:
+    """Return the median of a few values, which is faster than `numpy.median` for some dozens.
+
+    Examples
+    --------
+    >>> median(np.array([3.0, 1.0, 2.0, 9.0]))
+    2.5
+    """
+    ordered = np.sort(values)
+    return 0.5 * float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2])
+
+
 def smoothed(values: FloatArray) -> FloatArray:
     """Return the median of each row and the two that follow it."""
     smooth = values.copy()

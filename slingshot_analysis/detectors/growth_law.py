@@ -72,6 +72,8 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
             continue
         time, grown = steps[inside], values[inside]
         extent = float(np.ptp(grown))
+        if not extent > 0:
+            continue
         slope, log_error = _line(np.log(time - origin), grown)
         _, exponential_error = _line(time, np.log(grown), grown)
         before = calm & (steps < phase.start)

@@ -63,8 +63,8 @@ class Evidence:
         All other scalars of the log, known by name or not.
     config : mapping of str to plain value
         The configuration by dotted names.
-    spikes, gradient_spikes : sequence of LossSpike
-        Of the loss and of the gradient norm.
+    spikes : sequence of LossSpike
+        Of the loss.
     not_finite : sequence of NotFinite
         Where signals are NaN or infinite.
     slingshots, without_growth : sequence of Slingshot
@@ -81,7 +81,6 @@ class Evidence:
     signals: Mapping[str, Samples]
     config: Mapping[str, Plain] = field(default_factory=dict)
     spikes: Sequence[LossSpike] = ()
-    gradient_spikes: Sequence[LossSpike] = ()
     not_finite: Sequence[NotFinite] = ()
     slingshots: Sequence[Slingshot] = ()
     without_growth: Sequence[Slingshot] = ()
@@ -106,7 +105,7 @@ class Evidence:
     def names(self, role: str) -> list[str]:
         """Return the names of the signals of a kind of `ROLES`."""
         pattern = re.compile(ROLES[role])
-        return [name for name in self.signals if pattern.search(re.sub(r"[^a-z0-9]+", "_", name.lower()))]
+        return [name for name in self.signals if pattern.search(_plain(name))]
 
     def signal(self, role: str) -> Samples | None:
         """Return the first signal of a kind that has values, or None."""
@@ -125,10 +124,12 @@ class Evidence:
 
     def setting(self, *words: str) -> Plain | None:
         """Return the first setting whose last name is one of these words, or None."""
-        plain = {
-            re.sub(r"[^a-z0-9]+", "_", key.rpartition(".")[2].lower()): value for key, value in self.config.items()
-        }
+        plain = {_plain(key.rpartition(".")[2]): value for key, value in self.config.items()}
         return next((plain[word] for word in words if plain.get(word) is not None), None)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower())
 
 
 def spikes(count: int) -> str:

@@ -37,6 +37,8 @@ NOTICEABLE = 4.0
 """Minimum ratio of a spike's height and the fall of the loss within its rise and ten more rows."""
 
 SpikeNoise = Literal["normal", "heavy", "skewed"]
+KINDS_OF_NOISE: tuple[SpikeNoise, ...] = ("normal", "normal", "normal", "heavy", "skewed")
+"""Kinds of noise, each as often as it is drawn."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def pretraining_log(seed: int) -> PretrainingLog:
     smooth, drops = _course(course, rows)
     deviation = min(log_uniform(course, *NOISES), NOISE_SHARE * float(smooth.min()))
     correlation = float(course.choice([0.0, course.uniform(0, 0.95)]))
-    kind: SpikeNoise = str(course.choice(["normal", "normal", "normal", "heavy", "skewed"]))  # type: ignore[assignment]
+    kind = KINDS_OF_NOISE[int(course.integers(len(KINDS_OF_NOISE)))]
     noise = deviation * _noise(for_noise, rows, correlation, kind)
 
     end = rows

@@ -1,11 +1,12 @@
 """Loss spikes at any level, what is none, and the score of runs, against logs whose spikes are known."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from slingshot_analysis import InputError, Signal, detect_gradient_spikes, detect_loss_spikes, spike_score
+from slingshot_analysis import InputError, Signal, detect_gradient_spikes, detect_loss_spikes, open_trace, spike_score
 from slingshot_analysis.detectors import detect_lasting_rise, detect_not_finite, detect_two_levels
 from slingshot_analysis.events import NotFinite
 from slingshot_analysis.synthetic import pretraining_log
@@ -188,3 +189,11 @@ def test_a_lasting_rise_within_the_noise_of_single_rows_is_a_spike(height):
     assert found.start == pytest.approx(1500, abs=8)
     assert height - 0.1 < found.height < height + 0.4
     assert found.outcome in ("lingering", "diverged")
+
+
+def test_a_rise_over_many_decades_is_a_spike_however_its_logarithm_climbs():
+    example = Path(__file__).parents[2] / "examples" / "data" / "hypercube.h5"
+    loss = open_trace(example)["batch_loss_float64"]
+    found = np.array([spike.start for spike in detect_loss_spikes(loss.step, loss.value)])
+    for transition in (606, 1141, 1763, 2624, 22_863):
+        assert np.abs(found - transition).min() <= 10

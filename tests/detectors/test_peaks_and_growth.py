@@ -104,3 +104,10 @@ def test_the_fit_does_not_depend_on_the_unit_of_the_norm():
         (other.log_residual, other.exponential_residual)
     )
     assert (1024 * one.coefficient, one.excess) == pytest.approx((other.coefficient, other.excess))
+
+
+def test_a_norm_that_never_changes_fits_no_law_of_growth():
+    step = np.arange(3000)
+    phases = segment_norm(step, np.exp(np.interp(step, [0, 1000, 1100, 3000], [0, 0.01, 0.5, 0.51])))
+    assert any(phase.kind == "growth" for phase in phases)
+    assert fit_log_growth(step, np.full(3000, 2.0), phases=phases) == []

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slingshot_analysis import analyze
+from slingshot_analysis import analyze, read_log
+from slingshot_analysis.analysis._causes import other_signals
 from slingshot_analysis.canonical import Samples
 from slingshot_analysis.diagnosis import Cause, Evidence, Sign, diagnose
 from slingshot_analysis.diagnosis.causes import learning_rate_step, low_precision, no_warmup
@@ -115,3 +116,26 @@ def test_the_diagnosis_stands_in_the_json_with_its_sources():
     assert found["decided"]
     assert found["causes"][0]["name"] == "learning-rate step"
     assert all(remedy["source"].startswith("arXiv:") for remedy in found["causes"][0]["remedies"])
+
+
+def test_every_column_counts_but_the_loss_itself_and_counters(tmp_path):
+    path = tmp_path / "run.csv"
+    names = "step,loss,perplexity,step_size,effective_step,beta,epoch,tokens,elapsed_time,eta,global_step,odd"
+    path.write_text("\n".join([names, *(f"{k},2.5,9,1e-3,0.1,0.99,{k},{k},{k},{k},{k},{k % 7}" for k in range(50))]))
+    (run,) = read_log(path)
+    assert set(other_signals(run)) == {"step_size", "effective_step", "beta", "odd"}
+    assert run.others["odd"].value[:8].tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
+    assert Evidence(None, {"step_size": Samples(STEP, STEP)}).names("learning rate") == ["step_size"]
+
+
+def test_a_restart_of_the_log_where_the_loss_rises_speaks_for_lost_moments(tmp_path):
+    path = tmp_path / "run.csv"
+    random = np.random.default_rng(0)
+    steps = [*range(600), *range(560, 1000)]
+    loss = 2.5 + random.normal(0, 0.01, len(steps))
+    loss[600:640] += np.linspace(1.0, 0.0, 40)
+    path.write_text("\n".join(["step,loss", *(f"{k},{value}" for k, value in zip(steps, loss, strict=True))]))
+    (run,) = read_log(path)
+    assert run.restarts == (560,)
+    (cause,) = analyze(run).diagnosis.causes
+    assert (cause.name, cause.speaks_for) == ("lost moments", ("the log goes back to 560, where the loss rises",))

@@ -31,12 +31,12 @@ def judge(evidence: Evidence) -> Cause | None:
         unchecked.append(Check("update norm", "whether updates grew before the loss"))
     else:
         reach = REACH * (evidence.span[1] - evidence.span[0])
-        jump = float(np.median([growth(update, one.start, one.start + reach) for one in evidence.happenings]))
-        signs.append(
-            Sign(f"the update norm grows {jump:.2g}-fold with the loss", 1.0)
-            if jump >= JUMP
-            else Sign("the update norm does not grow before the loss or with it", -2.0)
-        )
+        grown = [growth(update, one.start, one.start + reach) for one in evidence.happenings]
+        known = [times for times in grown if np.isfinite(times)]
+        if known and (usual := float(np.median(known))) >= JUMP:
+            signs.append(Sign(f"the update norm grows {usual:.2g}-fold with the loss", 1.0))
+        elif known:
+            signs.append(Sign("the update norm does not grow before the loss or with it", -2.0))
     if gradient is not None and (stays := _stays(evidence)) >= JUMP:
         signs.append(Sign(f"the gradient norm stays {stays:.2g} times higher after it", 1.0))
     first, second = evidence.lead("first moment"), evidence.lead("second moment")
