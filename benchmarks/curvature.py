@@ -50,7 +50,8 @@ from slingshot_analysis.recording.curvature import (
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
 from slingshot_analysis.recording.online.trigger import TransitionTrigger
 from slingshot_analysis.recording.subject.losses import cross_entropy
-from trainers.loop import Run, updates
+from trainers.loop import updates
+from trainers.run import Run
 from trainers.setups import find_setup
 
 ENDS = {"parity_3_50": (60, 309, 2059), "modular_division": (304,)}

@@ -28,7 +28,8 @@ from slingshot_analysis.recording.curvature import (
     sharpness,
 )
 from slingshot_analysis.recording.curvature.samples import fixed_samples
-from trainers.loop import Run, updates
+from trainers.loop import updates
+from trainers.run import Run
 from trainers.setups import find_setup
 
 STEPS = [100, 1000, 5000, 10_000, 15_000, 19_000, *range(19_080, 19_156, 3)]

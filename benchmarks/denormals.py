@@ -21,7 +21,8 @@ import time
 import click
 import torch
 
-from trainers.loop import Run, train
+from trainers.loop import train
+from trainers.run import Run
 from trainers.setups import find_setup
 
 TURN = 5000

@@ -32,9 +32,9 @@ from small_language_model import BATCH, CONTEXT, LAYERS, WIDTH, OptimizerState, 
 from torch.nn import functional
 
 from slingshot_analysis import Recorder, analyze, open_trace, read_log
-from trainers.loop import Run, cpu_settings
 from trainers.overrides import override_all
 from trainers.recorded_run import record
+from trainers.run import Run, cpu_settings
 from trainers.setup import Setup, settings_of
 from trainers.setups import find_setup
 

@@ -18,7 +18,8 @@ import time
 import click
 import torch
 
-from trainers.loop import Run, cpu_settings, train
+from trainers.loop import train
+from trainers.run import Run, cpu_settings
 from trainers.setups.modular import SETUPS
 
 TURN = 10

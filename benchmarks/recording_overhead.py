@@ -30,7 +30,8 @@ from slingshot_analysis import TraceWriter, open_trace
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.probes._bundles import BUNDLES, STANDARD
 from slingshot_analysis.trace import Group, Quantity
-from trainers.loop import Run, updates
+from trainers.loop import updates
+from trainers.run import Run
 from trainers.setups import find_setup
 
 TURN = 100

@@ -27,11 +27,11 @@ import torch
 from torch import nn
 
 from trainers.batch import _lockstep, record_batch
-from trainers.batch._passes import Mapped
-from trainers.batch._stack import Stack
-from trainers.loop import Run
+from trainers.passes import Mapped
+from trainers.run import Run
 from trainers.setup import Setup
 from trainers.setups import find_setup
+from trainers.stack import Stack
 
 SETTINGS = list(itertools.product((0.002, 0.003, 0.004), (1e-8, 1e-7, 1e-6)))
 
@@ -39,12 +39,12 @@ SETTINGS = list(itertools.product((0.002, 0.003, 0.004), (1e-8, 1e-7, 1e-6)))
 class Compiled(Mapped):
     """`Mapped` with a compiled function."""
 
-    def __init__(self, model: nn.Module, stack: Stack) -> None:
-        super().__init__(model, stack)
+    def __init__(self, run: Run, stack: Stack) -> None:
+        super().__init__(run, stack)
         self._call = torch.compile(self._call)
 
 
-WAYS = {"chosen": _lockstep.find_passes, "vmap": Mapped, "compiled": Compiled}
+WAYS = {"chosen": _lockstep.find_batched_passes, "vmap": Mapped, "compiled": Compiled}
 
 TURN = 500
 """Length of a turn of the plain loop, in updates."""
@@ -116,7 +116,7 @@ def profile(runs: int) -> None:
 )
 @click.option("--profile", "profiled", is_flag=True, help="Profile the first of --runs.")
 def main(steps: int, runs: tuple[int, ...], way: str, profiled: bool) -> None:
-    _lockstep.find_passes = WAYS[way]
+    _lockstep.find_batched_passes = WAYS[way]
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if profiled:

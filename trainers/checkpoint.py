@@ -13,7 +13,7 @@ import torch
 from slingshot_analysis.errors import InputError, UnwritableError
 from slingshot_analysis.files import replaced
 from slingshot_analysis.recording import Recorder
-from trainers.loop import Run
+from trainers.run import Run
 from trainers.setup import Setup, check_settings, resolved
 
 FORMAT = "slingshot-checkpoint"

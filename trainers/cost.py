@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from trainers.loop import BatchOrder, Run, cpu_settings, updates
+from trainers.loop import updates
+from trainers.run import BatchOrder, Run, cpu_settings
 from trainers.setup import Setup, settings_of
 
 WITHOUT_COST = "data.operation", "steps", "seed"

@@ -1,132 +1,23 @@
-"""A run in training, and the training loop."""
+"""The training loop of one run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
-from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
-from slingshot_analysis.recording.provenance import flushes_denormals
-from trainers.data.dataset import Dataset
 from trainers.interventions import orthogonalize_gradients
-from trainers.optimizers import warm_up
-from trainers.setup import Setup
-
-
-class Run:
-    """A run in training: data, model, optimizer and batch order of a setup, on a device.
-
-    The seed of the setup determines three independent random states: of the data, of the initialisation and of the
-    batch order. All three are drawn on the CPU, so a run starts with the same values on every device.
-
-    Parameters
-    ----------
-    setup : Setup
-        The experiment.
-    device : torch.device
-        Device of model and data.
-
-    Raises
-    ------
-    InputError
-        If the batch is larger than the training set, the loss does not fit the data, or data or model can't be made.
-    """
-
-    def __init__(self, setup: Setup, device: torch.device) -> None:
-        seeds = np.random.SeedSequence(setup.seed).spawn(3)
-        data_seed, model_seed, order_seed = (int(seed.generate_state(1)[0]) for seed in seeds)
-        self.setup = setup
-        data = setup.data.make(torch.Generator().manual_seed(data_seed))
-        if setup.batch_size > len(data.train_inputs):
-            raise InputError(
-                f"batch_size is {setup.batch_size} but there are only {len(data.train_inputs)} training samples"
-            )
-        if (setup.loss == "output") == bool(data.classes):
-            raise InputError(f"loss is {setup.loss!r}, which does not fit data of {data.classes} classes")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(model_seed)
-            model = setup.model.build(data)
-        self.data: Dataset = data.to(device, setup.torch_dtype)
-        self.model: nn.Module = model.to(device, setup.torch_dtype)
-        self.optimizer = setup.optimizer.build(self.model.parameters())
-        self.batches = BatchOrder(len(data.train_inputs), setup.batch_size, order_seed, device)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that determines the rest of the run: model, optimizer, batch order and random generators."""
-        return {
-            "model": _copied(self.model.state_dict()),
-            "optimizer": _copied(self.optimizer.state_dict()),
-            "batches": self.batches.state_dict(),
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state that :meth:`state_dict` returned."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.batches.load_state_dict(state["batches"])
-        torch.set_rng_state(state["random"])
-        torch.cuda.set_rng_state_all(state["random_cuda"])
-
-
-def _copied(state: Any) -> Any:
-    """Return a copy of a nested state. For a view, ``torch.save`` would store the whole tensor behind it."""
-    if isinstance(state, Mapping):
-        return {name: _copied(value) for name, value in state.items()}
-    if isinstance(state, list):
-        return [_copied(value) for value in state]
-    return state.clone() if isinstance(state, Tensor) else state
-
-
-class BatchOrder(Iterator[Tensor]):
-    """Iterator over the indices of batches. Each epoch has a new random order and drops its incomplete batch.
-
-    Parameters
-    ----------
-    samples, size : int
-        Number of training samples, and number of samples in a batch.
-    seed : int
-        Seed of the orders, which are drawn on the CPU.
-    device : torch.device
-        Device of the indices.
-    """
-
-    def __init__(self, samples: int, size: int, seed: int, device: torch.device) -> None:
-        self._samples, self._size, self._device = samples, size, device
-        self._generator = torch.Generator().manual_seed(seed)
-        self._begin_epoch()
-
-    def _begin_epoch(self, taken: int = 0) -> None:
-        self._at_epoch = self._generator.get_state()
-        order = torch.randperm(self._samples, generator=self._generator)[: self._samples - self._samples % self._size]
-        batches: Sequence[Tensor] = order.to(self._device, non_blocking=True).split(self._size)
-        self._left = list(reversed(batches[taken:]))
-
-    def __next__(self) -> Tensor:
-        """Return the indices of the next batch."""
-        if not self._left:
-            self._begin_epoch()
-        return self._left.pop()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the random state at the start of the epoch, and the number of its batches that were taken."""
-        return {"epoch": self._at_epoch, "taken": self._samples // self._size - len(self._left)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore a state that :meth:`state_dict` returned."""
-        self._generator.set_state(state["epoch"])
-        self._begin_epoch(state["taken"])
+from trainers.passes import find_passes
+from trainers.run import Run
+from trainers.stack import Stack
 
 
 def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Iterator[int]:
     """Train to the end of the run. Each item of the iterator makes one update.
+
+    The updates are bit-identical to those of a loop with autograd and the run's own optimizer, and take half the time
+    for a small network.
 
     Parameters
     ----------
@@ -142,22 +33,22 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
     int
         Number of updates made so far.
     """
-    setup, data, model, optimizer = run.setup, run.data, run.model, run.optimizer
-    loss_function, loss_dtype, rate = setup.loss_function, setup.torch_loss_dtype, setup.optimizer
-    parameters = list(model.parameters())
-    model.train()
+    setup, data = run.setup, run.data
+    stack = Stack([run], [start])
+    passes = find_passes(run, stack)
+    parameters = list(run.model.parameters())
+    run.model.train()
     for step, batch in zip(range(start, setup.steps), run.batches, strict=False):
-        targets = data.train_targets[batch]
-        logits = model(data.train_inputs[batch])
-        loss = loss_function(logits.to(loss_dtype), targets)
-        optimizer.zero_grad()
-        loss.backward()
-        if setup.orthogonal_gradient:
-            orthogonalize_gradients(parameters)
-        if recorder:
-            recorder.update(loss, logits, targets)
-        warm_up(optimizer, rate.lr, step, rate.warmup)
-        optimizer.step()
+        with torch.no_grad():
+            targets = data.train_targets[batch]
+            loss, logits = passes(data.train_inputs[batch], targets)
+            if setup.orthogonal_gradient:
+                orthogonalize_gradients(parameters)
+            if recorder:
+                recorder.update(loss, logits, targets)
+            stack.warm_up([step])
+            stack.update()
+            stack.share()
         yield step + 1
 
 
@@ -165,16 +56,3 @@ def train(run: Run, recorder: Recorder | None = None) -> None:
     """Train a run from its start to its end."""
     for _ in updates(run, recorder):
         pass
-
-
-@contextmanager
-def cpu_settings(threads: int, flush_denormal: bool) -> Iterator[None]:
-    """Set PyTorch's number of CPU threads and whether denormal numbers become zero; restore both afterwards."""
-    before = torch.get_num_threads(), flushes_denormals()
-    torch.set_flush_denormal(flush_denormal)
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.set_flush_denormal(before[1])

@@ -16,9 +16,10 @@ from slingshot_analysis.recording import BUNDLES, Probe, Recorder
 from slingshot_analysis.trace import open_trace
 from trainers.checkpoint import checkpoint_path, discard_checkpoint, load_checkpoint, save_checkpoint
 from trainers.lock import owned
-from trainers.loop import Run, cpu_settings, updates
+from trainers.loop import updates
 from trainers.objective import Objective
 from trainers.optimizers import as_kind
+from trainers.run import Run, cpu_settings
 from trainers.setup import Setup, check_settings, resolved, settings_of
 from trainers.setups import SETUPS
 

@@ -12,9 +12,9 @@ import torch
 from outside import outside
 
 from slingshot_analysis import open_trace
-from trainers.loop import Run
 from trainers.overrides import override_all
 from trainers.recorded_run import record
+from trainers.run import Run
 from trainers.setup import settings_of
 from trainers.setups import FAMILIES, SETUPS
 from trainers.sweep.plan import as_text

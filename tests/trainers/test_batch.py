@@ -16,14 +16,14 @@ from slingshot_analysis import InputError, Recorder, analyze, open_trace
 from slingshot_analysis.trace import TraceWriter
 from trainers.batch import batch_key, record_batch
 from trainers.batch._lockstep import Lockstep, Member
-from trainers.batch._passes import fast_products, products_can_be_fast
-from trainers.batch._stack import Stack
 from trainers.checkpoint import checkpoint_path
-from trainers.loop import Run
 from trainers.optimizers import SGD, Adam, AdamW, GenericAdaptive, RMSProp
 from trainers.overrides import override_all
+from trainers.passes import fast_products, products_can_be_fast
 from trainers.recorded_run import make_recorder, record
+from trainers.run import Run
 from trainers.setups import SETUPS, find_setup
+from trainers.stack import Stack
 
 NOISE = "zero_sum_violation"
 """Is itself made of rounding errors."""
@@ -167,7 +167,7 @@ PRODUCTS = {(8, 32, 50), (50, 8, 32)}
 def test_adam_without_its_kernel_at_hand(tmp_path, monkeypatch):
     setups = varied(smaller("parity_3_50", "model.width=8"), runs=2)
     _, paths = batch(tmp_path / "kernel", setups)
-    monkeypatch.setattr("trainers.batch._stack.fused_adam", lambda: None)
+    monkeypatch.setattr("trainers.stack.fused_adam", lambda: None)
     _, others = batch(tmp_path / "optimizer", setups)
     for path, other in zip(paths, others, strict=True):
         assert_same(path, other, 0)

@@ -18,9 +18,9 @@ from outside import outside
 from slingshot_analysis import InputError, open_trace
 from trainers.batch import record_batch
 from trainers.checkpoint import checkpoint_path
-from trainers.loop import BatchOrder
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import record
+from trainers.run import BatchOrder
 from trainers.setups import find_setup
 
 RUN = [sys.executable, "-m", "cli.main", "record"]

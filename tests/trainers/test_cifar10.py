@@ -13,10 +13,10 @@ from outside import outside
 from slingshot_analysis import InputError, open_trace
 from trainers.data import cifar10
 from trainers.data.cifar10 import Cifar10, find_folder, read_images
-from trainers.loop import Run
 from trainers.models.mlp import MLP
 from trainers.overrides import override_all
 from trainers.recorded_run import record
+from trainers.run import Run
 from trainers.setups import cifar10_mlp, find_setup
 
 SETUPS = {setup.name: setup for setup in cifar10_mlp.SETUPS}

@@ -16,10 +16,11 @@ from slingshot_analysis.recording.subject.model import find_feature_layers, find
 from trainers import cost
 from trainers.data.cifar10 import RandomImages
 from trainers.data.parity import SparseParity
-from trainers.loop import Run, train
+from trainers.loop import train
 from trainers.models.vgg import VGG
 from trainers.models.vit import ViT
 from trainers.overrides import override_all
+from trainers.run import Run
 from trainers.setups import find_setup
 
 CPU = torch.device("cpu")

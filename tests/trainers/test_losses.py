@@ -12,11 +12,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from slingshot_analysis import InputError, Recorder, open_trace
 from trainers.interventions import orthogonalize_gradients
-from trainers.loop import Run, train
+from trainers.loop import train
 from trainers.losses import LOSSES, stablemax_cross_entropy
 from trainers.optimizers import OPTIMIZERS
 from trainers.overrides import with_optimizer
 from trainers.recorded_run import record
+from trainers.run import Run
 from trainers.setups import find_setup
 
 CPU = torch.device("cpu")

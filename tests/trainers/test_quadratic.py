@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from slingshot_analysis import InputError, open_trace
-from trainers.loop import Run, train
+from trainers.loop import train
 from trainers.models.quadratic import Quadratic
 from trainers.optimizers import SGD
 from trainers.overrides import override_all
 from trainers.recorded_run import record
+from trainers.run import Run
 from trainers.setups import find_setup
 
 CPU = torch.device("cpu")

@@ -10,9 +10,10 @@ from torch import nn
 from slingshot_analysis import InputError, Recorder, open_trace
 from trainers.cost import estimate_cost
 from trainers.data.parity import SparseParity
-from trainers.loop import Run, train
+from trainers.loop import train
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import default_name, find_device, record
+from trainers.run import Run
 from trainers.setups import find_setup
 
 CPU = torch.device("cpu")

@@ -15,10 +15,10 @@ from torch import Tensor
 from slingshot_analysis.errors import SlingshotError
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.lagged import LaggedRecording
-from trainers.batch._passes import fast_products, find_passes, loss_and_gradient, products_can_be_fast
-from trainers.batch._stack import Stack
 from trainers.interventions import orthogonalize_gradients
-from trainers.loop import Run
+from trainers.passes import Chain, fast_products, find_batched_passes, products_can_be_fast
+from trainers.run import Run
+from trainers.stack import Stack
 
 LONGEST_TURN = 512
 """Number of updates whose batches are drawn together at the start of a turn, and recorded together at its end."""
@@ -85,7 +85,7 @@ class Lockstep:
         first = members[0].run
         self._setup = first.setup
         self._stack = Stack([member.run for member in members], [member.step for member in members])
-        self._passes = find_passes(first.model, self._stack)
+        self._passes = find_batched_passes(first, self._stack)
         self._inputs, self._targets, self._offsets = _join_data([member.run for member in members])
         samples = len(members) * self._setup.batch_size
         self._batch = self._inputs.new_empty((samples, *self._inputs.shape[1:]))
@@ -93,7 +93,7 @@ class Lockstep:
         self._length = 1
         self._kept: tuple[Tensor, ...] | None = None
         self._recordings = [LaggedRecording(member.recorder) for member in members]
-        products = self._passes.products(self._setup.batch_size)
+        products = self._passes.products(self._setup.batch_size) if isinstance(self._passes, Chain) else set()
         self._fast = self._batch.device.type == "cpu" and products_can_be_fast(products, first.setup.torch_dtype)
         for member in members:
             member.run.model.train()
@@ -124,9 +124,7 @@ class Lockstep:
             torch.index_select(self._inputs, 0, which, out=self._batch)
             # forward and backward pass
             with fast_products(self._fast):
-                logits = self._passes.forward(self._batch.view(shape))
-                losses, gradient = loss_and_gradient(setup.loss_function, setup.torch_loss_dtype, logits, expected)
-                self._passes.backward(gradient)
+                losses, logits = self._passes(self._batch.view(shape), expected)
             if setup.orthogonal_gradient:
                 for member in self.members:
                     orthogonalize_gradients(member.run.model.parameters())

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from trainers.batch._passes import as_chain
+from trainers.passes import as_chain
 from trainers.setup import DataConfig, ModelConfig, Setup
 
 LARGEST_NETWORK = 2**26

@@ -18,8 +18,8 @@ from trainers.batch.key import batch_key
 from trainers.checkpoint import checkpoint_path, save_checkpoint
 from trainers.data.dataset import Dataset
 from trainers.lock import owned
-from trainers.loop import Run, cpu_settings
 from trainers.recorded_run import find_device, is_finished, make_recorder, start
+from trainers.run import Run, cpu_settings
 from trainers.setup import Setup
 
 LARGEST_STACK = 32

@@ -16,8 +16,8 @@ import torch
 from slingshot_analysis.errors import InputError, SlingshotError
 from slingshot_analysis.files import replaced
 from slingshot_analysis.trace import open_trace
-from trainers.loop import Run
 from trainers.recorded_run import make_recorder
+from trainers.run import Run
 from trainers.setup import Setup, check_settings, other_settings, settings_of
 from trainers.sweep.work import end_of
 
