@@ -40,8 +40,8 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
     run.model.train()
     for step, batch in zip(range(start, setup.steps), run.batches, strict=False):
         with torch.no_grad():
-            targets = data.train_targets[batch]
-            loss, logits = passes(data.train_inputs[batch], targets)
+            targets = data.train_targets.index_select(0, batch)
+            loss, logits = passes(data.train_inputs.index_select(0, batch), targets)
             if setup.orthogonal_gradient:
                 orthogonalize_gradients(parameters)
             if recorder:

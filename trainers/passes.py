@@ -125,6 +125,7 @@ class _Layer:
         self._weight, self._weight_gradient = (
             of_runs(part[f"{name}.weight"]) for part in (stack.parameters, stack.gradients)
         )
+        self._transposed = self._weight.mT
         self._bias: Tensor | None = None
         if f"{name}.bias" in stack.parameters:
             self._bias = of_runs(stack.parameters[f"{name}.bias"]).unsqueeze(-2)
@@ -140,9 +141,9 @@ class _Layer:
             self._spaces[inputs.shape] = output, torch.empty_like(inputs)
         self._inputs, (self._output, self._back) = inputs, self._spaces[inputs.shape]
         if self._bias is None:
-            self._product(inputs, self._weight.mT, out=self._output)
+            self._product(inputs, self._transposed, out=self._output)
         else:
-            self._product_plus(self._bias, inputs, self._weight.mT, out=self._output)
+            self._product_plus(self._bias, inputs, self._transposed, out=self._output)
         return self._output.relu_() if self._relu else self._output
 
     def write_gradients(self, gradient: Tensor) -> None:
