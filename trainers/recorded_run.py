@@ -71,8 +71,9 @@ def record(
         the trace, and is deleted at the end of the run.
     resume : bool, optional
         Whether to continue a killed run from its checkpoint. On a CPU the trace becomes the same, bit for bit, as that
-        of an uninterrupted run. If there is neither trace nor checkpoint, the run starts; if the run is finished,
-        nothing happens. So the same call can be repeated until the run is finished.
+        of an uninterrupted run; only the steps at which curvature is measured within a budget depend on the time. If
+        there is neither trace nor checkpoint, the run starts; if the run is finished, nothing happens. So the same call
+        can be repeated until the run is finished.
     progress : callable, optional
         Called after each update with the number of updates made and the recorder.
 

@@ -19,7 +19,7 @@ from slingshot_analysis.recording.schedule import Budget, Every, Schedule
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
-from slingshot_analysis.trace.schema import CHUNK_ROWS
+from slingshot_analysis.trace.schema import chunk_rows
 
 
 class Table:
@@ -37,22 +37,25 @@ class Table:
 
     def __init__(self, name: str, probes: Sequence[Probe], subject: Subject) -> None:
         self._schedule = schedule = probes[0].every
-        self._budget = schedule if isinstance(schedule, Budget) else None
+        self.budget = schedule if isinstance(schedule, Budget) else None
+        """The budget of the probes, if their schedule is one."""
         self._probes = probes
         device = next(iter(subject.parameters.values())).device
         self._on_gpu = device.type == "cuda"
         quantities: list[Quantity] = []
         batches = KeptBatches()
-        self._buffers: list[dict[str, Tensor]] = []
-        self._slots: list[list[Sequence[Tensor]]] = []
+        declared: list[Sequence[Buffer]] = []
         for probe in probes:
             if isinstance(probe, BatchProbe):
                 probe.shared = batches
             buffers, written = probe.attach(subject)
             quantities += written
-            columns = {buffer.name: _rows(buffer, device) for buffer in buffers}
-            self._buffers.append(columns)
-            self._slots.append(list(zip(*(column.unbind(0) for column in columns.values()), strict=True)))
+            declared.append(buffers)
+        self._capacity = chunk_rows(max(buffer.row_bytes for buffers in declared for buffer in buffers))
+        self._buffers = [{b.name: _rows(b, self._capacity, device) for b in buffers} for buffers in declared]
+        self._slots: list[list[Sequence[Tensor]]] = [
+            list(zip(*(column.unbind(0) for column in columns.values()), strict=True)) for columns in self._buffers
+        ]
         self._host = [{n: _pinned(c) if self._on_gpu else c for n, c in columns.items()} for columns in self._buffers]
         self._arriving: tuple[npt.NDArray[np.int64], torch.cuda.Event] | None = None
 
@@ -71,20 +74,20 @@ class Table:
         """Called with the rows of each block after they have reached the host."""
         self.latest: dict[str, float] = {}
 
-        self._steps = np.empty(CHUNK_ROWS, dtype=np.int64)
+        self._steps = np.empty(self._capacity, dtype=np.int64)
         self._rows = 0
-        self._room = CHUNK_ROWS
+        self._room = self._capacity
 
     def measure(self, moment: Moment) -> bool:
         """Measure a row; return whether it stays open until :meth:`complete`, as a probe spans the update."""
         row = self._rows
-        start = time.perf_counter() if self._budget else 0.0
+        start = time.perf_counter() if self.budget else 0.0
         self._steps[row] = moment.step
         for probe, slots in self._instant:
             probe.measure(moment, slots[row])
         self.next_due = self._schedule.next(moment.step + 1)
-        if self._budget:
-            self._charge(self._budget, moment.step, start)
+        if self.budget:
+            self._charge(self.budget, moment.step, start)
         if self._pairs is None:
             self._rows = row + 1
             return False
@@ -117,13 +120,13 @@ class Table:
     def complete(self) -> None:
         """Complete the open row with the state after its update."""
         assert self._pairs is not None
-        start = time.perf_counter() if self._budget else 0.0
+        start = time.perf_counter() if self.budget else 0.0
         self._pairs.keep_after()
         self._rows += 1
         if len(self._pairs) == self._pairs.capacity:
             self._compare(self._pairs)
-        if self._budget:
-            self._charge(self._budget, int(self._steps[self._rows - 1]), start)
+        if self.budget:
+            self._charge(self.budget, int(self._steps[self._rows - 1]), start)
 
     def _charge(self, budget: Budget, step: int, start: float) -> None:
         now = time.perf_counter()
@@ -160,7 +163,7 @@ class Table:
         if self._pairs:
             self._compare(self._pairs)
         steps = self._steps[: self._rows].copy()
-        self._room = (self._room - self._rows) or CHUNK_ROWS
+        self._room = (self._room - self._rows) or self._capacity
         self._rows = 0
         if not len(steps):
             return
@@ -215,8 +218,8 @@ def make_tables(probes: Iterable[Probe], subject: Subject, curvatures: Curvature
     return tables
 
 
-def _rows(buffer: Buffer, device: torch.device) -> Tensor:
-    return torch.zeros((CHUNK_ROWS, *buffer.shape), dtype=buffer.dtype, device=device)
+def _rows(buffer: Buffer, rows: int, device: torch.device) -> Tensor:
+    return torch.zeros((rows, *buffer.shape), dtype=buffer.dtype, device=device)
 
 
 def _pinned(buffer: Tensor) -> Tensor:

@@ -10,6 +10,13 @@ from torch import Tensor
 from slingshot_analysis.recording.recorder import Recorder
 
 
+def share_time(recorder: Recorder, runs: int) -> None:
+    """Tell a recorder how many runs train at the same time, so that their curvature keeps within its share of it."""
+    for table in recorder._tables:
+        if table.budget is not None:
+            table.budget.runs = runs
+
+
 class LaggedRecording:
     """A recorder that sees a state only where a probe needs it, and gets the batches of several updates at once later.
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
-from slingshot_analysis.recording.online.flight import FlightRecorder
+from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe, dtype_name
@@ -29,7 +29,7 @@ from slingshot_analysis.recording.subject.losses import LossFunction, cross_entr
 from slingshot_analysis.recording.subject.model import ForwardPass, random_states_kept
 from slingshot_analysis.recording.subject.subject import make_subject
 from slingshot_analysis.recording.torch_internals import uncompiled
-from slingshot_analysis.trace import TraceWriter, continue_trace
+from slingshot_analysis.trace import TraceWriter, continue_trace, open_trace
 
 FLUSH_SECONDS = 2.0
 """Longest time for which measured rows stay in memory, unless the user asks for another."""
@@ -62,7 +62,7 @@ class Recorder:
         without a number of updates ("hessian:50"), or objects such as ``Norms(every=Every(5))``.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. The default is
-        0.12 for those of a bundle, and no limit for others.
+        0.10 for those of the standard bundle, 0.12 for those of the full one, and no limit for others.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and to measure the curvature at each update around a transition. By default
         this is done where curvature is recorded and the states fit into 256 MiB.
@@ -164,6 +164,11 @@ class Recorder:
             chosen = choose_probes(probes, subject, curvature_budget)
             curvatures = Curvatures(subject)
             self._tables = make_tables(chosen, subject, curvatures)
+            if resume is not None and "groups" not in resume:
+                # a checkpoint from before the standard bundle held features and curvature: go on without them
+                recorded = open_trace(path).groups
+                self._tables = [table for table in self._tables if table.group.name in recorded]
+                flight_recorder = FLIGHT_GROUP in recorded
             if flight_recorder is None:
                 flight_recorder = FlightRecorder.fits(subject) and any(isinstance(p, CurvatureProbe) for p in chosen)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
@@ -275,6 +280,7 @@ class Recorder:
         self._flush()
         return {
             "step": self.step,
+            "groups": [table.group.name for table in self._tables],
             "tables": [table.state_dict() for table in self._tables],
             "watch": None if self._watch is None else self._watch.state_dict(),
             "warning": None if self._warning is None else self._warning.state_dict(),

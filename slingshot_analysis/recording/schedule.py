@@ -56,12 +56,18 @@ class Budget(Schedule):
     ----------
     share : float, in (0, 1)
         Largest share of the run's whole time, measurements included, that measurements may take.
+
+    Attributes
+    ----------
+    runs : int
+        Number of runs that train at the same time on the same processor, and share the time; 1 unless it is set.
     """
 
     def __init__(self, share: float = 0.12) -> None:
         if not 0 < share < 1:
             raise InputError(f"a budget is a share of the run's time between 0 and 1, got Budget({share})")
         self.share = share
+        self.runs = 1
         self._began: float | None = None
         self._first = self._due = 0
         self._spent = 0.0
@@ -78,7 +84,7 @@ class Budget(Schedule):
         made, elapsed = step - self._first, now - self._began
         seconds_per_update = max(elapsed - self._spent, 1e-9) / max(made, 1)
         # training must have taken this long, measurements not included, for the share to hold
-        training_needed = self._spent * (1 - self.share) / self.share
+        training_needed = self._spent * (1 - self.share) / self.share * self.runs
         self._due = max(step + 1, self._first + math.ceil(training_needed / seconds_per_update))
 
     def spend(self, seconds: float) -> None:
@@ -87,7 +93,7 @@ class Budget(Schedule):
 
     def debt(self, now: float) -> float:
         """Return how many seconds more than the share allows have been spent at the time `now`."""
-        return 0.0 if self._began is None else self._spent - self.share * (now - self._began)
+        return 0.0 if self._began is None else self._spent - self.share * (now - self._began) / self.runs
 
     @property
     def slug(self) -> str:

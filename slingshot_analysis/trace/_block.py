@@ -11,21 +11,27 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, unknown_name
-from slingshot_analysis.trace.schema import CHUNK_ROWS, Group, Quantity
+from slingshot_analysis.trace.schema import Group, Quantity
 
 UNFILTERED = 0b11  # HDF5 filter mask: this chunk went through neither shuffle nor gzip
 Array = npt.NDArray[Any]
 
 
 class Rows:
-    """The current chunk of one group: `filled` rows, of which `written` are in the file."""
+    """The current chunk of one group: `filled` of its `rows` rows, of which `written` are in the file."""
 
     def __init__(self, group: Group, node: h5py.Group) -> None:
         self.name = group.name
-        self.step = Chunk(node, "step", Quantity("updates", dtype="int64"))
-        self.columns = {quantity.name: Chunk(node, quantity.name, quantity) for quantity in group.quantities}
+        self.rows = rows = group.chunk_rows
+        self.step = Chunk(node, "step", Quantity("updates", dtype="int64"), rows)
+        self.columns = {quantity.name: Chunk(node, quantity.name, quantity, rows) for quantity in group.quantities}
         self.last_step = -1
         self.start = self.filled = self.written = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the chunk has no room for another row."""
+        return self.filled == self.rows
 
     def put_row(self, step: int, values: Mapping[str, object]) -> None:
         """Check one row and add it to the chunk."""
@@ -65,7 +71,7 @@ class Rows:
 
     def put_rows(self, steps: Array, arrays: Mapping[str, Array], done: int) -> int:
         """Copy rows, from row `done` on, until the chunk is full, and return how many were copied."""
-        count = min(CHUNK_ROWS - self.filled, len(steps) - done)
+        count = min(self.rows - self.filled, len(steps) - done)
         here, there = slice(self.filled, self.filled + count), slice(done, done + count)
         for name, array in arrays.items():
             self.columns[name].buffer[here] = array[there]
@@ -83,12 +89,12 @@ class Rows:
         """Write the chunk of `step`, and begin a new chunk if this one is full."""
         self.step.write(self.start, self.filled, self._compressed(last))
         self.written = self.filled
-        if self.filled == CHUNK_ROWS:
-            self.start += CHUNK_ROWS
+        if self.is_full:
+            self.start += self.rows
             self.filled = self.written = 0
 
     def _compressed(self, last: bool) -> bool:
-        return self.filled == CHUNK_ROWS or (last and not self.written)
+        return self.is_full or (last and not self.written)
 
     def _checked(self, name: str, value: object, rows: tuple[int, ...]) -> Array:
         buffer = self.columns[name].buffer
@@ -124,10 +130,10 @@ class Rows:
 class Chunk:
     """The current chunk of one dataset, in memory."""
 
-    def __init__(self, node: h5py.Group, name: str, quantity: Quantity) -> None:
+    def __init__(self, node: h5py.Group, name: str, quantity: Quantity, rows: int) -> None:
         self.node = node.id
         self.name = name.encode()
-        self.buffer = np.zeros((CHUNK_ROWS, *quantity.shape), quantity.dtype)
+        self.buffer = np.zeros((rows, *quantity.shape), quantity.dtype)
         self.takes_floats = quantity.dtype == "float64" and not quantity.shape
 
     def write(self, start: int, rows: int, compressed: bool) -> None:

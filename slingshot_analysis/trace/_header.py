@@ -15,7 +15,7 @@ import numpy as np
 
 from slingshot_analysis.errors import InputError, UnwritableError
 from slingshot_analysis.files import replaced
-from slingshot_analysis.trace.schema import CHUNK_ROWS, FORMAT, LIBVER, VERSION, Group, Quantity, check_name
+from slingshot_analysis.trace.schema import FORMAT, LIBVER, VERSION, Group, Quantity, check_name
 
 RESERVED = ("format", "version", "finished")
 PAGE_BYTES = 4096
@@ -92,20 +92,20 @@ def _write_header(file: h5py.File, groups: Sequence[Group], header: Mapping[str,
         for name in group.axes:
             node[name] = axes[name]  # a hard link, because netCDF readers look for an axis in the group itself
         step = Quantity("updates", unit="update", description="Optimizer updates done so far", dtype="int64")
-        _create_column(node, "step", step, fill=-1).make_scale("step")
+        _create_column(node, "step", step, group.chunk_rows, fill=-1).make_scale("step")
         for quantity in group.quantities:
             fill = np.nan if quantity.dtype.startswith("float") else 0
-            dataset = _create_column(node, quantity.name, quantity, fill)
+            dataset = _create_column(node, quantity.name, quantity, group.chunk_rows, fill)
             for dimension, name in enumerate(["step", *(axis.name for axis in quantity.axes)]):
                 dataset.dims[dimension].attach_scale(node[name])
 
 
-def _create_column(node: h5py.Group, name: str, quantity: Quantity, fill: float) -> h5py.Dataset:
+def _create_column(node: h5py.Group, name: str, quantity: Quantity, rows: int, fill: float) -> h5py.Dataset:
     dataset = node.create_dataset(
         name,
         shape=(0, *quantity.shape),
         maxshape=(None, *quantity.shape),
-        chunks=(CHUNK_ROWS, *quantity.shape),
+        chunks=(rows, *quantity.shape),
         dtype=quantity.dtype,
         fillvalue=fill,
         compression="gzip",

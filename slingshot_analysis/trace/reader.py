@@ -17,7 +17,7 @@ from slingshot_analysis.signal import Axis, Signal
 from slingshot_analysis.trace._block import UNFILTERED
 from slingshot_analysis.trace._file import opened, read_attributes, read_groups
 from slingshot_analysis.trace.members import HDF5_ERRORS
-from slingshot_analysis.trace.schema import CHUNK_ROWS, FORMAT, Group, Quantity
+from slingshot_analysis.trace.schema import FORMAT, Group, Quantity
 from slingshot_analysis.trace.trace import Trace, columns_of
 
 if TYPE_CHECKING:
@@ -279,9 +279,10 @@ class TraceFile(Trace):
         group, quantity = self._found[name]
         value = _read(self.path, file, group, name, len(steps))
         if _is_blank(file[group][name], value) and not self._explains_zeros(file, name, len(steps)):
+            blank_from = steps[_last_chunk(file[group][name], len(value))]
             raise InputError(
-                f"{self.path}: /{group}/{name}: the last rows, from step {steps[_last_chunk(value)]}, are blank: the "
-                "file is damaged; restore it from a copy, or record the run again"
+                f"{self.path}: /{group}/{name}: the last rows, from step {blank_from}, are blank: the file is damaged; "
+                "restore it from a copy, or record the run again"
             )
         return Signal(steps, value, name, quantity.unit, quantity.description, quantity.axes)
 
@@ -293,9 +294,10 @@ class TraceFile(Trace):
         return bool(np.ptp(_read(self.path, file, self._found[errors][0], errors, rows)) == 0)
 
 
-def _last_chunk(value: npt.NDArray[Any]) -> int:
-    """Return the first row of the chunk that holds the last one."""
-    return (len(value) - 1) // CHUNK_ROWS * CHUNK_ROWS
+def _last_chunk(dataset: h5py.Dataset, rows: int) -> int:
+    """Return the first row of the chunk that holds the last of some rows."""
+    size = int(dataset.chunks[0]) if dataset.chunks else rows
+    return (rows - 1) // size * size
 
 
 def _is_blank(dataset: h5py.Dataset, value: npt.NDArray[Any]) -> bool:
@@ -303,7 +305,7 @@ def _is_blank(dataset: h5py.Dataset, value: npt.NDArray[Any]) -> bool:
 
     After rows that are not near 0 it can't be. Without rows before, only an accuracy tells, by the errors beside it.
     """
-    start = _last_chunk(value) if len(value) else 0
+    start = _last_chunk(dataset, len(value)) if len(value) else 0
     if not len(value) or value.dtype.kind != "f" or np.any(value[start:]):
         return False
     kind = dataset.name.rpartition("_")[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,16 @@ from slingshot_analysis.signal import Axis
 FORMAT = "slingshot-trace"
 VERSION = 1
 CHUNK_ROWS = 512
+"""Number of rows in a chunk of a dataset, unless its rows are wide."""
+CHUNK_BYTES = 2**18
+"""Maximum size of a chunk of more than one row."""
 LIBVER = ("v110", "v110")  # the oldest format that knows SWMR: HDF5 1.10 and later can read it
 DTYPES = ("float32", "float64", "int64")
+
+
+def chunk_rows(row_bytes: int) -> int:
+    """Return the number of rows of a chunk, which is smaller for wide rows."""
+    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes))
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,11 @@ class Quantity:
         """Shape of one row: empty for a scalar quantity."""
         return tuple(len(axis.labels) for axis in self.axes)
 
+    @property
+    def row_bytes(self) -> int:
+        """Size of one row."""
+        return math.prod(self.shape) * int(self.dtype[-2:]) // 8
+
 
 @dataclass(frozen=True)
 class Group:
@@ -110,6 +124,11 @@ class Group:
         if not self.quantities:
             raise InputError(f"group {self.name!r} has no quantities; give at least one")
         check_groups([self])
+
+    @property
+    def chunk_rows(self) -> int:
+        """Number of rows in a chunk of each of the group's datasets."""
+        return chunk_rows(max(quantity.row_bytes for quantity in self.quantities))
 
     @property
     def axes(self) -> dict[str, Axis]:

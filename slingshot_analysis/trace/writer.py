@@ -17,7 +17,7 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError, UnwritableError, unknown_name
 from slingshot_analysis.trace._block import Rows
 from slingshot_analysis.trace._header import cause, create_file
-from slingshot_analysis.trace.schema import CHUNK_ROWS, LIBVER, Group, check_groups
+from slingshot_analysis.trace.schema import LIBVER, Group, check_groups
 
 FLUSH_SECONDS = 2.0
 
@@ -108,7 +108,7 @@ class TraceWriter:
             self._append_block(table, step, values)
         else:
             table.put_row(row_step, values)
-            if table.filled == CHUNK_ROWS:
+            if table.is_full:
                 self._write([table])
         if time.monotonic() >= self._due:
             self.flush()
@@ -158,7 +158,7 @@ class TraceWriter:
         done = 0
         while done < len(steps):
             done += table.put_rows(steps, arrays, done)
-            if table.filled == CHUNK_ROWS:
+            if table.is_full:
                 self._write([table])
 
     def _write(self, tables: list[Rows], last: bool = False) -> None:

@@ -418,6 +418,7 @@ def test_what_was_measured_is_written_when_the_last_evaluation_fails(tmp_path):
             updates=100,
             train_data=Ending(),
             probe_inputs=data()[0],
+            probes=["batch", "evaluation"],
         )
     trace = open_trace(tmp_path / "run.h5")
     assert not trace.finished

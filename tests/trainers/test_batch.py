@@ -9,18 +9,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from bundles import AT_FIXED_STEPS
 from outside import outside
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from slingshot_analysis import InputError, Recorder, analyze, open_trace
 from slingshot_analysis.trace import TraceWriter
+from trainers import recorded_run
 from trainers.batch import batch_key, record_batch
 from trainers.batch._lockstep import Lockstep, Member
 from trainers.checkpoint import checkpoint_path
 from trainers.optimizers import SGD, Adam, AdamW, GenericAdaptive, RMSProp
 from trainers.overrides import override_all
 from trainers.passes import fast_products, products_can_be_fast
-from trainers.recorded_run import make_recorder, record
+from trainers.recorded_run import make_recorder
 from trainers.run import Run
 from trainers.setups import SETUPS, find_setup
 from trainers.stack import Stack
@@ -68,7 +70,15 @@ def varied(setup, runs=3):
 def batch(folder, setups, **options):
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{i}.h5" for i in range(len(setups))]
-    return record_batch(setups, paths, device="cpu", **options), paths
+    return record_batch(setups, paths, device="cpu", **default_probes(setups[0]) | options), paths
+
+
+def record(setup, *arguments, **options):
+    return recorded_run.record(setup, *arguments, **default_probes(setup) | options)
+
+
+def default_probes(setup):
+    return {"probes": None if setup.loss == "output" else AT_FIXED_STEPS}
 
 
 def assert_same(path, other, rtol=1e-10, names=None):
@@ -91,10 +101,11 @@ def test_every_setup_trains_as_alone(name, tmp_path):
         assert name.startswith("cifar10_vgg")
         pytest.skip("too large to gain by a batch")
     setups = varied(setup)
-    probes = None if name in IN_FULL or not name.startswith(("modular", "s5")) else "light"
-    states, paths = batch(tmp_path, setups, probes=probes)
+    in_full = name in IN_FULL or not name.startswith(("modular", "s5"))
+    probes = {} if in_full else {"probes": "light"}
+    states, paths = batch(tmp_path, setups, **probes)
     assert states == ["finished"] * 3
-    alone = record(setups[1], tmp_path / "alone.h5", device="cpu", probes=probes)
+    alone = record(setups[1], tmp_path / "alone.h5", device="cpu", **probes)
     assert_same(paths[1], alone)
     assert open_trace(paths[1]).attributes["config"] == open_trace(alone).attributes["config"]
 
@@ -143,7 +154,7 @@ def test_optimizers_share_a_batch(tmp_path):
     setup = smaller("parity_3_50", "model.width=16", "orthogonal_gradient=true")
     setups = [dataclasses.replace(setup, optimizer=optimizer, seed=i) for i, optimizer in enumerate(optimizers)]
     adaptive = [i for i, optimizer in enumerate(optimizers) if not isinstance(optimizer, SGD)]
-    probes = ["standard", "effective_step:7", "effective_step_quantiles:9", "below_epsilon_fraction:10"]
+    probes = [*AT_FIXED_STEPS, "effective_step:7", "effective_step_quantiles:9", "below_epsilon_fraction:10"]
     _, paths = batch(tmp_path / "adaptive", [setups[i] for i in adaptive], probes=probes)
     for i, path in zip(adaptive, paths, strict=True):
         assert_same(path, record(setups[i], tmp_path / f"{i}.h5", probes=probes, device="cpu"))
@@ -213,7 +224,7 @@ def test_what_is_recorded_is_not_computed_by_fast_products(tmp_path, monkeypatch
     assert seen == [before] * 9
 
 
-@pytest.mark.parametrize("probes", ["light", "standard"])
+@pytest.mark.parametrize("probes", ["light", AT_FIXED_STEPS])
 def test_incomplete_batches_are_kept_as_alone(probes, tmp_path):
     settings = "data.train=108", "drop_last=false", "model.width=16"
     setups = varied(smaller("parity_3_50", *settings))
@@ -364,7 +375,7 @@ def test_interrupted_runs_go_on_alone_and_in_batches(settings, tmp_path):
     assert not any(open_trace(path).finished for path in paths)
     assert all(checkpoint_path(path).stat().st_size < 3 * checkpoint_size(setups[0], tmp_path) for path in paths)
     record(setups[1], paths[1], device="cpu", **options)
-    states = record_batch(setups, paths, device="cpu", **options)
+    states = record_batch(setups, paths, device="cpu", **default_probes(setups[0]) | options)
     assert states == ["finished"] * 4
     assert not any(checkpoint_path(path).exists() for path in paths)
     for path, other in zip(paths, whole, strict=True):
@@ -376,8 +387,9 @@ def test_runs_that_have_begun_and_others_share_a_batch(begun, tmp_path):
     setups = varied(smaller("parity_3_50", "model.width=16", "data.train=64"), runs=2)
     paths = [tmp_path / f"{i}.h5" for i in range(2)]
     with pytest.raises(KilledError):
-        record_batch([setups[begun]], [paths[begun]], device="cpu", checkpoint_every=10, progress=killed_after(10))
-    assert record_batch(setups, paths, device="cpu", resume=True) == ["finished"] * 2
+        options = {"device": "cpu", "probes": AT_FIXED_STEPS}
+        record_batch([setups[begun]], [paths[begun]], checkpoint_every=10, progress=killed_after(10), **options)
+    assert record_batch(setups, paths, resume=True, **options) == ["finished"] * 2
     for setup, path in zip(setups, paths, strict=True):
         assert_same(path, record(setup, tmp_path / "alone.h5", device="cpu", overwrite=True))
 
@@ -458,7 +470,7 @@ def test_an_update_never_waits_for_the_device(device, optimizer, tmp_path, monke
     setups = varied(dataclasses.replace(smaller("parity_3_50"), optimizer=optimizer))
     for i, setup in enumerate(setups):
         run, path = Run(setup, torch.device(device)), tmp_path / f"{i}.h5"
-        members.append(Member(i, run, make_recorder(run, path, False, None, **layers), path, 0))
+        members.append(Member(i, run, make_recorder(run, path, False, None, probes=AT_FIXED_STEPS, **layers), path, 0))
     lockstep = Lockstep(members)
     with Reads() as watch:
         assert [lockstep.advance(5) for _ in range(4)] == [1, 2, 4, 5]

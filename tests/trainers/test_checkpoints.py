@@ -13,19 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bundles import AT_FIXED_STEPS
 from outside import outside
 
 from slingshot_analysis import InputError, open_trace
+from trainers import recorded_run
 from trainers.batch import record_batch
 from trainers.checkpoint import checkpoint_path
 from trainers.models.transformer import Transformer
 from trainers.overrides import override_all, with_optimizer
-from trainers.recorded_run import record
 from trainers.run import BatchOrder
 from trainers.setup import check_settings, resolved
 from trainers.setups import find_setup
 
-RUN = [sys.executable, "-m", "cli.main", "record"]
+RUN = [sys.executable, "-m", "cli.main", "record", "--probes", ",".join(AT_FIXED_STEPS)]
 PATIENCE = 120
 SMALL = ["data.val=4", "data.train=16", "batch_size=8"]
 
@@ -45,6 +46,14 @@ FAMILIES = {
 
 
 needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+
+
+def probes_of(setup):
+    return None if setup.loss == "output" else AT_FIXED_STEPS
+
+
+def record(setup, *arguments, **options):
+    return recorded_run.record(setup, *arguments, **{"probes": probes_of(setup)} | options)
 
 
 def wait_for(condition, what):
@@ -90,7 +99,8 @@ def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
     # the server has imported all that a run needs, so that a process costs no import
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["trainers.recorded_run"])
-    process = context.Process(target=record, args=(setup, killed), kwargs={"device": "cpu", "checkpoint_every": every})
+    options = {"device": "cpu", "checkpoint_every": every, "probes": probes_of(setup)}
+    process = context.Process(target=recorded_run.record, args=(setup, killed), kwargs=options)
     process.start()
 
     def kill():

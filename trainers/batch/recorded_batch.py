@@ -14,6 +14,7 @@ from torch import Tensor
 
 from slingshot_analysis.errors import InputError, SlingshotError
 from slingshot_analysis.recording import Probe
+from slingshot_analysis.recording.lagged import share_time
 from trainers.batch._lockstep import Lockstep, Member
 from trainers.batch.key import batch_key
 from trainers.checkpoint import checkpoint_path, save_checkpoint
@@ -57,8 +58,8 @@ def record_batch(
         The traces to write.
     device, threads, flush_denormal, overwrite, probes, checkpoint_every, resume
         As in :func:`~trainers.recorded_run.record`. The checkpoints are the same too, so a run can be resumed alone or
-        in another batch, even with runs at other steps. Record runs with curvature probes alone: these probes measure
-        one run after another, and the budget of curvature applies to each run.
+        in another batch, even with runs at other steps. Curvature is measured one run after another, and its budget is
+        a share of the time of the whole batch.
     progress : callable, optional
         Called every few hundred updates or 2 s, with the number of updates that all runs together have made, and the
         number of runs that still train. An exception that it raises ends all runs.
@@ -120,6 +121,8 @@ def _train(
     """Train until every run has left `members`, and write the state of each run into `states`."""
     members[:], made = _without(members, [m for m in members if m.step == m.run.setup.steps], states), 0
     while members:
+        for member in members:
+            share_time(member.recorder, len(members))
         # adjacent runs of the same optimizer and step share one update; runs of a stack have batches of the same size
         members.sort(key=lambda member: (_place(member), repr(member.run.setup.optimizer), member.step))
         blocks = [

@@ -82,3 +82,21 @@ class Curvatures:
         if samples not in self._by_samples:
             self._by_samples[samples] = Curvature(self._subject, samples)
         return self._by_samples[samples]
+
+
+def differentiable_twice(subject: Subject) -> bool:
+    """Return whether a product with the Hessian can be computed for the first training samples of a run.
+
+    Some kernels, such as those of fused attention and of recurrent networks on a GPU, have no second derivative.
+    """
+    assert subject.train_data is not None
+    inputs, targets = next(iter(subject.train_data))
+    device = next(iter(subject.parameters.values())).device
+    few = [(inputs[:2].to(device), targets[:2].to(device))]
+    try:
+        loss = MeanLoss(subject.model, subject.loss_function, few, list(subject.parameters))
+        hessian = HessianOperator(loss)
+        hessian(torch.ones(hessian.dimension, dtype=hessian.dtype, device=device))
+    except Exception:  # whatever a model or a kernel of others raises, the run is recorded without curvature
+        return False
+    return True

@@ -29,6 +29,8 @@ from slingshot_analysis.recording.torch_internals import foreach
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 
+FLIGHT_GROUP = "events"
+"""Group of a trace that holds the rows of the flight recorder."""
 MEAN = ":mean"
 """Suffix of a parameter's name under which the mean of its gradient is kept, for centered RMSprop."""
 UPDATES = 64
@@ -102,7 +104,7 @@ class FlightRecorder:
             Quantity("event_preconditioned_ratio", "", "of that eigenvalue to the optimizer's stability threshold"),
             Quantity("event_effective_step", "learning rate", "quantiles of lr / (sqrt(v) + eps)", (axis,)),
         ]
-        self.group = Group("events", quantities, "at each update around a transition")
+        self.group = Group(FLIGHT_GROUP, quantities, "at each update around a transition")
 
     @staticmethod
     def fits(subject: Subject) -> bool:

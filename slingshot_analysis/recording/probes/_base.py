@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,11 @@ class Buffer:
     name: str
     shape: tuple[int, ...] = ()
     dtype: torch.dtype = torch.float64
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of one row."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 class Probe(ABC):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.recording.curvature import LARGEST_SET
+from slingshot_analysis.recording.curvature.shared import differentiable_twice
 from slingshot_analysis.recording.probes import PROBES
 from slingshot_analysis.recording.probes._base import Probe
 from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
@@ -12,7 +14,10 @@ from slingshot_analysis.recording.schedule import Budget, Every
 from slingshot_analysis.recording.subject import Subject
 
 LIGHT = ("batch", "norms:10", "evaluation:1000")
-STANDARD = ("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision")
+STANDARD = (
+    *("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision"),
+    *("features:1000", "hessian", "update_sharpness"),
+)
 OPTIMIZER = ("effective_step", "effective_step_quantiles", "below_epsilon_fraction", "gradient_weight_cosine")
 LAYERS = ("logit_margin", "mean_shares", "spectral_norm")
 CURVATURE = ("hessian", "preconditioned", "update_sharpness")
@@ -24,8 +29,12 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 }
 """Names of probes by the name of their bundle; ``NAME:N`` measures every N updates."""
 
-DEFAULT_BUDGET = 0.12
-"""Largest share of a run's time that the curvature of the full bundle may take."""
+BUDGETS = {"standard": 0.10, "full": 0.12}
+"""Largest share of a run's time that the curvature of a bundle may take."""
+
+LARGEST_CURVATURE = 2**31
+"""Trainable parameters times training samples. The standard bundle leaves out the curvature of larger runs, for which
+one measurement takes seconds and much memory."""
 
 
 def choose_probes(
@@ -42,7 +51,7 @@ def choose_probes(
         The run. Without it, bundles are complete.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. By default it
-        is 0.12 for those of a bundle; others keep their own schedule.
+        is 0.10 for those of the standard bundle and 0.12 for those of the full one; others keep their own schedule.
 
     Returns
     -------
@@ -54,9 +63,11 @@ def choose_probes(
     InputError
         If a name is unknown, or no probe is named.
     """
-    budget = Budget(DEFAULT_BUDGET if curvature_budget is None else curvature_budget)
+    items = [wanted] if isinstance(wanted, str) else list(wanted)
+    shares = [BUDGETS[item] for item in items if isinstance(item, str) and item in BUDGETS]
+    budget = Budget(curvature_budget if curvature_budget is not None else max(shares, default=0.10))
     chosen: dict[str, Probe] = {}
-    for item in [wanted] if isinstance(wanted, str) else wanted:
+    for item in items:
         if isinstance(item, Probe):
             chosen[f"{item.name} {item.every}"] = item
             continue
@@ -66,7 +77,7 @@ def choose_probes(
             if name not in PROBES:
                 raise unknown_name("probe", name, [*PROBES, *BUNDLES])
             kind = PROBES[name]
-            if bundle and subject is not None and not kind.fits(subject):
+            if bundle and subject is not None and not (kind.fits(subject) and _is_cheap(kind, item, subject)):
                 continue
             if every:
                 chosen[name] = kind(every=Every(_whole_number(every, entry)))
@@ -77,6 +88,17 @@ def choose_probes(
     if not chosen:
         raise InputError("probes= is empty: name at least one")
     return list(chosen.values())
+
+
+def _is_cheap(probe: type[Probe], bundle: str, subject: Subject) -> bool:
+    """Return whether a probe is cheap enough for a bundle; only curvature may not be, in the standard bundle."""
+    if bundle != "standard" or not issubclass(probe, CurvatureProbe):
+        return True
+    parameters = sum(parameter.numel() for parameter in subject.parameters.values())
+    data = subject.train_data
+    # other sets than lists of batches are not counted, as this would read them once
+    samples = sum(len(targets) for _, targets in data) if isinstance(data, list) else LARGEST_SET
+    return parameters * min(samples, LARGEST_SET) <= LARGEST_CURVATURE and differentiable_twice(subject)
 
 
 def _whole_number(text: str, entry: str) -> int:

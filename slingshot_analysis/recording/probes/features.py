@@ -14,17 +14,22 @@ from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.model import INPUT, ForwardPass
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Quantity
-from slingshot_analysis.trace.schema import CHUNK_ROWS
 
-MOST_BYTES = 512 * 2**20
-"""Bytes. Maximum size of a block of rows, which stays on the device until it is full."""
+MOST_BYTES = 2**20
+"""Bytes. Maximum size of a row."""
+
+BUNDLE_BYTES = 2**16
+"""Bytes. Maximum size of a row in a bundle, so that its features do not outgrow all else in the trace."""
+
+MOST_SAMPLES = 64
+"""Maximum number of samples of the probe batch whose features are recorded."""
 
 
 class Features(Probe):
-    """`features`: the last layer's input for each sample of the fixed probe batch, flattened.
+    """`features`: the last layer's input for each of the first 64 samples of the fixed probe batch, flattened.
 
-    The model runs in evaluation mode. One row takes samples × units × 4 bytes, and 512 rows stay on the device, so the
-    recorder's `probe_inputs` should be few.
+    The model runs in evaluation mode. One row takes samples × units × 4 bytes. Bundles
+    leave the probe out where a row takes more than 64 KiB.
 
     References
     ----------
@@ -38,7 +43,10 @@ class Features(Probe):
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:
-        return subject.probe_inputs is not None and subject.has_last_module
+        if subject.probe_inputs is None or not subject.has_last_module:
+            return False
+        features = _forward_pass(subject).features(subject.probe_inputs[:MOST_SAMPLES])[0]
+        return features.nbytes <= BUNDLE_BYTES
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         if subject.probe_inputs is None or not subject.has_last_module:
@@ -46,16 +54,15 @@ class Features(Probe):
                 "the probe 'features' needs inputs and a module that reads them: give train_data= or probe_inputs=, "
                 "and a last_layer= that is a module, or leave it out of probes="
             )
-        self._inputs = subject.probe_inputs
-        self._forward = ForwardPass(subject.model, [f"{subject.last_layer}{INPUT}"])
+        self._inputs = subject.probe_inputs[:MOST_SAMPLES]
+        self._forward = _forward_pass(subject)
         features = self._forward.features(self._inputs)[0].flatten(1)
         samples, units = features.shape
         dtype = norm_dtype([features])
-        size = CHUNK_ROWS * samples * units * dtype.itemsize
-        if size > MOST_BYTES:
+        if features.nbytes > MOST_BYTES:
             raise InputError(
-                f"the probe 'features' would need {size / 2**20:,.0f} MiB for {CHUNK_ROWS} rows of {samples} samples "
-                f"and {units} units, more than {MOST_BYTES / 2**20:,.0f}: give fewer probe_inputs="
+                f"the probe 'features' would write {features.nbytes / 2**10:,.0f} KiB a row, for {samples} samples and "
+                f"{units} units, more than {MOST_BYTES / 2**10:,.0f}: give fewer probe_inputs="
             )
         axes = Axis("sample", [str(i) for i in range(samples)]), Axis("unit", [str(i) for i in range(units)])
         quantity = Quantity("features", "", "input of the last layer for the probe batch", axes, dtype_name(dtype))
@@ -63,3 +70,7 @@ class Features(Probe):
 
     def measure(self, moment: Moment, slots: Sequence[Tensor]) -> None:
         slots[0].copy_(self._forward.features(self._inputs)[0].flatten(1))
+
+
+def _forward_pass(subject: Subject) -> ForwardPass:
+    return ForwardPass(subject.model, [f"{subject.last_layer}{INPUT}"])

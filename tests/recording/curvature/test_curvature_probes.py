@@ -111,11 +111,36 @@ def test_the_loss_is_computed_in_float64(loop):
     assert mean_loss.flatten().dtype == mean_loss.gradient()[1].dtype == torch.float64
 
 
-def test_curvature_is_not_recorded_by_default(tmp_path, loop):
-    training = loop()
-    with Recorder(tmp_path / "a.h5", training.model, training.optimizer, train_data=training.data) as recorder:
-        training.run(3, recorder)
-    assert "hessian_top_eigenvalues" not in open_trace(tmp_path / "a.h5")
+class Once(torch.autograd.Function):
+    """The identity, without a second derivative, like fused kernels."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        return gradient.clone()
+
+
+def test_curvature_is_recorded_by_default_where_it_is_cheap_and_there_is_a_second_derivative(
+    tmp_path, loop, monkeypatch
+):
+    def has_curvature(name):
+        training = loop()
+        if name == "once":
+            training.model.register_forward_hook(lambda module, inputs, output: Once.apply(output))
+        with Recorder(tmp_path / name, training.model, training.optimizer, train_data=training.data) as recorder:
+            training.run(3, recorder)
+        trace = open_trace(tmp_path / name)
+        assert {"batch_loss", "features"} <= set(trace.names)
+        return {"hessian_top_eigenvalues", "update_sharpness"} <= set(trace.names)
+
+    assert has_curvature("small")
+    assert not has_curvature("once")
+    monkeypatch.setattr("slingshot_analysis.recording.probes._bundles.LARGEST_CURVATURE", 1000)
+    assert not has_curvature("large")
 
 
 def test_what_a_run_must_have(tmp_path, loop):

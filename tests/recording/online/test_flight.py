@@ -137,7 +137,8 @@ def test_by_default_it_is_on_where_curvature_is_recorded_and_the_states_fit(tmp_
         trace, _, _ = train(tmp_path / f"{name}.h5", updates=3, flight_recorder=None, **options)
         return "event_loss" in trace
 
-    assert not has_events("standard", probes="standard")
+    assert not has_events("light", probes="light")
+    assert has_events("standard", probes="standard")
     assert has_events("full", probes="full")
     monkeypatch.setattr(flight_module, "MOST_BYTES", 1000)
     assert not has_events("large", probes="full")

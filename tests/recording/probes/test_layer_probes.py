@@ -96,8 +96,8 @@ def test_features_are_those_of_the_probe_batch(tmp_path, loop):
 def test_features_need_inputs_and_space(tmp_path, loop, monkeypatch):
     with pytest.raises(InputError, match="'features' needs inputs"):
         record(tmp_path / "a.h5", loop, ["features"], train_data=None)
-    monkeypatch.setattr("slingshot_analysis.recording.probes.features.MOST_BYTES", 2**20 - 1)
-    with pytest.raises(InputError, match="would need 1 MiB for 512 rows of 32 samples and 16 units"):
+    monkeypatch.setattr("slingshot_analysis.recording.probes.features.MOST_BYTES", 2**11 - 1)
+    with pytest.raises(InputError, match="would write 2 KiB a row, for 32 samples and 16 units"):
         record(tmp_path / "b.h5", loop, ["features"])
 
 
