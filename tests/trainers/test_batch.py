@@ -386,8 +386,8 @@ def test_interrupted_runs_go_on_alone_and_in_batches(settings, tmp_path):
 def test_runs_that_have_begun_and_others_share_a_batch(begun, tmp_path):
     setups = varied(smaller("parity_3_50", "model.width=16", "data.train=64"), runs=2)
     paths = [tmp_path / f"{i}.h5" for i in range(2)]
+    options = {"device": "cpu", "probes": AT_FIXED_STEPS}
     with pytest.raises(KilledError):
-        options = {"device": "cpu", "probes": AT_FIXED_STEPS}
         record_batch([setups[begun]], [paths[begun]], checkpoint_every=10, progress=killed_after(10), **options)
     assert record_batch(setups, paths, resume=True, **options) == ["finished"] * 2
     for setup, path in zip(setups, paths, strict=True):
