@@ -53,6 +53,9 @@ RISING_NOISE, RISING_SHARE = 1.0, 0.5
 spike's height it may gain by that."""
 REACH_ROWS, REACH_PART = 6, 100
 """A sudden rise takes at most six rows, or one in a hundred of the log."""
+FALL_SHARE, FALL_ROWS = 0.5, 5
+"""Share of its height that a spike loses at least where the loss rises further later on, and the rows for which it does:
+a hump or another spike follows."""
 CREST_SHARE = 0.1
 """Share of its height that a rise gains within that time while it goes on."""
 SECOND_SHARE = 0.5
@@ -163,6 +166,13 @@ def _rise_at(
     slope = _slope(values, start, begin, width, deviation)
     back = _back(values, smooth, row, level, deviation, slope)
     peak = row + int(np.argmax(values[row:back])) if back is not None else _crest(values, row, level, reach)
+    if back is None or peak > row + reach:
+        crest, low = _first_crest(values, smooth, row, level, reach)
+        peak, back = (peak, back) if low is None else (crest, low)
+    foot = np.flatnonzero(values[start:peak] <= level + ONSET_SHARE * (values[peak] - level))
+    if len(foot):
+        start += int(foot[-1]) + 1
+        level = max(level, median(values[max(begin, start - LATEST_ROWS) : start]))
     return Rise(start, peak, back, level, floor, deviation, float(values[peak]) - level)
 
 
@@ -197,6 +207,20 @@ def _crest(values: FloatArray, row: int, level: float, reach: int) -> int:
         if values[best] - level <= (1 + CREST_SHARE) * (values[row] - level):
             return best
         row = best
+
+
+def _first_crest(
+    values: FloatArray, smooth: FloatArray, row: int, level: float, reach: int
+) -> tuple[int, int | None]:
+    """Return the first crest of a rise, and the row to which it falls most before a later rise exceeds it, if far."""
+    crest = row + int(np.argmax(values[row : row + reach + 1]))
+    higher = np.flatnonzero(smooth[crest + 1 :] > values[crest])
+    after = smooth[crest + 1 : crest + 1 + int(higher[0])] if len(higher) else smooth[:0]
+    if len(after) < FALL_ROWS:
+        return crest, None
+    low = int(after.argmin())
+    rest = median(after[low : low + FALL_ROWS]) - level
+    return crest, crest + 1 + low if rest <= (1 - FALL_SHARE) * (values[crest] - level) else None
 
 
 def _least_height(rise: Rise, floor: float, *, gradient: bool) -> float:
