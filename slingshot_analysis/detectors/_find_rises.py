@@ -110,7 +110,7 @@ def find_rises(values: FloatArray, *, gradient: bool) -> Iterator[Rise]:
             continue
         if inside and last is not None and rise.height < SECOND_SHARE * last.height:
             continue
-        gradual = is_gradual(scaled, rise, begin, reach, noise) or (relative and is_hump(scaled, rise, begin, reach))
+        gradual = is_gradual(scaled, rise, begin, reach, noise) or is_hump(scaled, rise, begin, reach)
         if gradual and not (relative and _is_sudden_in_itself(values, rise, begin, reach)):
             continue
         if ends_a_dip(smooth, rise):
