@@ -12,7 +12,7 @@ from slingshot_analysis.detectors.misclassification import (
 from slingshot_analysis.detectors.norm import NormBreak, NormOptions, norm_breaks, segment_norm
 from slingshot_analysis.detectors.not_finite import detect_not_finite
 from slingshot_analysis.detectors.peaks import detect_curvature_peaks, detect_feature_bursts
-from slingshot_analysis.detectors.spike_score import spike_score
+from slingshot_analysis.detectors.spike_score import series_spike_score, spike_score
 from slingshot_analysis.detectors.spikes import detect_gradient_spikes, detect_loss_spikes, detect_two_levels
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "grokking_step",
     "norm_breaks",
     "segment_norm",
+    "series_spike_score",
     "spike_score",
     "terminal_phase_start",
 ]

@@ -25,6 +25,8 @@ level before, and if most of the eight rows before that were within 0.3 of the h
 TWO_LEVELS, SAME_SHARE = 3, 0.25
 """Minimum number of rises between two levels, and how far each may begin and end from them, as a share of the
 height."""
+CLOSE = 0.1
+"""Maximum of the usual distance from the nearer level, as a share of the height, where few rises stand out."""
 DWELLING, DWELLING_ROWS, CROSSING = 0.1, 3, 0.25
 """Minimum share of rows at either level, minimum number at the upper one for each rise, and maximum number between the
 levels as a share of those at the upper one: there lies the decay of spikes."""
@@ -38,16 +40,17 @@ single such rise counts if the loss ends lower than before. Where there are two 
 share do for all but the longest."""
 SHORT_STAGE = 4
 """Minimum number of rows in a log of few, all of whose rises are such and end lower than they began, two or more."""
-FIRST_ROWS, FIRST_SHARE, LOWER_SHARE = 5, 0.6, 0.1
-"""Rows whose median is at 0.6 of the height where a rise comes at once, and at 0.1 of the height below the level where
-it ends lower."""
+LONG_FALL, SHORT_FALL = 0.1, 0.2
+"""How far below the level before the loss ends in these two cases, as a share of the height."""
+FIRST_ROWS, FIRST_SHARE = 5, 0.6
+"""Rows whose median is at 0.6 of the height where a rise comes at once."""
 MEAN_ROWS, MEAN_EPOCHS, MEAN_SEARCHED = 10, 4, 1 << 15
 """Minimum number of rows between the restarts of a running mean, minimum number of such stretches, and maximum number of
 rows that are searched."""
-MEAN_ALIKE, MEAN_NEARLY = 0.2, 0.8
+MEAN_ALIKE, MEAN_NEARLY = 0.25, 0.8
 """Minimum correlation of the changes, as logarithms, at the distance of the restarts, and the share of the highest one
 that a shorter distance needs."""
-MEAN_SLOPE, MEAN_FIT, MEAN_RISING = (0.6, 1.6), 0.85, 0.8
+MEAN_SLOPE, MEAN_FIT, MEAN_RISING = (0.6, 1.6), 0.9, 0.8
 """Exponent with which the changes decrease, minimum correlation of its fit, and maximum share of restarts at which the
 series rises: periodic spikes always rise."""
 MEAN_FIRST, MEAN_HEIGHT = 0.25, 8.0
@@ -119,7 +122,8 @@ def _two_values(values: FloatArray) -> tuple[float, float] | None:
     place = (values - low) / (high - low)
     far = place[np.abs(place - 0.5) > 1 / 6] > 0.5
     ups = int((far[1:] & ~far[:-1]).sum())
-    return _if_rests(values, low, high, ups) if ups >= TWO_LEVELS else None
+    near = median(np.minimum(np.abs(place), np.abs(place - 1)))
+    return _if_rests(values, low, high, ups) if ups >= TWO_LEVELS and near <= CLOSE else None
 
 
 def _if_rests(values: FloatArray, low: float, high: float, rises: int) -> tuple[float, float] | None:
@@ -139,10 +143,10 @@ def without_restarts(values: FloatArray, rises: list[Rise]) -> list[Rise]:
     long, several = max(LONG_STAGE, LONG_STAGE_SHARE * len(values)), SEVERAL_STAGES * len(values)
     grown = [stage.at_once and stage.slow >= max(LONG_STAGE / 2, several) for stage in stages]
     many = sum(grown) >= RESTARTS and max(stage.slow for stage in stages) >= long
-    short = [stage.at_once and stage.lower and stage.slow >= max(SHORT_STAGE, several) for stage in stages]
+    short = [stage.at_once and stage.fall > SHORT_FALL and stage.slow >= max(SHORT_STAGE, several) for stage in stages]
     left_out = [
         (restarts[i] and sum(restarts) >= RESTARTS)
-        or (grown[i] and (many or (stage.lower and stage.slow >= long)))
+        or (grown[i] and (many or (stage.fall > LONG_FALL and stage.slow >= long)))
         or (all(short) and len(short) >= RESTARTS)
         for i, stage in enumerate(stages)
     ]
@@ -158,15 +162,15 @@ class _Stage(NamedTuple):
         Rows at more than half of the height.
     at_once : bool
         Whether the first rows have most of the height, and the loss comes back.
-    lower : bool
-        Whether the loss ends well below the level before.
+    fall : float
+        How far below the level before the loss ends, as a share of the height.
     restarts : bool
         Whether it falls evenly for most of the time to the next rise.
     """
 
     slow: int
     at_once: bool
-    lower: bool
+    fall: float
     restarts: bool
 
 
@@ -178,7 +182,7 @@ def _stage(values: FloatArray, rise: Rise, following: int) -> _Stage:
     at_once = bool(first[0] > rise.height / 2 and median(first) > FIRST_SHARE * rise.height and rise.back is not None)
     length = stop - rise.start
     evenly = slow >= SLOW_ROWS and length >= SLOW_SHARE * len(height) and length <= STRAIGHT * slow
-    return _Stage(slow, at_once, median(height[-FIRST_ROWS:]) < -LOWER_SHARE * rise.height, evenly)
+    return _Stage(slow, at_once, -median(height[-FIRST_ROWS:]) / rise.height, evenly)
 
 
 class RunningMean(NamedTuple):
@@ -213,6 +217,8 @@ def running_mean(values: FloatArray) -> RunningMean | None:
     if period is None:
         return None
     profile = np.median(size[: len(size) // period * period].reshape(-1, period), axis=0)
+    if not np.ptp(profile):
+        return None
     offset = int(profile.argmax())
     profile, falling = np.roll(profile, -offset), -np.log(np.arange(1, period + 1))
     slope, fit = np.polyfit(falling, profile, 1)[0], np.corrcoef(falling, profile)[0, 1]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slingshot_analysis import InputError, Signal, detect_gradient_spikes, detect_loss_spikes, open_trace, spike_score
+from slingshot_analysis import InputError, Signal, detect_gradient_spikes, detect_loss_spikes, open_trace, series_spike_score, spike_score
 from slingshot_analysis.detectors import detect_lasting_rise, detect_not_finite, detect_two_levels
 from slingshot_analysis.events import NotFinite
 from slingshot_analysis.synthetic import pretraining_log
@@ -163,6 +163,18 @@ def test_the_score_is_that_of_the_monitor(window, deviations):
     assert score == monitor(loss.tolist(), norm.tolist(), window, deviations)
     assert score > 0
     assert spike_score(ROW[: window - 1], loss[: window - 1], **given) is None
+
+
+@pytest.mark.parametrize(("window", "deviations"), [(1000, 7.0), (10, 2.0)])
+def test_the_score_of_a_series_counts_both_ways(window, deviations):
+    norm = np.random.default_rng(4).lognormal(0, 0.1, len(ROW))
+    norm[[1200, 2500]] = 5.0, -5.0
+    before = [norm[row - window : row] for row in range(window, len(norm))]
+    far = [abs(x - part.mean()) >= deviations * part.std() for x, part in zip(norm[window:], before, strict=True)]
+    assert series_spike_score(ROW, norm, window=window, deviations=deviations) == sum(far) / len(norm)
+    assert far[1200 - window]
+    assert far[2500 - window]
+    assert series_spike_score(ROW[: window - 1], norm[: window - 1], window=window) is None
 
 
 def test_nan_leaves_the_score_blind_for_a_window():
