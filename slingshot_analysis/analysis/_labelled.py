@@ -53,9 +53,7 @@ def label_spikes(
     return tuple(sorted(kept, key=lambda spike: spike.start))
 
 
-def struck_out(
-    events: Sequence[Slingshot], spikes: Sequence[LossSpike], labels: Labels, distance: float
-) -> list[int]:
+def struck_out(events: Sequence[Slingshot], spikes: Sequence[LossSpike], labels: Labels, distance: float) -> list[int]:
     """Return the transitions that are loss spikes which a label removes: what is no spike is no slingshot either.
 
     Parameters

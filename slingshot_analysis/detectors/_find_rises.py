@@ -54,8 +54,8 @@ spike's height it may gain by that."""
 REACH_ROWS, REACH_PART = 6, 100
 """A sudden rise takes at most six rows, or one in a hundred of the log."""
 FALL_SHARE, FALL_ROWS = 0.5, 5
-"""Share of its height that a spike loses at least where the loss rises further later on, and the rows for which it does:
-a hump or another spike follows."""
+"""Minimum share of its height that a spike loses, and for how many rows, where a hump or another spike exceeds it later
+on."""
 CREST_SHARE = 0.1
 """Share of its height that a rise gains within that time while it goes on."""
 SECOND_SHARE = 0.5
@@ -209,9 +209,7 @@ def _crest(values: FloatArray, row: int, level: float, reach: int) -> int:
         row = best
 
 
-def _first_crest(
-    values: FloatArray, smooth: FloatArray, row: int, level: float, reach: int
-) -> tuple[int, int | None]:
+def _first_crest(values: FloatArray, smooth: FloatArray, row: int, level: float, reach: int) -> tuple[int, int | None]:
     """Return the first crest of a rise, and the row to which it falls most before a later rise exceeds it, if far."""
     crest = row + int(np.argmax(values[row : row + reach + 1]))
     higher = np.flatnonzero(smooth[crest + 1 :] > values[crest])

@@ -44,9 +44,9 @@ LONG_FALL, SHORT_FALL = 0.1, 0.2
 """How far below the level before the loss ends in these two cases, as a share of the height."""
 FIRST_ROWS, FIRST_SHARE = 5, 0.6
 """Rows whose median is at 0.6 of the height where a rise comes at once."""
-MEAN_ROWS, MEAN_EPOCHS, MEAN_SEARCHED = 10, 4, 1 << 15
-"""Minimum number of rows between the restarts of a running mean, minimum number of such stretches, and maximum number of
-rows that are searched."""
+MEAN_ROWS, MEAN_EPOCHS, MEAN_SEARCHED = 20, 4, 1 << 15
+"""Minimum number of rows between the restarts of a running mean, minimum number of such stretches, and maximum number
+of rows that are searched."""
 MEAN_ALIKE, MEAN_NEARLY = 0.25, 0.8
 """Minimum correlation of the changes, as logarithms, at the distance of the restarts, and the share of the highest one
 that a shorter distance needs."""
@@ -181,8 +181,9 @@ def _stage(values: FloatArray, rise: Rise, following: int) -> _Stage:
     first = height[:FIRST_ROWS]
     at_once = bool(first[0] > rise.height / 2 and median(first) > FIRST_SHARE * rise.height and rise.back is not None)
     length = stop - rise.start
-    evenly = slow >= SLOW_ROWS and length >= SLOW_SHARE * len(height) and length <= STRAIGHT * slow
-    return _Stage(slow, at_once, -median(height[-FIRST_ROWS:]) / rise.height, evenly)
+    fall = -median(height[-FIRST_ROWS:]) / rise.height
+    evenly = slow >= SLOW_ROWS and SLOW_SHARE * len(height) <= length <= STRAIGHT * slow and fall > -0.5
+    return _Stage(slow, at_once, fall, evenly)
 
 
 class RunningMean(NamedTuple):

@@ -143,9 +143,7 @@ def _check(window: int, deviations: float) -> None:
         )
 
 
-def _leaps(
-    values: FloatArray, window: int, deviations: float, *, both_ways: bool = False
-) -> npt.NDArray[np.intp]:
+def _leaps(values: FloatArray, window: int, deviations: float, *, both_ways: bool = False) -> npt.NDArray[np.intp]:
     """Return the rows that exceed the mean of the window before by more than so many standard deviations.
 
     Both ways, these are the rows that are so many or more away from it.

@@ -44,10 +44,13 @@ def describe_runs(analyses: Sequence[Analysis]) -> RenderableType:
 def _answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
     """Say what the runs show together, every number with the number of runs or events behind it."""
     counts = summarize_runs(analyses)
-    yield (
-        f"{counts['runs']} runs: {counts['with_slingshots']} with slingshots, {counts['grokked']} grokked, "
-        f"{counts['both']} both"
-    )
+    others = [
+        f"{counts[key]} {words}"
+        for key, words in (("spikes", "with other loss spikes"), ("diverged", "diverged"), ("unstable", "unstable"))
+        if counts[key]
+    ]
+    verdicts = ", ".join([f"{counts['with_slingshots']} with slingshots", *others])
+    yield f"{counts['runs']} runs: {verdicts}; {counts['grokked']} grokked, {counts['both']} of these with slingshots"
     yield from _key_lines(found)
     yield from _jump_lines(found)
     yield from _grokking_lines(found)
