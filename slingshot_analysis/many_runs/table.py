@@ -59,7 +59,7 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
     -------
     DataFrame
         ``name``, ``path``, ``verdict``; ``slingshots`` and ``spikes_without_norm_growth``, their numbers from
-        confidence 0.5 on; ``loss_spikes``, the number of those of any kind, and ``spike_score``, ``spike_score_1000`` and
+        confidence 0.5 on; ``loss_spikes``, the number of those of any kind; ``spike_score``, ``spike_score_1000`` and
         ``gradient_spike_score_1000`` of `Analysis`; ``first_transition`` of the slingshots; ``grokking_step``;
         ``best_val_accuracy`` of the run, ``_before`` and ``_after`` the first transition (a run without slingshots lies
         wholly before), and ``final_val_accuracy``; ``jumps``, ``jumps_near`` and ``p_value`` of the run's own

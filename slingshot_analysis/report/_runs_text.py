@@ -50,7 +50,8 @@ def _answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
         if counts[key]
     ]
     verdicts = ", ".join([f"{counts['with_slingshots']} with slingshots", *others])
-    yield f"{counts['runs']} runs: {verdicts}; {counts['grokked']} grokked, {counts['both']} of these with slingshots"
+    grokked = f"{counts['grokked']} grokked" + (f", {counts['both']} with slingshots" if counts["grokked"] else "")
+    yield f"{counts['runs']} runs: {verdicts}; {grokked}"
     yield from _key_lines(found)
     yield from _jump_lines(found)
     yield from _grokking_lines(found)
