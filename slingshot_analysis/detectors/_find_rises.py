@@ -167,11 +167,11 @@ def _rise_at(
     back = _back(values, smooth, row, level, deviation, slope)
     peak = row + int(np.argmax(values[row:back])) if back is not None else _crest(values, row, level, reach)
     if back is None or peak > row + reach:
-        crest, low = _first_crest(values, smooth, row, level, reach)
-        peak, back = (peak, back) if low is None else (crest, low)
-    foot = np.flatnonzero(values[start:peak] <= level + ONSET_SHARE * (values[peak] - level))
-    if len(foot):
-        start += int(foot[-1]) + 1
+        crest, fallen = _first_crest(values, smooth, row, level, reach)
+        peak, back = (peak, back) if fallen is None else (crest, fallen)
+    foot = int(np.argmax(values[start : peak + 1] > level + ONSET_SHARE * (values[peak] - level)))
+    if foot:
+        start += foot
         level = max(level, median(values[max(begin, start - LATEST_ROWS) : start]))
     return Rise(start, peak, back, level, floor, deviation, float(values[peak]) - level)
 
