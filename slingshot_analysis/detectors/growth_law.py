@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray, canonical
-from slingshot_analysis.detectors.norm import segment_norm
+from slingshot_analysis.detectors.phases import segment_norm
 from slingshot_analysis.events import LogGrowth, Phase
 
 MINIMUM_ROWS = 4

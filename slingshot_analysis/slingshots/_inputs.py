@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray, Samples, as_step, bin_edges, canonical, step_and_value
+from slingshot_analysis.detectors.breaks import NormBreak
 from slingshot_analysis.detectors.misclassification import errors_of, first_fit, perfect_parts
-from slingshot_analysis.detectors.norm import NormBreak, breaks_of, phases_of, segments_of
+from slingshot_analysis.detectors.phases import cut_norm
 from slingshot_analysis.events import Phase
 from slingshot_analysis.slingshots.options import DEFAULT, Options
 
@@ -141,16 +142,11 @@ def read_run(
                 wrong[name] = samples
     weights = None
     if norm is not None:
-        segments = segments_of(canonical(*step_and_value(norm, "norm", step), "norm"), options)
-        if segments is None:
+        cut = cut_norm(canonical(*step_and_value(norm, "norm", step), "norm"), options)
+        if cut is None:
             skipped.append(("norm", "fewer than three positive values"))
         else:
-            weights = Norm(
-                *segments.samples,
-                noise=_noise(segments.samples.value),
-                breaks=breaks_of(segments, options),
-                phases=phases_of(segments, options),
-            )
+            weights = Norm(*cut.log_norm, noise=_noise(cut.log_norm.value), breaks=cut.breaks, phases=cut.phases)
     skipped += [(name, "fewer than three values") for name in raw if name not in known]
     axes = [samples.step for samples in [*known.values(), *wrong.values()]] + ([weights.step] if weights else [])
     span = (min(axis[0] for axis in axes), max(axis[-1] for axis in axes)) if axes else (0.0, 0.0)
