@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 HEAD = 1 << 16
 MOST_LOOKED_AT = 1 << 28
-"""Bytes of rows that are read to find damage; of longer traces the rest is read when it is needed."""
+"""Maximum number of bytes of rows that are read to look for damage. The rest of a longer trace is read when needed."""
 
 NEIGHBOURS, NOT_ZERO = 8, 1e-6
-"""How many rows before a chunk of zeros tell whether it is blank, and what they all exceed if it is."""
+"""A last chunk of zeros is blank, which means damaged, if the eight rows before it all exceed this value."""
 
 
 def open_trace(path: str | os.PathLike[str]) -> TraceFile:
@@ -299,9 +299,10 @@ def _last_chunk(value: npt.NDArray[Any]) -> int:
 
 
 def _is_blank(dataset: h5py.Dataset, value: npt.NDArray[Any]) -> bool:
-    """Return whether the last chunk, which alone has no checksum, holds only zeros where that can't be.
+    """Return whether the last chunk, the only one without a checksum, holds zeros that were never measured.
 
-    After rows that are not near 0 it can't be. Without rows before, only an accuracy tells, by the errors beside it.
+    Zeros after rows that are not near 0 were not measured. If the trace has only this chunk, zeros of an accuracy may
+    not have been measured; `_explains_zeros` compares them with the errors.
     """
     start = _last_chunk(value) if len(value) else 0
     if not len(value) or value.dtype.kind != "f" or np.any(value[start:]):
