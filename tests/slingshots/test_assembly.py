@@ -101,6 +101,14 @@ def test_without_norm_and_loss_nothing_is_decided(norm, loss, verdict):
     assert _verdict(a_run(norm=norm, loss=loss), [], [], diverged=False, unstable=False) == verdict
 
 
+@pytest.mark.parametrize(("high", "found"), [(0.99e-4, []), (1.01e-4, [30_000])])
+def test_a_loss_rises_tenfold_at_an_anchor(high, found):
+    loss = np.full(1000, 1e-5)
+    loss[300] = high
+    run = RunSignals(None, {"train_loss": Samples(STEP, loss)}, {}, (), 5000, 10_000, (0, 99_900))
+    assert [anchor.start for anchor in find_anchors(run)] == found
+
+
 def test_anchors_begin_when_the_run_has_settled():
     loss = np.full(1000, 1e-5)
     loss[[90, 100, 300]] = 1.0

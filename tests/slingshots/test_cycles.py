@@ -215,6 +215,13 @@ def test_a_plateau_does_not_end_before_its_transition(evidence):
     assert [(event.growth_start, event.plateau_end) for event in events] == [(1950, 2000), (1950, None)]
 
 
+@pytest.mark.parametrize(("decades", "listed"), [(4.3, False), (4.5, True)])
+def test_events_below_a_confidence_of_a_tenth_are_left_out(decades, listed):
+    """Without clearness their confidence is 0.08 and 0.13."""
+    anchors = [spike(2000, decades=decades, clearness=Clearness(1.0, 0.0))]
+    assert bool(assemble_cycles(a_run(norm=False), anchors, np.inf).slingshots) is listed
+
+
 def test_events_of_little_confidence_are_left_out(evidence):
     evidence("growth", "none")
     doubtful = [spike(start, decades=1.0, clearness=DOUBTFUL) for start in (2000, 4000)]
