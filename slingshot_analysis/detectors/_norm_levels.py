@@ -207,7 +207,7 @@ def exact_bound(found: NormSegments, bound: int) -> tuple[float, float, float]:
 
     # The interval has all samples that a likelihood ratio test does not tell from the best one.
     best = int(np.argmin(error))
-    alike = np.flatnonzero(error <= error[best] * (1 + CHI_SQUARE / max(len(error), 1)))
+    alike = np.flatnonzero(error <= error[best] * (1 + CHI_SQUARE / len(error)))
     at = steps[a + 2 :]
     return float(at[best]), float(at[alike[0]]), float(at[alike[-1]])
 
