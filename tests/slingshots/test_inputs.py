@@ -24,6 +24,7 @@ def test_a_run_spans_all_its_signals():
     assert run.span == (10, 200)
     assert read(ramp(0, 90), train_loss=ramp(30, 70)).span == (0, 90)
     assert run.extent == pytest.approx(0.005 * 190)
+    assert read().span == (0, 0)
 
 
 def test_what_cannot_be_used_is_listed_with_the_reason():
