@@ -12,10 +12,11 @@ from typing import Any
 
 from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.readers._gate import cleaned, guarded
-from slingshot_analysis.readers._names import Names
+from slingshot_analysis.readers._names import Names, built_in_names
 from slingshot_analysis.readers._parts.histories import runs_of_json
 from slingshot_analysis.readers._parts.long_tables import SPLITS
 from slingshot_analysis.readers._raw import Column, RawRun
+from slingshot_analysis.readers._text.words import is_accuracy, is_loss
 from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.trace import Trace
 
@@ -139,7 +140,7 @@ def _of_records(path: Path, files: list[Path]) -> list[RawRun] | None:
 
 
 def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
-    """Return the run of tables that hold a side or a series each; None if they are runs of their own."""
+    """Return the run of tables named after the side or the series that each holds; None if they are runs of their own."""
     from slingshot_analysis.readers.delimited import DelimitedReader
 
     tables = [file for file in files if file.suffix.lower() in TABLES]
@@ -159,7 +160,9 @@ def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
             notes.append(f"left out: {error}")
             continue
         series = _series_of(runs[0], place) if len(runs) == 1 else {}
-        if not series or (not sides and len(series) > 1) or columns.keys() & series.keys():
+        if not series or columns.keys() & series.keys():
+            return None
+        if not sides and (len(series) > 1 or "/".join(place) not in series):
             return None
         columns |= series
         notes += [f"{file.name}: {note}" for note in islice(runs[0].notes, 3)]
@@ -169,8 +172,6 @@ def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
 
 def _series_of(run: RawRun, place: tuple[str, ...]) -> dict[str, Column]:
     """Return the columns of a table with the steps of the table, named after its file."""
-    from slingshot_analysis.readers._names import built_in_names
-
     free = [name for name, column in run.columns.items() if column.step is None]
     axis = built_in_names().step_of(free)
     if axis is None or len(free) < len(run.columns):
@@ -180,7 +181,12 @@ def _series_of(run: RawRun, place: tuple[str, ...]) -> dict[str, Column]:
     series = {}
     for name in values:
         column = run.columns[name]
-        same = len(values) == 1 and name.lower().rpartition("/")[2] in (place[-1].lower(), "value", "values")
-        key = "/".join(place if same else (*place, name))
+        told = name.lower().rpartition("/")[2] in (place[-1].lower(), "value", "values") or _is_measured(place[-1])
+        key = "/".join(place if told and len(values) == 1 else (*place, name))
         series[key] = Column(column.values, steps, column.missing)
     return series
+
+
+def _is_measured(name: str) -> bool:
+    """Tell whether the name of a file says what it holds, such as ``train_loss``; that of a run does not."""
+    return bool(built_in_names().assign([name])) or is_loss(name) or is_accuracy(name)

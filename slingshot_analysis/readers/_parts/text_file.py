@@ -36,7 +36,18 @@ def read_text(path: Path) -> str:
     InputError
         If the file can't be read, is empty, binary, or a web page.
     """
-    text = _decode(read_bytes(path))
+    return decoded(path, read_bytes(path))
+
+
+def decoded(path: Path, data: bytes) -> str:
+    r"""Return the text of a file from its content, as `read_text` does.
+
+    Raises
+    ------
+    InputError
+        If it is binary, blank, or a web page.
+    """
+    text = _decode(data)
     if text is None:
         raise InputError(f"{path}: this is a binary file, not text; give the log itself, or name its format")
     if text.lstrip()[:9].lower().startswith(MARKUP):
