@@ -140,7 +140,7 @@ def _of_records(path: Path, files: list[Path]) -> list[RawRun] | None:
 
 
 def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
-    """Return the run of tables named after the side or the series that each holds; None if they are runs of their own."""
+    """Return the run of tables that are named after the side or series they hold; None if each is a run."""
     from slingshot_analysis.readers.delimited import DelimitedReader
 
     tables = [file for file in files if file.suffix.lower() in TABLES]

@@ -92,7 +92,8 @@ def _run(
 ) -> RawRun:
     """Make one run of the rows that belong to it; text that is the same in all of them is an attribute of the run."""
     table = long_table(rows, path)
-    attributes, dropped = dict(known), []
+    constant: dict[str, Any] = {}
+    dropped: list[str] = []
     numbers = numbers_of(rows)
     numeric = set(numbers)
     for column in names_of(rows):
@@ -101,18 +102,18 @@ def _run(
             continue
         values = rows[column].dropna().unique()
         if len(values) == 1 and (text or RUN.fullmatch(column)):
-            attributes[column] = _plain(values[0])
+            constant[column] = _plain(values[0])
         elif text or table is not None:
             dropped.append(column)
     if table is not None:
         columns, more = table.columns(cells, rows)
         notes = [*notes, *more]
     else:
-        columns = {column: cells.column(column, rows) for column in numbers if column not in attributes}
+        columns = {column: cells.column(column, rows) for column in numbers if column not in constant}
     if not columns:
         raise InputError(f"{path}: no column but {listed(names_of(rows), 8)} holds numbers; is this a training log?")
     left_out = f"columns left out, being text or beside the values of a long table: {listed(map(repr, dropped), 8)}"
-    return RawRun(name, columns, attributes, [*notes, left_out] if dropped else list(notes))
+    return RawRun(name, columns, {**known, **constant}, [*notes, left_out] if dropped else list(notes))
 
 
 def _charts(table: pd.DataFrame) -> dict[str, dict[str, str]]:

@@ -50,10 +50,12 @@ def decoded(path: Path, data: bytes) -> str:
     text = _decode(data)
     if text is None:
         raise InputError(f"{path}: this is a binary file, not text; give the log itself, or name its format")
-    if text.lstrip()[:9].lower().startswith(MARKUP):
+    if _is_markup(text):
         raise InputError(f"{path}: line 1: this is a web page, not a log; download the file itself again")
-    if not text.strip():
+    if text.isspace():
         raise _empty(path)
+    if "\r" not in text:
+        return text
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -105,7 +107,7 @@ def head_text(head: bytes) -> str:
             return ""
     text = _decode(head) or ""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if text.lstrip()[:9].lower().startswith(MARKUP):
+    if _is_markup(text):
         return ""
     return text if "\n" not in text else text[: text.rindex("\n") + 1] if len(head) >= HEAD else text
 
@@ -131,6 +133,10 @@ def _decode(data: bytes) -> str | None:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def _is_markup(text: str) -> bool:
+    return text[:1000].lstrip()[:9].lower().startswith(MARKUP)
 
 
 def _empty(path: Path) -> InputError:
