@@ -116,6 +116,8 @@ def _plain(data: bytes) -> RawRun | None:
     data = data.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n")
     data = data if data.endswith(b"\n") else data + b"\n"
     *lines, _ = data.split(b"\n", 2 * SAMPLE)
+    if max(map(lines[0].count, (b",", b";", b"\t"))) >= MOST_COLUMNS:
+        return None
     if b"\r" in data or not lines[0].strip() or lines[0].startswith((b"#", b"<")) or b'"' in lines[0]:
         return None
     try:
