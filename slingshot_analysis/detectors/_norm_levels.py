@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import ruptures
 
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, bin_edges
+from slingshot_analysis.detectors._cuts import cuts
 
 SLOW_SHARE = 0.02
 """Slopes below this share of the run's mean slope are compressed towards zero, so that they all count as slow."""
@@ -146,8 +146,7 @@ def segments_of(norm: Samples, options: NormOptions = DEFAULT) -> NormSegments |
     if len(slope) >= 4:
         spread = max(float(np.median(np.abs(np.diff(compressed)))) / (MAD_OF_NORMAL * np.sqrt(2)), MINIMUM_NOISE)
         penalty = options.penalty * spread**2 * np.log(len(slope))
-        search = ruptures.KernelCPD(kernel="linear", min_size=2).fit(compressed[:, None])
-        bounds = [0, *search.predict(pen=penalty)]
+        bounds = [0, *cuts(compressed, penalty)]
 
     # The slope of a whole segment is measured between its ends, and needs no allowance for the noise of single bins.
     level = [float(np.arcsinh((log_norm[b] - log_norm[a]) / (time[b] - time[a]) / slow)) for a, b in pairwise(bounds)]

@@ -311,9 +311,14 @@ def _rounding(value: Numbers) -> float | None:
     """Return the power of ten to which all values are rounded, if it is 1e-6 or more."""
     finite = value[np.isfinite(value)]
     for digits in range(1, 7):
-        if len(finite) > 10 and np.allclose(finite * 10**digits, np.round(finite * 10**digits), rtol=0, atol=1e-6):
+        if len(finite) > 10 and all(_is_rounded(part, digits) for part in (finite[:1000], finite)):
             return float(10.0**-digits)
     return None
+
+
+def _is_rounded(value: Numbers, digits: int) -> bool:
+    scaled = value * 10**digits
+    return bool((np.abs(scaled - np.round(scaled)) <= 1e-6).all())
 
 
 def _parameter_norm(raw: RawRun, norms: Mapping[str, str | None], step: Numbers) -> dict[str, Signal]:

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.readers._parts.points import unique_names
-from slingshot_analysis.readers._parts.tables import PREFIXED, RUN, repeated_rows
+from slingshot_analysis.readers._parts.tables import PREFIXED, RUN, frame_of, repeated_rows
 from slingshot_analysis.readers._raw import Column, Numbers, RawRun
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NUMBER_BYTES = b"0123456789+-.eE"
 WORD_BYTES = b"naNAiIfFtTyY"
@@ -62,7 +58,7 @@ def plain_table(
     if values is None or all(bool(np.isnan(column).all()) for column in values):
         return None
     columns = {name: Column(values[at], None, missing[:, at]) for at, name in enumerate(names)}
-    notes += repeated_rows(values, lambda: _frame(values))
+    notes += repeated_rows(values, lambda: frame_of(values))
     for name, given in zip(names, header or names, strict=True):
         if not given.strip() and bool(np.isnan(columns[name].values).all()):
             del columns[name]
@@ -106,9 +102,3 @@ def _numbers(body: bytes, separator: str, count: int) -> list[Numbers] | None:
     if any(kind.kind not in "iuf" for kind in frame.dtypes):
         return None
     return [frame[at].to_numpy(dtype=np.float64) for at in range(count)]
-
-
-def _frame(values: Sequence[Numbers]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(dict(enumerate(values)))

@@ -175,6 +175,13 @@ def repeated_rows(numbers: Sequence[Numbers], table: Callable[[], pd.DataFrame])
     return [f"rows that repeat an earlier row exactly: {count}; they are left in"] if count else []
 
 
+def frame_of(numbers: Sequence[Numbers]) -> pd.DataFrame:
+    """Return columns of numbers as a table, named by their places."""
+    import pandas as pd
+
+    return pd.DataFrame(dict(enumerate(numbers)))
+
+
 def _plain(value: Any) -> Any:
     """Return a cell as a Python value, an integral number as an int."""
     if isinstance(value, float):
