@@ -236,11 +236,13 @@ def _values(column: Column, step: Numbers) -> _Values:
     keep = column.logged
     lost = int((keep & ~np.isfinite(steps)).sum())
     keep &= np.isfinite(steps)
-    steps, values = steps[keep], column.values[keep]
+    values = column.values
+    if not keep.all():
+        steps, values = steps[keep], values[keep]
     filled = column.missing is not None and not column.missing.all() and column.is_filled
     remarks = ["NaN in most rows, taken for rows without a value"] if filled else []
     remarks += [f"{lost} values without a step left out"] if lost else []
-    if np.all(np.diff(steps) > 0):
+    if (steps[1:] > steps[:-1]).all():
         return _Values(steps, values, tuple(remarks))
     if column.step is not None and is_mixed(steps):
         order = np.argsort(steps)
