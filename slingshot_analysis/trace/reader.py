@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +148,44 @@ class TraceFile(Trace):
                     steps[group] = self._read_steps(file, group)
                 found[name] = self._read_signal(file, name, steps[group])
         return found
+
+    def window(self, name: str, first: int, last: int) -> Signal:
+        """Read the rows of one quantity from step `first` on and before step `last`, and no others.
+
+        The time that it takes grows with the length of the window, not of the trace.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"last_layer_norm"``.
+        first, last : int, updates
+            The window.
+
+        Returns
+        -------
+        Signal
+            Without rows if none was measured there.
+
+        Raises
+        ------
+        InputError
+            If the trace has no such quantity, or its rows can't be read.
+        """
+        if name not in self._found:
+            raise unknown_name("quantity", name, self._found, str(self.path))
+        group, quantity = self._found[name]
+        with opened(self.path) as file:
+            steps, values = file[group]["step"], file[group][name]
+
+            def step_of(row: int) -> float:
+                step = int(steps[row])
+                return step if step >= 0 else np.inf  # not written yet
+
+            rows = range(min(len(steps), len(values)))
+            start, stop = (bisect_left(rows, step, key=step_of) for step in (first, last))
+            stop = max(start, stop)
+            step, value = np.asarray(steps[start:stop]), np.asarray(values[start:stop])
+        return Signal(step, value, name, quantity.unit, quantity.description, quantity.axes)
 
     def without_damage(self) -> TraceFile:
         """Return the trace without what can't be read, which is noted: quantities, and a configuration."""
