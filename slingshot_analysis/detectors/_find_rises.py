@@ -154,7 +154,7 @@ def _rise_at(
     before = values[max(row - reach, begin) : row]
     base = max(level, float(smooth[max(row - reach, begin) : max(row - 1, begin + 1)].min()))
     limit = base + max(ONSET_NOISE * deviation, ONSET_SHARE * (values[row : row + reach].max() - base))
-    low = np.flatnonzero(before <= limit)
+    low = (before <= limit).nonzero()[0]
     start = row - len(before) + (int(low[-1]) + 1 if len(low) else 0)
     if start > begin:
         level = median(values[max(begin, start - width) : start])
@@ -193,7 +193,7 @@ def _back(values: FloatArray, smooth: FloatArray, row: int, level: float, deviat
         height = highs - level
         risen = np.minimum(slope * np.arange(row - first, row - first + len(highs)), RISING_SHARE * height)
         limit = level + risen + np.maximum(np.minimum(BACK_SHARE * height, most), BACK_NOISE * deviation)
-        back = np.flatnonzero(smooth[row : row + width] <= limit)
+        back = (smooth[row : row + width] <= limit).nonzero()[0]
         if len(back):
             return row + max(int(back[0]), 1) if highest == -np.inf else row + int(back[0])
         highest, row, width = float(highs[-1]), row + width, 2 * width

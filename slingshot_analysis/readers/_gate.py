@@ -208,13 +208,12 @@ def _work(path: Path, function: Callable[[Path], object], sending: int) -> None:
         except SlingshotError as error:
             answer = ("error", str(error))
         buffers: list[pickle.PickleBuffer] = []
-        parts = [
-            pickle.dumps(answer, protocol=5, buffer_callback=buffers.append),
-            *map(pickle.PickleBuffer.raw, buffers),
-        ]
+        content = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)
+        parts: list[bytes | memoryview] = [content, *(buffer.raw() for buffer in buffers)]
         sizes = [len(part) for part in parts]
         with os.fdopen(sending, "wb") as pipe:
-            for part in (_COUNT.pack(len(sizes)), struct.pack(f"{len(sizes)}q", *sizes), *parts):
+            pipe.write(_COUNT.pack(len(sizes)) + struct.pack(f"{len(sizes)}q", *sizes))
+            for part in parts:
                 pipe.write(part)
     finally:
         os._exit(0)

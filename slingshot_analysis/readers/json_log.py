@@ -130,7 +130,7 @@ def _plain(text: str) -> RawRun | None:
     if table is None:
         return None
     columns, notes = table
-    rows = np.column_stack([column.missing for column in columns.values()])
+    rows = np.column_stack([column.missing for column in columns.values() if column.missing is not None])
     if len(rows) > 2 and not (~rows[0] & ~rows[1:].all(axis=0)).any():
         return None  # the first record shares no key with the others
     return RawRun("", columns, attributes, notes)

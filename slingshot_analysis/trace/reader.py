@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -177,9 +178,9 @@ class TraceFile(Trace):
         with opened(self.path) as file:
             steps, values = file[group]["step"], file[group][name]
 
-            def step_of(row: int) -> float:
+            def step_of(row: int) -> int:
                 step = int(steps[row])
-                return step if step >= 0 else np.inf  # not written yet
+                return step if step >= 0 else sys.maxsize  # not written yet
 
             rows = range(min(len(steps), len(values)))
             start, stop = (bisect_left(rows, step, key=step_of) for step in (first, last))
