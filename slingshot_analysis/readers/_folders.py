@@ -18,6 +18,7 @@ from slingshot_analysis.readers._parts.long_tables import SPLITS
 from slingshot_analysis.readers._raw import Column, RawRun
 from slingshot_analysis.readers._text.words import is_accuracy, is_loss
 from slingshot_analysis.readers._understand import understand
+from slingshot_analysis.safe_text import printable
 from slingshot_analysis.trace import Trace
 
 MOST_FILES = 10_000
@@ -85,8 +86,8 @@ def read_folder(path: Path, read: Read, names: Names, chosen: Mapping[str, str])
             problems.append(str(error))
             continue
         for log in logs:
-            place = file.relative_to(path).with_suffix("").as_posix()
-            if not isinstance(log.name, str) or log.name == file.stem:
+            place = printable(file.relative_to(path).with_suffix("").as_posix())
+            if not isinstance(log.name, str) or log.name in (file.stem, printable(file.stem)):
                 log.name = place
         found += logs
     if not found:

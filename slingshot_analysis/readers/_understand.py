@@ -16,6 +16,7 @@ from slingshot_analysis.readers._names import Names, parameter_of
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column, Numbers, RawRun
 from slingshot_analysis.readers._rows import OUT_OF_ORDER, attempts, in_order, is_mixed, with_step_of_the_row_before
+from slingshot_analysis.safe_text import printable
 from slingshot_analysis.signal import Axis, Signal
 
 LARGEST_FRACTION = 1.5
@@ -74,7 +75,7 @@ def understand(path: Path, raw: RawRun, names: Names, chosen: Mapping[str, str])
         if column not in raw.columns:
             raise unknown_name(f"column for {signal}", column, raw.columns, str(path))
     axis = chosen.get("step") or names.step_of(name for name, column in raw.columns.items() if column.step is None)
-    base = path.stem if path.is_file() else path.resolve().name
+    base = printable(path.stem if path.is_file() else path.resolve().name)
     label = f"{base}, {raw.name}" if raw.name else base
     raw = in_order(with_step_of_the_row_before(raw, axis, names), axis)
     parts = attempts(raw, axis)
