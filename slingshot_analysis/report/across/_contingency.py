@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -13,9 +13,6 @@ from matplotlib.ticker import MaxNLocator
 from slingshot_analysis.association import Contingency, Proportion, contingency
 from slingshot_analysis.many_runs import by_configuration
 from slingshot_analysis.report.across._style import save, wrapped
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CELLS = {
     "both": ("slingshots and grokking", "#5b8c5a"),

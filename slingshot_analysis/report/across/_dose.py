@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from slingshot_analysis.many_runs import dose_response, labels_of
 from slingshot_analysis.report.across._style import LINES, number_axis, save, wrapped
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SPACING = 0.08
 """Distance in inches of the intervals of two lines that share a value."""

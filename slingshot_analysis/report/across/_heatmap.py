@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slingshot_analysis.many_runs import cells, configuration_keys, short_names
 from slingshot_analysis.report.across._style import save, wrapped
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PANELS = {
     "slingshots": ("slingshots, mean", "YlGnBu", "{:.3g}"),

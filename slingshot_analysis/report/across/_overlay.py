@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
@@ -15,9 +15,6 @@ from slingshot_analysis.many_runs import band, by_configuration, labels_of
 from slingshot_analysis.report.across._style import save, wrapped
 from slingshot_analysis.report.figure import TRAIN, TRANSITION, VALIDATION
 from slingshot_analysis.signal import Signal
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = 5
 """Number of configurations in one picture."""

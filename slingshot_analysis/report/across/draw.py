@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from slingshot_analysis.many_runs import check_key, fills_a_grid, is_telling, numeric_keys, split_against
 from slingshot_analysis.report.across._contingency import draw_contingency
@@ -14,9 +15,6 @@ from slingshot_analysis.report.across._heatmap import draw_heatmap
 from slingshot_analysis.report.across._overlay import draw_overlay
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
 from slingshot_analysis.signal import Signal
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_DOSES = 6
 """Largest number of dose responses that are drawn where the caller names none."""
