@@ -4,7 +4,7 @@ Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/loss_spikes.py
 
-Thresholds were tuned on seeds below 1,000 of `pretraining_log`; the default seeds begin at 50,000. A spike is found if
+Thresholds were tuned on seeds below 7,000 of `pretraining_log`; the default seeds begin at 50,000. A spike is found if
 one begins within five rows of it, matched one to one.
 """
 

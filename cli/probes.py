@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import click
 from rich.table import Table
 
+from cli._cache import kept
 from cli._console import open_console
-from slingshot_analysis.recording import catalogue
 
 
 @click.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def probes(form: str) -> None:
     """List what can be recorded: quantities with unit, cadence, bundles, cost and source."""
-    entries = catalogue()
+    entries = kept("probes", ("slingshot_analysis/recording",), _catalogue)
     if form == "json":
-        click.echo(json.dumps([dataclasses.asdict(entry) for entry in entries], indent=2))
+        click.echo(json.dumps(entries, indent=2))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("probe", "writes", "every", "bundles", "cost", "source"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "probe")
     for entry in entries:
-        written = ", ".join(f"{q.name} [{q.unit}]" if q.unit else q.name for q in entry.quantities)
-        every = entry.every.removeprefix("every ")
-        table.add_row(entry.name, written, every, ", ".join(entry.bundles), entry.cost, entry.source)
+        written = ", ".join(f"{q['name']} [{q['unit']}]" if q["unit"] else q["name"] for q in entry["quantities"])
+        every = entry["every"].removeprefix("every ")
+        table.add_row(entry["name"], written, every, ", ".join(entry["bundles"]), entry["cost"], entry["source"])
     console = open_console()
     console.print(table)
     console.print(
@@ -34,3 +35,10 @@ def probes(form: str) -> None:
         "cadence, and bundles: light (norms every 10 updates, evaluation every 1,000), standard, and full (with "
         "curvature, in at most 12% of the run's time)."
     )
+
+
+def _catalogue() -> list[dict[str, Any]]:
+    """Return what can be recorded, without PyTorch from the second call on."""
+    from slingshot_analysis.recording import catalogue
+
+    return [dataclasses.asdict(entry) for entry in catalogue()]

@@ -8,20 +8,16 @@ import math
 import shutil
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli._choices import DTYPES, LOSSES, OPTIMIZERS
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording import Recorder
-from slingshot_analysis.trace import open_trace
-from trainers.losses import LOSSES
-from trainers.optimizers import OPTIMIZERS
-from trainers.overrides import override_all, with_optimizer
-from trainers.recorded_run import record as record_setup
-from trainers.setup import DTYPES, Setup, settings_of
-from trainers.setups import SETUPS, find_setup
-from trainers.sweep.work import end_of
+
+if TYPE_CHECKING:
+    from slingshot_analysis.recording import Recorder
+    from trainers.setup import Setup
 
 TERMINAL_SECONDS = 0.2
 LOG_SECONDS = 5.0
@@ -35,11 +31,16 @@ SHOWN = {
 
 def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a setup in the shell."""
+    from trainers.setups import SETUPS
+
     return [name for name in SETUPS if name.startswith(incomplete)]
 
 
 def with_data_folder(setup: Setup, folder: str | None) -> Setup:
     """Return a setup that reads its data from the folder of ``--data-dir``, if one is given."""
+    from trainers.overrides import override_all
+    from trainers.setup import settings_of
+
     if folder is None:
         return setup
     if "data.folder" not in settings_of(setup):
@@ -71,11 +72,9 @@ def probe_names(text: str) -> list[str]:
     metavar="KEY=VALUE",
     help="Change a field of the setup, such as optimizer.eps=1e-7; repeatable.",
 )
-@click.option("--dtype", type=click.Choice(list(DTYPES)), help="Data type of parameters and inputs.")
-@click.option(
-    "--loss-dtype", type=click.Choice(list(DTYPES)), help="Data type to which the logits are cast for the loss."
-)
-@click.option("--loss", type=click.Choice(list(LOSSES)), help="Loss that is minimised; by default the setup's.")
+@click.option("--dtype", type=click.Choice(DTYPES), help="Data type of parameters and inputs.")
+@click.option("--loss-dtype", type=click.Choice(DTYPES), help="Data type to which the logits are cast for the loss.")
+@click.option("--loss", type=click.Choice(LOSSES), help="Loss that is minimised; by default the setup's.")
 @click.option(
     "--probes",
     metavar="NAMES",
@@ -139,6 +138,12 @@ def record(
     form: str,
 ) -> None:
     """Train a setup of the paper and write its trace."""
+    from slingshot_analysis.trace import open_trace
+    from trainers.overrides import override_all, with_optimizer
+    from trainers.recorded_run import record as record_setup
+    from trainers.setups import find_setup
+    from trainers.sweep.work import end_of
+
     run = find_setup(setup)
     if optimizer is not None:
         run = with_optimizer(run, optimizer)

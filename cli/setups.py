@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from cli._cache import kept
 from cli._console import open_console
-from trainers.cost import estimate_cost
-from trainers.setup import Setup
-from trainers.setups import SETUPS
+
+if TYPE_CHECKING:
+    from trainers.setup import Setup
 
 
 @click.command()
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def setups(form: str) -> None:
+@click.option("--measure", is_flag=True, help="Measure the cost anew; it is kept from the first time on.")
+def setups(form: str, measure: bool) -> None:
     """List the setups with the paper's figures and their cost.
 
-    The cost is measured: a few updates of each setup on one CPU thread of this machine.
+    The cost is measured: a few updates of each setup on one CPU thread of this machine. What was measured is kept until
+    the version, or the machine, is another.
     """
-    with Console(stderr=True).status("measuring what an update costs on this machine"):
-        rows = [_row(setup) for setup in SETUPS.values()]
+    rows = kept("setups", ("trainers",), _measured, measure)
     if form == "json":
         click.echo(json.dumps(rows, indent=2))
         return
@@ -50,7 +52,16 @@ def setups(form: str) -> None:
     )
 
 
+def _measured() -> list[dict[str, Any]]:
+    from trainers.setups import SETUPS
+
+    with Console(stderr=True).status("measuring what an update costs on this machine"):
+        return [_row(setup) for setup in SETUPS.values()]
+
+
 def _row(setup: Setup) -> dict[str, Any]:
+    from trainers.cost import estimate_cost
+
     cost = estimate_cost(setup)
     return {
         "name": setup.name,

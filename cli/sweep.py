@@ -8,25 +8,20 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
-from rich.console import Console, Group
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from cli._engines import engine_options, slurm_parameters
 from cli._messages import in_options
 from cli.record import complete_setups, probe_names, with_data_folder
-from slingshot_analysis.analysis import finite
 from slingshot_analysis.errors import InputError
-from trainers.overrides import override_all
-from trainers.setup import Setup
-from trainers.setups import find_setup
-from trainers.sweep import Status, SweepConfig, parse_seeds, parse_values, plan_runs, read_config
-from trainers.sweep import sweep as run_sweep
-from trainers.sweep.plan import as_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from trainers.setup import Setup
+    from trainers.sweep import Status, SweepConfig
 
 SHOWN_RUNS = 12
 LOG_SECONDS = 5.0
@@ -119,6 +114,10 @@ def sweep(
 
     The same command, given again, continues a sweep that was stopped. Finished runs are not trained again.
     """
+    from slingshot_analysis.analysis import finite
+    from trainers.sweep import SweepConfig, read_config
+    from trainers.sweep import sweep as run_sweep
+
     file = SweepConfig() if config is None else read_config(config)
     common = _common(file, config, setup, steps, assignments, data_dir)
     fixed = {text.partition("=")[0]: "--set" for text in assignments}
@@ -165,6 +164,10 @@ def _common(
     data_dir: str | None,
 ) -> Setup:
     """Return the setup with the changes that every run has; the command line comes before the file."""
+    from trainers.overrides import override_all
+    from trainers.setups import find_setup
+    from trainers.sweep.plan import as_text
+
     name = name or file.setup
     if name is None:
         raise InputError("--setup is missing; see `slingshot setups`")
@@ -190,6 +193,9 @@ def _plan(
 
     `fixed` names, for each field to which the command line gives one value in all runs, the option that does so.
     """
+    from trainers.sweep import parse_seeds, parse_values, plan_runs
+    from trainers.sweep.plan import as_text
+
     grids = _once("--grid", [parse_values(setup, text, "--grid") for text in grid])
     drawn = _once("--draw", [_pair("--draw", text) for text in draw])
     part = {field.name: f"--config {config}: {field.name}" for field in dataclasses.fields(file)}
@@ -251,6 +257,9 @@ class Progress:
     """Shows a sweep on standard error: in a terminal as a table that changes, otherwise as a line every few seconds."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
         console = Console(stderr=True)
         self._live = Live(console=console, transient=True) if console.is_terminal else None
         self._next = 0.0
@@ -271,6 +280,9 @@ class Progress:
 
     def __call__(self, status: Status) -> None:
         """Show how far the sweep has come."""
+        from rich.console import Group
+        from rich.text import Text
+
         line = self._line(status)
         if self._live:
             self._live.update(Group(Text(line), *_running(status)))
@@ -286,6 +298,9 @@ class Progress:
 
 
 def _running(status: Status) -> list[Table]:
+    from rich.table import Table
+    from rich.text import Text
+
     running = [(name, run) for name, run in status.runs.items() if run.state == "running"]
     if not running:
         return []

@@ -13,6 +13,7 @@ from slingshot_analysis.detectors import detect_gradient_spikes as detect_gradie
 from slingshot_analysis.detectors import detect_loss_spikes as detect_loss_spikes
 from slingshot_analysis.detectors import fit_log_growth as fit_log_growth
 from slingshot_analysis.detectors import segment_norm as segment_norm
+from slingshot_analysis.detectors import series_spike_score as series_spike_score
 from slingshot_analysis.detectors import spike_score as spike_score
 from slingshot_analysis.diagnosis import Diagnosis as Diagnosis
 from slingshot_analysis.errors import InputError as InputError

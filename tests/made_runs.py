@@ -21,6 +21,7 @@ def found(name, /, transitions=(), *, grokking_step=None, verdict=None, accuracy
         loss_spikes=(),
         spike_score=None,
         spike_score_1000=None,
+        gradient_spike_score_1000=None,
         certain_spikes=(),
         grokking_step=grokking_step,
         best_val_accuracy_before=accuracy[0],

@@ -62,6 +62,18 @@ def test_a_label_of_a_spike_applies_from_its_rise_to_its_peak(where):
     assert found == ((spike,) if where == "far" else ())
 
 
+def test_a_loss_spike_that_is_removed_is_no_slingshot():
+    step = np.arange(10_000)
+    norm = np.exp(np.interp(step, [0, 500, 5000, 6000, 10_000], [0, 1, 1.01, 1.5, 1.51]))
+    loss = np.exp(-step / 300)
+    loss[6000:] += np.exp(-(step[6000:] - 6000) / 200)
+    signals = {"last_layer_norm": Signal(step, norm), "train_loss": Signal(step, loss)}
+    assert analyze(signals).verdict == "slingshots"
+    found = analyze(signals, labels=Labels(removed_spikes=(6000,)))
+    assert (found.verdict, found.loss_spikes, found.slingshots) == ("none", (), ())
+    assert analyze(signals, labels=Labels(removed_spikes=(9000,))).verdict == "slingshots"
+
+
 def test_an_added_climb_lasts_as_long_as_the_accuracy_rises():
     step = np.arange(0, 10_000, 100)
     accuracy = np.interp(step, [4000, 4500], [0.3, 0.302])

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from slingshot_analysis.canonical import MAD_OF_NORMAL, Samples, as_step, canonical, canonical_accuracy
-from slingshot_analysis.events import AccuracyClimb, LossSpike, Outcome
+from slingshot_analysis.events import AccuracyClimb, LossSpike, Outcome, Slingshot
 from slingshot_analysis.labels import Labels, SpikeLabel
 from slingshot_analysis.signal import Signal
 
@@ -51,6 +51,35 @@ def label_spikes(
         elif loss is not None and (found := _measured(loss, label)) is not None:
             kept.append(found)
     return tuple(sorted(kept, key=lambda spike: spike.start))
+
+
+def struck_out(events: Sequence[Slingshot], spikes: Sequence[LossSpike], labels: Labels, distance: float) -> list[int]:
+    """Return the transitions that are loss spikes which a label removes: what is no spike is no slingshot either.
+
+    Parameters
+    ----------
+    events : sequence of Slingshot
+        Slingshots and spikes without norm growth.
+    spikes : sequence of LossSpike
+        As detected.
+    labels : Labels
+        Each applies to the nearest spike within `distance`, and to the events that are nearest to that spike. Where no
+        spike was detected it applies to the events within `distance`.
+    distance : float, updates
+        Maximum distance of a label and its spike.
+
+    Returns
+    -------
+    list of int, updates
+    """
+    removed = [_nearest(spikes, step, _from_rise, distance) for step in labels.removed_spikes]
+    found = []
+    for event in events:
+        spike = _nearest(spikes, event.transition, _from_rise, distance)
+        near = any(abs(event.transition - step) <= distance for step in labels.removed_spikes)
+        if any(spike is one for one in removed if one is not None) or (spike is None and near):
+            found.append(event.transition)
+    return found
 
 
 def label_climbs(

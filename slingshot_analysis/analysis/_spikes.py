@@ -13,9 +13,9 @@ from slingshot_analysis.detectors import (
     detect_gradient_spikes,
     detect_lasting_rise,
     detect_not_finite,
+    series_spike_score,
     spike_score,
 )
-from slingshot_analysis.detectors.spike_score import LONG_DEVIATIONS, LONG_WINDOW
 from slingshot_analysis.detectors.spikes import spikes_and_levels
 from slingshot_analysis.events import LossSpike, NotFinite
 from slingshot_analysis.signal import Signal
@@ -44,6 +44,7 @@ class Spikes:
     not_finite: tuple[NotFinite, ...] = ()
     spike_score: float | None = None
     spike_score_1000: float | None = None
+    gradient_spike_score_1000: float | None = None
     rise: int | None = None
     levels: tuple[float, float] | None = None
 
@@ -104,9 +105,8 @@ def find_spikes(signals: Mapping[str, Signal]) -> Spikes:
         gradient_spikes=gradient_spikes,
         not_finite=not_finite,
         spike_score=spike_score(step, value, gradient_norm=gradient),
-        spike_score_1000=spike_score(
-            step, value, gradient_norm=gradient, window=LONG_WINDOW, deviations=LONG_DEVIATIONS
-        ),
+        spike_score_1000=series_spike_score(step, value),
+        gradient_spike_score_1000=None if gradient is None else series_spike_score(gradient.step, gradient.value),
         rise=detect_lasting_rise(step, value),
         levels=None if spikes else levels,
     )

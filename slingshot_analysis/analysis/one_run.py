@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from slingshot_analysis.analysis._causes import collect_evidence, find_leads, other_signals
 from slingshot_analysis.analysis._generalisation import find_generalisation
-from slingshot_analysis.analysis._labelled import label_climbs, label_notes, label_spikes
+from slingshot_analysis.analysis._labelled import label_climbs, label_notes, label_spikes, struck_out
 from slingshot_analysis.analysis._spikes import find_spikes, revealed
 from slingshot_analysis.analysis.result import Analysis, Skipped
 from slingshot_analysis.analysis.signals import (
@@ -97,7 +98,8 @@ def analyze(
     used, hidden = revealed(choose_signals(trace))
     first, last = _steps(used, path or "run", getattr(trace, "notes", ()))
     norm, batch_loss = chosen_norm(used), used.get(first_of(BATCH_LOSSES, used) or "")
-    assembly = assemble(
+    assembled = partial(
+        assemble,
         norm=norm,
         train_loss=used.get("train_loss"),
         batch_loss=batch_loss,
@@ -105,12 +107,15 @@ def analyze(
         batch_errors=used.get("batch_errors"),
         train_accuracy=used.get("train_accuracy"),
         added=labels.added,
-        removed=labels.removed,
         options=options,
     )
+    assembly = assembled(removed=labels.removed)
     others, loss = other_signals(trace), used.get(first_of(LOSSES, used) or "")
     near = LABEL_SHARE * (last - first)
     spikes = find_spikes(used)
+    events = (*assembly.slingshots, *assembly.spikes_without_norm_growth)
+    if struck := struck_out(events, spikes.loss_spikes, labels, near):
+        assembly = assembled(removed=(*labels.removed, *struck))
     spikes = replace(spikes, loss_spikes=label_spikes(spikes.loss_spikes, labels, loss, near))
     phases = _with_norms(assembly.phases, norm)
     general = find_generalisation(used, (first, last), assembly.terminal_phase_start, phases, assembly.slingshots)
@@ -141,6 +146,7 @@ def analyze(
         leads=tuple(leads),
         spike_score=spikes.spike_score,
         spike_score_1000=spikes.spike_score_1000,
+        gradient_spike_score_1000=spikes.gradient_spike_score_1000,
         accuracy_jumps=general.jumps,
         accuracy_climbs=label_climbs(general.climbs, labels, used.get("val_accuracy"), near),
         best_val_accuracy_before=general.best_before,

@@ -76,9 +76,12 @@ class Analysis:
         Candidate causes of what happened to the loss.
     leads : tuple of SignalLead
         What every other signal of the log did before the loss spikes.
-    spike_score, spike_score_1000 : float or None, fraction in [0, 1]
+    spike_score : float or None, fraction in [0, 1]
         Share of rows whose loss or gradient norm is more than six standard deviations above the mean of the 128 before,
-        and seven above that of 1,000; see `spike_score`. None for shorter logs.
+        as OLMo-core counts it; see `spike_score`. None for shorter logs.
+    spike_score_1000, gradient_spike_score_1000 : float or None, fraction in [0, 1]
+        Share of losses, and of gradient norms, at least seven standard deviations away from the mean of the 1,000
+        before, as in the OLMo 2 report; see `series_spike_score`. None for shorter logs.
     accuracy_jumps : tuple of AccuracyJump
         Jumps of the validation accuracy.
     accuracy_climbs : tuple of AccuracyClimb
@@ -130,6 +133,7 @@ class Analysis:
     leads: tuple[SignalLead, ...]
     spike_score: float | None
     spike_score_1000: float | None
+    gradient_spike_score_1000: float | None
     accuracy_jumps: tuple[AccuracyJump, ...]
     accuracy_climbs: tuple[AccuracyClimb, ...]
     best_val_accuracy_before: float | None

@@ -16,9 +16,9 @@ WINDOW_ROWS = 64
 WINDOWS_IN_RUN = 40
 """Minimum number of windows that fit into a run. It limits the smallest p-value of a single spike."""
 WINDOWS_BETWEEN_SPIKES = 5
-"""Windows between neighbouring spikes: one before each, three after it, and one for chance."""
+"""Windows that must fit between neighbouring spikes: one before the later, three after the earlier, one for chance."""
 SPIKES_ENOUGH = 5
-"""Number of spikes that have room for the window, or half of them if these are fewer."""
+"""Minimum number of spikes that must have room for the window before them. Of fewer than ten spikes, half must."""
 STRETCHES = 4
 """Number of stretches, each as long as the window, that tell the level and the noise before it."""
 SHORTEST_STRETCH = 5
@@ -80,15 +80,16 @@ def default_window(signals: Iterable[Samples], starts: FloatArray) -> float:
 
 
 def shortest_window(samples: Samples) -> float:
-    """Return the length of the shortest window of a signal, which has rows enough in it."""
+    """Return the length of the shortest window that has enough rows of a signal in it."""
     return SHORTEST_STRETCH * _cadence(samples.step) if len(samples.step) > 1 else 0.0
 
 
 def measure(samples: Samples, starts: FloatArray, window: float, random: Random) -> Windows:
     """Compare the rows before spikes and random times with the stretches before them.
 
-    Times without rows enough are left out, and so are those in the aftermath of a spike.
+    Times with too few rows before them are left out, and so are times in the aftermath of a spike.
     """
+    # The times: spikes outside the aftermath of others, and then random times.
     step, value = samples
     rows = SHORTEST_STRETCH
     times = starts[_count(starts, starts - AFTERMATH * window, starts) == 0]
@@ -97,12 +98,17 @@ def measure(samples: Samples, starts: FloatArray, window: float, random: Random)
         # An odd number of rows has one in the middle.
         rows = int(window / _cadence(step)) // 2 * 2 + 1
         times = np.append(times, random.times(step[0], step[-1], starts, window))
+
+    # The rows before each time: the window, and the stretches before it. Gaps in the log make some span too long.
     total = (STRETCHES + 1) * rows
     end = np.searchsorted(step, times)
     kept = np.flatnonzero(end >= total)
     oldest, newest = step[end[kept] - total], step[end[kept] - 1]
     kept = kept[(newest >= times[kept] - window) & (oldest >= times[kept] - 2 * (STRETCHES + 1) * window)]
     times, row = times[kept], end[kept, None] + np.arange(-total, 0)
+
+    # The level is the median of the stretch before the window. The noise is how far each stretch lies from the level of
+    # the one before, at least the last digit of the log.
     stretch = value[row].reshape(len(kept), STRETCHES + 1, rows)
     with np.errstate(invalid="ignore", over="ignore"):
         medians = _middle(stretch[:, :-1])
@@ -113,6 +119,8 @@ def measure(samples: Samples, starts: FloatArray, window: float, random: Random)
             noise = np.maximum(noise, _resolution(value))
         noise = np.maximum(noise, ROUNDING * np.abs(level))
         distance = np.abs(stretch[:, -1] - level[:, None])
+
+    # The size of a movement is its largest distance from the level within the window.
     distance[step[row[:, -rows:]] < (times - window)[:, None]] = 0.0
     finite = np.isfinite(level) & np.isfinite(noise)
     level, noise, distance = level[finite], noise[finite], distance[finite]

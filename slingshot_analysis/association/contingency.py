@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from slingshot_analysis.errors import InputError
 
@@ -148,6 +147,8 @@ def contingency(slingshot: Sequence[bool], grokked: Sequence[bool]) -> Contingen
 
 @lru_cache(maxsize=256)
 def _cross(both: int, slingshot_only: int, grokked_only: int, neither: int) -> Contingency:
+    from scipy import stats
+
     table = np.array([[both, slingshot_only], [grokked_only, neither]])
     (withs, withouts), (groks, fails) = table.sum(axis=1).tolist(), table.sum(axis=0).tolist()
     notes: list[str] = []
@@ -192,11 +193,15 @@ def _cross(both: int, slingshot_only: int, grokked_only: int, neither: int) -> C
 
 
 def _fisher(table: npt.NDArray[np.int64], alternative: str) -> float:
+    from scipy import stats
+
     return float(min(stats.fisher_exact(table, alternative=alternative).pvalue, 1.0))
 
 
 def _boschloo(table: npt.NDArray[np.int64]) -> tuple[float, float]:
     """Return the p-values "greater" and two-sided; SciPy expects the groups of fixed size as columns."""
+    from scipy import stats
+
     greater, less = (
         float(stats.boschloo_exact(table.T, alternative=alternative).pvalue) for alternative in ("greater", "less")
     )
@@ -232,6 +237,8 @@ def proportion(count: int, runs: int) -> Proportion:
     >>> found.value, [round(end, 3) for end in found.interval]
     (0.5, [0.237, 0.763])
     """
+    from scipy import stats
+
     if not runs:
         return Proportion(count, runs, None, None)
     interval = stats.binomtest(count, runs).proportion_ci(0.95, method="wilson")

@@ -227,6 +227,7 @@ def gain_by_phase(
     found = dict.fromkeys(["growth", "transition", "plateau", *(phase.kind for phase in phases)], 0.0) | {"other": 0.0}
     if not len(gains):
         return found
+    # Gain between two evaluations with a transition between them belongs to the transition.
     transitions = np.array([slingshot.transition for slingshot in slingshots], dtype=np.float64)
     interval = np.searchsorted(steps, transitions) - 1
     at_transition = np.isin(np.arange(len(gains)), interval)

@@ -110,7 +110,7 @@ def lag_summary(runs: Sequence[Association], *, resamples: int = 2000, seed: int
         raise InputError("runs: got none; give the Association of each run")
     if resamples < 1:
         raise InputError(f"resamples: got {resamples}; give at least 1")
-    # Sorting makes the draws independent of the order in which the runs are given.
+    # Collect the runs that have lags. Sorting makes the draws independent of the order in which the runs are given.
     used = sorted(
         (run for run in runs if run.lags), key=lambda run: (run.lags, run.jumps_near_transitions, run.expected)
     )
@@ -120,6 +120,7 @@ def lag_summary(runs: Sequence[Association], *, resamples: int = 2000, seed: int
     expected = np.array([run.expected for run in used])
     counts = (len(used), int(number.sum()), sum(run.transitions for run in used))
 
+    # Each statistic is evaluated on all runs, and for its interval on random draws of as many runs.
     def estimate(statistic: Callable[[list[int]], float], undefined: str = "") -> Estimate:
         if not used or undefined:
             return Estimate(None, None, *counts, undefined or "no run has both jumps and transitions")

@@ -81,7 +81,7 @@ class SignalLead:
     finding : {"moves", "flat", "undecided", "not measured"}
         *moves*: `p_adjusted` is at most 0.05. *flat*: a movement as large as its level, such as a doubling, would
         have counted before each spike, and the signal moved before at most a tenth of them. *not measured*: no spike
-        has rows enough before it, or there are no random times.
+        has enough rows before it, or there are no random times. *undecided*: none of these.
     direction : {"up", "down", "mixed"} or None
         Direction of at least three quarters of the movements; None without movements.
     deviations, ratio : float or None
@@ -248,7 +248,7 @@ def _signal_lead(name: str, samples: Samples, starts: FloatArray, window: float,
 
 
 def _fitting(samples: Samples, starts: FloatArray, window: float, random: Random) -> tuple[float, Windows]:
-    """Return the window, halved until the signal can reach the level if that helps, and what the signal shows."""
+    """Return the window and what the signal shows in it. It is halved while the p-value can't reach the level."""
     shortest = shortest_window(samples)
     window = max(window, shortest)
     while True:
@@ -270,12 +270,14 @@ def _onsets(loss: Samples, starts: FloatArray, window: float, random: Random) ->
 
 
 def _movements(samples: Samples, seen: Windows, window: float) -> tuple[Movement, ...]:
+    """Describe the window before each spike: its extreme, and the onset of the movement that reaches it."""
     spikes = slice(seen.events)
     row, level, noise, before = seen.row[spikes], seen.level[spikes], seen.noise[spikes], seen.before[spikes]
     step, value = samples.step[row], samples.value[row]
     column = np.arange(row.shape[1])
     with np.errstate(over="ignore"):
         away = deviations(value - level[:, None], noise[:, None])
+    # The extreme lies within the window, the onset perhaps before: in the first row from which the signal stays away.
     inside = (column >= len(column) // 2) & (step >= before[:, None] - window)
     extreme = np.where(inside, np.abs(away), -1.0).argmax(axis=1)[:, None]
     height = np.take_along_axis(away, extreme, axis=1)
@@ -339,7 +341,7 @@ def _smallest_p(seen: Windows) -> float:
 def _adjusted(leads: Sequence[SignalLead]) -> list[SignalLead]:
     """Return the signals with p-values corrected by Holm's method.
 
-    A signal that moves nowhere can't raise a false alarm and does not count among the many.
+    A signal that moves nowhere can't raise a false alarm, and does not count as a test.
     """
     tested = sorted((one.p_value, place) for place, one in enumerate(leads) if one.p_value is not None and _moves(one))
     corrected, least = {}, 0.0

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from slingshot_analysis.association._steps import FloatArray, as_span, as_steps, hits_near
 from slingshot_analysis.errors import InputError
@@ -106,6 +105,8 @@ def run_swap_test(runs: Sequence[RunEvents], *, resamples: int = 2000, seed: int
     >>> found.hits, found.expected, round(found.p_value, 3)
     (3, 1.0, 0.167)
     """
+    from scipy.optimize import linear_sum_assignment
+
     spans = [as_span(run.run_span, "run_span") for run in runs]
     windows = [as_span(run.window, "window") for run in runs]
     if len(runs) < 2:

@@ -53,6 +53,9 @@ RISING_NOISE, RISING_SHARE = 1.0, 0.5
 spike's height it may gain by that."""
 REACH_ROWS, REACH_PART = 6, 100
 """A sudden rise takes at most six rows, or one in a hundred of the log."""
+FALL_SHARE, FALL_ROWS = 0.5, 5
+"""Minimum share of its height that a spike loses, and for how many rows, where a hump or another spike exceeds it later
+on."""
 CREST_SHARE = 0.1
 """Share of its height that a rise gains within that time while it goes on."""
 SECOND_SHARE = 0.5
@@ -107,7 +110,7 @@ def find_rises(values: FloatArray, *, gradient: bool) -> Iterator[Rise]:
             continue
         if inside and last is not None and rise.height < SECOND_SHARE * last.height:
             continue
-        gradual = is_gradual(scaled, rise, begin, reach, noise) or (relative and is_hump(scaled, rise, begin, reach))
+        gradual = is_gradual(scaled, rise, begin, reach, noise) or is_hump(scaled, rise, begin, reach)
         if gradual and not (relative and _is_sudden_in_itself(values, rise, begin, reach)):
             continue
         if ends_a_dip(smooth, rise):
@@ -151,7 +154,7 @@ def _rise_at(
     before = values[max(row - reach, begin) : row]
     base = max(level, float(smooth[max(row - reach, begin) : max(row - 1, begin + 1)].min()))
     limit = base + max(ONSET_NOISE * deviation, ONSET_SHARE * (values[row : row + reach].max() - base))
-    low = np.flatnonzero(before <= limit)
+    low = (before <= limit).nonzero()[0]
     start = row - len(before) + (int(low[-1]) + 1 if len(low) else 0)
     if start > begin:
         level = median(values[max(begin, start - width) : start])
@@ -163,6 +166,13 @@ def _rise_at(
     slope = _slope(values, start, begin, width, deviation)
     back = _back(values, smooth, row, level, deviation, slope)
     peak = row + int(np.argmax(values[row:back])) if back is not None else _crest(values, row, level, reach)
+    if back is None or peak > row + reach:
+        crest, fallen = _first_crest(values, smooth, row, level, reach)
+        peak, back = (peak, back) if fallen is None else (crest, fallen)
+    foot = int(np.argmax(values[start : peak + 1] > level + ONSET_SHARE * (values[peak] - level)))
+    if foot:
+        start += foot
+        level = max(level, median(values[max(begin, start - LATEST_ROWS) : start]))
     return Rise(start, peak, back, level, floor, deviation, float(values[peak]) - level)
 
 
@@ -183,7 +193,7 @@ def _back(values: FloatArray, smooth: FloatArray, row: int, level: float, deviat
         height = highs - level
         risen = np.minimum(slope * np.arange(row - first, row - first + len(highs)), RISING_SHARE * height)
         limit = level + risen + np.maximum(np.minimum(BACK_SHARE * height, most), BACK_NOISE * deviation)
-        back = np.flatnonzero(smooth[row : row + width] <= limit)
+        back = (smooth[row : row + width] <= limit).nonzero()[0]
         if len(back):
             return row + max(int(back[0]), 1) if highest == -np.inf else row + int(back[0])
         highest, row, width = float(highs[-1]), row + width, 2 * width
@@ -197,6 +207,18 @@ def _crest(values: FloatArray, row: int, level: float, reach: int) -> int:
         if values[best] - level <= (1 + CREST_SHARE) * (values[row] - level):
             return best
         row = best
+
+
+def _first_crest(values: FloatArray, smooth: FloatArray, row: int, level: float, reach: int) -> tuple[int, int | None]:
+    """Return the first crest of a rise, and the row to which it falls most before a later rise exceeds it, if far."""
+    crest = row + int(np.argmax(values[row : row + reach + 1]))
+    higher = np.flatnonzero(smooth[crest + 1 :] > values[crest])
+    after = smooth[crest + 1 : crest + 1 + int(higher[0])] if len(higher) else smooth[:0]
+    if len(after) < FALL_ROWS:
+        return crest, None
+    low = int(after.argmin())
+    rest = median(after[low : low + FALL_ROWS]) - level
+    return crest, crest + 1 + low if rest <= (1 - FALL_SHARE) * (values[crest] - level) else None
 
 
 def _least_height(rise: Rise, floor: float, *, gradient: bool) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray
@@ -14,15 +16,17 @@ SUDDEN_SHARE = 0.5
 JUST_BEFORE, LOOKBACK, EARLIER_SHARE = 3.5, 10, 0.4
 """A rise is gradual if it gains less than 3.5 times what the loss rose in as many rows just before, or less than 0.4 of
 what it rose in ten times as many."""
-STEEP_ROWS, STEEP_SHARE = 3, 0.4
-"""A relative rise gains in some three rows at least 0.4 of what its logarithm rises: a hump of the logarithm does
-not."""
+STEEP_ROWS, STEEP_SHARE, STEEP_LASTING = 3, 0.4, 0.2
+"""A rise gains at least 0.4 of its height, or 0.2 if it stays, in some three rows or half of those in which a rise is
+sudden: an even hump does not."""
 DIP_ROWS, DIP_SHARE, DIP_FALL, DIP_BEFORE = 10, 0.3, 5, 8
 """A rise that stays is the end of a dip if the loss fell as suddenly, within five rows, at most ten times the rows of a
 level before, and if most of the eight rows before that were within 0.3 of the height of where the loss is now."""
 TWO_LEVELS, SAME_SHARE = 3, 0.25
 """Minimum number of rises between two levels, and how far each may begin and end from them, as a share of the
 height."""
+CLOSE = 0.1
+"""Maximum of the usual distance from the nearer level, as a share of the height, where few rises stand out."""
 DWELLING, DWELLING_ROWS, CROSSING = 0.1, 3, 0.25
 """Minimum share of rows at either level, minimum number at the upper one for each rise, and maximum number between the
 levels as a share of those at the upper one: there lies the decay of spikes."""
@@ -30,6 +34,27 @@ RESTARTS, SLOW_ROWS, SLOW_SHARE, STRAIGHT = 2, 20, 0.5, 2.4
 """Rises of a schedule that restarts: two or more, of which the loss takes at least 20 rows to half of the height, at
 least half of the time to the next one, and at most 2.4 times as long to the level as to half; an exponential decay
 takes 3.3."""
+LONG_STAGE, LONG_STAGE_SHARE, SEVERAL_STAGES = 80, 0.025, 0.02
+"""Minimum number of rows, and share of the log, that the loss needs to half of the height after the model has grown. A
+single such rise counts if the loss ends lower than before. Where there are two or more, half of the rows and this lower
+share do for all but the longest."""
+SHORT_STAGE = 4
+"""Minimum number of rows in a log of few, all of whose rises are such and end lower than they began, two or more."""
+LONG_FALL, SHORT_FALL = 0.1, 0.2
+"""How far below the level before the loss ends in these two cases, as a share of the height."""
+FIRST_ROWS, FIRST_SHARE = 5, 0.6
+"""Rows whose median is at 0.6 of the height where a rise comes at once."""
+MEAN_ROWS, MEAN_EPOCHS, MEAN_SEARCHED = 20, 4, 1 << 15
+"""Minimum number of rows between the restarts of a running mean, minimum number of such stretches, and maximum number
+of rows that are searched."""
+MEAN_ALIKE, MEAN_NEARLY = 0.25, 0.8
+"""Minimum correlation of the changes, as logarithms, at the distance of the restarts, and the share of the highest one
+that a shorter distance needs."""
+MEAN_SLOPE, MEAN_FIT, MEAN_RISING = (0.6, 1.6), 0.9, 0.8
+"""Exponent with which the changes decrease, minimum correlation of its fit, and maximum share of restarts at which the
+series rises: periodic spikes always rise."""
+MEAN_FIRST, MEAN_HEIGHT = 0.25, 8.0
+"""Part after each restart that holds few values, and the ratio to the usual jump from which on a rise counts there."""
 
 
 def is_gradual(values: FloatArray, rise: Rise, begin: int, reach: int, noise: float) -> bool:
@@ -51,11 +76,13 @@ def is_gradual(values: FloatArray, rise: Rise, begin: int, reach: int, noise: fl
 
 
 def is_hump(scaled: FloatArray, rise: Rise, begin: int, reach: int) -> bool:
-    """Return whether the logarithm of a loss rises evenly from its lowest row nearby to the peak."""
+    """Return whether a series, or its logarithm, rises evenly from its lowest row nearby to the peak."""
     part = scaled[max(begin, rise.start - 2 * reach) : rise.peak + 1]
     part = part[int(part.argmin()) :]
-    gain = (part[STEEP_ROWS:] - part[:-STEEP_ROWS]).max(initial=0.0)
-    return len(part) > STEEP_ROWS and bool(gain < STEEP_SHARE * (part[-1] - part[0]))
+    rows = max(STEEP_ROWS, reach // 2)
+    gain = (part[rows:] - part[:-rows]).max(initial=0.0)
+    share = STEEP_LASTING if rise.back is None else STEEP_SHARE
+    return len(part) > rows and bool(gain < share * (part[-1] - part[0]))
 
 
 def ends_a_dip(smooth: FloatArray, rise: Rise) -> bool:
@@ -78,29 +105,150 @@ def ends_a_dip(smooth: FloatArray, rise: Rise) -> bool:
 def two_levels(values: FloatArray, rises: list[Rise]) -> tuple[float, float] | None:
     """Return the two levels between which a series moves by these rises, if it rests at both."""
     if len(rises) < TWO_LEVELS:
-        return None
+        return _two_values(values) if rises else None
     levels, tops = (np.array([rise.level + part * rise.height for rise in rises]) for part in (0, 1))
     low, high = float(np.median(levels)), float(np.median(tops))
     slack = SAME_SHARE * (high - low)
     if not (np.abs(levels - low) <= slack).all() or not (np.abs(tops - high) <= slack).all():
         return None
     backs = [rise.back for rise in rises if rise.back is not None]
-    place = (values[rises[0].start : backs[-1] if backs else None] - low) / (high - low)
-    if (place > 2 / 3).sum() < DWELLING_ROWS * len(backs):
+    return _if_rests(values[rises[0].start : backs[-1] if backs else None], low, high, len(backs))
+
+
+def _two_values(values: FloatArray) -> tuple[float, float] | None:
+    """Return the two values around which a series lies that moves between them so often that few rises stand out."""
+    middle = float(np.quantile(values, [DWELLING / 2, 1 - DWELLING / 2]).mean())
+    low, high = (float(np.median(values[part])) for part in (values <= middle, values > middle))
+    place = (values - low) / (high - low)
+    far = place[np.abs(place - 0.5) > 1 / 6] > 0.5
+    ups = int((far[1:] & ~far[:-1]).sum())
+    near = median(np.minimum(np.abs(place), np.abs(place - 1)))
+    return _if_rests(values, low, high, ups) if ups >= TWO_LEVELS and near <= CLOSE else None
+
+
+def _if_rests(values: FloatArray, low: float, high: float, rises: int) -> tuple[float, float] | None:
+    """Return two levels if a series that rises so often from the lower one rests at both."""
+    place = (values - low) / (high - low)
+    if (place > 2 / 3).sum() < DWELLING_ROWS * rises:
         return None
     above, below = float((place > 2 / 3).mean()), float((place < 1 / 3).mean())
     return (low, high) if min(above, below) >= DWELLING and 1 - above - below <= CROSSING * above else None
 
 
 def without_restarts(values: FloatArray, rises: list[Rise]) -> list[Rise]:
-    """Leave out the rises of a schedule that restarts, after which the loss falls as slowly as before."""
-    if len(rises) < RESTARTS:
-        return rises
-    restarts = []
-    for rise, following in zip(rises, [*(rise.start for rise in rises[1:]), len(values)], strict=True):
-        stop = min(following, len(values) if rise.back is None else rise.back)
-        half = np.flatnonzero(values[rise.peak : stop] < rise.level + rise.height / 2)
-        slow = int(half[0]) if len(half) else 0
-        lasts = stop - rise.peak >= SLOW_SHARE * (following - rise.peak)
-        restarts.append(slow >= SLOW_ROWS and lasts and stop - rise.peak <= STRAIGHT * slow)
-    return rises if sum(restarts) < RESTARTS else [r for r, is_one in zip(rises, restarts, strict=True) if not is_one]
+    """Leave out the rises of a schedule that restarts or of a model that grows, after which the loss falls slowly."""
+    ends = [*(rise.start for rise in rises), len(values)][1:]
+    stages = [_stage(values, rise, following) for rise, following in zip(rises, ends, strict=True)]
+    restarts = [stage.restarts for stage in stages]
+    long, several = max(LONG_STAGE, LONG_STAGE_SHARE * len(values)), SEVERAL_STAGES * len(values)
+    grown = [stage.at_once and stage.slow >= max(LONG_STAGE / 2, several) for stage in stages]
+    many = sum(grown) >= RESTARTS and max(stage.slow for stage in stages) >= long
+    short = [stage.at_once and stage.fall > SHORT_FALL and stage.slow >= max(SHORT_STAGE, several) for stage in stages]
+    left_out = [
+        (restarts[i] and sum(restarts) >= RESTARTS)
+        or (grown[i] and (many or (stage.fall > LONG_FALL and stage.slow >= long)))
+        or (all(short) and len(short) >= RESTARTS)
+        for i, stage in enumerate(stages)
+    ]
+    return [rise for rise, out in zip(rises, left_out, strict=True) if not out]
+
+
+class _Stage(NamedTuple):
+    """What tells a rise that begins a stage of training from a spike.
+
+    Parameters
+    ----------
+    slow : int
+        Rows at more than half of the height.
+    at_once : bool
+        Whether the first rows have most of the height, and the loss comes back.
+    fall : float
+        How far below the level before the loss ends, as a share of the height.
+    restarts : bool
+        Whether it falls evenly for most of the time to the next rise.
+    """
+
+    slow: int
+    at_once: bool
+    fall: float
+    restarts: bool
+
+
+def _stage(values: FloatArray, rise: Rise, following: int) -> _Stage:
+    stop = min(following, len(values) if rise.back is None else rise.back)
+    height = values[rise.start : following] - rise.level
+    slow = int((height[: stop - rise.start] > rise.height / 2).sum())
+    first = height[:FIRST_ROWS]
+    at_once = bool(first[0] > rise.height / 2 and median(first) > FIRST_SHARE * rise.height and rise.back is not None)
+    length = stop - rise.start
+    fall = -median(height[-FIRST_ROWS:]) / rise.height
+    evenly = slow >= SLOW_ROWS and SLOW_SHARE * len(height) <= length <= STRAIGHT * slow and fall > -0.5
+    return _Stage(slow, at_once, fall, evenly)
+
+
+class RunningMean(NamedTuple):
+    """A series that is the mean of all values since the last restart, as progress bars print it.
+
+    Parameters
+    ----------
+    first : int
+        First row at which it begins afresh.
+    period : int
+        Rows from one restart to the next.
+    jump : float
+        Usual change at a restart.
+    """
+
+    first: int
+    period: int
+    jump: float
+
+
+def running_mean(values: FloatArray) -> RunningMean | None:
+    """Find out whether a series is a running mean that begins afresh at a regular distance.
+
+    Its changes are large after each restart and then decrease as one over the number of values, and it falls at
+    restarts as well as it rises.
+    """
+    change = np.abs(np.diff(values[:MEAN_SEARCHED]))
+    if len(change) < MEAN_EPOCHS * MEAN_ROWS or not change.any():
+        return None
+    size = np.log(np.maximum(change, change[change > 0].min()))
+    period = _period(size)
+    if period is None:
+        return None
+    profile = np.median(size[: len(size) // period * period].reshape(-1, period), axis=0)
+    if not np.ptp(profile):
+        return None
+    offset = int(profile.argmax())
+    profile, falling = np.roll(profile, -offset), -np.log(np.arange(1, period + 1))
+    slope, fit = np.polyfit(falling, profile, 1)[0], np.corrcoef(falling, profile)[0, 1]
+    starts = np.arange(offset + 1, len(values), period)
+    jumps = values[starts] - values[starts - 1]
+    if not MEAN_SLOPE[0] <= slope <= MEAN_SLOPE[1] or fit < MEAN_FIT or (jumps > 0).mean() > MEAN_RISING:
+        return None
+    return RunningMean(int(starts[0]), period, median(np.abs(jumps)))
+
+
+def _period(series: FloatArray) -> int | None:
+    """Return the shortest distance at which a series resembles itself about as well as at any."""
+    centred = series - series.mean()
+    n = len(centred)
+    power = np.abs(np.fft.rfft(centred, 2 * n)) ** 2
+    alike = np.fft.irfft(power)[: n // MEAN_EPOCHS + 2]
+    if not alike[0] or len(alike) <= MEAN_ROWS:
+        return None
+    alike = alike / alike[0] * n / (n - np.arange(len(alike)))
+    alike[:MEAN_ROWS] = 0.0
+    crests = 1 + np.flatnonzero((alike[1:-1] >= alike[:-2]) & (alike[1:-1] >= alike[2:]))
+    most = float(alike[crests].max(initial=0.0))
+    return None if most < MEAN_ALIKE else int(crests[alike[crests] >= MEAN_NEARLY * most][0])
+
+
+def without_first_rows(rises: list[Rise], mean: RunningMean) -> list[Rise]:
+    """Leave out the rises in the first rows after each restart of a running mean, unless they are very high."""
+
+    def is_first(rise: Rise) -> bool:
+        return (rise.start - mean.first) % mean.period < MEAN_FIRST * mean.period
+
+    return [rise for rise in rises if not is_first(rise) or rise.height > MEAN_HEIGHT * mean.jump]

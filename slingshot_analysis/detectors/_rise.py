@@ -43,7 +43,7 @@ class Rise:
 
 def level_rows(n: int) -> int:
     """Return the number of rows whose median is a level of a series of so many rows."""
-    return int(np.clip(n // LEVEL_PART, *LEVEL_ROWS))
+    return min(max(n // LEVEL_PART, LEVEL_ROWS[0]), LEVEL_ROWS[1])
 
 
 def median(values: FloatArray) -> float:
@@ -54,7 +54,8 @@ def median(values: FloatArray) -> float:
     >>> median(np.array([3.0, 1.0, 2.0, 9.0]))
     2.5
     """
-    ordered = np.sort(values)
+    ordered = values.copy()
+    ordered.sort()
     return 0.5 * float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2])
 
 

@@ -156,14 +156,18 @@ def _of_three(values: FloatArray) -> FloatArray:
 
 
 def _wander(table: FloatArray, stride: int) -> FloatArray:
-    """Return the standard deviation of the change from row to row in each block.
+    """Return the standard deviation of the change from row to row in each block, or of its bends if these are less.
 
     Noise strays from the median of the rows before by no more than the change times the root of their number, however
-    correlated it is. What exceeds that is the course of the loss.
+    correlated it is. What exceeds that is the course of the loss. A bend, the difference of two changes, is at least
+    the root of 2 times as large as a change in such noise, and smaller in a steep course.
     """
     change = table[:, 1::stride] - table[:, :-1:stride]
     change -= np.median(change, axis=1, keepdims=True)
-    return np.asarray(np.median(np.abs(change), axis=1) / QUARTILE)
+    spread = np.median(np.abs(change), axis=1)
+    if stride == 1:
+        spread = np.minimum(spread, np.median(np.abs(np.diff(table, 2, axis=1)), axis=1) / np.sqrt(2))
+    return np.asarray(spread / QUARTILE)
 
 
 def _without_spikes(scores: FloatArray, highest: FloatArray, normal: float) -> FloatArray:

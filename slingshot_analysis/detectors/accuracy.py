@@ -62,7 +62,7 @@ def detect_accuracy_jumps(step: Any, accuracy: Any, *, samples: int | None = Non
     Raises
     ------
     InputError
-        If the arrays do not fit together, the accuracy is no fraction, or `samples` is not positive.
+        If the arrays do not fit together, the accuracy is not a fraction, or `samples` is not positive.
 
     References
     ----------
@@ -155,7 +155,7 @@ def grokking_step(
     Raises
     ------
     InputError
-        If the arrays do not fit together, the accuracy is no fraction, or `hold` is less than 1.
+        If the arrays do not fit together, the accuracy is not a fraction, or `hold` is less than 1.
 
     References
     ----------
@@ -192,7 +192,7 @@ def grokking_sensitivity(
     Raises
     ------
     InputError
-        If the arrays do not fit together, or the accuracy is no fraction.
+        If the arrays do not fit together, or the accuracy is not a fraction.
 
     Examples
     --------
@@ -228,12 +228,14 @@ def _grokking_step(
     steps, values = samples
     if terminal_phase_start is None or len(steps) < hold:
         return None
+    # The first of `hold` successive evaluations at the level.
     low = np.flatnonzero(values < level)
     runs = np.diff(low, prepend=-1, append=len(values)) - 1
     long = np.flatnonzero(runs >= hold)
     if not len(long):
         return None
     reached = steps[low[long[0] - 1] + 1 if long[0] else 0]
+    # Grokking is late: both in updates and as a multiple of the time that fitting took.
     first = min(float(steps[0]), terminal_phase_start) if first_step is None else first_step
     enough = min(delay, DELAY_SHARE * (float(steps[-1]) - first))
     late = reached - terminal_phase_start >= enough and reached - first >= ratio * (terminal_phase_start - first)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from slingshot_analysis.canonical import Samples, as_step, bin_edges, bin_medians, canonical
+from slingshot_analysis.canonical import FloatArray, Samples, as_step, bin_edges, bin_medians, canonical
 from slingshot_analysis.excursions import FLOAT32_SPACING, binned_log_loss, excursions
 
 BINS = 400
@@ -20,8 +21,8 @@ UNTRAINED_SHARE = 0.1
 LASTING_SHARE, LASTING_BINS = 0.05, 5
 """A divergence has lasted for 5% of the run and five bins. A shorter rise at the end of a run may still be undone."""
 UNDONE_SHARE, LASTING_RATIO, LASTING_HEIGHT = 0.5, 1.5, 0.1
-"""What a loss that rises for good undoes of its fall, its minimum ratio to the lowest level before, and its height
-above both, in nats. An objective that drifts stays below."""
+"""A loss has risen for good if it undoes half of its fall and stays above 1.5 times its lowest level, by 0.1 nats more
+than either demands. An objective that drifts undoes less."""
 MINIMUM_SPIKES = 12
 """Minimum number of rises of an unstable run. Logs of unstable runs contain up to 270."""
 QUIET_BINS = 6
@@ -73,14 +74,11 @@ def divergence(loss: Samples) -> int | None:
     steps, values = steps[finite], np.minimum(values[finite], np.finfo(float).max / (2 * MINIMUM_RISE))
     if len(values) < LASTING_BINS + 1:
         return None
-    # The level of the loss, and the bins that lie above the limit to the end of the run.
-    edges = bin_edges(len(values), min(BINS, max(len(values) // ROWS_PER_BIN, MINIMUM_BINS)))
-    level = bin_medians(values, edges)
+    edges, level = _level(values)
     best = np.maximum(np.minimum.accumulate(level), FLOAT32_SPACING)
     limit = np.maximum(MINIMUM_RISE * best, UNTRAINED_SHARE * values[0])
-    back = np.flatnonzero(level < limit)
-    first = int(back[-1]) + 1 if len(back) else 0
-    if len(level) - first < LASTING_BINS or steps[-1] - steps[edges[first]] < LASTING_SHARE * (steps[-1] - steps[0]):
+    first = _stays_above(steps[edges], level, limit, float(steps[-1]))
+    if first is None:
         return None
     # The first sample from which on the loss stays above the limit.
     begin, stop = edges[max(first - 1, 0)], edges[first] + 1
@@ -104,7 +102,7 @@ def detect_lasting_rise(step: Any, loss: Any) -> int | None:
     Returns
     -------
     int or None, updates
-        First step of the first bin from which the level stays above that.
+        First step of the bin from which the level stays that high. None if there is no such rise.
 
     Raises
     ------
@@ -123,15 +121,28 @@ def detect_lasting_rise(step: Any, loss: Any) -> int | None:
     steps, values = steps[finite], values[finite]
     if len(values) < MINIMUM_BINS:
         return None
-    edges = bin_edges(len(values), min(BINS, max(len(values) // ROWS_PER_BIN, MINIMUM_BINS)))
-    level = bin_medians(values, edges)
+    edges, level = _level(values)
     best = np.minimum.accumulate(level)
     limit = np.maximum(best + UNDONE_SHARE * (level[0] - best), LASTING_RATIO * best) + LASTING_HEIGHT
+    first = _stays_above(steps[edges], level, limit, float(steps[-1]))
+    return None if first is None else as_step(steps[edges[first]])
+
+
+def _level(loss: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Return the first row of each bin, and the level of the loss: the median of each bin."""
+    edges = bin_edges(len(loss), min(BINS, max(len(loss) // ROWS_PER_BIN, MINIMUM_BINS)))
+    return edges, bin_medians(loss, edges)
+
+
+def _stays_above(start: FloatArray, level: FloatArray, limit: FloatArray, last: float) -> int | None:
+    """Return the first bin from which the level stays above a limit to the last step; None if that is too short.
+
+    `start` holds the first step of each bin.
+    """
     back = np.flatnonzero(level < limit)
     first = int(back[-1]) + 1 if len(back) else 0
-    if len(level) - first < LASTING_BINS or steps[-1] - steps[edges[first]] < LASTING_SHARE * (steps[-1] - steps[0]):
-        return None
-    return as_step(steps[edges[first]])
+    lasts = len(level) - first >= LASTING_BINS and last - start[first] >= LASTING_SHARE * (last - start[0])
+    return first if lasts else None
 
 
 def detect_instability(step: Any, loss: Any, *, after: float | None = None) -> bool:
@@ -150,7 +161,8 @@ def detect_instability(step: Any, loss: Any, *, after: float | None = None) -> b
     -------
     bool
         True if the loss rises tenfold at least 12 times, and quiet parts make up less than 60% of the run. A part is
-        quiet if it contains no such rise for six or more bins; of at most 4,000 samples each is a bin.
+        quiet if it has six or more bins without such a rise. There are at most 4,000 bins; in shorter logs each row is
+        one.
 
     Raises
     ------

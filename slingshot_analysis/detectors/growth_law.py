@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray, canonical
-from slingshot_analysis.detectors.norm import segment_norm
+from slingshot_analysis.detectors.phases import segment_norm
 from slingshot_analysis.events import LogGrowth, Phase
 
 MINIMUM_ROWS = 4
@@ -54,18 +54,23 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
     >>> [(round(fit.start, -2), round(fit.excess, 1)) for fit in fit_log_growth(step, norm) if fit.start > 1000]
     [(2000, 27.9)]
     """
+    # Time counts from the start of the run. The logarithm needs times of 1 or more and positive norms.
     steps, values = canonical(step, norm, "norm")
     finite = np.abs(values) < LARGEST
     steps, values = steps[finite], values[finite]
     origin = float(steps[0]) if len(steps) > 1 and steps[0] > np.median(np.diff(steps)) else 0.0
     usable = (steps - origin >= 1) & (values > 0) & np.isfinite(values)
     steps, values = steps[usable], values[usable]
-    fits = []
+
+    # Rows of plateaus show the growth that gradient descent alone gives.
     calm = np.ones(len(steps), dtype=bool)
     phases = segment_norm(steps, values) if phases is None else phases
     for phase in phases:
         if phase.kind != "plateau":
             calm &= (steps < phase.start) | (steps >= phase.end)
+
+    # Both laws are fitted to each growth phase, and its growth is compared with that of the plateaus before it.
+    fits = []
     for phase in phases:
         inside = (steps >= phase.start) & (steps < phase.end)
         if phase.kind != "growth" or inside.sum() < MINIMUM_ROWS:

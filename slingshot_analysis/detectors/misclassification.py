@@ -166,7 +166,7 @@ def misclassification_bursts(misclassified: Samples, after: float) -> list[Miscl
 
 
 def errors_of(samples: Samples, name: str) -> Samples:
-    """Return errors that are exactly zero where every sample is classified correctly.
+    """Return the misclassified samples of any of the three signals, exactly zero where none is.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def errors_of(samples: Samples, name: str) -> Samples:
     Raises
     ------
     InputError
-        If an accuracy is no fraction or a number of errors is negative.
+        If an accuracy is not a fraction, or a number of errors is negative.
     """
     steps, values = samples
     if name == "train_accuracy":

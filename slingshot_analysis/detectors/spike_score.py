@@ -1,4 +1,4 @@
-"""A score to compare runs by: the share of steps at which loss or gradient norm leap out of their recent past."""
+"""Scores to compare runs by: the share of steps at which loss or gradient norm leap out of their recent past."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slingshot_analysis.errors import InputError
 WINDOW, DEVIATIONS = 128, 6.0
 """Rows of the recent past, and standard deviations above their mean, of the monitor of OLMo-core."""
 LONG_WINDOW, LONG_DEVIATIONS = 1000, 7.0
-"""The same of the OLMo 2 report."""
+"""Values of the recent past, and standard deviations to either side of their mean, of the OLMo 2 report."""
 LEAST_DEVIATION = 1e-10
 """Standard deviation below which that monitor sees no spike."""
 BLOCK = 4096
@@ -39,8 +39,7 @@ def spike_score(
     A row counts if its loss, or its gradient norm, is more than `deviations` standard deviations (of the population)
     above the mean of the `window` values before it; spikes among these count in both. All rows are in the denominator,
     also the first ones, which have no full window. Rows after NaN count only once it has left the window. With the
-    defaults this is the score of OLMo-core's stability monitor [1]_, and with 1,000 and 7 that of the OLMo 2 report
-    [2]_.
+    defaults this is the score of OLMo-core's stability monitor [1]_. That of the OLMo 2 report is `series_spike_score`.
 
     Parameters
     ----------
@@ -69,7 +68,6 @@ def spike_score(
     References
     ----------
     .. [1] Allen Institute for AI, OLMo-core, ``StabilityMonitorCallback``, https://github.com/allenai/OLMo-core.
-    .. [2] OLMo Team, 2 OLMo 2 Furious, 2025, arXiv:2501.00656, section 3.
 
     Examples
     --------
@@ -79,10 +77,7 @@ def spike_score(
     >>> spike_score(np.arange(400), loss)
     0.0025
     """
-    if not window >= 2 or not deviations >= 0:
-        raise InputError(
-            f"window={window}, deviations={deviations}: give a window of 2 or more, and 0 deviations or more"
-        )
+    _check(window, deviations)
     steps, values = canonical(step, loss, "loss", keep_nan=True)
     found, rows = steps[_leaps(values, window, deviations)], steps
     if gradient_norm is not None:
@@ -92,17 +87,81 @@ def spike_score(
     return len(found) / len(rows) if len(rows) >= window else None
 
 
-def _leaps(values: FloatArray, window: int, deviations: float) -> npt.NDArray[np.intp]:
-    """Return the rows that exceed the mean of the window before by so many standard deviations."""
+def series_spike_score(
+    step: Any, value: Any, *, window: int = LONG_WINDOW, deviations: float = LONG_DEVIATIONS
+) -> float | None:
+    """Return the share of the values of one series that are far from the mean of the values before.
+
+    A value counts if it is at least `deviations` standard deviations (of the population) above or below the mean of the
+    `window` values before it. With the defaults this is the spike score of the OLMo 2 report [1]_, which gives it in
+    percent, of the loss and of the gradient norm each. The report leaves open whether the first values, which have no
+    full window, are in the denominator. Here they are, as in `spike_score`.
+
+    Parameters
+    ----------
+    step : (n,) array_like, updates
+        Steps at which the series was logged.
+    value : (n,) array_like
+        Such as the training loss or the norm of the gradient. Values after NaN count only once it has left the window.
+    window : int, optional
+        Number of values before, 2 or more.
+    deviations : float, optional
+        Standard deviations from their mean, 0 or more.
+
+    Returns
+    -------
+    float or None, fraction in [0, 1]
+        None for fewer values than `window`.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit together, or `window` or `deviations` is too small.
+
+    References
+    ----------
+    .. [1] OLMo Team, 2 OLMo 2 Furious, 2025, arXiv:2501.00656, section 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> norm = 2 + 0.01 * np.sin(np.arange(2000))
+    >>> norm[[1500, 1800]] = 2.5, 1.0
+    >>> series_spike_score(np.arange(2000), norm)
+    0.001
+    """
+    _check(window, deviations)
+    values = canonical(step, value, "value", keep_nan=True).value
+    found = _leaps(values, window, deviations, both_ways=True)
+    return len(found) / len(values) if len(values) >= window else None
+
+
+def _check(window: int, deviations: float) -> None:
+    if not window >= 2 or not deviations >= 0:
+        raise InputError(
+            f"window={window}, deviations={deviations}: give a window of 2 or more, and 0 deviations or more"
+        )
+
+
+def _leaps(values: FloatArray, window: int, deviations: float, *, both_ways: bool = False) -> npt.NDArray[np.intp]:
+    """Return the rows that exceed the mean of the window before by more than so many standard deviations.
+
+    Both ways, these are the rows that are so many or more away from it.
+    """
     found = [np.empty(0, dtype=np.intp)]
     for start in range(window, len(values), BLOCK):
         stop = min(start + BLOCK, len(values))
         part = values[start - window : stop]
-        likely = start + np.flatnonzero(_may_leap(part, window, deviations))
+        may = _may_leap(part, window, deviations)
+        if both_ways:
+            may |= _may_leap(-part, window, deviations)
+        likely = start + np.flatnonzero(may)
         windows = np.lib.stride_tricks.sliding_window_view(values, window)[likely - window]
         with np.errstate(invalid="ignore", over="ignore"):
-            mean, spread = windows.mean(axis=1), windows.std(axis=1)
-            found.append(likely[(values[likely] > mean + deviations * spread) & ~(spread < LEAST_DEVIATION)])
+            mean, spread, here = windows.mean(axis=1), windows.std(axis=1), values[likely]
+            far = np.abs(here - mean) >= deviations * spread
+            leaps = far if both_ways else here > mean + deviations * spread
+            found.append(likely[leaps & ~(spread < LEAST_DEVIATION)])
     return np.concatenate(found)
 
 

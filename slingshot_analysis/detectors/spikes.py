@@ -9,7 +9,13 @@ import numpy as np
 
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, canonical
 from slingshot_analysis.detectors._find_rises import GRADIENT_RATIO, find_rises
-from slingshot_analysis.detectors._no_spikes import LASTING_REACH, two_levels, without_restarts
+from slingshot_analysis.detectors._no_spikes import (
+    LASTING_REACH,
+    running_mean,
+    two_levels,
+    without_first_rows,
+    without_restarts,
+)
 from slingshot_analysis.detectors._rise import LEVEL_ROWS, Rise, level_rows, smoothed
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.events import LossSpike, Outcome
@@ -154,6 +160,8 @@ def spikes_and_levels(samples: Samples, *, gradient: bool) -> tuple[list[LossSpi
     rises = list(find_rises(values, gradient=gradient))
     rises = sorted([*rises, *_lasting_rises(values, rises, gradient=gradient)], key=lambda rise: rise.start)
     levels = two_levels(values, rises)
+    mean = running_mean(values) if rises and levels is None else None
+    rises = rises if mean is None else without_first_rows(rises, mean)
     rises = without_restarts(values, rises) if levels is None else []
     found = []
     for rise, outcome in zip(rises, _outcomes(values, rises), strict=True):

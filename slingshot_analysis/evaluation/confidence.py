@@ -77,7 +77,10 @@ def calibration(confidence: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 1
     """
     sure, came = numbers(confidence, "confidence"), numbers(correct, "correct")
     if len(sure) != len(came) or bins < 1:
-        raise InputError(f"{len(sure)} confidences, {len(came)} outcomes, {bins} bins: give an outcome each, and a bin")
+        raise InputError(
+            f"got {len(sure)} confidences, {len(came)} outcomes and {bins} bins; give one outcome for each confidence, "
+            "and at least one bin"
+        )
     if ((sure < 0) | (sure > 1)).any() or not np.isin(came, (0, 1)).all():
         raise InputError("confidence, correct: give confidences from 0 to 1, and True or False for each")
     edges = np.linspace(0, 1, bins + 1)

@@ -53,6 +53,9 @@ def match_events(found: npt.ArrayLike, true: npt.ArrayLike, margin: npt.ArrayLik
     if not len(rows):
         return np.empty((0, 2), dtype=np.intp)
     distance, allowed = distance[np.ix_(rows, columns)], allowed[np.ix_(rows, columns)]
+
+    # A true event may also stay alone, in a column of its own. That costs more than any sum of distances, so that as
+    # many pairs as possible are made, and a pair beyond its margin costs even more.
     alone = 1 + 2 * len(rows) * distance[allowed].max()
     cost = np.full((len(rows), len(columns) + len(rows)), alone)
     cost[:, : len(columns)] = np.where(allowed, distance, 3 * alone)
@@ -62,7 +65,11 @@ def match_events(found: npt.ArrayLike, true: npt.ArrayLike, margin: npt.ArrayLik
 
 
 def _assign(cost: FloatArray) -> IntArray:
-    """Assign each row a different column at the least total cost, by shortest augmenting paths with potentials."""
+    """Assign each row a different column at the least total cost: the Hungarian method with shortest augmenting paths.
+
+    `owner` holds the row of each column, or -1. A further column stands for "no column", where each path starts. The
+    potentials `of_row` and `of_column` keep all reduced costs at 0 or more, and those of assigned pairs at 0.
+    """
     rows, columns = cost.shape
     of_row, of_column = np.zeros(rows), np.zeros(columns + 1)
     owner = np.full(columns + 1, -1)
@@ -70,6 +77,7 @@ def _assign(cost: FloatArray) -> IntArray:
         owner[columns], at = row, columns
         least, before = np.full(columns, np.inf), np.full(columns, columns)
         visited = np.zeros(columns + 1, dtype=bool)
+        # Extend the tree of shortest paths, column by column, until it reaches a column without a row.
         while owner[at] >= 0:
             visited[at] = True
             reduced = cost[owner[at]] - of_row[owner[at]] - of_column[:-1]
@@ -81,6 +89,7 @@ def _assign(cost: FloatArray) -> IntArray:
             of_column[visited] -= step
             least[~visited[:-1]] -= step
             at = following
+        # Along the path each row moves to the next column.
         while at != columns:
             owner[at] = owner[before[at]]
             at = before[at]

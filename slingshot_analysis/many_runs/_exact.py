@@ -8,7 +8,6 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 MAXIMUM_TABLES = 100_000
 """Maximum number of different kinds of tables that Fisher's test enumerates."""
@@ -85,6 +84,8 @@ def rank_sum_test(values: npt.ArrayLike, success: npt.ArrayLike) -> tuple[float,
     >>> rank_sum_test([1, 2, 3, 4, 5, 6], [True, True, True, False, False, False])
     (0.1, 0.1)
     """
+    from scipy import stats
+
     doubled = np.rint(2 * stats.rankdata(values)).astype(np.int64)  # midranks of equal values are halves
     chosen = np.asarray(success, dtype=bool)
     count, total = int(chosen.sum()), int(doubled.sum())

@@ -192,12 +192,13 @@ def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: i
 
 
 def summarize_runs(analyses: Sequence[Analysis]) -> dict[str, int]:
-    """Count runs, runs with slingshots, runs that grokked, and runs with both."""
+    """Count runs, runs of the verdicts that tell of spikes, runs that grokked, and those with slingshots that did."""
     slingshots = [analysis.verdict == "slingshots" for analysis in analyses]
     grokked = [analysis.grokking_step is not None for analysis in analyses]
     return {
         "runs": len(analyses),
         "with_slingshots": sum(slingshots),
+        **{name: sum(analysis.verdict == name for analysis in analyses) for name in ("spikes", "diverged", "unstable")},
         "grokked": sum(grokked),
         "both": sum(a and b for a, b in zip(slingshots, grokked, strict=True)),
     }

@@ -23,6 +23,7 @@ RESULTS: dict[str, Any] = {
     "loss_spikes": "int64",
     "spike_score": float,
     "spike_score_1000": float,
+    "gradient_spike_score_1000": float,
     "first_transition": "Int64",
     "grokking_step": "Int64",
     "best_val_accuracy": float,
@@ -58,8 +59,8 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
     -------
     DataFrame
         ``name``, ``path``, ``verdict``; ``slingshots`` and ``spikes_without_norm_growth``, their numbers from
-        confidence 0.5 on; ``loss_spikes``, the number of those of any kind, and ``spike_score`` and
-        ``spike_score_1000`` of `Analysis`; ``first_transition`` of the slingshots; ``grokking_step``;
+        confidence 0.5 on; ``loss_spikes``, the number of those of any kind; ``spike_score``, ``spike_score_1000`` and
+        ``gradient_spike_score_1000`` of `Analysis`; ``first_transition`` of the slingshots; ``grokking_step``;
         ``best_val_accuracy`` of the run, ``_before`` and ``_after`` the first transition (a run without slingshots lies
         wholly before), and ``final_val_accuracy``; ``jumps``, ``jumps_near`` and ``p_value`` of the run's own
         association test. Steps are integers unless one is fractional. Then there is one column for each entry of the
@@ -87,6 +88,7 @@ def runs_table(analyses: Sequence[Analysis]) -> pd.DataFrame:
             "loss_spikes": len(analysis.loss_spikes),
             "spike_score": analysis.spike_score,
             "spike_score_1000": analysis.spike_score_1000,
+            "gradient_spike_score_1000": analysis.gradient_spike_score_1000,
             "first_transition": min((s.transition for s in analysis.certain), default=None),
             "grokking_step": analysis.grokking_step,
             "best_val_accuracy": max(_bests(analysis), default=None),

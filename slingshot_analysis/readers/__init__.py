@@ -128,10 +128,7 @@ def read_log(
         return read_given(source, format, map or {}, _table(names), lines)
     if str(source) == "-":
         return read_given(sys.stdin.buffer, format, map or {}, _table(names), lines)
-    path = Path(source)
-    check_kind(path)
-    with guarded(path, format or "log"):
-        return _read(path, format, map or {}, _table(names), lines)
+    return _read_path(Path(source), format, map or {}, _table(names), lines)
 
 
 def readers() -> dict[str, Reader]:
@@ -153,7 +150,28 @@ def readers() -> dict[str, Reader]:
     return found
 
 
-def _read(path: Path, format: str | None, map: Mapping[str, str], names: Names, line: tuple[str, ...]) -> list[Trace]:
+def _read_path(
+    path: Path,
+    format: str | None,
+    map: Mapping[str, str],
+    names: Names,
+    line: tuple[str, ...],
+    known: Mapping[str, Reader] | None = None,
+) -> list[Trace]:
+    check_kind(path)
+    with guarded(path, format or "log"):
+        return _read(path, format, map, names, line, known)
+
+
+def _read(
+    path: Path,
+    format: str | None,
+    map: Mapping[str, str],
+    names: Names,
+    line: tuple[str, ...],
+    known: Mapping[str, Reader] | None,
+) -> list[Trace]:
+    """Read a file or folder with one of the `known` readers, which are found here unless they are given."""
     head = _head(path)
     is_hdf5 = format is None and head.startswith(HDF5_HEAD)
     if format == "trace" or is_hdf5:
@@ -166,7 +184,7 @@ def _read(path: Path, format: str | None, map: Mapping[str, str], names: Names, 
         ours = WITHOUT_RUNS.get(found[1].decode())
         if ours:
             raise NoRunError(f"{path}: holds {ours}, and no run; give the run itself")
-    known = readers()
+    known = readers() if known is None else known
     if format is not None and format not in known:
         raise unknown_name("format", format, [*known, "trace"])
     if path.is_file() and not head:
@@ -176,7 +194,8 @@ def _read(path: Path, format: str | None, map: Mapping[str, str], names: Names, 
     format = "text" if line else format
     reader = known[format] if format else _reader_of(path, head, known)
     if reader is None and path.is_dir():
-        return read_folder(path, partial(read_log, map=map, names=names), names, map)
+        one = partial(_read_path, format=None, map=map, names=names, line=(), known=known)
+        return read_folder(path, one, names, map)
     if reader is None:
         raise _unknown_format(path, head, known)
     if isinstance(reader, TextReader):

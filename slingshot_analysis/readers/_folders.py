@@ -12,11 +12,13 @@ from typing import Any
 
 from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.readers._gate import cleaned, guarded
-from slingshot_analysis.readers._names import Names
+from slingshot_analysis.readers._names import Names, built_in_names
 from slingshot_analysis.readers._parts.histories import runs_of_json
 from slingshot_analysis.readers._parts.long_tables import SPLITS
 from slingshot_analysis.readers._raw import Column, RawRun
+from slingshot_analysis.readers._text.words import is_accuracy, is_loss
 from slingshot_analysis.readers._understand import understand
+from slingshot_analysis.safe_text import printable
 from slingshot_analysis.trace import Trace
 
 MOST_FILES = 10_000
@@ -84,8 +86,8 @@ def read_folder(path: Path, read: Read, names: Names, chosen: Mapping[str, str])
             problems.append(str(error))
             continue
         for log in logs:
-            place = file.relative_to(path).with_suffix("").as_posix()
-            if not isinstance(log.name, str) or log.name == file.stem:
+            place = printable(file.relative_to(path).with_suffix("").as_posix())
+            if not isinstance(log.name, str) or log.name in (file.stem, printable(file.stem)):
                 log.name = place
         found += logs
     if not found:
@@ -139,7 +141,7 @@ def _of_records(path: Path, files: list[Path]) -> list[RawRun] | None:
 
 
 def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
-    """Return the run of tables that hold a side or a series each; None if they are runs of their own."""
+    """Return the run of tables that are named after the side or series they hold; None if each is a run."""
     from slingshot_analysis.readers.delimited import DelimitedReader
 
     tables = [file for file in files if file.suffix.lower() in TABLES]
@@ -159,7 +161,9 @@ def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
             notes.append(f"left out: {error}")
             continue
         series = _series_of(runs[0], place) if len(runs) == 1 else {}
-        if not series or (not sides and len(series) > 1) or columns.keys() & series.keys():
+        if not series or columns.keys() & series.keys():
+            return None
+        if not sides and (len(series) > 1 or "/".join(place) not in series):
             return None
         columns |= series
         notes += [f"{file.name}: {note}" for note in islice(runs[0].notes, 3)]
@@ -169,8 +173,6 @@ def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
 
 def _series_of(run: RawRun, place: tuple[str, ...]) -> dict[str, Column]:
     """Return the columns of a table with the steps of the table, named after its file."""
-    from slingshot_analysis.readers._names import built_in_names
-
     free = [name for name, column in run.columns.items() if column.step is None]
     axis = built_in_names().step_of(free)
     if axis is None or len(free) < len(run.columns):
@@ -180,7 +182,12 @@ def _series_of(run: RawRun, place: tuple[str, ...]) -> dict[str, Column]:
     series = {}
     for name in values:
         column = run.columns[name]
-        same = len(values) == 1 and name.lower().rpartition("/")[2] in (place[-1].lower(), "value", "values")
-        key = "/".join(place if same else (*place, name))
+        told = name.lower().rpartition("/")[2] in (place[-1].lower(), "value", "values") or _is_measured(place[-1])
+        key = "/".join(place if told and len(values) == 1 else (*place, name))
         series[key] = Column(column.values, steps, column.missing)
     return series
+
+
+def _is_measured(name: str) -> bool:
+    """Tell whether the name of a file says what it holds, such as ``train_loss``; that of a run does not."""
+    return bool(built_in_names().assign([name])) or is_loss(name) or is_accuracy(name)

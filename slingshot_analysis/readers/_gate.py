@@ -12,6 +12,7 @@ import pickle
 import select
 import signal
 import stat
+import struct
 import sys
 import time
 import warnings
@@ -35,6 +36,9 @@ LEAST_SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 0.6, 1.0, 12.0
 
 WAITING = 60.0
 """Seconds that may pass beside, where the machine is busy or the disk is slow."""
+
+_COUNT = struct.Struct("q")
+"""What comes first of a child's answer: how many parts it has. Their sizes follow, and then the parts."""
 
 MEMORY_SHARE = 3
 """A child process may take this many times the largest file."""
@@ -186,10 +190,9 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    try:
-        kind, content = pickle.loads(answer)  # of our own child, not of the file
-    except (EOFError, pickle.UnpicklingError):
-        raise InputError(f"{path}: is damaged: it could not be read within {limit}; restore it from a copy") from None
+    if answer is None:
+        raise InputError(f"{path}: is damaged: it could not be read within {limit}; restore it from a copy")
+    kind, content = answer
     if kind == "error":
         raise InputError(content)
     return content  # type: ignore[no-any-return]
@@ -204,8 +207,14 @@ def _work(path: Path, function: Callable[[Path], object], sending: int) -> None:
                 answer = ("result", function(path))
         except SlingshotError as error:
             answer = ("error", str(error))
+        buffers: list[pickle.PickleBuffer] = []
+        content = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)
+        parts: list[bytes | memoryview] = [content, *(buffer.raw() for buffer in buffers)]
+        sizes = [len(part) for part in parts]
         with os.fdopen(sending, "wb") as pipe:
-            pickle.dump(answer, pipe, protocol=5)
+            pipe.write(_COUNT.pack(len(sizes)) + struct.pack(f"{len(sizes)}q", *sizes))
+            for part in parts:
+                pipe.write(part)
     finally:
         os._exit(0)
 
@@ -219,13 +228,29 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
 
 
-def _answer(receiving: int, deadline: float) -> bytes:
-    """Return all that comes through a pipe; nothing if its end has not come by the deadline."""
-    parts: list[bytes] = []
-    while (left := deadline - time.monotonic()) > 0:
-        if select.select([receiving], [], [], left)[0]:
-            part = os.read(receiving, 1 << 20)
-            if not part:
-                return b"".join(parts)
-            parts.append(part)
-    return b""
+def _answer(receiving: int, deadline: float) -> tuple[str, Any] | None:
+    """Return what the child sent, arrays without a copy; None if its end has not come by the deadline."""
+    head = _received(receiving, _COUNT.size, deadline)
+    sizes = _received(receiving, 8 * _COUNT.unpack(head)[0], deadline) if head is not None else None
+    if sizes is None:
+        return None
+    parts = [_received(receiving, size, deadline) for (size,) in struct.iter_unpack("q", sizes)]
+    if any(part is None for part in parts):
+        return None
+    found: tuple[str, Any] = pickle.loads(parts[0], buffers=parts[1:])  # type: ignore[arg-type]
+    return found  # of our own child, not of the file
+
+
+def _received(receiving: int, size: int, deadline: float) -> bytearray | None:
+    """Return as many bytes from a pipe; None if it ends before or the deadline comes."""
+    content = bytearray(size)
+    place = memoryview(content)
+    while len(place):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([receiving], [], [], left)[0]:
+            return None
+        count = os.readv(receiving, [place])
+        if not count:
+            return None
+        place = place[count:]
+    return content

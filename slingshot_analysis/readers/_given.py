@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from slingshot_analysis.readers._names import Names
 from slingshot_analysis.readers._understand import understand
 from slingshot_analysis.signal import as_array
 from slingshot_analysis.trace import Trace
-
-if TYPE_CHECKING:
-    pass
 
 
 def read_given(
@@ -48,7 +45,8 @@ def read_given(
 
 
 def _read_frame(frame: Any, map: Mapping[str, str], names: Names) -> list[Trace]:
-    from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
+    from slingshot_analysis.readers._parts.points import unique_names
+    from slingshot_analysis.readers._parts.tables import runs_of_table
 
     path = Path("DataFrame")
     with guarded(path, "DataFrame"):

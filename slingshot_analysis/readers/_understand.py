@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from slingshot_analysis.canonical import as_step
 from slingshot_analysis.errors import unknown_name
 from slingshot_analysis.readers._log import Log, Understood
 from slingshot_analysis.readers._names import Names, parameter_of
 from slingshot_analysis.readers._parts.points import listed
-from slingshot_analysis.readers._raw import Column, RawRun
+from slingshot_analysis.readers._raw import Column, Numbers, RawRun
+from slingshot_analysis.readers._rows import OUT_OF_ORDER, attempts, in_order, is_mixed, with_step_of_the_row_before
+from slingshot_analysis.safe_text import printable
 from slingshot_analysis.signal import Axis, Signal
-
-Numbers = npt.NDArray[np.float64]
 
 LARGEST_FRACTION = 1.5
 """An accuracy that exceeds this value is in percent."""
 AVERAGED = ("epoch", "avg", "average", "mean", "smooth", "ema", "running")
 """Words in a column's name which say that its values are averages over a window."""
-OUT_OF_ORDER = "rows were out of order: sorted by step"
 UNITS = {"loss": "nat"}
-MOST_LATE_ROWS = 3
-"""Rows are out of order, and not of a restart, if at most this many on average follow each time that steps go back."""
-NEIGHBOURS = 8
-"""Number of rows on either side from which the usual distance of steps is estimated."""
-SAME_DISTANCE = 1 + 1e-6
-"""Ratio of two distances between fractional steps that count as the same."""
 FEW_STEPS = 5
 """Number of steps that a remark lists."""
 SIDE = re.compile(r"train|batch", re.IGNORECASE)
+NUMBERED_SET = re.compile(r"(?P<before>(?:.*/)?valid(?:ation)?_)\d(?P<after>\D.*)")
 FEW_SHARED = 0.1
 """Largest share of rows that two columns share if they were logged apart."""
 NOISY = 0.05
@@ -83,10 +75,10 @@ def understand(path: Path, raw: RawRun, names: Names, chosen: Mapping[str, str])
         if column not in raw.columns:
             raise unknown_name(f"column for {signal}", column, raw.columns, str(path))
     axis = chosen.get("step") or names.step_of(name for name, column in raw.columns.items() if column.step is None)
-    base = path.stem if path.is_file() else path.resolve().name
+    base = printable(path.stem if path.is_file() else path.resolve().name)
     label = f"{base}, {raw.name}" if raw.name else base
-    raw = _in_order(_with_step_of_the_row_before(raw, axis, names), axis)
-    parts = _attempts(raw, axis)
+    raw = in_order(with_step_of_the_row_before(raw, axis, names), axis)
+    parts = attempts(raw, axis)
     logs = []
     for number, (part, notes) in enumerate(parts, start=1):
         name = label if len(parts) == 1 else f"{label}, run {number}"
@@ -182,6 +174,11 @@ def _with_second_thoughts(
             assigned["val_accuracy"] = assigned.pop("train_accuracy")
             where = "beside losses of training and validation" if beside else "apart from the training loss"
             doubts[accuracy] = [f"measured {where}, so taken for validation"]
+    # XGBoost and LightGBM number the sets that they are given to evaluate.
+    if "val_loss" not in by_hand and "train_loss" not in assigned and (sets := _numbered_sets(assigned, full)):
+        assigned["train_loss"], assigned["val_loss"] = sets
+        doubts[sets[0]] = ["the first of two numbered sets, which is most often that of training; correct it with map="]
+        doubts[sets[1]] = ["the second of two numbered sets, taken for validation"]
     # A bare "norm" is that of the gradient in some trainers; it is as noisy as weights never are.
     if norm and norm not in by_hand.values() and norm.rpartition("/")[2].lower() == "norm":
         if _is_noisy(raw.columns[norm].values):
@@ -193,11 +190,20 @@ def _with_second_thoughts(
     # A loss that the table knows only by a wildcard may be one of several terms.
     for signal in ("train_loss", "val_loss"):
         column = assigned.get(signal)
-        if column and column not in by_hand.values() and names.is_pattern(signal, column):
+        if column and column not in (*by_hand.values(), *doubts) and names.is_pattern(signal, column):
             parts = [other for other in full if names.is_pattern(signal, other)]
             several = f"one of {len(parts)} parts of a loss ({listed(parts)}); no total was found"
             doubts[column] = [several if len(parts) > 1 else f"taken for {signal} by a part of its name"]
     return assigned, doubts
+
+
+def _numbered_sets(assigned: Mapping[str, str], columns: list[str]) -> tuple[str, str] | None:
+    """Return the losses of the first two sets of a library that numbers them, such as ``validation_0-logloss``."""
+    found = NUMBERED_SET.fullmatch(assigned.get("val_loss", ""))
+    if found is None:
+        return None
+    first, second = (f"{found['before']}{number}{found['after']}" for number in (0, 1))
+    return (first, second) if first in columns and second in columns else None
 
 
 def _on_other_rows(raw: RawRun, column: str, other: str) -> bool:
@@ -231,13 +237,15 @@ def _values(column: Column, step: Numbers) -> _Values:
     keep = column.logged
     lost = int((keep & ~np.isfinite(steps)).sum())
     keep &= np.isfinite(steps)
-    steps, values = steps[keep], column.values[keep]
+    values = column.values
+    if not keep.all():
+        steps, values = steps[keep], values[keep]
     filled = column.missing is not None and not column.missing.all() and column.is_filled
     remarks = ["NaN in most rows, taken for rows without a value"] if filled else []
     remarks += [f"{lost} values without a step left out"] if lost else []
-    if np.all(np.diff(steps) > 0):
+    if (steps[1:] > steps[:-1]).all():
         return _Values(steps, values, tuple(remarks))
-    if column.step is not None and _is_mixed(steps):
+    if column.step is not None and is_mixed(steps):
         order = np.argsort(steps)
         return _Values(steps[order], values[order], (*remarks, OUT_OF_ORDER))
     least_later = np.minimum.accumulate(steps[::-1])[::-1]
@@ -306,9 +314,14 @@ def _rounding(value: Numbers) -> float | None:
     """Return the power of ten to which all values are rounded, if it is 1e-6 or more."""
     finite = value[np.isfinite(value)]
     for digits in range(1, 7):
-        if len(finite) > 10 and np.allclose(finite * 10**digits, np.round(finite * 10**digits), rtol=0, atol=1e-6):
+        if len(finite) > 10 and all(_is_rounded(part, digits) for part in (finite[:1000], finite)):
             return float(10.0**-digits)
     return None
+
+
+def _is_rounded(value: Numbers, digits: int) -> bool:
+    scaled = value * 10**digits
+    return bool((np.abs(scaled - np.round(scaled)) <= 1e-6).all())
 
 
 def _parameter_norm(raw: RawRun, norms: Mapping[str, str | None], step: Numbers) -> dict[str, Signal]:
@@ -319,97 +332,6 @@ def _parameter_norm(raw: RawRun, norms: Mapping[str, str | None], step: Numbers)
     axis = Axis("parameter", [str(norms[column]) for column in same])
     value = np.stack([found.value for found in same.values()], axis=1)
     return {"parameter_norm": Signal(first, value, "parameter_norm", axes=[axis])}
-
-
-def _with_step_of_the_row_before(raw: RawRun, axis: str | None, names: Names) -> RawRun:
-    """Correct single rows whose step went back to the first: evaluations that were logged without their step."""
-    if axis is None:
-        return raw
-    step = raw.columns[axis].values
-    known = np.flatnonzero(np.isfinite(step))
-    at = step[known]
-    if len(at) < 3:
-        return raw
-    after = np.append(at[2:], np.inf)
-    single = np.flatnonzero((at[1:] <= at[0]) & (at[:-1] > at[1:]) & (after >= at[:-1])) + 1
-    if not len(single):
-        return raw
-    measured = [column for name, column in raw.columns.items() if column.step is None and names.step_of([name]) is None]
-    logged = np.array([column.logged for column in measured]).reshape(-1, len(step))
-    apart = known[single]
-    if not logged[:, apart].any(axis=0).all() or (logged[:, apart] & logged[:, apart - 1]).any():
-        return raw
-    step = step.copy()
-    step[apart] = step[apart - 1]
-    note = f"rows of evaluations at step {at[0]:g}, between others: {len(apart)}; they take the step of the row before"
-    return replace(raw, columns={**raw.columns, axis: Column(step)}, notes=[*raw.notes, note])
-
-
-def _in_order(raw: RawRun, axis: str | None) -> RawRun:
-    """Sort the rows of a table if they are out of order."""
-    step = raw.columns[axis].values if axis is not None else np.empty(0)
-    if not _is_mixed(step[np.isfinite(step)]):
-        return raw
-    order = np.argsort(step, kind="stable")
-    columns = {name: column.rows(order) if column.step is None else column for name, column in raw.columns.items()}
-    return replace(raw, columns=columns, notes=[*raw.notes, OUT_OF_ORDER])
-
-
-def _is_mixed(steps: Numbers) -> bool:
-    """Return whether rows are out of order; rows that go back because of a restart are not."""
-    back = np.flatnonzero(np.diff(steps) < 0) + 1
-    if not len(back) or len(np.unique(steps)) < len(steps):
-        return False
-    behind = int((steps < np.maximum.accumulate(steps)).sum())
-    few = behind <= (MOST_LATE_ROWS * len(back) if len(back) > 1 else 1)
-    return (few and not all(_goes_on(steps, start) for start in back.tolist())) or _is_sorted_as_text(steps)
-
-
-def _goes_on(steps: Numbers, start: int) -> bool:
-    """Return whether steps that went back increase regularly, as after a restart, until they exceed all before."""
-    passed = np.flatnonzero(steps[start:] > steps[start - 1])
-    stop = start + int(passed[0]) + 1 if len(passed) else len(steps)
-    rises = np.diff(steps[start:stop])
-    usual = np.median(np.diff(np.sort(steps[max(start - NEIGHBOURS, 0) : stop + NEIGHBOURS])))
-    return len(rises) > 0 and bool(np.all((rises > 0) & (rises <= SAME_DISTANCE * usual)))
-
-
-def _is_sorted_as_text(steps: Numbers) -> bool:
-    words = (str(int(step)) if step.is_integer() else str(step) for step in steps.tolist())
-    return all(one < other for one, other in pairwise(words))
-
-
-def _attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
-    """Split a table where its steps start afresh. Runs with the same rows are kept once."""
-    if axis is None:
-        return [(raw, [])]
-    step = raw.columns[axis].values
-    known = np.flatnonzero(np.isfinite(step))
-    if not len(known):
-        return [(raw, [])]
-    first = step[known[0]]
-    starts = [0, *(int(known[k + 1]) for k in np.flatnonzero(np.diff(step[known]) < 0) if step[known[k + 1]] <= first)]
-    if len(starts) == 1:
-        return [(raw, [])]
-    parts = [
-        {
-            name: column.rows(slice(begin, end)) if column.step is None else column
-            for name, column in raw.columns.items()
-        }
-        for begin, end in zip(starts, [*starts[1:], len(step)], strict=True)
-    ]
-    different = list({_content(part): part for part in parts}.values())
-    notes = []
-    if len(different) < len(parts):
-        notes.append(f"the file holds the same rows {len(parts) // len(different)} times over: they are read once")
-    if len(different) > 1:
-        often = "once" if len(different) == 2 else f"{len(different) - 1} times"
-        notes.append(f"steps start afresh {often}: read as {len(different)} runs")
-    return [(RawRun(raw.name, part, raw.attributes, raw.notes, raw.templates), notes) for part in different]
-
-
-def _content(part: Mapping[str, Column]) -> tuple[bytes, ...]:
-    return tuple(column.values.tobytes() for column in part.values() if column.step is None)
 
 
 def _count(column: Column) -> int:

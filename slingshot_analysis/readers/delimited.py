@@ -5,19 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.cells import MISSING
-from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
-from slingshot_analysis.readers._parts.text_file import head_text, plain_suffix, read_text
+from slingshot_analysis.readers._parts.plain_tables import plain_table
+from slingshot_analysis.readers._parts.points import unique_names
+from slingshot_analysis.readers._parts.tables import runs_of_table
+from slingshot_analysis.readers._parts.text_file import decoded, head_text, plain_suffix, read_bytes
 from slingshot_analysis.readers._raw import RawRun, Reader
 from slingshot_analysis.safe_text import in_one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BLANKS = " "
 SEPARATORS = (";", "\t", ",", BLANKS)
@@ -75,7 +80,12 @@ class DelimitedReader(Reader):
         InputError
             If the file can't be read or is no text, holds no table of numbers, or a row has too many fields.
         """
-        text = read_text(path)
+        data = read_bytes(path)
+        plain = _plain(data)
+        return [plain] if plain is not None else self._carefully(path, decoded(path, data))
+
+    def _carefully(self, path: Path, text: str) -> list[RawRun]:
+        """Read a table of any kind."""
         lines = text.split("\n")
         starts = _headers(lines)
         layout = _layout(lines[: starts[1]] if len(starts) > 1 else lines)
@@ -86,6 +96,8 @@ class DelimitedReader(Reader):
                 f"{path}: holds no table of numbers; expected lines of equally many fields with commas, semicolons, "
                 "tabs or blanks between them"
             )
+        import pandas as pd
+
         notes: list[str] = []
         frames = []
         for start, stop in pairwise([*starts, len(lines)]):
@@ -97,6 +109,29 @@ class DelimitedReader(Reader):
             )
         frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         return runs_of_table(frame, path, notes=notes)
+
+
+def _plain(data: bytes) -> RawRun | None:
+    """Return the run of a plain table: one header or none, and numbers below it; None for any other."""
+    data = data.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n")
+    data = data if data.endswith(b"\n") else data + b"\n"
+    *lines, _ = data.split(b"\n", 2 * SAMPLE)
+    if max(map(lines[0].count, (b",", b";", b"\t"))) >= MOST_COLUMNS:
+        return None
+    if b"\r" in data or not lines[0].strip() or lines[0].startswith((b"#", b"<")) or b'"' in lines[0]:
+        return None
+    try:
+        first, *below = (line.decode() for line in lines)
+    except UnicodeDecodeError:
+        return None
+    layout = _layout([first, *below]) if first.replace("\t", "").isprintable() else None
+    if layout is None or layout.separator == BLANKS or layout.decimal != ".":
+        return None
+    fields = _fields(first, layout.separator)
+    if not layout.has_header:
+        return plain_table(data, None, layout.separator, len(fields), "")
+    name = FIELD.match(first)
+    return plain_table(data[len(lines[0]) + 1 :], fields, layout.separator, len(fields), name[0] if name else "")
 
 
 def _headers(lines: list[str]) -> list[int]:
@@ -115,6 +150,8 @@ def _headers(lines: list[str]) -> list[int]:
 
 def _frame(path: Path, lines: list[str], layout: _Layout, offset: int, whole: bool, notes: list[str]) -> pd.DataFrame:
     """Parse the lines of one part of a table, of which the last may be cut, and note what was handled."""
+    import pandas as pd
+
     header = _commented_header(lines, layout)
     numbers = [number for number, line in enumerate(lines) if line and line[0] != "#" and not line.isspace()]
     if layout.has_header:
@@ -146,6 +183,8 @@ def _frame(path: Path, lines: list[str], layout: _Layout, offset: int, whole: bo
 
 
 def _parse(path: Path, rows: list[str], names: list[str], layout: _Layout) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         return pd.read_csv(
             io.StringIO("\n".join(rows)),

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.histories import CONFIGURATION, runs_of_json
+from slingshot_analysis.readers._parts.plain_records import plain_records
 from slingshot_analysis.readers._parts.text_file import head_text, plain_suffix, read_text
 from slingshot_analysis.readers._raw import RawRun, Reader
 
@@ -61,7 +64,13 @@ class JsonLinesReader(Reader):
         InputError
             If the file can't be read, a line before the last is no JSON object, or none is a row.
         """
-        records, notes = _records(path)
+        text = read_text(path)
+        quick = _plain(text)
+        return [quick] if quick is not None else self._carefully(path, text)
+
+    def _carefully(self, path: Path, text: str) -> list[RawRun]:
+        """Read records of any kind."""
+        records, notes = _records(path, text)
         attributes: dict[str, Any] = {}
         rows, summaries, configurations = [], 0, 0
         for record in records:
@@ -104,9 +113,32 @@ def parsed(path: Path) -> Any:
         raise InputError(f"{path}: can't be read as JSON ({error}); is this a training log?") from error
 
 
-def _records(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def _plain(text: str) -> RawRun | None:
+    """Return the run of records of numbers below a configuration, or below none; None for any other."""
+    table = plain_records(text)
+    attributes: dict[str, Any] = {}
+    if table is None:
+        first, _, below = text.partition("\n")
+        try:
+            record = json.loads(first)
+        except (ValueError, RecursionError):
+            return None
+        key, value = next(iter(record.items())) if isinstance(record, dict) and len(record) == 1 else ("", None)
+        if not (isinstance(value, dict) and key.lower() in CONFIGURATION):
+            return None
+        table, attributes = plain_records(below), value
+    if table is None:
+        return None
+    columns, notes = table
+    rows = np.column_stack([column.missing for column in columns.values() if column.missing is not None])
+    if len(rows) > 2 and not (~rows[0] & ~rows[1:].all(axis=0)).any():
+        return None  # the first record shares no key with the others
+    return RawRun("", columns, attributes, notes)
+
+
+def _records(path: Path, text: str) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the object of each line; the last line may be cut."""
-    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), start=1) if line.strip()]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     records: list[dict[str, Any]] = []
     for number, line in lines:
         try:

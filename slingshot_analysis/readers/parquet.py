@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._gate import check_size, isolated
-from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
+from slingshot_analysis.readers._parts.points import unique_names
+from slingshot_analysis.readers._parts.tables import runs_of_table
 from slingshot_analysis.readers._parts.text_file import read_bytes
 from slingshot_analysis.readers._raw import RawRun, Reader
 from slingshot_analysis.safe_text import in_one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAGIC = b"PAR1"
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,9 @@ from slingshot_analysis.many_runs import (
     varying_keys,
 )
 from slingshot_analysis.report._words import count_of, early_words, p_words, step_words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LISTED = 200
 """Maximum number of runs, or of configurations, that have a row each."""
@@ -44,10 +48,14 @@ def describe_runs(analyses: Sequence[Analysis]) -> RenderableType:
 def _answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
     """Say what the runs show together, every number with the number of runs or events behind it."""
     counts = summarize_runs(analyses)
-    yield (
-        f"{counts['runs']} runs: {counts['with_slingshots']} with slingshots, {counts['grokked']} grokked, "
-        f"{counts['both']} both"
-    )
+    others = [
+        f"{counts[key]} {words}"
+        for key, words in (("spikes", "with other loss spikes"), ("diverged", "diverged"), ("unstable", "unstable"))
+        if counts[key]
+    ]
+    verdicts = ", ".join([f"{counts['with_slingshots']} with slingshots", *others])
+    grokked = f"{counts['grokked']} grokked" + (f", {counts['both']} with slingshots" if counts["grokked"] else "")
+    yield f"{counts['runs']} runs: {verdicts}; {grokked}"
     yield from _key_lines(found)
     yield from _jump_lines(found)
     yield from _grokking_lines(found)
@@ -156,7 +164,7 @@ def _configuration_table(groups: pd.DataFrame) -> RenderableType:
     found = ("with slingshots", "grokked", "both", "first transition", "accuracy before → after")
     table = _table(("configuration", "runs", *found), left=("configuration",), folded="configuration")
     for _, row in groups.head(LISTED).iterrows():
-        interval = "" if pd.isna(row["share"]) else f" ({row['share_low']:.2f} to {row['share_high']:.2f})"
+        interval = "" if _is_missing(row["share"]) else f" ({row['share_low']:.2f} to {row['share_high']:.2f})"
         accuracies = [row["best_val_accuracy_before"], row["best_val_accuracy_after"]]
         table.add_row(
             row["configuration"],
@@ -165,7 +173,7 @@ def _configuration_table(groups: pd.DataFrame) -> RenderableType:
             str(row["both"] + row["grokked_only"]),
             str(row["both"]),
             _median_step(row["first_transition"]),
-            " → ".join("-" if pd.isna(accuracy) else f"{accuracy:.2f}" for accuracy in accuracies),
+            " → ".join("-" if _is_missing(accuracy) else f"{accuracy:.2f}" for accuracy in accuracies),
         )
     hidden = len(groups) - LISTED
     return Group(table, *([Text(f"and {hidden} more configurations", style="dim")] if hidden > 0 else []))
@@ -181,4 +189,8 @@ def _table(headings: Sequence[str], left: Sequence[str], folded: str) -> Table:
 
 def _median_step(step: float) -> str:
     """Return a median of steps, rounded to a whole number if it is large."""
-    return "-" if pd.isna(step) else step_words(round(step) if step >= WHOLE_FROM else step)
+    return "-" if _is_missing(step) else step_words(round(step) if step >= WHOLE_FROM else step)
+
+
+def _is_missing(value: float | None) -> bool:
+    return value is None or math.isnan(value)

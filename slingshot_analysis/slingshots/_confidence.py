@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray
-from slingshot_analysis.detectors.norm import NormBreak
+from slingshot_analysis.detectors.breaks import NormBreak
 from slingshot_analysis.slingshots._loss_rises import Clearness
 
 MAXIMUM_DECADES, MAXIMUM_CONTRAST = 6.0, 6.0

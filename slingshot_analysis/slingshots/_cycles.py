@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from slingshot_analysis.canonical import as_step
-from slingshot_analysis.detectors.norm import NormBreak
+from slingshot_analysis.detectors.breaks import NormBreak
 from slingshot_analysis.events import CERTAIN, Slingshot
 from slingshot_analysis.slingshots._confidence import (
     BREAK_WEIGHTS,

@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from slingshot_analysis.canonical import FloatArray, Samples, as_step, bin_edges, canonical, step_and_value
+from slingshot_analysis.detectors.breaks import NormBreak
 from slingshot_analysis.detectors.misclassification import errors_of, first_fit, perfect_parts
-from slingshot_analysis.detectors.norm import NormBreak, breaks_of, phases_of, segments_of
+from slingshot_analysis.detectors.phases import cut_norm
 from slingshot_analysis.events import Phase
 from slingshot_analysis.slingshots.options import DEFAULT, Options
 
 BINS = 4000
 """Maximum number of bins in which the loss is searched for the start of the terminal phase."""
 FIRST_ROWS = 10
-"""Number of rows whose largest loss is that of an untrained network. A single batch may have a low loss by chance."""
+"""The largest loss of the first ten rows is that of an untrained network. One batch may have a low loss by chance."""
 FITTED_BINS, FITTED_AT_ONCE, FITTED_MISSES = 10, 3, 3
-"""Number of bins in which the loss must be low, number of those at the start that all must be, and maximum number of
-the others that need not be: the loss of single batches flickers, and coarse logs have a spike every seven rows."""
+"""The training set is fitted where the loss is low in ten successive bins: without exception in the first three, and
+with at most three in the others. The loss of batches flickers, and coarse logs have a spike every seven rows."""
 NOISE_QUANTILE, NORMAL_QUANTILE = 0.25, 0.3186
 """Quantile of the second differences from which the noise of a norm is estimated, and its value for normal noise."""
 NOISE_BLOCKS, NOISE_ROWS = 100, 200
@@ -125,6 +126,7 @@ def read_run(
     InputError
         If a signal does not fit its steps.
     """
+    # Bring losses, errors and the norm into canonical form.
     skipped = [(name, "not given") for name, value in {"norm": norm, **losses, **errors}.items() if value is None]
     raw, known, wrong = {}, {}, {}
     for name, value in losses.items():
@@ -141,25 +143,24 @@ def read_run(
                 wrong[name] = samples
     weights = None
     if norm is not None:
-        segments = segments_of(canonical(*step_and_value(norm, "norm", step), "norm"), options)
-        if segments is None:
+        cut = cut_norm(canonical(*step_and_value(norm, "norm", step), "norm"), options)
+        if cut is None:
             skipped.append(("norm", "fewer than three positive values"))
         else:
-            weights = Norm(
-                *segments.samples,
-                noise=_noise(segments.samples.value),
-                breaks=breaks_of(segments, options),
-                phases=phases_of(segments, options),
-            )
+            weights = Norm(*cut.log_norm, noise=_noise(cut.log_norm.value), breaks=cut.breaks, phases=cut.phases)
+
+    # The run spans all usable signals.
     skipped += [(name, "fewer than three values") for name in raw if name not in known]
     axes = [samples.step for samples in [*known.values(), *wrong.values()]] + ([weights.step] if weights else [])
     span = (min(axis[0] for axis in axes), max(axis[-1] for axis in axes)) if axes else (0.0, 0.0)
+
+    # Errors tell when the training set is fitted, and the loss where no errors are known.
     by_errors = _fit_by_errors(wrong)
     by_loss = [
         start for start in (_fit_by_loss(loss, options.fitted_loss) for loss in known.values()) if start is not None
     ]
     terminal = by_errors if wrong else min(by_loss, default=None)
-    # Any signal that shows a fitted training set suffices: a further one may not take spikes away.
+    # Spikes count as soon as any signal shows a fitted training set, so that a further signal takes none away.
     fitted = min([*by_loss, *([] if by_errors is None else [by_errors])], default=None)
     settled = None if fitted is None else span[0] + options.settled * (fitted - span[0])
     if fitted is None and (known or wrong):

@@ -23,14 +23,15 @@ USUAL_FACTOR = 3.0
 CREST_ROWS = 2
 """Number of rows after the spike among which the crest of the norm may be."""
 LIMIT_TIMES = 2.5
-"""Minimum ratio of the distance of the neighbouring spikes and the longest time. It leaves room for times elsewhere."""
+"""Minimum ratio of the distance to a neighbouring spike and the longest time over which slopes are compared. The rest
+of that distance shows how much the slope changes elsewhere."""
 PLACES, RUN_PLACES = 12, 200
 """Number of places on either side of a spike at which the usual change of slope is read, and in the whole run."""
 RESOLVED_ROWS = 3.0
 """Minimum number of rows of the norm in which the loss falls by a factor of e, so that the log shows whether growth
 comes before the spike or after it."""
 LATE_RATIO = 2.0
-"""Minimum ratio of later growth and the growth in the rows around the spike from which on most of it comes later."""
+"""Growth begins at the spike if what comes later is more than twice the growth in the rows around the spike."""
 GROWTH_SHARE = 0.2
 """Minimum share of the growth that comes before the spike if the log can show it."""
 
@@ -41,9 +42,9 @@ class NormEvidence(NamedTuple):
     Parameters
     ----------
     kind : {"growth", "late", "after", "usual", "none", "unknown"}
-        The norm grows before the spike and not after it; it steps up at the spike and not before; it begins to grow at
-        the spike; it changes no more than anywhere else in the run; its rows could have shown growth and show none; or
-        its rows can't tell.
+        "growth": the norm grows before the spike and not after it. "late": it steps up at the spike and not before.
+        "after": it begins to grow at the spike. "usual": it changes no more than elsewhere in the run. "none": its rows
+        could have shown growth and show none. "unknown": its rows can't tell.
     contrast : float
         Decimal logarithm of the change of slope at the spike over the least that is growth.
     """

@@ -13,7 +13,7 @@ from slingshot_analysis.slingshots._loss_rises import Clearness, Rise
 
 BY_HAND = "labelled by hand"
 NOT_SEEN = Clearness()
-"""Clearness of what no loss shows."""
+"""Clearness of a transition that no loss shows."""
 AFTERSHOCK_RATIO = 3.0
 """Minimum ratio of a spike and an aftershock, or a forerunner, that belongs to it."""
 FORERUNNER_ROWS, FORERUNNER_CYCLE = 10, 0.1
@@ -226,19 +226,26 @@ def _mean_distance(signs: Sequence[Sign]) -> float:
 
 
 def _belongs(sign: Sign, group: Sequence[Sign], distance: float, pace: float) -> bool:
+    """Return whether a sign belongs to the transition of earlier ones, by the rules of `merge_anchors`."""
     earlier = [other for other in group if other.signal == sign.signal]
     if not earlier:
         return sign.before <= max(other.end for other in group) + distance
     if sign.misclassified:
         return sign.start <= max(other.end for other in earlier) + distance
+
+    # A burst: the gap is short compared with the burst so far, and with the usual distance of spikes.
     fallen = max(min(other.start + other.fall, other.end) for other in earlier)
     length = fallen - min(other.start for other in earlier)
     burst = sign.start - fallen <= min(BURST_SHARE * length, BURST_CYCLE * pace)
+
+    # An aftershock is much lower than the spikes before, and a forerunner much lower than this one.
     end = max(other.end for other in earlier)
     excess = sign.decades - max(other.decades for other in earlier)
     aftershock = excess <= -np.log10(AFTERSHOCK_RATIO) and sign.start <= end + distance
     gap = min(FORERUNNER_ROWS * sign.stride, FORERUNNER_CYCLE * pace)
     forerunner = excess >= np.log10(AFTERSHOCK_RATIO) and sign.start <= end + gap
+
+    # Samples are still misclassified since the spikes before.
     near = sign.start - end <= UNREST_SHARE * (end - min(other.start for other in earlier))
     misclassified = near and any(
         other.misclassified and sign.start < other.end and other.stride <= SAME_DENSITY * sign.stride for other in group

@@ -12,7 +12,7 @@ HDF5_ERRORS = (OSError, RuntimeError, KeyError, TypeError, ValueError, Attribute
 """What h5py raises of damaged files; an `InputError` is no damage."""
 
 MOST_UNPACKED, SMALL = 1100, 1 << 20
-"""How many times its size deflate can unpack to, and what is small enough not to be asked, in bytes."""
+"""Maximum ratio of unpacked and packed size that deflate reaches, and the bytes up to which no dataset is checked."""
 
 
 def members(group: h5py.Group, place: str, lost: list[str]) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
 
 HEAD = 1 << 16
 MOST_LOOKED_AT = 1 << 28
-"""Bytes of rows that are read to find damage; of longer traces the rest is read when it is needed."""
+"""Maximum number of bytes of rows that are read to look for damage. The rest of a longer trace is read when needed."""
 
 NEIGHBOURS, NOT_ZERO = 8, 1e-6
-"""How many rows before a chunk of zeros tell whether it is blank, and what they all exceed if it is."""
+"""A last chunk of zeros is blank, which means damaged, if the eight rows before it all exceed this value."""
 
 
 def open_trace(path: str | os.PathLike[str]) -> TraceFile:
@@ -147,6 +149,44 @@ class TraceFile(Trace):
                     steps[group] = self._read_steps(file, group)
                 found[name] = self._read_signal(file, name, steps[group])
         return found
+
+    def window(self, name: str, first: int, last: int) -> Signal:
+        """Read the rows of one quantity from step `first` on and before step `last`, and no others.
+
+        The time that it takes grows with the length of the window, not of the trace.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"last_layer_norm"``.
+        first, last : int, updates
+            The window.
+
+        Returns
+        -------
+        Signal
+            Without rows if none was measured there.
+
+        Raises
+        ------
+        InputError
+            If the trace has no such quantity, or its rows can't be read.
+        """
+        if name not in self._found:
+            raise unknown_name("quantity", name, self._found, str(self.path))
+        group, quantity = self._found[name]
+        with opened(self.path) as file:
+            steps, values = file[group]["step"], file[group][name]
+
+            def step_of(row: int) -> int:
+                step = int(steps[row])
+                return step if step >= 0 else sys.maxsize  # not written yet
+
+            rows = range(min(len(steps), len(values)))
+            start, stop = (bisect_left(rows, step, key=step_of) for step in (first, last))
+            stop = max(start, stop)
+            step, value = np.asarray(steps[start:stop]), np.asarray(values[start:stop])
+        return Signal(step, value, name, quantity.unit, quantity.description, quantity.axes)
 
     def without_damage(self) -> TraceFile:
         """Return the trace without what can't be read, which is noted: quantities, and a configuration."""
@@ -301,9 +341,10 @@ def _last_chunk(dataset: h5py.Dataset, rows: int) -> int:
 
 
 def _is_blank(dataset: h5py.Dataset, value: npt.NDArray[Any]) -> bool:
-    """Return whether the last chunk, which alone has no checksum, holds only zeros where that can't be.
+    """Return whether the last chunk, the only one without a checksum, holds zeros that were never measured.
 
-    After rows that are not near 0 it can't be. Without rows before, only an accuracy tells, by the errors beside it.
+    Zeros after rows that are not near 0 were not measured. If the trace has only this chunk, zeros of an accuracy may
+    not have been measured; `_explains_zeros` compares them with the errors.
     """
     start = _last_chunk(dataset, len(value)) if len(value) else 0
     if not len(value) or value.dtype.kind != "f" or np.any(value[start:]):

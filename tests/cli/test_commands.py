@@ -91,7 +91,9 @@ def test_analyze_writes_the_document(slingshot, staircase):
     association = run["association"]
     assert (association["jumps_near_transitions"], association["jumps"], association["transitions"]) == (1, 1, 1)
     assert association["p_value"] == pytest.approx(0.05 * 9999 / 3900)  # 5% of the run, of the cycle 6,000 to 9,900
-    assert document["across_runs"] == {"runs": 1, "with_slingshots": 1, "grokked": 0, "both": 0}
+    assert document["across_runs"] == {
+        "runs": 1, "with_slingshots": 1, "spikes": 0, "diverged": 0, "unstable": 0, "grokked": 0, "both": 0
+    }  # fmt: skip
 
 
 def test_analyze_draws(slingshot, staircase, again, tmp_path):

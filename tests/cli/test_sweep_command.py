@@ -231,7 +231,7 @@ def test_the_command_line_comes_before_the_file(tmp_path, monkeypatch):
         asked.update(options, runs=runs, out=out)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.sweep.run_sweep", remember)
+    monkeypatch.setattr("trainers.sweep.sweep", remember)
     file = tmp_path / "sweep.toml"
     file.write_text(
         'setup = "modular_division"\nsteps = 30\nseeds = [5]\ndraws = 3\n[set]\ndtype = "float64"\n'

@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slingshot_analysis import InputError, Signal, detect_gradient_spikes, detect_loss_spikes, open_trace, spike_score
+from slingshot_analysis import (
+    InputError,
+    Signal,
+    detect_gradient_spikes,
+    detect_loss_spikes,
+    open_trace,
+    series_spike_score,
+    spike_score,
+)
 from slingshot_analysis.detectors import detect_lasting_rise, detect_not_finite, detect_two_levels
 from slingshot_analysis.events import NotFinite
 from slingshot_analysis.synthetic import pretraining_log
@@ -82,7 +90,26 @@ def test_nan_to_the_end_without_a_rise():
     assert (spike.start, spike.end, spike.height, spike.outcome) == (2000, ROWS - 1, math.inf, "not finite")
 
 
+def grown(at, height, rows):
+    """Return what a model that grows adds to the loss: all at once, and then it falls lower than before."""
+    since = np.maximum(ROW - at, 0)
+    return np.where(at <= ROW, height * np.exp(-since / rows) - 0.2 * -np.expm1(-since / rows), 0.0)
+
+
+def running_mean(rows, deviation):
+    """Return the mean of the losses since the last epoch began."""
+    batch = (1 + np.exp(-ROW / 1000) + noise(deviation)).reshape(-1, rows)
+    return (np.cumsum(batch, axis=1) / np.arange(1, rows + 1)).ravel()
+
+
 NONE = {
+    "a model that grows": 3 + 5 * np.exp(-ROW / 150) + grown(1200, 1.0, 200) + noise(0.02),
+    "a model that grows twice": 3 + 3 * np.exp(-ROW / 150) + grown(900, 0.9, 220) + grown(2000, 0.6, 180) + noise(0.02),
+    "running means of 100 batches": running_mean(100, 0.4),
+    "running means of 60 batches": np.round(running_mean(60, 0.2), 4),
+    "two levels that change often": 0.1
+    + 0.4 * (np.cumsum(np.random.default_rng(2).random(ROWS) < 0.05) % 2)
+    + noise(0.02),
     "batch of one": 1.5 * np.random.default_rng(1).exponential(1, ROWS),
     "skewed": np.random.default_rng(1).lognormal(0, 0.8, ROWS),
     "guess": np.round(np.log(2) + noise(0.004), 4),
@@ -103,6 +130,20 @@ NONE = {
 @pytest.mark.parametrize("name", NONE)
 def test_what_is_no_spike(name):
     assert starts(NONE[name]) == []
+
+
+def test_a_spike_within_an_epoch_of_running_means_is_found():
+    loss = running_mean(100, 0.1)
+    loss[1550:1600] += 8 / np.arange(51, 101)
+    assert starts(loss) == [1550]
+
+
+def test_a_spike_on_a_course_that_rises_on():
+    loss = 2 + 2.0 * np.exp(-(((np.arange(150) - 110) / 25) ** 2))
+    loss[60:] += 0.8 * np.exp(-np.arange(90) / 3)
+    (spike,) = detect_loss_spikes(np.arange(150), loss)
+    assert (spike.start, spike.peak, spike.outcome) == (60, 60, "recovered")
+    assert spike.height == pytest.approx(0.8, abs=0.1)
 
 
 def test_two_levels_are_a_remark_and_no_spikes():
@@ -163,6 +204,18 @@ def test_the_score_is_that_of_the_monitor(window, deviations):
     assert score == monitor(loss.tolist(), norm.tolist(), window, deviations)
     assert score > 0
     assert spike_score(ROW[: window - 1], loss[: window - 1], **given) is None
+
+
+@pytest.mark.parametrize(("window", "deviations"), [(1000, 7.0), (10, 2.0)])
+def test_the_score_of_a_series_counts_both_ways(window, deviations):
+    norm = np.random.default_rng(4).lognormal(0, 0.1, len(ROW))
+    norm[[1200, 2500]] = 5.0, -5.0
+    before = [norm[row - window : row] for row in range(window, len(norm))]
+    far = [abs(x - part.mean()) >= deviations * part.std() for x, part in zip(norm[window:], before, strict=True)]
+    assert series_spike_score(ROW, norm, window=window, deviations=deviations) == sum(far) / len(norm)
+    assert far[1200 - window]
+    assert far[2500 - window]
+    assert series_spike_score(ROW[: window - 1], norm[: window - 1], window=window) is None
 
 
 def test_nan_leaves_the_score_blind_for_a_window():

@@ -6,19 +6,18 @@ import numpy as np
 import pytest
 
 from slingshot_analysis.canonical import Samples
-from slingshot_analysis.detectors.norm import (
+from slingshot_analysis.detectors._norm_levels import (
     REFINE_BINS,
     SLOW_SHARE,
     NormSegments,
-    _kinds,
     _noise,
-    _refine,
     _wander,
-    _zigzag,
-    norm_breaks,
-    segment_norm,
+    exact_bound,
     segments_of,
+    turning_points,
 )
+from slingshot_analysis.detectors.breaks import norm_breaks
+from slingshot_analysis.detectors.phases import _kinds, segment_norm
 
 
 def broken_line(step, knots, levels):
@@ -76,7 +75,7 @@ def test_a_log_of_few_rows_has_breaks():
     ],
 )
 def test_turning_points_ignore_swings_below_one(level, turns):
-    assert _zigzag(level, 1.0) == turns
+    assert turning_points(level, 1.0) == turns
 
 
 def kinds(*level):
@@ -145,11 +144,11 @@ def test_a_bound_is_placed_at_the_best_of_all_splits(seed, off):
     near[np.flatnonzero(near)[-1] + 1] = True
     error, at = splits_by_loop(step[near], log_norm[near]), step[near][2:-2]
     alike = at[error <= error.min() * (1 + 3.84 / len(error))]
-    assert _refine(found, bound) == (at[error.argmin()], alike[0], alike[-1])
+    assert exact_bound(found, bound) == (at[error.argmin()], alike[0], alike[-1])
 
 
 @pytest.mark.parametrize("place", [2, 1998])
 def test_a_bound_near_an_end_of_the_run_is_placed_to_the_sample(place):
     step = np.arange(8000.0)
     found = segments_of(Samples(step, np.exp(np.maximum(step - 4 * place, 0) / 100)))
-    assert [_refine(found, bound)[0] for bound in (place - 1, place, place + 1)] == [4 * place] * 3
+    assert [exact_bound(found, bound)[0] for bound in (place - 1, place, place + 1)] == [4 * place] * 3

@@ -7,6 +7,7 @@ import pytest
 
 from slingshot_analysis import Options, Phase, Signal, analyze
 from slingshot_analysis.detectors import detect_curvature_peaks, detect_feature_bursts, fit_log_growth, segment_norm
+from slingshot_analysis.detectors.growth_law import _line
 from slingshot_analysis.errors import InputError
 
 
@@ -111,3 +112,9 @@ def test_a_norm_that_never_changes_fits_no_law_of_growth():
     phases = segment_norm(step, np.exp(np.interp(step, [0, 1000, 1100, 3000], [0, 0.01, 0.5, 0.51])))
     assert any(phase.kind == "growth" for phase in phases)
     assert fit_log_growth(step, np.full(3000, 2.0), phases=phases) == []
+
+
+def test_a_line_that_meets_one_point_exactly_may_miss_others():
+    slope, error = _line(np.arange(5.0), np.array([0.0, 2, 2, 2, 4]))
+    assert slope == pytest.approx(0.8)
+    assert error == pytest.approx(np.sqrt(0.32))  # residuals 0.4, -0.8, 0, 0.8, -0.4

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slingshot_analysis.detectors import (
+    detect_accuracy_climbs,
     detect_accuracy_jumps,
     detect_divergence,
     detect_instability,
@@ -236,6 +237,13 @@ def test_so_many_successive_evaluations_reach_the_level(hold, found):
 def test_no_evaluation_cannot_reach_the_level():
     with pytest.raises(InputError, match="hold"):
         grokking_step([0, 1], [0.5, 1.0], 0, hold=0)
+
+
+@pytest.mark.parametrize("detect", [detect_accuracy_jumps, detect_accuracy_climbs])
+@pytest.mark.parametrize("samples", [0, -5])
+def test_a_validation_set_without_samples_is_refused(detect, samples):
+    with pytest.raises(InputError, match=f"samples: got {samples}"):
+        detect([0, 1], [0.5, 1.0], samples=samples)
 
 
 def test_divergence():

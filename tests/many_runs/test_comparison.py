@@ -47,6 +47,7 @@ def analysis(name, transitions=(), jumps=(), *, verdict=None, grokking_step=None
         loss_spikes=(),
         spike_score=None,
         spike_score_1000=None,
+        gradient_spike_score_1000=None,
         association=association_test(jumps, transitions, near_window(400, span), span),
         gain_association=gain_association(EVALUATED, GAINED, transitions, span),
     )

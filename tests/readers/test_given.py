@@ -79,6 +79,28 @@ def test_what_can_not_be_read_is_said(source, words):
         read_log(source)
 
 
+def test_tables_named_after_runs_are_runs(tmp_path):
+    for seed in range(3):
+        (tmp_path / f"seed_{seed}.csv").write_text("step,loss\n1,2.5\n2,2.0\n")
+    assert [run.names for run in read_log(tmp_path)] == [("train_loss",)] * 3
+
+
+def test_tables_named_after_series_are_one_run(tmp_path):
+    for name in ("train_loss", "val_acc"):
+        (tmp_path / f"{name}.csv").write_text(f"step,{name}\n1,0.5\n2,0.75\n")
+    (run,) = read_log(tmp_path)
+    assert set(run.names) == {"train_loss", "val_accuracy"}
+
+
+def test_a_setting_named_like_a_column_hides_nothing(tmp_path):
+    path = tmp_path / "log.jsonl"
+    rows = "".join(f'{{"step": {k}, "loss": {2.5 / (1 + k)}}}\n' for k in range(5))
+    path.write_text('{"config": {"loss": "mse", "step": 7}}\n' + rows)
+    (run,) = read_log(path)
+    assert run["train_loss"].value.tolist() == [2.5 / (1 + k) for k in range(5)]
+    assert run["train_loss"].step.tolist() == list(range(5))
+
+
 def test_a_folder_of_runs(tmp_path):
     for seed in (0, 2, 10):
         TABLE.to_csv(tmp_path / f"seed_{seed}.csv", index=False)

@@ -146,6 +146,23 @@ def test_a_table_of_weights_is_left_out(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("lengths", "kept"),
+    [
+        ({"a": 5, "b": 5, "c": 7}, ["a", "b"]),
+        ({"a": 5, "c": 3, "b": 5, "d": 3, "e": 7}, ["a", "b"]),
+        ({"a": 3, "b": 5, "c": 4}, ["b"]),
+        ({"a": 3, "b": 3, "step": 5, "c": 5, "d": 4, "e": 4, "f": 4}, ["c"]),
+    ],
+    ids=["the shared length", "the longer one of two shared", "the longest", "that of the steps"],
+)
+def test_arrays_of_one_length_are_the_columns(tmp_path: Path, lengths: dict[str, int], kept: list[str]) -> None:
+    (run,) = saved(tmp_path, **{name: np.arange(float(length)) for name, length in lengths.items()})
+    assert [name for name in run.columns if name != "step"] == kept
+    lost = [f"'{name}' ({length} values)" for name, length in lengths.items() if name not in [*kept, "step"]]
+    assert run.notes[-1] == f"left out, as no array of their length holds steps: {', '.join(lost)}"
+
+
 def test_one_array(tmp_path: Path) -> None:
     path = tmp_path / "log.npy"
     for array, expected in (

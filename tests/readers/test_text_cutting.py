@@ -20,7 +20,7 @@ TEXTS = [" loss: ", "loss=", "/", ", ", ",", ":", " - ", "-", " ", "  ", "\t", "
 
 def found(text):
     """Return the form and numbers of each line."""
-    cut = cut_lines(text)
+    cut = cut_lines(text, text.split("\n"))
     masked = [cut.masked[index] for index in cut.alike]
     return [
         (form_of(line), cut.tokens[begin : begin + line.count(MARK)])
@@ -59,7 +59,7 @@ def test_logs_are_cut_alike(monkeypatch, seed):
 def test_most_lines_of_a_long_log_are_cut_in_bulk():
     rows = range(20_000)
     text = "".join(f"[{k:6d}/20000] loss: {1 / (1 + k):.3f} |{'#' * (k % 9):9s}| lr 1e-0{k % 9}\n" for k in rows)
-    cut = cut_lines(text)
+    cut = cut_lines(text, text.split("\n"))
     assert len(cut.masked) == 1
     assert [cut.tokens[begin] for begin in cut.offsets.tolist()] == [str(k) for k in rows]
     np.testing.assert_array_equal(cut.alike, 0)

@@ -322,6 +322,42 @@ shape(  # a counter of the whole run in bars of epochs, of which the second begi
     ),
 )
 
+VALIDATED = [k for k in TWELVE if k % 3 == 2]
+shape(  # a line of training counts updates and batches, one of validation batches alone
+    each(
+        lambda k: (
+            f"Epoch 1 | iter {4 * k} step {k} | loss train: {LOSS[k]}, val: n/a | iter time: 120.11 ms (step)\n"
+            + (f"iter {4 * k}: val loss {VAL[k]}, val time: 1200.1 ms\n" if k in VALIDATED else "")
+        )
+    ),
+    TWELVE,
+    "train_loss",
+    val_loss=([float(k) for k in VALIDATED], [VAL[k] for k in VALIDATED]),
+)
+shape(  # the same, where lines of training repeat the last validation
+    each(
+        lambda k: (
+            f"iter {4 * k} step {k} | loss train: {LOSS[k]}, val: {VAL[k // 3 * 3 - 1] if k > 2 else 'n/a'}\n"
+            + (f"iter {4 * k}: val loss {VAL[k]}, val time: 1200.1 ms\n" if k in VALIDATED else "")
+        )
+    ),
+    TWELVE,
+    "train_loss",
+    val_loss=([float(k) for k in VALIDATED], [VAL[k] for k in VALIDATED]),
+)
+shape(  # a library that numbers the sets which it evaluates
+    each(lambda k: f"[{k}]\tvalidation_0-logloss:{LOSS[k]}\tvalidation_1-logloss:{VAL[k]}\n"),
+    TWELVE,
+    "train_loss",
+    "val_loss",
+)
+shape(  # another
+    each(lambda k: f"[{k}]\tvalid_0's binary_logloss: {LOSS[k]}\tvalid_1's binary_logloss: {VAL[k]}\n"),
+    TWELVE,
+    "train_loss",
+    "val_loss",
+)
+
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_shapes_of_well_known_trainers(tmp_path: Path, name: str) -> None:

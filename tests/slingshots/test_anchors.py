@@ -27,6 +27,7 @@ def test_another_signal_joins_whatever_its_height():
     (anchor,) = merge_anchors([spike(100, 150, 4.0), spike(160, 180, 5.0, "batch_loss")], 20)
     assert (anchor.start, anchor.end, anchor.decades, anchor.before) == (100, 180, 5.0, 90)
     assert anchor.evidence == ("batch_loss rises 1e+05-fold",)
+    assert not anchor.by_hand
 
 
 def test_a_burst_of_spikes_is_one_event_at_its_first_rise():

@@ -131,3 +131,10 @@ def test_a_staircase_keeps_half_of_its_rise_and_half_of_an_inverse_fall_is_sudde
 @pytest.mark.parametrize(("at", "stride"), [(-5, 10), (0, 10), (10, 10), (11, 20), (30, 20), (70, 40), (100, 40)])
 def test_the_stride_is_the_distance_of_the_rows_around_a_step(at, stride):
     assert norm_stride(np.array([0.0, 10, 30, 70]), at) == stride
+
+
+def test_the_norm_has_time_to_settle_even_if_the_next_cycle_begins_at_once():
+    """With a reach of 20 it counts where it stands 40 updates after the transition, at the earliest."""
+    run = norm([0, 100, 110, 140, 200], [0, 1, 0.2, 0.75, 0])
+    assert norm_shape(run, 0, 100, 20, 110) == "staircase"
+    assert norm_shape(run, 0, 100, 20, 200) == "sawtooth"

@@ -63,6 +63,20 @@ def test_an_open_trace_follows_a_growing_file(tmp_path, groups):
     assert trace.finished
 
 
+def test_a_window_holds_the_rows_between_two_steps(run):
+    trace = open_trace(run)
+    for name in ("batch_loss", "parameter_norm", "val_accuracy"):
+        whole = trace[name]
+        for first, last in ((0, 1), (100, 700), (505, 515), (1290, 5000), (2000, 3000), (700, 100), (-5, 5)):
+            window = trace.window(name, first, last)
+            here = (whole.step >= first) & (whole.step < last)
+            np.testing.assert_array_equal(window.step, whole.step[here])
+            np.testing.assert_array_equal(window.value, whole.value[here])
+            assert (window.name, window.unit, window.axes) == (whole.name, whole.unit, whole.axes)
+    with pytest.raises(InputError, match="batch_los"):
+        trace.window("batch_los", 0, 1)
+
+
 def test_unknown_quantity_names_file_and_near_names(run):
     with pytest.raises(InputError, match=f"{re.escape(str(run))}: unknown quantity 'batch_los'; .* 'batch_loss'"):
         open_trace(run)["batch_los"]

@@ -10,8 +10,6 @@ from slingshot_analysis.diagnosis.evidence import Evidence
 
 GUESS = 12.5
 """Cross-entropy of a guess among 270,000 classes, in nats: no network that starts at random should cost more."""
-FALL = 4.0
-"""Minimum ratio of the first loss and the loss a tenth of the run later where the number of classes is not known."""
 LARGE_GRADIENT = 30.0
 """Minimum ratio of the first gradient norm and the usual one."""
 NAME, TITLE = "initialisation", "initial weights that are too large"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._raw import Column
 from slingshot_analysis.safe_text import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MINIMUM_NUMBERS = 0.5
 """A column holds numbers if at least this share of its cells does; its other cells count as missing."""
@@ -76,6 +78,8 @@ def to_cells(frame: pd.DataFrame, literals: Literals | None = None) -> Cells:
     literals : mapping of str to (n,) bool array, optional
         Rows in which NaN was logged, for columns of numbers.
     """
+    import pandas as pd
+
     columns: dict[str, pd.Series[Any]] = {}
     found = dict(literals or {})
     notes: list[str] = []

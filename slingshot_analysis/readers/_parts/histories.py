@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.nested import flatten
@@ -16,9 +15,13 @@ from slingshot_analysis.readers._gate import check_size
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._parts.arrays import Array, is_axis_name, runs_of_arrays
 from slingshot_analysis.readers._parts.long_tables import SPLITS
-from slingshot_analysis.readers._parts.tables import runs_of_table, unique_names
+from slingshot_analysis.readers._parts.points import unique_names
+from slingshot_analysis.readers._parts.tables import runs_of_table
 from slingshot_analysis.readers._raw import RawRun
 from slingshot_analysis.safe_text import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUN = re.compile(r"(?P<word>seed|run|trial|repeat|replicate|rep|fold|experiment|exp|model)?[ _-]?(?P<number>\d+)", re.I)
 """Keys under each of which stands one run."""
@@ -103,6 +106,8 @@ def _table_of_records(records: Sequence[Mapping[str, Any]], path: Path) -> pd.Da
     InputError
         If the table takes more memory than a file may, as one of records that share no keys does.
     """
+    import pandas as pd
+
     rows = [flatten(record, "/") for record in records]
     columns = dict.fromkeys(key for row in rows for key in row)
     check_size(path, BYTES_OF_CELL * len(rows) * len(columns), f"has {len(columns):,} keys, a table of")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._parts.cells import Cells, names_of, numbers_of
 from slingshot_analysis.readers._parts.points import listed
 from slingshot_analysis.readers._raw import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METRIC = ("metric", "metric_name", "metrics", "name", "tag", "key", "variable", "quantity", "measure")
 VALUE = ("value", "values", "val", "metric_value", "scalar")

@@ -98,3 +98,29 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def unique_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Make names unique by numbering the later ones, and note which were repeated.
+
+    Examples
+    --------
+    >>> unique_names(["step", "loss", "loss"])
+    (['step', 'loss', 'loss (2)'], ["the header names 'loss' 2 times; the later ones are called 'loss (2)' and so on"])
+    """
+    given = list(names)
+    taken, unique = set(given), []
+    counts: dict[str, int] = {}
+    for name in given:
+        counts[name] = number = counts.get(name, 0) + 1
+        candidate = name if number == 1 else f"{name} ({number})"
+        while number > 1 and candidate in taken:
+            number += 1
+            candidate = f"{name} ({number})"
+        taken.add(candidate)
+        unique.append(candidate)
+    return unique, [
+        f"the header names {name!r} {count} times; the later ones are called '{name} (2)' and so on"
+        for name, count in counts.items()
+        if count > 1
+    ]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._names import built_in_names
 from slingshot_analysis.readers._parts.cells import Cells, Literals, names_of, numbers_of, to_cells
 from slingshot_analysis.readers._parts.long_tables import long_table
 from slingshot_analysis.readers._parts.points import listed
-from slingshot_analysis.readers._raw import RawRun
+from slingshot_analysis.readers._raw import Numbers, RawRun
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUN = re.compile(r"(seed|run|trial|replicate|experiment)([ ._-]?(id|name|index|number|hash|key|uuid))?", re.IGNORECASE)
 """Names of columns that tell the runs of one table apart."""
@@ -70,7 +71,8 @@ def runs_of_table(
         raise InputError(
             f"{path}: no column holds numbers (columns: {listed(names_of(table), 8)}); is this a training log?"
         )
-    noted = [*notes, *cells.notes, *_repeated_rows(table)]
+    noted = [*notes, *cells.notes]
+    noted += repeated_rows([table[column].to_numpy() for column in numbers_of(table)], lambda: table)
     known = dict(attributes or {})
     if charts := _charts(table):
         return _runs_of_charts(cells, charts, path, known, noted)
@@ -85,38 +87,13 @@ def runs_of_table(
     return runs
 
 
-def unique_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Make names unique by numbering the later ones, and note which were repeated.
-
-    Examples
-    --------
-    >>> unique_names(["step", "loss", "loss"])
-    (['step', 'loss', 'loss (2)'], ["the header names 'loss' 2 times; the later ones are called 'loss (2)' and so on"])
-    """
-    given = list(names)
-    taken, unique = set(given), []
-    counts: dict[str, int] = {}
-    for name in given:
-        counts[name] = number = counts.get(name, 0) + 1
-        candidate = name if number == 1 else f"{name} ({number})"
-        while number > 1 and candidate in taken:
-            number += 1
-            candidate = f"{name} ({number})"
-        taken.add(candidate)
-        unique.append(candidate)
-    return unique, [
-        f"the header names {name!r} {count} times; the later ones are called '{name} (2)' and so on"
-        for name, count in counts.items()
-        if count > 1
-    ]
-
-
 def _run(
     name: str, cells: Cells, rows: pd.DataFrame, path: Path, known: Mapping[str, Any], notes: Sequence[str]
 ) -> RawRun:
     """Make one run of the rows that belong to it; text that is the same in all of them is an attribute of the run."""
     table = long_table(rows, path)
-    attributes, dropped = dict(known), []
+    constant: dict[str, Any] = {}
+    dropped: list[str] = []
     numbers = numbers_of(rows)
     numeric = set(numbers)
     for column in names_of(rows):
@@ -125,18 +102,18 @@ def _run(
             continue
         values = rows[column].dropna().unique()
         if len(values) == 1 and (text or RUN.fullmatch(column)):
-            attributes[column] = _plain(values[0])
+            constant[column] = _plain(values[0])
         elif text or table is not None:
             dropped.append(column)
     if table is not None:
         columns, more = table.columns(cells, rows)
         notes = [*notes, *more]
     else:
-        columns = {column: cells.column(column, rows) for column in numbers if column not in attributes}
+        columns = {column: cells.column(column, rows) for column in numbers if column not in constant}
     if not columns:
         raise InputError(f"{path}: no column but {listed(names_of(rows), 8)} holds numbers; is this a training log?")
     left_out = f"columns left out, being text or beside the values of a long table: {listed(map(repr, dropped), 8)}"
-    return RawRun(name, columns, attributes, [*notes, left_out] if dropped else list(notes))
+    return RawRun(name, columns, {**known, **constant}, [*notes, left_out] if dropped else list(notes))
 
 
 def _charts(table: pd.DataFrame) -> dict[str, dict[str, str]]:
@@ -189,9 +166,20 @@ def _restarts(table: pd.DataFrame, column: str) -> bool:
     return bool(starts.max() - starts.min() <= SAME_START * (table[step].max() - starts.min()))
 
 
-def _repeated_rows(table: pd.DataFrame) -> list[str]:
-    count = int(table.duplicated().sum()) if len(table.columns) <= MOST_COMPARED else 0
+def repeated_rows(numbers: Sequence[Numbers], table: Callable[[], pd.DataFrame]) -> list[str]:
+    """Note how many rows of a table repeat an earlier one; none does where a column of numbers increases."""
+    if len(numbers) > MOST_COMPARED or any(bool((column[1:] > column[:-1]).all()) for column in numbers):
+        return []
+    whole = table()
+    count = int(whole.duplicated().sum()) if len(whole.columns) <= MOST_COMPARED else 0
     return [f"rows that repeat an earlier row exactly: {count}; they are left in"] if count else []
+
+
+def frame_of(numbers: Sequence[Numbers]) -> pd.DataFrame:
+    """Return columns of numbers as a table, named by their places."""
+    import pandas as pd
+
+    return pd.DataFrame(dict(enumerate(numbers)))
 
 
 def _plain(value: Any) -> Any:

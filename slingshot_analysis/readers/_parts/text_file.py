@@ -36,13 +36,26 @@ def read_text(path: Path) -> str:
     InputError
         If the file can't be read, is empty, binary, or a web page.
     """
-    text = _decode(read_bytes(path))
+    return decoded(path, read_bytes(path))
+
+
+def decoded(path: Path, data: bytes) -> str:
+    r"""Return the text of a file from its content, as `read_text` does.
+
+    Raises
+    ------
+    InputError
+        If it is binary, blank, or a web page.
+    """
+    text = _decode(data)
     if text is None:
         raise InputError(f"{path}: this is a binary file, not text; give the log itself, or name its format")
-    if text.lstrip()[:9].lower().startswith(MARKUP):
+    if _is_markup(text):
         raise InputError(f"{path}: line 1: this is a web page, not a log; download the file itself again")
-    if not text.strip():
+    if text.isspace():
         raise _empty(path)
+    if "\r" not in text:
+        return text
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -94,7 +107,7 @@ def head_text(head: bytes) -> str:
             return ""
     text = _decode(head) or ""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if text.lstrip()[:9].lower().startswith(MARKUP):
+    if _is_markup(text):
         return ""
     return text if "\n" not in text else text[: text.rindex("\n") + 1] if len(head) >= HEAD else text
 
@@ -120,6 +133,10 @@ def _decode(data: bytes) -> str | None:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def _is_markup(text: str) -> bool:
+    return text[:1000].lstrip()[:9].lower().startswith(MARKUP)
 
 
 def _empty(path: Path) -> InputError:

@@ -32,11 +32,19 @@ PADDING = "[(/:=|,"
 """After these, a blank may be there only where a number is short."""
 PADDED = re.compile(rf"([{re.escape(PADDING)}#]) \0")
 ANY_NUMBER = f"([{FIRST}]{BODY})"
-PLAIN = re.compile(r"-?[.0-9]+")
-PLAIN_NUMBER = r"(-?+[.0-9]++(?<!\.))"
-"""A number of digits alone, which is found faster; in a text with two points side by side it may be none."""
+KINDS = tuple(
+    (re.compile(source), f"({source})")
+    for source in (
+        r"-?+[.0-9]++(?<!\.)(?:[eE][-+]?+[0-9]++)?+",  # 0.5, 1.0E-04
+        r"[0-9]++[-/][0-9]++[-/][0-9]++(?:[T ,][0-9]++:[0-9:.,]++)?+",  # 2024-01-01 10:00:00,123
+        r"[0-9]++(?:[.,:][0-9]++)++",  # 12:30:45,123
+    )
+)
+"""Kinds of numbers, which are found several times faster than any number is."""
 GOES_ON = re.compile(r"[eEkKMBG]|[,:/](?:\Z|[-+.0-9])")
 """Text after a number that may be part of it, if there are other digits around."""
+OF_TOTAL = re.compile(r"/[ \t]*")
+"""Text after a number that is part of it only in a date, and so with another stroke or dash to come."""
 UNSURE_START = re.compile(r"[-+.0-9]")
 UNSURE_END = re.compile(r"(?:[\w@#.+-]|^)\Z")
 """Ends of the text between numbers that may be part of one, beside other numbers."""
@@ -76,16 +84,18 @@ class CutLines:
     offsets: Lines
 
 
-def cut_lines(text: str) -> CutLines:
-    r"""Cut a text into lines and numbers.
+def cut_lines(text: str, lines: Sequence[str]) -> CutLines:
+    r"""Cut a text, given also as `lines`, into lines and numbers.
 
     Examples
     --------
-    >>> cut = cut_lines("loss 0.5\nsaved\nloss 0.25\n")
+    >>> cut = cut_lines("loss 0.5\nsaved\nloss 0.25\n", ["loss 0.5", "saved", "loss 0.25"])
     >>> cut.masked, cut.tokens, cut.offsets.tolist()
     (['loss \x00', 'saved', 'loss \x00'], ['0.5', '0.25'], [0, 1, 1])
     """
-    text = with_marks(text)
+    given, text = text, with_marks(text)
+    if text is not given:
+        lines = text.split("\n")
     pattern, places = _pattern_of(text) if len(text) >= BULK else (None, [])
     if pattern is None:
         return _one_by_one(text)
@@ -97,8 +107,9 @@ def cut_lines(text: str) -> CutLines:
         if len(fits):
             alike[fits[1:]] = fits[0]
             firsts.append((fits[1:], place))
+    blank = np.flatnonzero(np.fromiter(map(len, islice(lines, len(found))), np.int64, len(found)) == 0)
+    alike[blank[1:]] = blank[0] if len(blank) else -1
     alone = np.flatnonzero(alike < 0)
-    lines = text.split("\n")
     rest = _one_by_one("\n".join([lines[index] for index in alone.tolist()]) + "\n")
     tokens, width = rest.tokens, len(found[0])
     offsets = len(tokens) + width * np.arange(len(found), dtype=np.int64)
@@ -134,17 +145,22 @@ def _pattern_of(text: str) -> tuple[re.Pattern[str] | None, list[int]]:
     for alike in sorted(lines.values(), key=len, reverse=True)[:MOST_FORMS]:
         if len(alike) < LEAST_SHARE * len(masked):
             break
-        columns = zip(*(found for _, found in alike), strict=True)
-        plain = [not has_dots and all(map(PLAIN.fullmatch, column)) for column in columns]
-        source = _source(alike[0][0], plain)
+        columns = list(zip(*(found for _, found in alike), strict=True))
+        kinds = [ANY_NUMBER if has_dots else _kind_of(column) for column in columns]
+        source = _source(alike[0][0], kinds)
         if source is not None:
             sources.append(source)
             places.append(place)
-            place += len(plain)
+            place += len(kinds)
     return (re.compile(f"(?:{'|'.join(sources)})\n|.*\n()"), places) if sources else (None, [])
 
 
-def _source(masked: str, plain: Sequence[bool]) -> str | None:
+def _kind_of(numbers: Sequence[str]) -> str:
+    """Return a pattern of numbers such as these; in a text with two points side by side it is none of theirs."""
+    return next((source for kind, source in KINDS if all(map(kind.fullmatch, numbers))), ANY_NUMBER)
+
+
+def _source(masked: str, kinds: Sequence[str]) -> str | None:
     """Return a pattern of lines of one form; None if their numbers can't be told by the text between them alone.
 
     What it matches has the numbers that a search would find: a number ends where no more fits it, and in the text
@@ -156,8 +172,9 @@ def _source(masked: str, plain: Sequence[bool]) -> str | None:
     if any(map(UNSURE_START.match, others)) or any(map(UNSURE_END.search, others[:-1])):
         return None
     source = r"[ \t]*+" + _text_source(first.lstrip())
-    for digits, piece in zip(plain, others, strict=True):
-        source += PLAIN_NUMBER if digits and not GOES_ON.match(piece.rstrip()) else ANY_NUMBER
+    for kind, piece, after in zip(kinds, others, [*others[1:], ""], strict=True):
+        in_total = OF_TOTAL.fullmatch(piece) is not None and not after.startswith(("/", "-"))
+        source += ANY_NUMBER if GOES_ON.match(piece.rstrip()) and not in_total else kind
         source += _text_source(piece)
     return source.removesuffix(BLANKS) + MAYBE_BLANKS
 

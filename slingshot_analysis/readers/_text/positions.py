@@ -340,6 +340,10 @@ def _place(
         for one in trusted:
             placed.append((one.lines, _position(axis, one, epoch_lines, epochs)))
         done = set(map(id, trusted))
+        beside = {one.name for one in main.group.template.of_kind("iteration")} - {main.iteration_name}
+        for one in counting:
+            if one.iteration_name in beside and id(one) not in done:
+                one.iteration = None  # main counts this too, but takes its steps from another counter
         for others in (training, counting):
             base_lines, base = _sorted(placed)
             for one in others:

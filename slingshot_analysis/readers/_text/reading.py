@@ -142,7 +142,7 @@ def _check_step(step: str, groups: Sequence[Group], where: str) -> None:
 
 
 def _shown(one: Field) -> str:
-    """Return the name by which a number is _shown."""
+    """Return the name under which a counter or value is shown to the user."""
     return "step" if one.name in ("lead", "of") else one.name
 
 

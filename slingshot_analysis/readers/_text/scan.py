@@ -229,7 +229,7 @@ class _Scanner:
         lines = piece.split("\n")
         if piece.endswith("\n"):
             lines.pop()
-        cut = cut_lines(piece)
+        cut = cut_lines(piece, lines)
         known = len(self.ids)
         ids = np.fromiter(map(self.ids.__getitem__, cut.masked), dtype=np.int64, count=len(cut.masked))
         fresh, first = np.unique(ids, return_index=True)

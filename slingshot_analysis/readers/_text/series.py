@@ -22,6 +22,10 @@ Lines = npt.NDArray[np.int64]
 
 SHARED = 0.5
 """Two series of one name that share more than this part of their steps are two series."""
+REPEATED = 2
+"""Lines for each evaluation, at least, that repeat its value."""
+ROUNDED = 1e-3
+"""Largest difference, relative or absolute, of two losses of which one is the other with fewer digits."""
 SHOWN = 8
 """Names that a message lists."""
 
@@ -192,6 +196,7 @@ def named_apart(series: list[Series], starts: Lines, notes: list[str]) -> list[S
                 joined.append(one)
             else:
                 joined[joined.index(partner)] = _joined(partner, one)
+        joined = _without_repetitions(joined, notes)
         if len(joined) > 1:
             joined = [one for one in joined if len(one.lines) > 1 or one is joined[0]]
         _rename(joined, notes)
@@ -213,6 +218,22 @@ def _joined(one: Series, other: Series) -> Series:
     steps = np.concatenate([one.steps, other.steps])[order]
     values = np.concatenate([one.values, other.values])[order]
     return replace(one, lines=lines[order], steps=steps, values=values, percent=one.percent or other.percent)
+
+
+def _without_repetitions(joined: list[Series], notes: list[str]) -> list[Series]:
+    """Leave out series whose every line repeats the last value of another, as a bar does with the last validation."""
+    repeated = [one for one in joined if any(_repeats(one, other) for other in joined)]
+    notes += [f"{one.name!r} repeats in every line what an evaluation gave: left out there" for one in repeated]
+    return [one for one in joined if one not in repeated]
+
+
+def _repeats(one: Series, other: Series) -> bool:
+    """Tell whether each value of one is the last of the other, at most rounded."""
+    if len(other.lines) < 2 or len(one.lines) < REPEATED * len(other.lines):
+        return False
+    index = np.searchsorted(other.lines, one.lines) - 1
+    same = np.isclose(one.values, other.values[index], rtol=ROUNDED, atol=ROUNDED)
+    return bool((index >= 0).all() and same.all())
 
 
 def _rename(joined: list[Series], notes: list[str]) -> None:

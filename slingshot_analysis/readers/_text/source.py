@@ -54,7 +54,7 @@ def _cleaned(text: str) -> str:
 
 def _is_notebook(path: Path, text: str) -> bool:
     """Tell a Jupyter notebook."""
-    return plain_suffix(path) == ".ipynb" or (text.lstrip()[:1] == "{" and '"cells"' in text[:200])
+    return plain_suffix(path) == ".ipynb" or (text[:200].lstrip()[:1] == "{" and '"cells"' in text[:200])
 
 
 def _notebook_text(text: str, path: Path) -> str:

@@ -44,8 +44,8 @@ DATE = re.compile(r"\d+([-/.])\d+\1\d+")
 
 def with_marks(text: str) -> str:
     """Return a text in which each NaN and infinity that stands for a value is one character."""
-    lower = text.lower()
-    if "nan" not in lower and lower.count("inf") == lower.count("info"):
+    lower = text.encode("utf-8", "surrogatepass").lower()  # of bytes, which is quick
+    if b"nan" not in lower and lower.count(b"inf") == lower.count(b"info"):
         return text
     return NOT_FINITE.sub(_mark, text)
 
@@ -83,9 +83,13 @@ def numbers_of(tokens: Sequence[str]) -> tuple[npt.NDArray[np.float64], npt.NDAr
     >>> numbers_of(["1,024", "512", "1.5k"])[0], numbers_of(["1,024", "0,512"])[0]
     (array([1024.,  512., 1500.]), array([1.024, 0.512]))
     """
+    count = len(tokens)
+    if count > 1 and tokens[-1] == tokens[0] and tokens.count(tokens[0]) == count:  # such as the total behind each step
+        values, ok = numbers_of(tokens[:1])
+        return np.repeat(values, count), np.repeat(ok, count)
     try:
-        values = np.fromiter(map(float, tokens), dtype=np.float64, count=len(tokens))
-        return values, np.ones(len(tokens), dtype=np.bool_)
+        values = np.fromiter(map(float, tokens), dtype=np.float64, count=count)
+        return values, np.ones(count, dtype=np.bool_)
     except ValueError:
         pass
     commas = [token for token in tokens if "," in token]

@@ -40,7 +40,8 @@ class SlingshotWarning:
 
 
 MEASURED = (1651, 9361, 18110), 0.56
-"""Quartiles of the lead, in updates, and precision of the rule, as ``benchmarks/early_warning.py`` measures them."""
+"""Quartiles of the lead, in updates, and precision of the rule, as ``benchmarks/early_warning.py`` measured them
+before spikes without norm growth were counted apart."""
 
 
 class EarlyWarning:

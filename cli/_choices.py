@@ -1,0 +1,5 @@
+"""Names that options offer, for help without PyTorch. A test compares them with what the trainers know."""
+
+DTYPES = ("float32", "float64")
+LOSSES = ("cross_entropy", "stablemax", "output")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd", "adaptive")
