@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.recording.curvature import Curvatures
-from slingshot_analysis.recording.probes._base import Buffer, Columns, Moment, Probe
+from slingshot_analysis.recording.probes._base import BLOCK_ROWS, Buffer, Columns, Moment, Probe
 from slingshot_analysis.recording.probes._batch_probe import BatchProbe, KeptBatches
 from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
 from slingshot_analysis.recording.schedule import Budget, Every, Schedule
@@ -51,7 +51,8 @@ class Table:
             buffers, written = probe.attach(subject)
             quantities += written
             declared.append(buffers)
-        self._capacity = chunk_rows(max(buffer.row_bytes for buffers in declared for buffer in buffers))
+        widest = max(buffer.row_bytes for buffers in declared for buffer in buffers)
+        self._capacity = min(BLOCK_ROWS, chunk_rows(widest))
         self._buffers = [{b.name: _rows(b, self._capacity, device) for b in buffers} for buffers in declared]
         self._slots: list[list[Sequence[Tensor]]] = [
             list(zip(*(column.unbind(0) for column in columns.values()), strict=True)) for columns in self._buffers

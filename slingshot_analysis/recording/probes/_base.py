@@ -19,6 +19,9 @@ from slingshot_analysis.trace import Quantity
 
 Columns = dict[str, npt.NDArray[np.generic]]
 
+BLOCK_ROWS = 512
+"""Maximum number of rows that stay on the device, and are computed and sent to the host together."""
+
 
 @dataclass(slots=True)
 class Moment:

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.probes._base import Moment, Probe
+from slingshot_analysis.recording.probes._base import BLOCK_ROWS, Moment, Probe
 from slingshot_analysis.recording.torch_internals import foreach
-from slingshot_analysis.trace.schema import CHUNK_ROWS
 
 KEPT_BYTES = 32 * 2**20
 """Bytes. If the logits of a block of updates fit into this, they are kept for one computation, else used at once."""
@@ -40,7 +39,7 @@ class KeptBatches:
         assert logits is not None
         assert targets is not None
         if self.shape is None:
-            self.shape = logits.shape if CHUNK_ROWS * logits.nbytes <= KEPT_BYTES else torch.Size()
+            self.shape = logits.shape if BLOCK_ROWS * logits.nbytes <= KEPT_BYTES else torch.Size()
         fits: bool = logits.shape == self.shape
         if moment.step == self._step:
             return fits
@@ -160,4 +159,4 @@ class BatchProbe(Probe):
 
 
 def _rows_of(value: Tensor) -> Tensor:
-    return value.new_zeros((CHUNK_ROWS, *value.shape))
+    return value.new_zeros((BLOCK_ROWS, *value.shape))
