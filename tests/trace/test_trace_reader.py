@@ -10,6 +10,7 @@ import pytest
 from slingshot_analysis.errors import InputError, SlingshotError
 from slingshot_analysis.signal import Axis, Signal
 from slingshot_analysis.trace import Group, Quantity, Trace, TraceWriter, open_trace
+from slingshot_analysis.trace.schema import CHUNK_ROWS
 
 VERSION_1 = Path(__file__).parent / "data" / "version_1.h5"
 
@@ -216,13 +217,13 @@ def test_a_group_is_cut_to_its_shortest_dataset(run):
 
 
 def test_rows_without_a_step_are_not_complete(tmp_path):
-    """A kill may come after a dataset has grown and before its chunk of 512 rows is written."""
+    """A kill may come after a dataset has grown and before its next chunk is written."""
     with TraceWriter(tmp_path / "run.h5", [Group("every_1", [Quantity("batch_loss")])]) as writer:
-        writer.append("every_1", step=range(512), batch_loss=np.ones(512))
+        writer.append("every_1", step=range(CHUNK_ROWS), batch_loss=np.ones(CHUNK_ROWS))
     with h5py.File(tmp_path / "run.h5", "r+") as file:
         for dataset in file["every_1"].values():
-            dataset.resize(515, axis=0)
-    assert open_trace(tmp_path / "run.h5")["batch_loss"].step.tolist() == list(range(512))
+            dataset.resize(CHUNK_ROWS + 3, axis=0)
+    assert open_trace(tmp_path / "run.h5")["batch_loss"].step.tolist() == list(range(CHUNK_ROWS))
 
 
 @pytest.mark.parametrize("step", [7, 6])
@@ -295,7 +296,7 @@ def test_a_norm_that_is_always_0_is_no_damage(tmp_path):
     assert not open_trace(tmp_path / "run.h5")["representation_norm"].value.any()
 
 
-@pytest.mark.parametrize("rows", [4, 600])
+@pytest.mark.parametrize("rows", [4, CHUNK_ROWS + 88])
 def test_a_last_chunk_of_zeros_where_that_can_not_be_is_named_and_left_out(tmp_path, rows):
     step = np.arange(rows)
     quantities = [Quantity("val_accuracy"), Quantity("val_errors", dtype="int64")]
@@ -304,11 +305,11 @@ def test_a_last_chunk_of_zeros_where_that_can_not_be_is_named_and_left_out(tmp_p
         writer.flush()
         writer.append("every_1", step=step[-1:], val_accuracy=[0.9], val_errors=[0])
     with h5py.File(tmp_path / "run.h5", "r+") as file:
-        last = (rows - 1) // 512 * 512
+        last = (rows - 1) // CHUNK_ROWS * CHUNK_ROWS
         offset = file["every_1/val_accuracy"].id.get_chunk_info_by_coord((last,)).byte_offset
     with (tmp_path / "run.h5").open("r+b") as file:
         file.seek(offset)
-        file.write(bytes(4096))
+        file.write(bytes(8 * CHUNK_ROWS))
     with pytest.raises(InputError, match=rf"val_accuracy: the last rows, from step {last}, are blank"):
         _ = open_trace(tmp_path / "run.h5")["val_accuracy"]
     whole = open_trace(tmp_path / "run.h5").without_damage()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Group, Quantity, TraceWriter, open_trace
+from slingshot_analysis.trace.schema import CHUNK_ROWS
 
 GROUP = Group("every_1", [Quantity("batch_loss"), Quantity("feature_change", axes=[Axis("layer", ["a", "b"])])])
 
@@ -164,7 +165,7 @@ def test_one_row_flushes_do_not_swell_the_file(tmp_path):
         for step, row in enumerate(noise):
             writer.append("every_1", step=step, **dict(zip(names, row.tolist(), strict=True)))
             writer.flush()
-    raw = 1536 * 6 * 8
+    raw = CHUNK_ROWS * 6 * 8
     assert path.stat().st_size < 2 * raw + 40_000
 
 

@@ -111,6 +111,16 @@ def test_the_loss_is_computed_in_float64(loop):
     assert mean_loss.flatten().dtype == mean_loss.gradient()[1].dtype == torch.float64
 
 
+class Refuses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise RuntimeError("the derivative for the backward pass is not implemented")
+
+
 class Once(torch.autograd.Function):
     """The identity, without a second derivative, like fused kernels."""
 
@@ -119,9 +129,8 @@ class Once(torch.autograd.Function):
         return x.clone()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        return gradient.clone()
+        return Refuses.apply(gradient)
 
 
 def test_curvature_is_recorded_by_default_where_it_is_cheap_and_there_is_a_second_derivative(
