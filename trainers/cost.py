@@ -82,7 +82,7 @@ def _measure(setup: Setup) -> Cost:
 
 def _seconds_per_update(run: Run, samples: int, at_least: float = 0.0) -> float:
     """Train on batches of `samples` for one update and `at_least` this many seconds, or to the end of the run."""
-    run.batches = BatchOrder(len(run.data.train_inputs), samples, seed=0, device=torch.device("cpu"))
+    run.batches = BatchOrder(len(run.data.train_inputs), samples, seed=0, device=torch.device("cpu"), drop_last=True)
     start = time.perf_counter()
     for done in updates(run):
         seconds = (time.perf_counter() - start) / done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -55,7 +56,7 @@ class Run:
         self.data: Dataset = data.to(device, setup.torch_dtype)
         self.model: nn.Module = model.to(device, setup.torch_dtype)
         self.optimizer = setup.optimizer.build(self.model.parameters())
-        self.batches = BatchOrder(len(data.train_inputs), setup.batch_size, order_seed, device)
+        self.batches = BatchOrder(len(data.train_inputs), setup.batch_size, order_seed, device, setup.drop_last)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that determines the rest of the run: model, optimizer, batch order and random generators."""
@@ -86,7 +87,7 @@ def _copied(state: Any) -> Any:
 
 
 class BatchOrder(Iterator[Tensor]):
-    """Iterator over the indices of batches. Each epoch has a new random order and drops its incomplete batch.
+    """Iterator over the indices of batches. Each epoch has a new random order.
 
     Parameters
     ----------
@@ -96,17 +97,22 @@ class BatchOrder(Iterator[Tensor]):
         Seed of the orders, which are drawn on the CPU.
     device : torch.device
         Device of the indices.
+    drop_last : bool
+        Whether an epoch drops its incomplete batch. Otherwise that batch is its last one.
     """
 
-    def __init__(self, samples: int, size: int, seed: int, device: torch.device) -> None:
+    def __init__(self, samples: int, size: int, seed: int, device: torch.device, drop_last: bool) -> None:
         self._samples, self._size, self._device = samples, size, device
+        self._incomplete = 0 if drop_last else samples % size
         self._generator = torch.Generator().manual_seed(seed)
         self._begin_epoch()
 
     def _begin_epoch(self, taken: int = 0) -> None:
         self._at_epoch = self._generator.get_state()
-        order = torch.randperm(self._samples, generator=self._generator)[: self._samples - self._samples % self._size]
-        batches: Sequence[Tensor] = order.to(self._device, non_blocking=True).split(self._size)
+        order = torch.randperm(self._samples, generator=self._generator)
+        used = order[: self._samples - self._samples % self._size + self._incomplete]
+        batches: Sequence[Tensor] = used.to(self._device, non_blocking=True).split(self._size)
+        self._per_epoch = len(batches)
         self._left = list(reversed(batches[taken:]))
 
     def __next__(self) -> Tensor:
@@ -115,9 +121,21 @@ class BatchOrder(Iterator[Tensor]):
             self._begin_epoch()
         return self._left.pop()
 
+    @property
+    def place(self) -> int:
+        """Number of batches left of the epoch if they differ in size, otherwise 0. Equal places give equal sizes."""
+        return len(self._left) % self._per_epoch if self._incomplete else 0
+
+    @property
+    def equally_large(self) -> float:
+        """Number of next batches that have the same size as the next one, at least 1; infinite if all have."""
+        if not self._incomplete:
+            return math.inf
+        return max(1, (len(self._left) or self._per_epoch) - 1)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the random state at the start of the epoch, and the number of its batches that were taken."""
-        return {"epoch": self._at_epoch, "taken": self._samples // self._size - len(self._left)}
+        return {"epoch": self._at_epoch, "taken": self._per_epoch - len(self._left)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a state that :meth:`state_dict` returned."""

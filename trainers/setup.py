@@ -24,6 +24,10 @@ WITHOUT_EFFECT = "title", "figures", "data.folder"
 """Fields that have no effect on training: a run may be resumed with other values."""
 
 
+BEFORE = {"drop_last": True, "model.norm": "pre"}
+"""Values of the fields that older traces and checkpoints lack."""
+
+
 class DataConfig(Protocol):
     """A data set as a frozen, hashable value."""
 
@@ -74,7 +78,7 @@ class Setup:
     data, model, optimizer
         Frozen dataclasses that make the data, the network and the optimizer.
     batch_size : int, samples
-        Samples of an update. Each epoch visits the training set in a new random order and drops the incomplete batch.
+        Samples of an update. Each epoch visits the training set in a new random order.
     steps : int, updates
         Length of the run.
     seed : int
@@ -87,6 +91,8 @@ class Setup:
         The loss that is minimised, see :mod:`trainers.losses`. With "output", the model computes the objective itself.
     orthogonal_gradient : bool
         Whether gradients are made orthogonal to their parameters (⊥Grad), see :mod:`trainers.interventions`.
+    drop_last : bool
+        Whether an epoch drops its incomplete batch, if the training set is no multiple of `batch_size`.
 
     Raises
     ------
@@ -107,6 +113,7 @@ class Setup:
     loss_dtype: str = "same"
     loss: str = "cross_entropy"
     orthogonal_gradient: bool = False
+    drop_last: bool = True
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -186,7 +193,7 @@ def check_settings(path: Path, setup: Setup, config: Mapping[str, Any]) -> None:
     InputError
         If the settings differ; the message names the fields.
     """
-    wanted, found = flatten(json.loads(json.dumps(resolved(setup)))), flatten(config)
+    wanted, found = flatten(json.loads(json.dumps(resolved(setup)))), BEFORE | flatten(config)
     differ = [name for name, value in wanted.items() if name not in WITHOUT_EFFECT and found.get(name) != value]
     if differ:
         raise other_settings(path, differ)

@@ -213,6 +213,17 @@ def test_what_is_recorded_is_not_computed_by_fast_products(tmp_path, monkeypatch
     assert seen == [before] * 9
 
 
+@pytest.mark.parametrize("probes", ["light", "standard"])
+def test_incomplete_batches_are_kept_as_alone(probes, tmp_path):
+    settings = "data.train=108", "drop_last=false", "model.width=16"
+    setups = varied(smaller("parity_3_50", *settings))
+    _, paths = batch(tmp_path / "batch", setups, probes=probes)
+    for setup, path in zip(setups, paths, strict=True):
+        assert_same(path, record(setup, tmp_path / "alone.h5", device="cpu", overwrite=True, probes=probes))
+        errors = open_trace(path)["batch_errors"].value
+        assert errors[3::4].max() <= 108 - 3 * 32 < errors.max()
+
+
 def test_runs_leave_without_touching_the_others(tmp_path):
     one, two, three = varied(smaller("parity_3_50", "data.train=64", "model.width=8", "steps=700"))
     short = dataclasses.replace(two, steps=300)
@@ -339,8 +350,9 @@ def killed_after(updates):
     return progress
 
 
-def test_interrupted_runs_go_on_alone_and_in_batches(tmp_path):
-    setups = varied(smaller("parity_3_50", "steps=120", "model.width=16", "data.train=64", "data.val=50"), runs=4)
+@pytest.mark.parametrize("settings", [["data.train=64"], ["data.train=108", "drop_last=false"]])
+def test_interrupted_runs_go_on_alone_and_in_batches(settings, tmp_path):
+    setups = varied(smaller("parity_3_50", "steps=120", "model.width=16", "data.val=50", *settings), runs=4)
     _, whole = batch(tmp_path / "whole", setups)
     options = {"checkpoint_every": 25, "resume": True}
     for part, updates in ((setups[:2], 2 * 60), (setups[2:], 2 * 90)):
@@ -405,6 +417,8 @@ def test_keys():
     assert key is not None
     same = ["seed=5", "steps=7", "optimizer.eps=1e-6", "data.train=500"]
     assert {batch_key(override_all(parity, [setting])) for setting in same} == {key}
+    kept = {batch_key(override_all(parity, ["drop_last=false", setting])) for setting in same}
+    assert len({key, *kept}) == 3  # all samples are visited, so the training sets are of one size
     other = ["batch_size=16", "model.width=64", "data.n=40", "dtype=float64", "loss_dtype=float64", "loss=stablemax"]
     assert len({key, *(batch_key(override_all(parity, [setting])) for setting in other)}) == 1 + len(other)
     assert batch_key(find_setup("modular_division")) is None

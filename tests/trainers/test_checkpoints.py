@@ -19,8 +19,10 @@ from slingshot_analysis import InputError, open_trace
 from trainers.batch import record_batch
 from trainers.checkpoint import checkpoint_path
 from trainers.loop import BatchOrder
+from trainers.models.transformer import Transformer
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import record
+from trainers.setup import check_settings, resolved
 from trainers.setups import find_setup
 
 RUN = [sys.executable, "-m", "cli.main", "record"]
@@ -259,10 +261,11 @@ def test_an_existing_trace_keeps_its_checkpoint(tmp_path):
     assert checkpoint_path(path).read_bytes() == before
 
 
+@pytest.mark.parametrize("drop_last", [True, False])
 @pytest.mark.parametrize("taken", [0, 1, 5, 6, 7, 100])
-def test_the_order_of_batches_goes_on(taken):
+def test_the_order_of_batches_goes_on(taken, drop_last):
     def order():
-        return BatchOrder(samples=20, size=3, seed=1, device=torch.device("cpu"))
+        return BatchOrder(samples=20, size=3, seed=1, device=torch.device("cpu"), drop_last=drop_last)
 
     batches = order()
     for _ in range(taken):
@@ -273,3 +276,36 @@ def test_the_order_of_batches_goes_on(taken):
     other.load_state_dict(state)
     for _ in range(15):
         assert torch.equal(next(batches), next(other))
+
+
+def test_a_kept_incomplete_batch_ends_each_epoch():
+    batches = BatchOrder(samples=20, size=3, seed=1, device=torch.device("cpu"), drop_last=False)
+    for _ in range(3):
+        alike, epoch = [], []
+        for _ in range(7):
+            alike.append(batches.equally_large)
+            epoch.append(next(batches))
+        assert [len(batch) for batch in epoch] == [3] * 6 + [2]
+        assert alike == [6, 5, 4, 3, 2, 1, 1]
+        assert sorted(torch.cat(epoch).tolist()) == list(range(20))
+
+
+def test_complete_batches_are_the_same_whether_the_incomplete_one_is_kept_or_not():
+    kept, dropped = (
+        BatchOrder(samples=20, size=3, seed=1, device=torch.device("cpu"), drop_last=drop_last)
+        for drop_last in (False, True)
+    )
+    for _ in range(3):
+        for _ in range(6):
+            assert torch.equal(next(kept), next(dropped))
+        next(kept)
+
+
+def test_a_file_from_before_a_field_was_there_has_its_value_of_then():
+    setup = find_setup("modular_division")
+    config = json.loads(json.dumps(resolved(dataclasses.replace(setup, drop_last=True, model=Transformer(norm="pre")))))
+    del config["drop_last"], config["model"]["norm"]
+    path = Path("old.h5")
+    check_settings(path, dataclasses.replace(setup, drop_last=True, model=Transformer(norm="pre")), config)
+    with pytest.raises(InputError, match=r"other settings .*drop_last, model\.norm"):
+        check_settings(path, dataclasses.replace(setup, drop_last=False, model=Transformer(norm="post")), config)

@@ -102,10 +102,10 @@ class Lockstep:
     def advance(self, most: int) -> int:
         """Make and record a turn of at most `most` updates of every run; return their number."""
         start = time.monotonic()
-        n = min(most, self._length)
+        n = int(min(most, self._length, self.members[0].run.batches.equally_large))
         self._make_updates(n)
         seconds = time.monotonic() - start
-        self._length = max(1, min(self._longest, 2 * n, int(n * TURN_SECONDS / max(seconds, 1e-9))))
+        self._length = max(1, min(self._longest, max(self._length, 2 * n), int(n * TURN_SECONDS / max(seconds, 1e-9))))
         return n
 
     def _make_updates(self, n: int) -> None:
@@ -114,17 +114,19 @@ class Lockstep:
         order = [torch.stack([next(member.run.batches) for _ in range(n)]) for member in self.members]
         samples = torch.stack(order, 1).add_(self._offsets)
         shape = (*samples.shape[1:], *self._inputs.shape[1:])
+        inputs = self._batch[: samples[0].numel()]
         targets = self._targets[samples]
         steps = [member.step for member in self.members]
-        lag = [recording.is_possible for recording in self._recordings]
+        complete = samples.shape[2] == setup.batch_size
+        lag = [complete and recording.is_possible for recording in self._recordings]
         due = [self._next_state(row, 0, lag) for row in range(len(lag))]
-        # rows of `lag` are True where a recorder takes the batches of a whole turn at its end; it then needs only the
-        # states that are due now, of which the next one is at update `due`
+        # rows of `lag` are True where a recorder takes the batches of a whole turn, all complete, at its end; it then
+        # needs only the states that are due now, of which the next one is at update `due`
         for i, (which, expected) in enumerate(zip(samples.flatten(1), targets, strict=True)):
-            torch.index_select(self._inputs, 0, which, out=self._batch)
+            torch.index_select(self._inputs, 0, which, out=inputs)
             # forward and backward pass
             with fast_products(self._fast):
-                logits = self._passes.forward(self._batch.view(shape))
+                logits = self._passes.forward(inputs.view(shape))
                 losses, gradient = loss_and_gradient(setup.loss_function, setup.torch_loss_dtype, logits, expected)
                 self._passes.backward(gradient)
             if setup.orthogonal_gradient:

@@ -90,7 +90,7 @@ class _Layer:
         self._space: tuple[Tensor, Tensor] | None = None
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if self._space is None:
+        if self._space is None or self._space[1].shape != inputs.shape:
             output = inputs.new_empty((*inputs.shape[:2], self._weight.shape[1]))
             self._space = output, torch.empty_like(inputs)
         self._inputs, (self._output, self._back) = inputs, self._space

@@ -21,7 +21,8 @@ def batch_key(setup: Setup) -> Hashable | None:
     """Return a key that is equal for setups that can be trained as one batch.
 
     They have the same network, batch size, loss and dtypes, and samples of the same shape. Optimizer, hyperparameters,
-    seed, number of updates, and operation or size of the data set may differ.
+    seed, number of updates, and operation or size of the data set may differ. If the incomplete batch of an epoch is
+    kept, the training sets have the same size.
 
     Parameters
     ----------
@@ -53,12 +54,15 @@ def batch_key(setup: Setup) -> Hashable | None:
     if found is None or setup.batch_size * found[1] > LARGEST_NETWORK:
         return None
     equal = setup.model, setup.batch_size, setup.dtype, setup.loss_dtype, setup.loss, setup.orthogonal_gradient
-    return *equal, found[0]
+    return *equal, None if setup.drop_last else found[2], found[0]
 
 
 @lru_cache(maxsize=256)
-def _shapes(data_config: DataConfig, model_config: ModelConfig) -> tuple[Hashable, int] | None:
-    """Return the shapes of data and model, and the number of weights (0 for a chain); None if some are frozen."""
+def _shapes(data_config: DataConfig, model_config: ModelConfig) -> tuple[Hashable, int, int] | None:
+    """Return the shapes of data and model, and the numbers of weights (0 for a chain) and of training samples.
+
+    The result is None if some weights are frozen.
+    """
     data = data_config.make(torch.Generator().manual_seed(0))
     with torch.random.fork_rng(devices=[]):
         model = model_config.build(data)
@@ -68,4 +72,5 @@ def _shapes(data_config: DataConfig, model_config: ModelConfig) -> tuple[Hashabl
     tensors = parameters | dict(model.named_buffers())
     shapes = tuple((name, tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items())
     sample = tuple(data.train_inputs.shape[1:]), data.train_inputs.dtype, data.classes
-    return (*sample, shapes), 0 if as_chain(model) else sum(p.numel() for p in parameters.values())
+    weights = 0 if as_chain(model) else sum(p.numel() for p in parameters.values())
+    return (*sample, shapes), weights, len(data.train_inputs)

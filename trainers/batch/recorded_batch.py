@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -119,9 +120,13 @@ def _train(
     """Train until every run has left `members`, and write the state of each run into `states`."""
     members[:], made = _without(members, [m for m in members if m.step == m.run.setup.steps], states), 0
     while members:
-        # adjacent runs of the same optimizer and step share one update
-        members.sort(key=lambda member: (repr(member.run.setup.optimizer), member.step))
-        blocks = [Lockstep(members[i : i + LARGEST_STACK]) for i in range(0, len(members), LARGEST_STACK)]
+        # adjacent runs of the same optimizer and step share one update; runs of a stack have batches of the same size
+        members.sort(key=lambda member: (_place(member), repr(member.run.setup.optimizer), member.step))
+        blocks = [
+            Lockstep(group[i : i + LARGEST_STACK])
+            for group in (list(alike) for _, alike in groupby(members, _place))
+            for i in range(0, len(group), LARGEST_STACK)
+        ]
         leaving: list[Member] = []
         while not leaving:
             for block in blocks:
@@ -133,6 +138,10 @@ def _train(
                 if progress:
                     progress(made, len(members) - len(leaving))
         members[:] = _without(members, leaving, states)
+
+
+def _place(member: Member) -> int:
+    return member.run.batches.place
 
 
 def _between_turns(block: Lockstep, states: list[str], checkpoint_every: int | None) -> list[Member]:
