@@ -24,7 +24,13 @@ WITHOUT_EFFECT = "title", "figures", "data.folder"
 """Fields that have no effect on training: a run may be resumed with other values."""
 
 
-BEFORE = {"drop_last": True, "model.norm": "pre"}
+BEFORE = {
+    "drop_last": True,
+    "model.norm": "pre",
+    "model.bias": True,
+    "model.positions": "learned",
+    "model.initialization": "gpt2",
+}
 """Values of the fields that older traces and checkpoints lack."""
 
 

@@ -14,7 +14,7 @@ from slingshot_analysis import InputError, open_trace
 from slingshot_analysis.recording.subject.model import find_feature_layers, find_last_layer
 from trainers.data.modular import OPERATIONS, ModularArithmetic
 from trainers.data.permutations import PermutationGroup
-from trainers.models.transformer import Block, NormalizedLinear, Transformer
+from trainers.models.transformer import Block, Decoder, NormalizedLinear, Transformer, sines
 from trainers.recorded_run import record
 from trainers.setups.modular import SETUPS
 
@@ -119,7 +119,9 @@ def test_the_split(config, train, val, classes):
         (lambda: PermutationGroup("sandwich", n=9), "2 to 6, got 9"),
         (lambda: Transformer(width=128, heads=3), "heads that divide its width"),
         (lambda: Transformer(layers=0), "at least one layer"),
-        (lambda: Transformer(norm="none"), "allowed: post, pre"),
+        (lambda: Transformer(norm="none"), "norm is 'none'; allowed: post, pre"),
+        (lambda: Transformer(positions="rotary"), "positions is 'rotary'; allowed: learned, sines"),
+        (lambda: Transformer(initialization="big"), "initialization is 'big'; allowed: gpt2, pytorch"),
         (lambda: Transformer(temperature=-0.1), "above 0, or 0 for the plain head"),
     ],
 )
@@ -151,7 +153,7 @@ def test_last_position_gradients_are_those_of_all_positions(layers, norm):
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_a_block_is_pytorchs_layer(norm):
     torch.manual_seed(2)
-    block = Block(width=24, heads=3, norm=norm, last_only=False).double()
+    block = Block(width=24, heads=3, norm=norm, bias=True, last_only=False).double()
     options = {"dropout": 0.0, "batch_first": True, "norm_first": norm == "pre"}
     layer = nn.TransformerEncoderLayer(24, 3, 96, **options).double()
     with torch.no_grad():
@@ -194,6 +196,39 @@ def test_number_of_parameters(layers, width, heads, norm):
     expected = layers * of_a_block + (99 + 4 + 97) * width + (2 * width if norm == "pre" else 0)
     assert sum(p.numel() for p in model.parameters()) == expected
     assert model(data.val_inputs[:3]).shape == (3, 97)
+
+
+POWER = Transformer(bias=False, positions="sines", initialization="pytorch")
+"""The network of openai/grok, but for its tokens."""
+
+
+def test_with_all_tokens_it_has_the_parameters_of_power_et_al():
+    tokens = 2 + 20 + 97 + 120  # <|eos|> and =, operators, numbers, permutations
+    model = Decoder(POWER, vocabulary=tokens, length=6, classes=tokens)
+    assert sum(p.numel() for p in model.parameters()) == 455_424
+    assert not any(name.endswith("bias") and "norm" not in name for name, _ in model.named_parameters())
+
+
+def test_sines_are_those_of_vaswani_et_al():
+    expected = [
+        [math.sin(p / 10_000 ** (i / 6)) if i % 2 == 0 else math.cos(p / 10_000 ** ((i - 1) / 6)) for i in range(6)]
+        for p in range(5)
+    ]
+    torch.testing.assert_close(sines(5, 6), torch.tensor(expected))
+
+
+@pytest.mark.parametrize("positions", ["learned", "sines"])
+@pytest.mark.parametrize(("initialization", "tokens", "head"), [("gpt2", 0.02, 0.02), ("pytorch", 1.0, 1 / 384**0.5)])
+def test_standard_deviations_at_the_start(initialization, tokens, head, positions):
+    torch.manual_seed(1)
+    model = Transformer(initialization=initialization, positions=positions).build(sample(ModularArithmetic("division")))
+    assert model.tokens.weight.std().item() == pytest.approx(tokens, rel=0.05)
+    assert model.head.weight.std().item() == pytest.approx(head, rel=0.05)
+    if positions == "learned":
+        assert model.positions.std().item() == pytest.approx(tokens, rel=0.1)
+    else:
+        assert torch.equal(model.positions, sines(4, 128))
+        assert "positions" not in dict(model.named_parameters())
 
 
 def test_the_recorder_finds_blocks_and_head():

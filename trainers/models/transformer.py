@@ -12,24 +12,29 @@ from slingshot_analysis.errors import InputError
 from trainers.data.dataset import Dataset
 from trainers.models.attention import multi_head_attention
 
-INITIAL_STD = 0.02
-"""Standard deviation of the initial embeddings, positions and head, as in GPT-2."""
+GPT2_STD = 0.02
+"""Standard deviation of initial embeddings, positions and head in the code of GPT-2."""
+
+CHOICES = {"norm": ("post", "pre"), "positions": ("learned", "sines"), "initialization": ("gpt2", "pytorch")}
+"""Allowed values of the fields that name a choice."""
 
 
 @dataclass(frozen=True)
 class Transformer:
     """A causal Transformer that reads a few tokens and classifies the sequence at its last position.
 
-    Thilak et al. give depth, width and number of heads, and refer to Power et al. for the rest. These are the choices
-    made here:
+    Thilak et al. give depth, width, number of heads and the causal mask, and refer to Vaswani et al. and to Power et
+    al. for the rest. Where each choice comes from:
 
-    - Layer normalisation comes before attention and MLP, and once more before the head. With ``norm="post"`` it comes
-      after each residual sum instead, as in Vaswani et al. and in the code of Power et al.
-    - The MLP has a ReLU and a hidden layer of 4 times the width.
-    - The linear layers of the blocks have biases; the head has none.
-    - Positions are learned. There is no dropout. The logits cover the possible answers, not all tokens.
-    - Embeddings, positions and head are initialised with standard deviation 0.02, as in GPT-2. All other parameters
-      have PyTorch's default initialisation.
+    - Layer normalisation after each residual sum, an MLP with a ReLU and 4 times the width, no bias in the head, and no
+      dropout are as in Vaswani et al. and as in the code of Power et al.
+    - Biases in the linear layers of the blocks and learned positions are a choice of this project. The code of Power et
+      al. has neither: ``bias=False`` and ``positions="sines"``.
+    - Embeddings, positions and head begin with standard deviation 0.02, as in GPT-2, and all else begins with PyTorch's
+      default. This is a choice of this project. The code of Power et al. leaves everything at PyTorch's default, so
+      that embeddings begin with standard deviation 1: ``initialization="pytorch"``.
+    - Tokens and logits are those of one operation. The code of Power et al. has 239 tokens for all operations, an
+      embedding and a logit for each, so its network has 455,424 parameters.
 
     The last block computes its query, its MLP and the head at the last position only. The other positions would affect
     neither logits nor gradients.
@@ -42,10 +47,16 @@ class Transformer:
         Size of the residual stream.
     heads : int
         Attention heads of a block, a divisor of `width`.
-    norm : {"pre", "post"}
-        Whether to normalise the inputs of attention and MLP, or the residual sums.
+    norm : {"post", "pre"}
+        Whether to normalise the residual sums, or the inputs of attention, MLP and head.
     temperature : float
         Temperature τ of a normalised head, see `NormalizedLinear`; 0 selects the plain linear head.
+    bias : bool
+        Whether the linear layers of the blocks have biases.
+    positions : {"learned", "sines"}
+        Positional embeddings: trained, or the fixed sines and cosines of Vaswani et al.
+    initialization : {"gpt2", "pytorch"}
+        Initialisation of embeddings, learned positions and head: standard deviation 0.02, or PyTorch's default.
 
     References
     ----------
@@ -56,14 +67,17 @@ class Transformer:
     >>> from trainers.data.modular import ModularArithmetic
     >>> data = ModularArithmetic("division").make(torch.Generator())
     >>> sum(p.numel() for p in Transformer(layers=2, width=128, heads=4).build(data).parameters())
-    422400
+    422144
     """
 
     layers: int = 2
     width: int = 128
     heads: int = 4
-    norm: str = "pre"
+    norm: str = "post"
     temperature: float = 0.0
+    bias: bool = True
+    positions: str = "learned"
+    initialization: str = "gpt2"
 
     def __post_init__(self) -> None:
         if min(self.layers, self.width, self.heads) < 1 or self.width % self.heads:
@@ -71,8 +85,9 @@ class Transformer:
                 f"a Transformer needs at least one layer and heads that divide its width, got {self.layers} layers, "
                 f"width {self.width} and {self.heads} heads"
             )
-        if self.norm not in ("post", "pre"):
-            raise InputError(f"norm is {self.norm!r}; allowed: post, pre")
+        for field, allowed in CHOICES.items():
+            if getattr(self, field) not in allowed:
+                raise InputError(f"{field} is {getattr(self, field)!r}; allowed: {', '.join(allowed)}")
         if not self.temperature >= 0:
             raise InputError(f"temperature is {self.temperature}; allowed: above 0, or 0 for the plain head")
 
@@ -88,7 +103,7 @@ class Decoder(nn.Module):
     Parameters
     ----------
     config : Transformer
-        Depth, width, heads, position of the normalisation and kind of head.
+        The choices of the network.
     vocabulary : int
         Number of tokens.
     length : int
@@ -100,9 +115,13 @@ class Decoder(nn.Module):
     def __init__(self, config: Transformer, vocabulary: int, length: int, classes: int) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, config.width)
-        self.positions = nn.Parameter(torch.empty(length, config.width))
+        self.positions: Tensor
+        if config.positions == "learned":
+            self.positions = nn.Parameter(torch.empty(length, config.width))
+        else:
+            self.register_buffer("positions", sines(length, config.width), persistent=False)
         self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.norm, last_only=layer == config.layers - 1)
+            Block(config.width, config.heads, config.norm, config.bias, last_only=layer == config.layers - 1)
             for layer in range(config.layers)
         )
         self.norm = nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()
@@ -110,8 +129,13 @@ class Decoder(nn.Module):
             self.head: nn.Linear = NormalizedLinear(config.width, classes, config.temperature)
         else:
             self.head = nn.Linear(config.width, classes, bias=False)
-        for weight in (self.tokens.weight, self.positions, self.head.weight):
-            nn.init.normal_(weight, std=INITIAL_STD)
+        learned = [self.positions] if config.positions == "learned" else []
+        if config.initialization == "gpt2":
+            for weight in (self.tokens.weight, *learned, self.head.weight):
+                nn.init.normal_(weight, std=GPT2_STD)
+        else:
+            for weight in learned:
+                nn.init.normal_(weight)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the (n, classes) logits of (n, length) int64 `tokens`."""
@@ -120,6 +144,23 @@ class Decoder(nn.Module):
             x = block(x)
         logits: Tensor = self.head(self.norm(x))
         return logits[:, -1]
+
+
+def sines(length: int, width: int) -> Tensor:
+    """Return the (length, width) positional embeddings of Vaswani et al., arXiv 1706.03762, section 3.5.
+
+    Entry (p, 2i) is the sine and entry (p, 2i + 1) the cosine of p / 10000^(2i / width).
+
+    Examples
+    --------
+    >>> sines(2, 4)
+    tensor([[0.0000, 1.0000, 0.0000, 1.0000],
+            [0.8415, 0.5403, 0.0100, 0.9999]])
+    """
+    entry = torch.arange(width, dtype=torch.float64)
+    frequency = 10_000 ** (-(entry - entry % 2) / width)
+    angle = torch.arange(length, dtype=torch.float64).unsqueeze(1) * frequency
+    return torch.where(entry % 2 == 0, angle.sin(), angle.cos()).float()
 
 
 class NormalizedLinear(nn.Linear):
@@ -156,22 +197,24 @@ class Block(nn.Module):
     ----------
     width, heads : int
         Size of the residual stream, and number of attention heads.
-    norm : {"pre", "post"}
-        Whether to normalise the inputs of attention and MLP, or the residual sums.
+    norm : {"post", "pre"}
+        Whether to normalise the residual sums, or the inputs of attention and MLP.
+    bias : bool
+        Whether the linear layers have biases.
     last_only : bool
         Whether to return only the last position.
     """
 
-    def __init__(self, width: int, heads: int, norm: str, last_only: bool) -> None:
+    def __init__(self, width: int, heads: int, norm: str, bias: bool, last_only: bool) -> None:
         super().__init__()
         self.heads = heads
         self.pre = norm == "pre"
         self.last_only = last_only
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.output = nn.Linear(width, width)
+        self.query = nn.Linear(width, width, bias)
+        self.key_value = nn.Linear(width, 2 * width, bias)
+        self.output = nn.Linear(width, width, bias)
         self.attention_norm = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width, bias), nn.ReLU(), nn.Linear(4 * width, width, bias))
         self.mlp_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
