@@ -4,9 +4,10 @@ Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/last_position.py
 
-Two runs of modular_division_prenorm with the same seed take turns of 10 updates: one with the model as it is, and one whose
-last block computes every position. The table has the median milliseconds of an update over the turns, their ratio, and
-the smallest and largest ratio of a turn. The number of multiplications with weights would give a ratio of 0.69.
+Two runs of modular_division_prenorm with the same seed take turns of 10 updates: one with the model as it is, and one
+whose last block computes every position. The table has the median milliseconds of an update over the turns, their
+ratio, and the smallest and largest ratio of a turn. The number of multiplications with weights would give a ratio of
+0.69.
 """
 
 from __future__ import annotations
