@@ -26,10 +26,10 @@ class Transformer:
     Thilak et al. give depth, width, number of heads and the causal mask, and refer to Vaswani et al. and to Power et
     al. for the rest. Where each choice comes from:
 
-    - Layer normalisation after each residual sum, an MLP with a ReLU and 4 times the width, fixed sines as positions,
-      and no bias in the head are as in both.
-    - No bias in any linear layer, no dropout, and PyTorch's default initialisation, by which embeddings begin with
-      standard deviation 1, are as in the code of Power et al.
+    - Layer normalisation after each residual sum, an MLP with a ReLU and 4 times the width, and fixed sines as
+      positions are as in both.
+    - No bias in any linear layer, the head included, no dropout, and PyTorch's default initialisation, by which
+      embeddings begin with standard deviation 1, are as in the code of Power et al.
     - Tokens and logits are those of one operation, which is a choice of this project. The code of Power et al. has 239
       tokens for all operations, so its network has 455,424 parameters; Thilak et al. state "approximately 450K".
 

@@ -23,6 +23,7 @@ in this order. The other operations are in Power et al., appendix A.1.1, only. E
 
 The paper does not state the following, so these are choices made here:
 
+- The loss is that of the answer alone. The code of Power et al. averages it with that of the end token that follows.
 - SGD has no warm-up. Weight decay applies to all parameters.
 - With normalisation, the optimizer is Adam, as without it, and w is the weights of one class.
 - The seed is 0. :mod:`trainers.models.transformer` names further choices.
