@@ -54,13 +54,13 @@ from trainers.loop import updates
 from trainers.run import Run
 from trainers.setups import find_setup
 
-ENDS = {"parity_3_50": (60, 309, 2059), "modular_division": (304,)}
+ENDS = {"parity_3_50": (60, 309, 2059), "modular_division_prenorm": (304,)}
 """Last update of each early window."""
-POINTS = {"parity_3_50": 60, "modular_division": 10}
+POINTS = {"parity_3_50": 60, "modular_division_prenorm": 10}
 """Number of points in a window."""
-LONGEST = {"parity_3_50": 40_000, "modular_division": 4000}
+LONGEST = {"parity_3_50": 40_000, "modular_division_prenorm": 4000}
 """Updates within which the slingshot has to come."""
-SAMPLES = {"parity_3_50": 1000, "modular_division": 512}
+SAMPLES = {"parity_3_50": 1000, "modular_division_prenorm": 512}
 
 State = dict[str, Tensor]
 Found = tuple[float, int]

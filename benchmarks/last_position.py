@@ -4,9 +4,10 @@ Run it from the project's root::
 
     OMP_NUM_THREADS=1 python benchmarks/last_position.py
 
-Two runs of modular_division with the same seed take turns of 10 updates: one with the model as it is, and one whose
-last block computes every position. The table has the median milliseconds of an update over the turns, their ratio, and
-the smallest and largest ratio of a turn. The number of multiplications with weights would give a ratio of 0.69.
+Two runs of modular_division_prenorm with the same seed take turns of 10 updates: one with the model as it is, and one
+whose last block computes every position. The table has the median milliseconds of an update over the turns, their
+ratio, and the smallest and largest ratio of a turn. The number of multiplications with weights would give a ratio of
+0.69.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def turn(run: Run) -> float:
 @click.command()
 @click.option("--turns", default=15, help="Turns of each run.")
 def main(turns: int) -> None:
-    setup = next(setup for setup in SETUPS if setup.name == "modular_division")
+    setup = next(setup for setup in SETUPS if setup.name == "modular_division_prenorm")
     setup = dataclasses.replace(setup, steps=TURN)
     with cpu_settings(threads=1, flush_denormal=True):
         last, every = (Run(setup, torch.device("cpu")) for _ in range(2))

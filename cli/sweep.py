@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli._engines import engine_options, slurm_parameters
 from cli._messages import in_options
-from cli.record import complete_setups, probe_names, with_data_folder
-from slingshot_analysis.errors import InputError
+from cli.record import complete_setups, probe_names
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from trainers.setup import Setup
-    from trainers.sweep import Status, SweepConfig
+    from trainers.sweep import Status
 
 SHOWN_RUNS = 12
 LOG_SECONDS = 5.0
 
-Value = TypeVar("Value")
+
+def complete_sweeps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a sweep that comes with the package."""
+    from trainers.sweep import shipped_sweeps
+
+    return [name for name in shipped_sweeps() if name.startswith(incomplete)]
 
 
 @click.command()
@@ -57,10 +58,12 @@ Value = TypeVar("Value")
 @click.option(
     "--config",
     metavar="FILE",
-    help="A TOML file with these options as keys, and with single runs: see docs/sweeps.md.",
+    shell_complete=complete_sweeps,
+    help="A TOML file with these options as keys, and with single runs: see docs/sweeps.md. Or a name of --list.",
 )
+@click.option("--list", "listing", is_flag=True, help="List the sweeps behind the paper's figures, and stop.")
 @click.option(
-    "--probes", default="light", show_default=True, metavar="NAMES", help="What to record, as in `slingshot record`."
+    "--probes", metavar="NAMES", help="What to record, as in `slingshot record`; by default the file's, or light."
 )
 @click.option("--out", default="runs", show_default=True, metavar="DIR", help="Folder of traces and manifest.")
 @engine_options(
@@ -98,7 +101,8 @@ def sweep(
     steps: int | None,
     assignments: tuple[str, ...],
     config: str | None,
-    probes: str,
+    listing: bool,
+    probes: str | None,
     out: str,
     engine: str,
     jobs: int | None,
@@ -114,16 +118,16 @@ def sweep(
 
     The same command, given again, continues a sweep that was stopped. Finished runs are not trained again.
     """
+    if listing:
+        _list_sweeps(form)
+        return
+    from cli._sweep_plan import Options, plan
     from slingshot_analysis.analysis import finite
     from trainers.sweep import SweepConfig, read_config
     from trainers.sweep import sweep as run_sweep
 
     file = SweepConfig() if config is None else read_config(config)
-    common = _common(file, config, setup, steps, assignments, data_dir)
-    fixed = {text.partition("=")[0]: "--set" for text in assignments}
-    fixed |= {} if steps is None else {"steps": "--steps"}
-    fixed |= {} if data_dir is None else {"data.folder": "--data-dir"}
-    runs = _plan(common, file, config, fixed, grid, draw, draws, draw_seed, seeds)
+    runs = plan(file, Options(config, setup, steps, assignments, data_dir, grid, draw, draws, draw_seed, seeds))
     with Progress() as show:
         try:
             table = run_sweep(
@@ -134,7 +138,7 @@ def sweep(
                 scheduler=scheduler,
                 slurm=slurm_parameters(slurm),
                 batch=batch,
-                probes=probe_names(probes),
+                probes=probe_names(probes or file.probes or "light"),
                 checkpoint_every=checkpoint_every,
                 device=device,
                 progress=show,
@@ -155,102 +159,36 @@ def sweep(
         sys.exit(1)
 
 
-def _common(
-    file: SweepConfig,
-    config: str | None,
-    name: str | None,
-    steps: int | None,
-    assignments: tuple[str, ...],
-    data_dir: str | None,
-) -> Setup:
-    """Return the setup with the changes that every run has; the command line comes before the file."""
-    from trainers.overrides import override_all
-    from trainers.setups import find_setup
-    from trainers.sweep.plan import as_text
+def _list_sweeps(form: str) -> None:
+    from trainers.sweep import shipped_sweeps
 
-    name = name or file.setup
-    if name is None:
-        raise InputError("--setup is missing; see `slingshot setups`")
-    of_file = [f"{key}={as_text(value)}" for key, value in file.set.items()]
-    setup = override_all(find_setup(name), of_file, f"--config {config}: set")
-    setup = setup if file.steps is None else dataclasses.replace(setup, steps=file.steps)
-    setup = override_all(with_data_folder(setup, data_dir), assignments, "--set")
-    return setup if steps is None else dataclasses.replace(setup, steps=steps)
+    rows = [_row(name) for name in shipped_sweeps()]
+    if form == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    from rich.table import Table
 
+    from cli._console import open_console
 
-def _plan(
-    setup: Setup,
-    file: SweepConfig,
-    config: str | None,
-    fixed: Mapping[str, str],
-    grid: Sequence[str],
-    draw: Sequence[str],
-    draws: int | None,
-    draw_seed: int | None,
-    seeds: str | None,
-) -> list[Setup]:
-    """Return the runs.
-
-    `fixed` names, for each field to which the command line gives one value in all runs, the option that does so.
-    """
-    from trainers.sweep import parse_seeds, parse_values, plan_runs
-    from trainers.sweep.plan import as_text
-
-    grids = _once("--grid", [parse_values(setup, text, "--grid") for text in grid])
-    drawn = _once("--draw", [_pair("--draw", text) for text in draw])
-    part = {field.name: f"--config {config}: {field.name}" for field in dataclasses.fields(file)}
-    of_draws = {"--draws": draws, "--draw-seed": draw_seed}
-    of_draws |= {part["draws"]: file.draws, part["draw_seed"]: file.draw_seed}
-    for place, number in of_draws.items():
-        if number is not None and not (drawn or file.draw):
-            raise InputError(f"{place} needs a --draw KEY=DISTRIBUTION; give one, or leave it out")
-    of_file = dict.fromkeys(file.grid, part["grid"]) | dict.fromkeys(file.draw, part["draw"])
-    of_file |= {} if file.seeds is None else {"seed": part["seeds"]}
-    varied = of_file | dict.fromkeys(grids, "--grid") | dict.fromkeys(drawn, "--draw")
-    varied |= {} if seeds is None else {"seed": "--seeds"}
-    _refuse_both(fixed, varied)
-    _refuse_both(
-        dict.fromkeys(file.set, part["set"]) | ({} if file.steps is None else {"steps": part["steps"]}), of_file
-    )
-    asked, place = (file.seeds, part["seeds"]) if seeds is None else (seeds, "--seeds")
-    return plan_runs(
-        setup,
-        file.grid | grids,
-        draw=file.draw | drawn,
-        draws=draws or file.draws or 1,
-        draw_seed=draw_seed if draw_seed is not None else file.draw_seed or 0,
-        runs=file.runs,
-        seeds=None if asked is None else parse_seeds(as_text(asked), place),
-        places=varied | {"seeds": place, "runs": part["runs"]},
-    )
+    table = Table(box=None, pad_edge=False)
+    for heading in ("name", "figures"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("runs", "updates in all"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("title", overflow="fold")
+    for row in rows:
+        table.add_row(row["name"], row["figures"], f"{row['runs']:,}", f"{row['updates']:,}", row["title"])
+    open_console().print(table)
 
 
-def _pair(option: str, text: str) -> tuple[str, str]:
-    key, separator, value = text.partition("=")
-    if not separator or not value:
-        raise InputError(f"{option} {text}: write it as KEY=VALUE")
-    return key, value
+def _row(name: str) -> dict[str, Any]:
+    from cli._sweep_plan import Options, plan
+    from trainers.sweep import read_config
 
-
-def _once(option: str, pairs: list[tuple[str, Value]]) -> dict[str, Value]:
-    """Return the values of a repeatable option by key.
-
-    Raises
-    ------
-    InputError
-        If a key is given twice.
-    """
-    for i, (key, _) in enumerate(pairs):
-        if key in dict(pairs[:i]):
-            how = f"write {option} {key}=A,B" if option == "--grid" else "leave one of them out"
-            raise InputError(f"{option} {key} is given twice; {how}")
-    return dict(pairs)
-
-
-def _refuse_both(fixed: Mapping[str, str], varied: Mapping[str, str]) -> None:
-    """Refuse a field that has one value in all runs and also varies; each mapping names the option by field."""
-    for key in fixed.keys() & varied.keys():
-        raise InputError(f"{fixed[key]}: {key} is given by {varied[key]} too; leave one of them out")
+    file = read_config(name)
+    runs = plan(file, Options(name))
+    updates = sum(run.steps for run in runs)
+    return {"name": name, "figures": file.figures, "runs": len(runs), "updates": updates, "title": file.title}
 
 
 class Progress:

@@ -31,7 +31,7 @@ BEFORE = {
     "model.positions": "learned",
     "model.initialization": "gpt2",
 }
-"""Values of the fields that older traces and checkpoints lack."""
+"""Values of the fields that older traces, checkpoints and manifests lack."""
 
 
 class DataConfig(Protocol):

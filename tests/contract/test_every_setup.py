@@ -21,7 +21,11 @@ from trainers.sweep.plan import as_text
 
 DOCS = Path(__file__).parents[2] / "docs"
 
-TRANSFORMER = {"model.layers": 2, "model.width": 128, "model.heads": 4, "data.train_share": 0.5, "batch_size": 512}
+TRANSFORMER = {
+    "model.layers": 2, "model.width": 128, "model.heads": 4, "model.norm": "post", "model.bias": False,
+    "model.positions": "sines", "model.initialization": "pytorch", "data.train_share": 0.5, "batch_size": 512,
+    "drop_last": False,
+}  # fmt: skip
 WARMED_UP = {"optimizer.lr": 1e-3, "optimizer.betas": (0.9, 0.98), "optimizer.eps": 1e-8, "optimizer.warmup": 10}
 ADAM = {"optimizer.lr": 1e-3, "optimizer.betas": (0.9, 0.95), "optimizer.eps": 1e-8}
 CIFAR = {"data.train": 200, "data.val": 10_000, "batch_size": 200}
@@ -49,14 +53,16 @@ PAPER = {
     },
     "hypercube": ADAM
     | {"data.dimensions": 128, "data.informative": 3, "data.classes": 8, "data.train": 256, "data.val": 256}
-    | {"model.layers": 4, "model.linear": False, "batch_size": 128},
+    | {"model.layers": 4, "model.linear": False, "batch_size": 128, "steps": 60_000 * 2},
     "cifar10_fcn6_200": CIFAR | ADAM | {"model.layers": 6, "model.linear": False},
     "cifar10_linear_200": CIFAR | ADAM | {"model.layers": 1},
     "cifar10_mlp2_200": CIFAR | ADAM | {"model.layers": 2, "model.linear": False},
     "cifar10_mlp3_200": CIFAR | ADAM | {"model.layers": 3, "model.linear": False},
     "cifar10_deep_linear_200": DEEP_LINEAR | ADAM,
-    "cifar10_deep_linear_200_rmsprop": DEEP_LINEAR | {"optimizer.alpha": 0.95, "optimizer.momentum": 0.0},
-    "cifar10_deep_linear_200_gd": DEEP_LINEAR | {"optimizer.momentum": 0.9, "optimizer.weight_decay": 0.0},
+    "cifar10_deep_linear_200_rmsprop": DEEP_LINEAR
+    | {"optimizer.lr": 1e-3, "optimizer.alpha": 0.95, "optimizer.momentum": 0.0},
+    "cifar10_deep_linear_200_gd": DEEP_LINEAR
+    | {"optimizer.lr": 1e-3, "optimizer.momentum": 0.9, "optimizer.weight_decay": 0.0},
     "cifar10_vgg11_200": CIFAR | ADAM | {"model.batch_norm": False},
     "cifar10_vgg11_bn_200": CIFAR | ADAM | {"model.batch_norm": True},
     "cifar10_vit_1000": ADAM | {"data.train": 1000, "data.val": 10_000, "model.layers": 12, "batch_size": 128},
@@ -71,6 +77,7 @@ PAPER = {
     "modular_division_normalized": TRANSFORMER
     | WARMED_UP
     | {"data.operation": "division", "data.p": 97, "model.temperature": 0.5},
+    "modular_division_prenorm": {},
     "quadratic": {"optimizer.betas": (0.0, 0.0), "loss": "output"},
 }
 PAPER |= {
@@ -81,7 +88,47 @@ PAPER |= {
     f"s5_{operation}": {"data.operation": operation, "data.n": 5, "steps": 500_000} | TRANSFORMER | WARMED_UP
     for operation in ("multiplication", "conjugation", "sandwich")
 }
-"""Values that the paper states, by setup and dotted name of the field."""
+"""Values that the paper, or the code to which it refers, states, by setup and dotted name of the field."""
+
+ELSEWHERE = "none; Power et al., A.1.1"
+FIGURES = {
+    "parity_3_50": "6, 13-16",
+    "hypercube": "18-21",
+    "modular_division": "2-4, 22-24, 33-35, 50",
+    "modular_addition": "3, 4, 26-28",
+    "modular_cube_plus": "4, 29-32",
+    "modular_even_add_else_subtract": "4, 36",
+    "modular_multiplication": "3, 4, 37, 38",
+    "modular_square_plus": "4, 39, 40",
+    "modular_subtraction": "3, 4, 41-43",
+    "modular_sum_of_squares": ELSEWHERE,
+    "modular_quadratic": ELSEWHERE,
+    "modular_quadratic_plus": ELSEWHERE,
+    "modular_cubic": ELSEWHERE,
+    "modular_cubic_plus": ELSEWHERE,
+    "modular_odd_divide_else_subtract": ELSEWHERE,
+    "modular_even_add_else_multiply": ELSEWHERE,
+    "s5_multiplication": ELSEWHERE,
+    "s5_conjugation": ELSEWHERE,
+    "s5_sandwich": ELSEWHERE,
+    "modular_division_sgd": "25",
+    "modular_division_weight_decay": "44-46",
+    "modular_division_normalized": "47-49",
+    "modular_division_prenorm": "none",
+    "cifar10_fcn6_200": "1, 8-12",
+    "cifar10_linear_200": "1, 8-12",
+    "cifar10_mlp2_200": "1, 8-12",
+    "cifar10_mlp3_200": "1, 8-12",
+    "cifar10_deep_linear_200": "1, 8-12, Table 1",
+    "cifar10_deep_linear_200_rmsprop": "1, 8-12, Table 1",
+    "cifar10_deep_linear_200_gd": "1, 8-12, Table 1",
+    "cifar10_vgg11_200": "1, 8-12",
+    "cifar10_vgg11_bn_200": "1, 8-12",
+    "cifar10_vit_1000": "5, 7, 17",
+    "cifar10_vit": "5, 7, 17",
+    "quadratic": "App. D",
+}
+"""Figures of the paper that show each setup."""
 
 IMAGES = ["steps=2", "data.val=8", "data.train=16", "batch_size=16"]
 SMALL = {
@@ -137,9 +184,22 @@ def test_the_values_are_those_of_the_paper(name):
 
 
 @pytest.mark.parametrize("name", SETUPS)
-def test_the_page_of_experiments_names_it(name):
-    page = (DOCS / "experiments.md").read_text(encoding="utf-8")
-    assert re.search(rf"\b{name}\b", page), (
+def test_the_figures_are_those_of_the_table(name):
+    assert name in FIGURES, (
+        f"add an entry {name!r} to FIGURES in tests/contract/test_every_setup.py: the figures of the paper that show it"
+    )
+    assert SETUPS[name].figures == FIGURES[name]
+
+
+def test_the_table_of_figures_has_no_other_setups():
+    assert FIGURES.keys() == SETUPS.keys()
+
+
+@pytest.mark.parametrize("name", SETUPS)
+def test_the_page_of_experiments_has_it_with_its_figures(name):
+    page = (DOCS / "experiments.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    rows = re.findall(rf"^\|[^|]*`{name}`[^|]*\|.*\| ([^|]*) \|$", page, re.MULTILINE)
+    assert rows == [SETUPS[name].figures], (
         f"the table of setups in docs/experiments.md lacks the row: "
         f"| `{name}` | {SETUPS[name].title} | {SETUPS[name].figures} |"
     )

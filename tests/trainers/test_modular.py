@@ -120,8 +120,8 @@ def test_the_split(config, train, val, classes):
         (lambda: Transformer(width=128, heads=3), "heads that divide its width"),
         (lambda: Transformer(layers=0), "at least one layer"),
         (lambda: Transformer(norm="none"), "norm is 'none'; allowed: post, pre"),
-        (lambda: Transformer(positions="rotary"), "positions is 'rotary'; allowed: learned, sines"),
-        (lambda: Transformer(initialization="big"), "initialization is 'big'; allowed: gpt2, pytorch"),
+        (lambda: Transformer(positions="rotary"), "positions is 'rotary'; allowed: sines, learned"),
+        (lambda: Transformer(initialization="big"), "initialization is 'big'; allowed: pytorch, gpt2"),
         (lambda: Transformer(temperature=-0.1), "above 0, or 0 for the plain head"),
     ],
 )
@@ -150,10 +150,11 @@ def test_last_position_gradients_are_those_of_all_positions(layers, norm):
         torch.testing.assert_close(last, every, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("norm", ["post", "pre"])
-def test_a_block_is_pytorchs_layer(norm):
+def test_a_block_is_pytorchs_layer(norm, bias):
     torch.manual_seed(2)
-    block = Block(width=24, heads=3, norm=norm, bias=True, last_only=False).double()
+    block = Block(width=24, heads=3, norm=norm, bias=bias, last_only=False).double()
     options = {"dropout": 0.0, "batch_first": True, "norm_first": norm == "pre"}
     layer = nn.TransformerEncoderLayer(24, 3, 96, **options).double()
     with torch.no_grad():
@@ -161,10 +162,13 @@ def test_a_block_is_pytorchs_layer(norm):
         layer.self_attn.out_proj.weight.copy_(block.output.weight)
         layer.linear1.weight.copy_(block.mlp[0].weight)
         layer.linear2.weight.copy_(block.mlp[2].weight)
-        layer.self_attn.in_proj_bias.copy_(torch.cat([block.query.bias, block.key_value.bias]))
-        layer.self_attn.out_proj.bias.copy_(block.output.bias)
-        layer.linear1.bias.copy_(block.mlp[0].bias)
-        layer.linear2.bias.copy_(block.mlp[2].bias)
+        of_layer = [*layer.self_attn.in_proj_bias.split([24, 48]), layer.self_attn.out_proj.bias]
+        of_layer += [layer.linear1.bias, layer.linear2.bias]
+        of_block = [module.bias for module in (block.query, block.key_value, block.output, block.mlp[0], block.mlp[2])]
+        for there, here in zip(of_layer, of_block, strict=True):
+            there.zero_()
+            if bias:
+                there.copy_(here)
     x = torch.randn(5, 4, 24, dtype=torch.float64)
     mask = nn.Transformer.generate_square_subsequent_mask(4, dtype=torch.float64)
     torch.testing.assert_close(block(x), layer(x, src_mask=mask, is_causal=True), rtol=1e-10, atol=1e-12)
@@ -187,24 +191,23 @@ def test_no_position_sees_a_later_one():
         assert (difference[:, position:] > 0).all()
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("positions", ["learned", "sines"])
 @pytest.mark.parametrize("norm", ["post", "pre"])
 @pytest.mark.parametrize(("layers", "width", "heads"), [(2, 128, 4), (1, 32, 2), (4, 64, 8)])
-def test_number_of_parameters(layers, width, heads, norm):
+def test_number_of_parameters(layers, width, heads, norm, positions, bias):
     data = sample(ModularArithmetic("division"))
-    model = build(data, layers=layers, width=width, heads=heads, norm=norm)
-    of_a_block = 4 * width * (width + 1) + 2 * 4 * width**2 + 5 * width + 2 * 2 * width
-    expected = layers * of_a_block + (99 + 4 + 97) * width + (2 * width if norm == "pre" else 0)
+    model = build(data, layers=layers, width=width, heads=heads, norm=norm, positions=positions, bias=bias)
+    of_a_block = 4 * width**2 + 2 * 4 * width**2 + 2 * 2 * width + (9 * width if bias else 0)
+    expected = layers * of_a_block + (99 + 97 + (4 if positions == "learned" else 0)) * width
+    expected += 2 * width if norm == "pre" else 0
     assert sum(p.numel() for p in model.parameters()) == expected
     assert model(data.val_inputs[:3]).shape == (3, 97)
 
 
-POWER = Transformer(bias=False, positions="sines", initialization="pytorch")
-"""The network of openai/grok, but for its tokens."""
-
-
 def test_with_all_tokens_it_has_the_parameters_of_power_et_al():
     tokens = 2 + 20 + 97 + 120  # <|eos|> and =, operators, numbers, permutations
-    model = Decoder(POWER, vocabulary=tokens, length=6, classes=tokens)
+    model = Decoder(Transformer(), vocabulary=tokens, length=6, classes=tokens)
     assert sum(p.numel() for p in model.parameters()) == 455_424
     assert not any(name.endswith("bias") and "norm" not in name for name, _ in model.named_parameters())
 
@@ -280,4 +283,5 @@ def test_setups_cover_every_operation():
         "modular_division_sgd",
         "modular_division_weight_decay",
         "modular_division_normalized",
+        "modular_division_prenorm",
     }

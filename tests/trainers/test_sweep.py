@@ -167,6 +167,18 @@ def test_finished_traces_without_a_manifest_are_found(four, tmp_path):
     assert identities(tmp_path) == before
 
 
+def test_a_sweep_from_before_a_field_was_there_goes_on(four, tmp_path):
+    sweep(four[:2], tmp_path, engine=Here())
+    manifest = tmp_path / "manifest.json"
+    old = json.loads(manifest.read_text())
+    for run in old["runs"].values():
+        assert run["settings"].pop("drop_last") is True
+    manifest.write_text(json.dumps(old))
+    before = identities(tmp_path)
+    assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4
+    assert before.items() <= identities(tmp_path).items()
+
+
 def record_until_15(setup, path, probes="light", checkpoint_every=10):
     def kill(step, recorder):
         if step == 15:

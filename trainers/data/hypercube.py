@@ -31,7 +31,7 @@ class Hypercube:
 
     References
     ----------
-    Thilak et al. 2022, appendices A.8 and A.9, arXiv 2206.04817; Guyon 2003, "Design of experiments for the NIPS 2003
+    Thilak et al. 2022, appendix A.9, arXiv 2206.04817; Guyon 2003, "Design of experiments for the NIPS 2003
     variable selection benchmark".
 
     Examples

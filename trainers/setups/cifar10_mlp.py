@@ -1,20 +1,19 @@
 """Fully connected networks on 200 images of CIFAR-10, with full-batch updates.
 
-Thilak et al. 2022 (arXiv 2206.04817), Figures 1 and 8 to 12:
+Thilak et al. 2022 (arXiv 2206.04817), Figures 1 and 8 to 12 and Table 1 (deep linear network):
 
-- Data: 200 training images, no augmentation.
+- Data: 200 training images with pixels in [0, 1], no augmentation.
 - Networks: a 6-layer fully connected network, a linear model, MLPs of 2 and 3 layers, and a 6-layer deep linear
   network.
-- Training: cross-entropy; full-batch Adam with learning rate 0.001, β (0.9, 0.95), ε 1e-8, no weight decay. The deep
-  linear network is also trained with RMSProp (α 0.95, momentum 0) and with full-batch gradient descent (momentum 0.9).
+- Training: cross-entropy; full-batch Adam with learning rate 0.001, β (0.9, 0.95), ε 1e-8, no weight decay. By Table 1,
+  the deep linear network is also trained with RMSProp (α 0.95, momentum 0) and with full-batch gradient descent
+  (momentum 0.9), both with learning rate 0.001.
 
 The paper does not state the following, so these are choices made here:
 
 - The width of the networks is 256, and all have ReLUs except the linear ones. Initialisation is PyTorch's default.
 - A layer is a linear layer, so the last of the 6 layers returns the logits.
-- The learning rate of RMSProp and of gradient descent is 0.001, as for Adam; gradient descent diverges at 0.01. The ε
-  of RMSProp is 1e-8.
-- Pixels are in [0, 1]. A run has 20,000 updates and seed 0.
+- The ε of RMSProp is 1e-8. A run has 20,000 updates and seed 0.
 - Validation uses the 10,000 test images, or as many as there are.
 """
 
@@ -30,10 +29,11 @@ DEEP_LINEAR = MLP(layers=6, width=256, linear=True)
 
 
 def _setup(name: str, network: str, model: MLP, optimizer: OptimizerConfig = ADAM, kind: str = "Adam") -> Setup:
+    table = ", Table 1" if model is DEEP_LINEAR else ""
     return Setup(
         name=name,
         title=f"200 images of CIFAR-10, {network}, full-batch {kind}",
-        figures="1, 8-12",
+        figures=f"1, 8-12{table}",
         data=Cifar10(train=200, val=10_000),
         model=model,
         optimizer=optimizer,

@@ -1,6 +1,6 @@
 """Vision Transformers on CIFAR-10: 1,000 images, all 50,000, and the subsets between.
 
-Thilak et al. 2022 (arXiv 2206.04817), Figures 5, 7 and 17, without augmentation:
+Thilak et al. 2022 (arXiv 2206.04817), Figures 5, 7 and 17, with pixels in [0, 1] and without augmentation:
 
 - On 1,000 images: 12 layers, 10 million parameters, batch size 128, learning rate 0.001, β (0.9, 0.95), ε 1e-8, no
   weight decay.
@@ -11,7 +11,7 @@ Thilak et al. 2022 (arXiv 2206.04817), Figures 5, 7 and 17, without augmentation
 
 The paper does not state the following, so these are choices made here:
 
-- Patches have 4 x 4 pixels; :mod:`trainers.models.vit` names further choices. Pixels are in [0, 1].
+- Patches have 4 x 4 pixels; :mod:`trainers.models.vit` names further choices.
 - The first network has width 256 and 8 heads, so 9.5 million parameters, and 32 units per head, as the second network
   has.
 - The first network is trained with Adam, which is AdamW without weight decay, and without warm-up.

@@ -1,6 +1,6 @@
 """Sweeps: many runs from a grid, a list or random draws, on one machine or on a cluster."""
 
-from trainers.sweep.config import SweepConfig, read_config
+from trainers.sweep.config import SweepConfig, read_config, shipped_sweeps
 from trainers.sweep.manifest import RunState, read_manifest
 from trainers.sweep.plan import parse_seeds, parse_values, plan_runs
 from trainers.sweep.run import Status, sweep
@@ -14,5 +14,6 @@ __all__ = [
     "plan_runs",
     "read_config",
     "read_manifest",
+    "shipped_sweeps",
     "sweep",
 ]

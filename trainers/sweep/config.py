@@ -17,8 +17,10 @@ class SweepConfig:
 
     Parameters
     ----------
-    setup : str
-        Name of the setup.
+    title, figures : str
+        What the sweep shows, and the figures of the paper that show it.
+    setup : str or list of str
+        Name of the setup, or of several that are varied in the same way.
     steps : int, updates
         Length of each run.
     seeds : str, int or list of int
@@ -28,10 +30,14 @@ class SweepConfig:
     draws, draw_seed : int
         Number and seed of the random draws.
     runs : list of dict
-        Additional runs: values by dotted name of a field.
+        Additional runs: values by dotted name of a field. The key ``setup`` names another setup for this run alone.
+    probes : str
+        What to record.
     """
 
-    setup: str | None = None
+    title: str | None = None
+    figures: str | None = None
+    setup: str | list[str] | None = None
     steps: int | None = None
     seeds: str | int | list[int] | None = None
     set: dict[str, Any] = field(default_factory=dict)
@@ -40,20 +46,48 @@ class SweepConfig:
     draws: int | None = None
     draw_seed: int | None = None
     runs: list[dict[str, Any]] = field(default_factory=list)
+    probes: str | None = None
+
+    @property
+    def setups(self) -> list[str]:
+        """Names of the setups that set, grid and draw vary."""
+        return [self.setup] if isinstance(self.setup, str) else self.setup or []
+
+
+FOLDER = Path(__file__).parent / "files"
+
+
+def shipped_sweeps() -> list[str]:
+    """Return the names of the sweeps that come with the package: the runs behind the paper's figures.
+
+    Examples
+    --------
+    >>> "datasets" in shipped_sweeps()
+    True
+    """
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def read_config(path: str | Path) -> SweepConfig:
     """Read the configuration of a sweep from a TOML file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or a name of :func:`shipped_sweeps`.
 
     Raises
     ------
     InputError
         If the file can't be read or is not TOML, a key is unknown, or a value has the wrong type.
     """
+    file = FOLDER / f"{path}.toml" if path in shipped_sweeps() else Path(path)
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror}); check the name") from None
+        raise InputError(
+            f"{path}: can't be read ({error.strerror}); give a TOML file, or one of {', '.join(shipped_sweeps())}"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not TOML: {error}") from None
     names = [f.name for f in fields(SweepConfig)]
@@ -77,7 +111,10 @@ def read_config(path: str | Path) -> SweepConfig:
 
 
 TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "setup": (str, "the name of a setup"),
+    "title": (str, "a text"),
+    "figures": (str, "a text"),
+    "probes": (str, "names, such as 'light,hessian:50'"),
+    "setup": ((str, list), "the name of a setup, or a list of names"),
     "steps": (int, "a number of updates"),
     "seeds": ((str, int, list), 'seeds, such as "0-4" or [0, 1]'),
     "set": (dict, "a table of values by key"),

@@ -18,7 +18,7 @@ from slingshot_analysis.files import replaced
 from slingshot_analysis.trace import open_trace
 from trainers.recorded_run import make_recorder
 from trainers.run import Run
-from trainers.setup import Setup, check_settings, other_settings, settings_of
+from trainers.setup import BEFORE, Setup, check_settings, other_settings, settings_of
 from trainers.sweep.work import end_of
 
 FILE = "manifest.json"
@@ -166,7 +166,8 @@ def open_manifest(folder: Path, planned: Mapping[str, Setup], probes: Sequence[s
         run = RunState(settings(setup), setup.steps)
         has_our_probes = name in old and old[name].state != "failed"
         if name in old:
-            if differ := [key for key, value in run.settings.items() if old[name].settings.get(key) != value]:
+            found = BEFORE | old[name].settings
+            if differ := [key for key, value in run.settings.items() if found.get(key) != value]:
                 raise other_settings(folder / name, differ)
             run.seconds = old[name].seconds
             run.state = old[name].state if old[name].state in DONE else "pending"

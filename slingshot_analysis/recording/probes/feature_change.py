@@ -26,13 +26,13 @@ class FeatureChange(Probe):
 
     References
     ----------
-    Thilak et al. 2022, Figure 2e, arXiv 2206.04817.
+    Thilak et al. 2022, Figures 2e and 2f, arXiv 2206.04817.
     """
 
     name = "feature_change"
     default_schedule = Every(10)
     cost = "two forward passes of the probe batch"
-    source = "arXiv 2206.04817, Figure 2e"
+    source = "arXiv 2206.04817, Figures 2e and 2f"
     spans_update = True
 
     @classmethod

@@ -33,13 +33,13 @@ class Features(Probe):
 
     References
     ----------
-    Thilak et al. 2022, Figure 2e, arXiv 2206.04817 (on these features).
+    Thilak et al. 2022, Figures 2e and 2f, arXiv 2206.04817 (on these features).
     """
 
     name = "features"
     default_schedule = Every(500)
     cost = "one forward pass of the probe batch, and much space"
-    source = "arXiv 2206.04817, Figure 2e"
+    source = "arXiv 2206.04817, Figures 2e and 2f"
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:

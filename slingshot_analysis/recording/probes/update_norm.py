@@ -20,13 +20,13 @@ class UpdateNorm(Probe):
 
     References
     ----------
-    Thilak et al. 2022, Figure 2f, arXiv 2206.04817.
+    Thilak et al. 2022, section 3.1, arXiv 2206.04817, where u_t is the update; it has no figure of its norm.
     """
 
     name = "update_norm"
     default_schedule = Every(10)
     cost = "two copies of the parameters and a pass over them"
-    source = "arXiv 2206.04817, Figure 2f"
+    source = "arXiv 2206.04817, section 3.1"
     spans_update = True
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
