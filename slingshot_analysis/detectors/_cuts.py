@@ -31,7 +31,12 @@ def cuts(values: npt.NDArray[np.float64], penalty: float) -> list[int]:
     list of int
         Where each level ends, the last one at n: what ``ruptures.KernelCPD(kernel="linear", min_size=2)`` gives.
     """
-    before = _search()(np.ascontiguousarray(values[:, None]), penalty, SMALLEST)
+    search = _search()
+    if search is None:
+        from ruptures import KernelCPD
+
+        return list(KernelCPD(kernel="linear", min_size=SMALLEST).fit(values).predict(pen=penalty))
+    before = search(np.ascontiguousarray(values[:, None]), penalty, SMALLEST)
     ends = [len(values)]
     while before[ends[-1]] > 0:
         ends.append(int(before[ends[-1]]))
@@ -39,15 +44,16 @@ def cuts(values: npt.NDArray[np.float64], penalty: float) -> list[int]:
 
 
 @cache
-def _search() -> Callable[..., Any]:
-    """Return ruptures' compiled function without the package around it, whose imports take most of a second."""
+def _search() -> Callable[..., Any] | None:
+    """Return ruptures' compiled function without the package around it, whose imports take most of a second.
+
+    None where this version of ruptures has no such file.
+    """
     package = importlib.util.find_spec("ruptures")
     folder = Path(str(package.origin)).parent / "detection" / "_detection" if package else None
     found = PathFinder.find_spec("ekcpd", [str(folder)])
     if found is None or found.loader is None:
-        from ruptures.detection._detection.ekcpd import ekcpd_pelt_L2
-
-        return ekcpd_pelt_L2  # type: ignore[no-any-return]
+        return None
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module.ekcpd_pelt_L2  # type: ignore[no-any-return]

@@ -20,7 +20,7 @@ The 18 data sets of appendix B.3 are seven of the operations with these shares o
 50, 60, 70%; cube plus 50, 60, 70, 80%; division 50, 60, 70%; even add else subtract 70%; multiplication 50, 60%; square
 plus 70, 80%; subtraction 60, 70, 80%. The sweep ``datasets`` has them all. The 18 Figures 26 to 43 are taken to show
 <<<<<<< HEAD
-them in this order. The other operations are in Power et al., appendix A.1.1, only. Each setup has half of the equations.
+them in this order. The other operations are in Power et al., appendix A.1.1, only. A setup has half of the equations.
 =======
 them in this order. The other operations are in Power et al., appendix A.1.1, only. Each setup has half of the
 equations.
