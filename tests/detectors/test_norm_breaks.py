@@ -4,8 +4,10 @@ from itertools import accumulate
 
 import numpy as np
 import pytest
+import ruptures
 
 from slingshot_analysis.canonical import Samples
+from slingshot_analysis.detectors import _cuts
 from slingshot_analysis.detectors._norm_levels import (
     REFINE_BINS,
     SLOW_SHARE,
@@ -152,3 +154,12 @@ def test_a_bound_near_an_end_of_the_run_is_placed_to_the_sample(place):
     step = np.arange(8000.0)
     found = segments_of(Samples(step, np.exp(np.maximum(step - 4 * place, 0) / 100)))
     assert [exact_bound(found, bound)[0] for bound in (place - 1, place, place + 1)] == [4 * place] * 3
+
+
+@pytest.mark.parametrize("rows", [4, 50, 400])
+def test_cuts_are_those_of_ruptures(rows, monkeypatch):
+    values = np.cumsum(np.random.default_rng(0).normal(size=rows))
+    found = _cuts.cuts(values, 3.0)
+    assert found == ruptures.KernelCPD(kernel="linear", min_size=2).fit(values).predict(pen=3.0)
+    monkeypatch.setattr(_cuts, "_search", lambda: None)
+    assert _cuts.cuts(values, 3.0) == found
