@@ -153,7 +153,7 @@ def analyze(
         best_val_accuracy_after=general.best_after,
         final_val_accuracy=general.final,
         feature_bursts=_found(detect_feature_bursts, chosen_features(used)),
-        curvature_peaks=_found(detect_curvature_peaks, chosen_curvature(used)),
+        curvature_peaks=_found(detect_curvature_peaks, chosen_curvature(trace)),
         norm_growth=_found(fit_log_growth, norm, phases=assembly.phases),
         grokking_sensitivity=general.sensitivity,
         slingshots=assembly.slingshots,

@@ -33,6 +33,12 @@ LOSSES = (*BATCH_LOSSES, "train_loss")
 CURVATURES = ("hessian_top_eigenvalues", "hessian_top_eigenvalue", "update_sharpness")
 """Curvatures in order of preference: peaks are looked for in the first that was logged."""
 
+FLIGHT_CURVATURES = {
+    "hessian_top_eigenvalues": "event_hessian_top_eigenvalue",
+    "update_sharpness": "event_update_sharpness",
+}
+"""The flight recorder's rows of a curvature, at each update around a transition."""
+
 USED = (
     *NORMS,
     *BATCH_LOSSES,
@@ -122,9 +128,23 @@ def chosen_features(run: Signals) -> Signal | None:
 
 
 def chosen_curvature(run: Signals) -> Signal | None:
-    """Return the preferred curvature, if any was logged; of several eigenvalues the largest."""
+    """Return the preferred curvature, if any was logged; of several eigenvalues the largest.
+
+    The flight recorder's rows are part of it: a peak lasts a few updates, and stands between the rows of the probe.
+    """
     name = first_of(CURVATURES, run)
-    return None if name is None else _at_label(run[name], 0)
+    if name is None:
+        return None
+    curvature, event = _at_label(run[name], 0), FLIGHT_CURVATURES.get(name)
+    return curvature if event is None or event not in run else _joined(run[event], curvature)
+
+
+def _joined(first: Signal, second: Signal) -> Signal:
+    """Return the rows of two signals in order of their steps; at a step of both, that of the first."""
+    step = np.concatenate([first.step, second.step])
+    value = np.concatenate([first.value, second.value])
+    steps, rows = np.unique(step, return_index=True)
+    return Signal(steps, value[rows], second.name, second.unit, second.description)
 
 
 def ordered_signals(run: Signals, batch_loss: Signal | None) -> dict[str, Signal]:
