@@ -10,6 +10,7 @@ import numpy as np
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray
 from slingshot_analysis.detectors._no_spikes import ends_a_dip, is_gradual, is_hump
 from slingshot_analysis.detectors._rise import Rise, level_rows, median, smoothed
+from slingshot_analysis.detectors._scale_drifts import scale_drifts
 from slingshot_analysis.detectors._standing import standing
 from slingshot_analysis.excursions import FLOAT32_SPACING, MAXIMUM_ROUNDING_UNIT
 
@@ -35,8 +36,9 @@ GRADIENT_RATIO = 2.0
 """Minimum ratio of a spike of the gradient norm and its level."""
 LEAST_NOISE = 1e-3
 """Smallest noise that is assumed, as a share of the level: beside a silent loss any wiggle would stand out."""
-SKEWED = 2.0
-"""Skewness of the noise from which on it is taken as relative too."""
+SKEWED, SLIGHTLY_SKEWED, SYMMETRIC = 1.6, 1.3, 1.2
+"""Skewness of the noise from which on it is taken as relative too; a slight one counts if that of the logarithm is
+below this, to either side."""
 WIDE_RANGE = 10.0
 """Ratio of the 0.9 and the 0.1 quantile of a series from which on its noise is taken as relative."""
 ONSET_NOISE, ONSET_SHARE = 1.5, 0.1
@@ -81,13 +83,14 @@ def find_rises(values: FloatArray, *, gradient: bool) -> Iterator[Rise]:
     if n < MINIMUM_ROWS:
         return
     floor = _floor(values)
-    relative = gradient or _is_relative(values, floor)
+    relative = gradient or _is_relative(values, floor) or scale_drifts(values)
     scaled = np.log(np.maximum(values, floor)) if relative else values
     least_noise = LEAST_NOISE if relative else LEAST_NOISE * abs(float(np.median(values)))
     stands = standing(scaled, max(least_noise, FLOAT32_SPACING))
-    if not relative and values.min() > 0 and stands.skewness > SKEWED:
-        relative, scaled = True, np.log(values)
-        stands = standing(scaled, LEAST_NOISE)
+    if not relative and values.min() > 0 and stands.skewness > SLIGHTLY_SKEWED:
+        as_logarithm = standing(np.log(values), LEAST_NOISE)
+        if stands.skewness > SKEWED or max(as_logarithm.skewness, 1 / as_logarithm.skewness) < SYMMETRIC:
+            relative, scaled, stands = True, np.log(values), as_logarithm
     smooth = smoothed(values)
     reach = max(REACH_ROWS, n // REACH_PART)
     last: Rise | None = None

@@ -47,12 +47,14 @@ FIRST_ROWS, FIRST_SHARE = 5, 0.6
 MEAN_ROWS, MEAN_EPOCHS, MEAN_SEARCHED = 20, 4, 1 << 15
 """Minimum number of rows between the restarts of a running mean, minimum number of such stretches, and maximum number
 of rows that are searched."""
-MEAN_ALIKE, MEAN_NEARLY = 0.25, 0.8
+MEAN_ALIKE, MEAN_NEARLY, MEAN_BLUR = 0.25, 0.8, 10
 """Minimum correlation of the changes, as logarithms, at the distance of the restarts, and the share of the highest one
-that a shorter distance needs."""
-MEAN_SLOPE, MEAN_FIT, MEAN_RISING = (0.6, 1.6), 0.9, 0.8
+that a shorter distance needs. The noise of the correlation blurs a distance by up to a tenth."""
+MEAN_SLOPE, MEAN_FIT, MEAN_RISING = (0.8, 1.6), 0.93, 0.8
 """Exponent with which the changes decrease, minimum correlation of its fit, and maximum share of restarts at which the
 series rises: periodic spikes always rise."""
+MEAN_LARGEST, MEAN_OFTEN = 0.1, 0.5
+"""Part after each restart that holds the largest change of a stretch, and the minimum share of such stretches."""
 MEAN_FIRST, MEAN_HEIGHT = 0.25, 8.0
 """Part after each restart that holds few values, and the ratio to the usual jump from which on a rise counts there."""
 
@@ -220,12 +222,21 @@ def running_mean(values: FloatArray) -> RunningMean | None:
     profile = np.median(size[: len(size) // period * period].reshape(-1, period), axis=0)
     if not np.ptp(profile):
         return None
-    offset = int(profile.argmax())
-    profile, falling = np.roll(profile, -offset), -np.log(np.arange(1, period + 1))
+    rows = np.arange(1, period + 1)
+    falling = -np.log(rows)
+    offset = int(np.fft.irfft(np.fft.rfft(profile) * np.fft.rfft(falling).conj(), period).argmax())
+    octave = np.log2(rows).astype(int)
+    falling, profile = (
+        np.bincount(octave, each) / np.bincount(octave) for each in (falling, np.roll(profile, -offset))
+    )
     slope, fit = np.polyfit(falling, profile, 1)[0], np.corrcoef(falling, profile)[0, 1]
     starts = np.arange(offset + 1, len(values), period)
     jumps = values[starts] - values[starts - 1]
-    if not MEAN_SLOPE[0] <= slope <= MEAN_SLOPE[1] or fit < MEAN_FIT or (jumps > 0).mean() > MEAN_RISING:
+    stretches = (len(change) - offset) // period
+    largest = change[offset : offset + stretches * period].reshape(stretches, period).argmax(axis=1)
+    at_first = (largest < MEAN_LARGEST * period).mean() > MEAN_OFTEN
+    alike = MEAN_SLOPE[0] <= slope <= MEAN_SLOPE[1] and fit >= MEAN_FIT
+    if not (alike and at_first) or (jumps > 0).mean() > MEAN_RISING:
         return None
     return RunningMean(int(starts[0]), period, median(np.abs(jumps)))
 
@@ -239,10 +250,14 @@ def _period(series: FloatArray) -> int | None:
     if not alike[0] or len(alike) <= MEAN_ROWS:
         return None
     alike = alike / alike[0] * n / (n - np.arange(len(alike)))
-    alike[:MEAN_ROWS] = 0.0
     crests = 1 + np.flatnonzero((alike[1:-1] >= alike[:-2]) & (alike[1:-1] >= alike[2:]))
+    crests = crests[crests >= MEAN_ROWS]
     most = float(alike[crests].max(initial=0.0))
-    return None if most < MEAN_ALIKE else int(crests[alike[crests] >= MEAN_NEARLY * most][0])
+    if most < MEAN_ALIKE:
+        return None
+    first = int(crests[alike[crests] >= MEAN_NEARLY * most][0])
+    nearby = first + first // MEAN_BLUR
+    return first + int(alike[first : nearby + 1].argmax())
 
 
 def without_first_rows(rises: list[Rise], mean: RunningMean) -> list[Rise]:
