@@ -27,6 +27,8 @@ TWO_LEVELS, SAME_SHARE = 3, 0.25
 height."""
 CLOSE = 0.1
 """Maximum of the usual distance from the nearer level, as a share of the height, where few rises stand out."""
+SAMPLED = 20_000
+"""Number of rows from which the two levels are estimated then."""
 DWELLING, DWELLING_ROWS, CROSSING = 0.1, 3, 0.25
 """Minimum share of rows at either level, minimum number at the upper one for each rise, and maximum number between the
 levels as a share of those at the upper one: there lies the decay of spikes."""
@@ -107,7 +109,7 @@ def ends_a_dip(smooth: FloatArray, rise: Rise) -> bool:
 def two_levels(values: FloatArray, rises: list[Rise]) -> tuple[float, float] | None:
     """Return the two levels between which a series moves by these rises, if it rests at both."""
     if len(rises) < TWO_LEVELS:
-        return _two_values(values) if rises else None
+        return _two_values(values) if len(values) else None
     levels, tops = (np.array([rise.level + part * rise.height for rise in rises]) for part in (0, 1))
     low, high = float(np.median(levels)), float(np.median(tops))
     slack = SAME_SHARE * (high - low)
@@ -118,14 +120,20 @@ def two_levels(values: FloatArray, rises: list[Rise]) -> tuple[float, float] | N
 
 
 def _two_values(values: FloatArray) -> tuple[float, float] | None:
-    """Return the two values around which a series lies that moves between them so often that few rises stand out."""
-    middle = float(np.quantile(values, [DWELLING / 2, 1 - DWELLING / 2]).mean())
-    low, high = (float(np.median(values[part])) for part in (values <= middle, values > middle))
+    """Return the two values between which a series moves so often that few of its rises stand out."""
+    sample = values[:: max(1, len(values) // SAMPLED)]
+    middle = float(np.quantile(sample, [DWELLING / 2, 1 - DWELLING / 2]).mean())
+    upper = sample > middle
+    if not upper.any() or upper.all():
+        return None
+    low, high = median(sample[~upper]), median(sample[upper])
+    near = median(np.minimum(np.abs(sample - low), np.abs(sample - high)))
+    if near > CLOSE * (high - low):
+        return None
     place = (values - low) / (high - low)
     far = place[np.abs(place - 0.5) > 1 / 6] > 0.5
     ups = int((far[1:] & ~far[:-1]).sum())
-    near = median(np.minimum(np.abs(place), np.abs(place - 1)))
-    return _if_rests(values, low, high, ups) if ups >= TWO_LEVELS and near <= CLOSE else None
+    return _if_rests(values, low, high, ups) if ups >= TWO_LEVELS else None
 
 
 def _if_rests(values: FloatArray, low: float, high: float, rises: int) -> tuple[float, float] | None:

@@ -17,7 +17,7 @@ from slingshot_analysis.report._diagnosis_text import describe_diagnosis
 from slingshot_analysis.report._words import count_of, early_words, indented, lag_words, p_words, step_words
 
 ROWS, PHASE_ROWS, SPIKE_ROWS = 10, 6, 8
-"""Maximum number of rows of a table of slingshots, of one of phases, and of one of the highest loss spikes, where not all
+"""Maximum number of rows of a table of slingshots, of one of phases, and of one of the highest loss spikes, unless more
 are asked for."""
 MANY_DEVIATIONS = 1000
 """Deviations from which on their number means nothing more."""
@@ -123,7 +123,7 @@ def _spikes(analysis: Analysis) -> str:
     if len(spikes) == 1:
         words = f"1 loss spike, at {step_words(spikes[0].start)}: {outcomes[0]}"
     elif len(set(outcomes)) == 1:
-        words = f"{count}, {'both' if len(spikes) == 2 else 'all'} {outcomes[0]}"
+        words = f"{count}, {'both' if len(spikes) == 2 else 'every one'} {outcomes[0]}"
     else:
         words = f"{count}: " + ", ".join(f"{outcomes.count(one)} {one}" for one in OUTCOMES if one in outcomes)
     before = "it" if len(spikes) == 1 else f"{apart} of them"
