@@ -14,38 +14,41 @@ LASTING_REACH = 24
 SUDDEN_SHARE = 0.5
 """Minimum share of its height that a sudden rise gains in that time."""
 JUST_BEFORE, LOOKBACK, EARLIER_SHARE = 3.5, 10, 0.4
-"""A rise is gradual if it gains less than 3.5 times what the loss rose in as many rows just before, or less than 0.4 of
-what it rose in ten times as many."""
+"""A rise is gradual if it gains less than 3.5 times what the loss gained in as many rows just before it. It is so too
+if it gains less than 0.4 of what the loss gained in the ten times as many rows before it."""
 STEEP_ROWS, STEEP_SHARE, STEEP_LASTING = 3, 0.4, 0.2
-"""A rise gains at least 0.4 of its height, or 0.2 if it stays, in some three rows or half of those in which a rise is
-sudden: an even hump does not."""
+"""A rise gains 0.4 of its height, or 0.2 if the loss stays up, within three rows or half of those that a sudden rise
+may take. An even hump does not."""
 DIP_ROWS, DIP_SHARE, DIP_FALL, DIP_BEFORE = 10, 0.3, 5, 8
-"""A rise that stays is the end of a dip if the loss fell as suddenly, within five rows, at most ten times the rows of a
-level before, and if most of the eight rows before that were within 0.3 of the height of where the loss is now."""
+"""A rise that stays is the end of a dip on two conditions. The loss fell within five rows, not longer ago than ten
+times the rows of a level. And most of the eight rows before that fall were at the present level, give or take 0.3 of
+the height."""
 TWO_LEVELS, SAME_SHARE = 3, 0.25
 """Minimum number of rises between two levels, and how far each may begin and end from them, as a share of the
 height."""
 CLOSE = 0.1
-"""Maximum of the usual distance from the nearer level, as a share of the height, where few rises stand out."""
+"""Maximum of the median distance from the nearer level, as a share of the height, where few rises stand out."""
 SAMPLED = 20_000
 """Number of rows from which the two levels are estimated then."""
 DWELLING, DWELLING_ROWS, CROSSING = 0.1, 3, 0.25
-"""Minimum share of rows at either level, minimum number at the upper one for each rise, and maximum number between the
-levels as a share of those at the upper one: there lies the decay of spikes."""
+"""Minimum share of rows at either level, minimum number of rows at the upper one for each rise, and maximum number of
+rows between the levels as a share of those at the upper one. Spikes that decay have more rows between."""
 RESTARTS, SLOW_ROWS, SLOW_SHARE, STRAIGHT = 2, 20, 0.5, 2.4
-"""Rises of a schedule that restarts: two or more, of which the loss takes at least 20 rows to half of the height, at
-least half of the time to the next one, and at most 2.4 times as long to the level as to half; an exponential decay
-takes 3.3."""
+"""A schedule restarts if there are two or more rises of this kind: the loss takes 20 rows or more to half of the
+height, and at most 2.4 times as long to the level, which is half of the time to the next rise or more. An exponential
+decay takes 3.3 times as long."""
 LONG_STAGE, LONG_STAGE_SHARE, SEVERAL_STAGES = 80, 0.025, 0.02
-"""Minimum number of rows, and share of the log, that the loss needs to half of the height after the model has grown. A
-single such rise counts if the loss ends lower than before. Where there are two or more, half of the rows and this lower
-share do for all but the longest."""
+"""After a model has grown, the loss takes this number of rows and this share of the log, or more, to half of the
+height. A single such rise counts if the loss ends lower than before. Of several ones only the longest has to last so
+long; half of the rows and the lower share do for the others."""
 SHORT_STAGE = 4
-"""Minimum number of rows in a log of few, all of whose rises are such and end lower than they began, two or more."""
+"""Minimum number of these rows in a short log. There all rises, two or more, are of this kind, and the loss ends lower
+after each."""
 LONG_FALL, SHORT_FALL = 0.1, 0.2
-"""How far below the level before the loss ends in these two cases, as a share of the height."""
+"""How far below the level before a rise the loss ends, as a share of the height, for a long stage and for a short
+one."""
 FIRST_ROWS, FIRST_SHARE = 5, 0.6
-"""Rows whose median is at 0.6 of the height where a rise comes at once."""
+"""A rise comes at once if the median of its first five rows is above 0.6 of the height."""
 MEAN_ROWS, MEAN_EPOCHS, MEAN_SEARCHED = 20, 4, 1 << 15
 """Minimum number of rows between the restarts of a running mean, minimum number of such stretches, and maximum number
 of rows that are searched."""
@@ -58,7 +61,8 @@ series rises: periodic spikes always rise."""
 MEAN_LARGEST, MEAN_OFTEN = 0.1, 0.5
 """Part after each restart that holds the largest change of a stretch, and the minimum share of such stretches."""
 MEAN_FIRST, MEAN_HEIGHT = 0.25, 8.0
-"""Part after each restart that holds few values, and the ratio to the usual jump from which on a rise counts there."""
+"""In this part of each stretch the mean is of few values. A rise counts there only if it is so many times as high as
+the usual jump at a restart."""
 
 
 def is_gradual(values: FloatArray, rise: Rise, begin: int, reach: int, noise: float) -> bool:

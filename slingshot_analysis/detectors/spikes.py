@@ -32,21 +32,22 @@ LONG_SHARE = 0.1
 LARGEST = 1e100
 """Values are clipped to this, so that no difference or square of theirs overflows."""
 LASTING_BIN, LASTING_BINS = 8, 40
-"""Rows whose mean is searched for rises that single rows do not show, and the minimum number of such means. Single high
-rows are smoothed away before."""
+"""Number of rows in each mean that is searched for rises which single rows do not show, and minimum number of such
+means. A median of three rows removes single high ones before."""
 NOISE_ROWS, HIDDEN = 64, 9.0
-"""Such a rise is at most nine standard deviations of the rows before it; a higher one that single rows do not show is
-gradual, or the end of a dip."""
+"""Number of rows before such a rise that tell the noise, and the maximum height of the rise in standard deviations. A
+higher one that single rows do not show is gradual, or the end of a dip."""
 
 
 def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 1.0) -> list[LossSpike]:
     """Find the sudden rises of a training loss above its level, and what becomes of each.
 
     The level is the median of up to 16 rows before. A row stands out if it exceeds the median of the 3, 8, 24 or 72
-    rows before by more than noise does at that place: five to nine standard deviations, which are those of exactly this
-    excess, so that correlated noise counts as it is, and more where the noise has a heavy upper tail. The same is done
-    with the means of 8 rows each, which show rises that are lower than the noise of a row and last. Gradual rises,
-    steps down and returns from a dip are no spikes, and neither is what stays below 1% of the level or 0.025 nat.
+    rows before by more than noise does at that place. The limit is five to nine standard deviations of this excess, and
+    more where the noise has a heavy upper tail. Measuring the excess itself takes the correlation of the noise into
+    account. The means of 8 rows each are searched in the same way, for rises that last and are lower than the noise of
+    a row. Gradual rises, steps down and returns from a dip are no spikes. Neither is what stays below 1% of the level
+    or 0.025 nat.
 
     Parameters
     ----------
