@@ -41,6 +41,8 @@ LONG_STAGE, LONG_STAGE_SHARE, SEVERAL_STAGES = 80, 0.025, 0.02
 """After a model has grown, the loss takes this number of rows and this share of the log, or more, to half of the
 height. A single such rise counts if the loss ends lower than before. Of several ones only the longest has to last so
 long; half of the rows and the lower share do for the others."""
+FURTHER_STAGE, FURTHER_SHARE = 20, 0.01
+"""Minimum number of rows, and share of the log, of any other stage where these two or more are found."""
 SHORT_STAGE = 4
 """Minimum number of these rows in a short log. There all rises, two or more, are of this kind, and the loss ends lower
 after each."""
@@ -160,7 +162,8 @@ def without_restarts(values: FloatArray, rises: list[Rise]) -> list[Rise]:
     short = [stage.at_once and stage.fall > SHORT_FALL and stage.slow >= max(SHORT_STAGE, several) for stage in stages]
     left_out = [
         (restarts[i] and sum(restarts) >= RESTARTS)
-        or (grown[i] and (many or (stage.fall > LONG_FALL and stage.slow >= long)))
+        or (many and stage.at_once and stage.slow >= max(FURTHER_STAGE, FURTHER_SHARE * len(values)))
+        or (grown[i] and stage.fall > LONG_FALL and stage.slow >= long)
         or (all(short) and len(short) >= RESTARTS)
         for i, stage in enumerate(stages)
     ]

@@ -113,6 +113,12 @@ def correlated(deviation, correlation):
 NONE = {
     "a model that grows": 3 + 5 * np.exp(-ROW / 150) + grown(1200, 1.0, 200) + noise(0.02),
     "a model that grows twice": 3 + 3 * np.exp(-ROW / 150) + grown(900, 0.9, 220) + grown(2000, 0.6, 180) + noise(0.02),
+    "a model that grows three times, the last time briefly": 3
+    + 3 * np.exp(-ROW / 150)
+    + grown(800, 0.9, 220)
+    + grown(1600, 0.7, 180)
+    + grown(2300, 0.5, 100)
+    + noise(0.02),
     "running means of 100 batches": running_mean(100, 0.4),
     "running means of 60 batches": np.round(running_mean(60, 0.2), 4),
     "running means of noisy batches": running_mean(100, 0.8)[:800],
