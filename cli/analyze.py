@@ -66,6 +66,7 @@ VERDICTS = get_args(Verdict)
     metavar="VERDICT[,VERDICT]",
     help=f"Exit with status 1 if a run has one of these verdicts: {', '.join(VERDICTS)}.",
 )
+@click.option("--full", is_flag=True, help="Print all rows of the tables of each run.")
 @engine_options(1, "Number of processes.")
 def analyze(
     files: tuple[str, ...],
@@ -77,6 +78,7 @@ def analyze(
     against: tuple[str, ...],
     table: str | None,
     fail_on: str | None,
+    full: bool,
     jobs: int,
     engine: str,
     scheduler: str | None,
@@ -124,7 +126,7 @@ def analyze(
         if analyses:
             click.echo(to_json(analyses))
     else:
-        print_analyses([_in_options(analysis) for analysis in analyses], open_console())
+        print_analyses([_in_options(analysis) for analysis in analyses], open_console(), full=full)
     for figure in figures:
         click.echo(f"picture: {figure}", err=form == "json")
     print_errors(problems)

@@ -24,7 +24,7 @@ THE_LOSS_ITSELF = re.compile(
 )
 """Names of signals that say the same as the loss."""
 AROUND_EVENTS = "event_"
-"""Prefix of what the flight recorder measures around events only. Before random times it is not known."""
+"""Prefix of signals that the flight recorder measures around events only, so that random times have no values."""
 COUNTERS = re.compile(
     r"(^|_)(epochs?|time|tokens?|samples?|throughput|flops|memory|mfu|eta|elapsed)(_|$)"
     r"|^((global|train|optimizer|current|consumed|total)_)?(steps?|iterations?)$"
@@ -33,7 +33,7 @@ COUNTERS = re.compile(
 LARGEST = 1e100
 """Largest value of a signal: beyond it, ratios and squares overflow."""
 MAXIMUM_SIGNALS = 60
-"""Maximum number of signals that are looked at: more would only cost time, and power."""
+"""Maximum number of signals that are looked at. More take longer, and make every test weaker."""
 MAXIMUM_LABELS = 16
 """Maximum number of components of a signal that are looked at one by one."""
 

@@ -31,8 +31,8 @@ def label_spikes(
     spikes : sequence of LossSpike
         As detected.
     labels : Labels
-        Each applies to the nearest spike within `distance`, counted from its rise. An added spike gives that spike its
-        outcome, or becomes one that is measured in the loss.
+        Each applies to the nearest spike within `distance` of its rise. An added label gives that spike its outcome.
+        Where there is no spike, one is measured in the loss.
     loss : Signal or None, nats
         The loss in which spikes are looked for. Without it nothing can be added.
     distance : float, updates
@@ -54,7 +54,7 @@ def label_spikes(
 
 
 def struck_out(events: Sequence[Slingshot], spikes: Sequence[LossSpike], labels: Labels, distance: float) -> list[int]:
-    """Return the transitions that are loss spikes which a label removes: what is no spike is no slingshot either.
+    """Return the transitions at loss spikes that a label removes: what is no spike is no slingshot either.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def label_climbs(
     climbs : sequence of AccuracyClimb
         As detected.
     labels : Labels
-        Each applies to the climb with the nearest onset within `distance`. An added climb without one begins at the
-        last evaluation up to its step, and lasts as long as each evaluation is the best so far.
+        Each applies to the climb with the nearest onset within `distance`. Where there is none, an added climb begins
+        at the last evaluation up to its step, and goes on while each evaluation is the best so far.
     accuracy : Signal or None, fraction in [0, 1]
         The validation accuracy. Without it nothing can be added.
     distance : float, updates

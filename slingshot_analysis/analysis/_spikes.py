@@ -16,7 +16,7 @@ from slingshot_analysis.detectors import (
     series_spike_score,
     spike_score,
 )
-from slingshot_analysis.detectors.spikes import spikes_and_levels
+from slingshot_analysis.detectors.spikes import search_spikes
 from slingshot_analysis.events import LossSpike, NotFinite
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.slingshots import Verdict
@@ -37,6 +37,8 @@ class Spikes:
         Step from which the loss rises for good without a sudden rise.
     levels : (float, float) or None, nats
         The two levels between which the loss moves.
+    mean_rows : int or None
+        Number of rows after which the loss, a running mean, begins afresh.
     """
 
     loss_spikes: tuple[LossSpike, ...] = ()
@@ -47,9 +49,12 @@ class Spikes:
     gradient_spike_score_1000: float | None = None
     rise: int | None = None
     levels: tuple[float, float] | None = None
+    mean_rows: int | None = None
 
     def verdict(self, composite: Verdict) -> Verdict:
         """Return the verdict of a run, given that of the composite detector, which knows slingshots only."""
+        if composite == "diverged" and self.levels is not None:
+            composite = "none"
         if composite not in ("none", "undecided"):
             return composite
         ends = [spike for spike in self.loss_spikes if spike.recovery_steps is None and spike.outcome in FOR_GOOD]
@@ -61,7 +66,15 @@ class Spikes:
         """Say what is no spike of the loss and might be taken for one."""
         if self.levels is not None:
             low, high = self.levels
-            yield f"the loss moves between two levels, about {low:.3g} and {high:.3g}: its rises are no spikes"
+            yield (
+                f"the loss moves between two levels, about {low:.3g} and {high:.3g}, as in reinforcement learning: "
+                "such a rise is no spike and is not listed"
+            )
+        if self.mean_rows is not None:
+            yield (
+                f"the loss is a running mean that begins afresh every {self.mean_rows:,} rows, as in progress bars: "
+                "a rise just after a restart is no spike and is not listed"
+            )
         apart = [
             spike
             for spike in self.gradient_spikes
@@ -99,16 +112,17 @@ def find_spikes(signals: Mapping[str, Signal]) -> Spikes:
     if name is None:
         return Spikes(gradient_spikes=gradient_spikes, not_finite=not_finite)
     step, value = signals[name].step, signals[name].value
-    spikes, levels = spikes_and_levels(canonical(step, value, name, keep_nan=True), gradient=False)
+    found = search_spikes(canonical(step, value, name, keep_nan=True), gradient=False)
     return Spikes(
-        loss_spikes=tuple(spikes),
+        loss_spikes=tuple(found.spikes),
         gradient_spikes=gradient_spikes,
         not_finite=not_finite,
         spike_score=spike_score(step, value, gradient_norm=gradient),
         spike_score_1000=series_spike_score(step, value),
         gradient_spike_score_1000=None if gradient is None else series_spike_score(gradient.step, gradient.value),
-        rise=detect_lasting_rise(step, value),
-        levels=None if spikes else levels,
+        rise=None if found.levels is not None else detect_lasting_rise(step, value),
+        levels=found.levels,
+        mean_rows=found.mean_rows,
     )
 
 

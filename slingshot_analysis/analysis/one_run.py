@@ -164,7 +164,7 @@ def analyze(
         gain_association=general.gain,
         gain_by_phase=general.gain_by_phase,
         skipped=(*(Skipped(*both) for both in assembly.skipped), *unreadable, *general.skipped),
-        notes=(*_notes(trace, norm, labels), *hidden, *spikes.notes()),
+        notes=(*spikes.notes(), *_notes(trace, norm, labels), *hidden),
     )
 
 

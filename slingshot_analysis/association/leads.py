@@ -48,8 +48,8 @@ class Movement:
     moved : bool
         Whether the signal left its range.
     level, noise : float, in the unit of the signal
-        Median of the stretch before the window, and standard deviation, estimated robustly, of the values of a
-        stretch about the median of the stretch before it.
+        The level is the median of the stretch before the window. The noise is a robust standard deviation: that of the
+        values in earlier stretches, each about the median of the stretch before it.
     extreme : float, in the unit of the signal
         Value in the window that lies furthest from the level.
     deviations : float
@@ -138,12 +138,13 @@ def signals_before(
 ) -> list[SignalLead]:
     """Tell which signals move before spikes, and with what lead.
 
-    A movement leaves the signal's recent range: in the window before the spike it gets at least four deviations away
-    from the median of a stretch of the same length. The deviation is that of each of the stretches before from the
-    median of its predecessor, so that drift, a trend or slow noise widen the range as they should. The same measure at
-    random times of the run, one in each window's length, says what is chance. The statistic is the sum over spikes of
-    −log(rank / n), where rank counts the n windows, of spikes and random times, that have as large a movement; windows
-    without a movement contribute 0. Its distribution is that of random choices of as many windows.
+    A signal moves if it leaves its recent range: in the window before the spike it gets four deviations or more away
+    from its level, the median of the stretch of the same length before the window. A deviation is how far values of
+    earlier stretches lie from the median of the stretch before theirs. Drift, a trend and slow noise thus widen the
+    range, as they should. The same measure at random times of the run, one in each window's length, says what is
+    chance. The test ranks the n windows, of spikes and of random times, by the size of their movements. The statistic
+    is the sum of −log(rank / n) over the spikes, without those before which the signal does not move. It is compared
+    with that of random choices of as many windows.
 
     Spikes within three windows after another one are left out, and random times there and in the window before a
     spike, because a spike moves most signals.
@@ -159,9 +160,10 @@ def signals_before(
         The loss that spikes. A spike then begins where the loss leaves its own range, by the same measure, because a
         start that is found late makes all that moves with the loss look early.
     before : float, optional, updates
-        Length of the window. By default 64 rows of the signal that has most, at most 1/40 of the run, and at most a
-        fifth of the distance that five of the spikes, or half, keep from the one before. It is longer for a signal that
-        has fewer than five rows in it, and is halved while a signal, for its gaps, can't reach a p-value of 0.05.
+        Length of the window. By default it is 64 rows of the signal that has most, but at most 1/40 of the run. It is
+        also at most a fifth of a distance: the one that five of the spikes, or half of them, keep from the spike
+        before. A signal that has fewer than five rows in the window gets a longer one. For a signal whose gaps keep it
+        from a p-value of 0.05 it is halved until they do not.
     seed : int, optional
         Seed of the random times and choices.
 
@@ -259,7 +261,7 @@ def _fitting(samples: Samples, starts: FloatArray, window: float, random: Random
 
 
 def _onsets(loss: Samples, starts: FloatArray, window: float, random: Random) -> FloatArray:
-    """Return the spikes from the step on from which the loss stays above its range up to their start."""
+    """Return for each spike the step from which on the loss stays above its range up to the start."""
     _, seen = _fitting(loss, starts, window, random)
     spikes = slice(seen.events)
     above = deviations(loss.value[seen.row] - seen.level[:, None], seen.noise[:, None])[spikes] >= UNDER_WAY

@@ -10,23 +10,26 @@ import numpy as np
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray
 from slingshot_analysis.detectors._no_spikes import ends_a_dip, is_gradual, is_hump
 from slingshot_analysis.detectors._rise import Rise, level_rows, median, smoothed
+from slingshot_analysis.detectors._scale_drifts import scale_drifts
 from slingshot_analysis.detectors._standing import standing
 from slingshot_analysis.excursions import FLOAT32_SPACING, MAXIMUM_ROUNDING_UNIT
 
 MANY_DECADES = 1e3
-"""Ratio of a peak and its level from which on a rise counts as sudden if it is so in its own unit."""
+"""From this ratio of a peak and its level on, a rise is sudden if the values rise suddenly, whether or not their
+logarithms do."""
 MINIMUM_ROWS = 6
 """Minimum number of finite rows of a series that is searched."""
 LATEST_ROWS, LATEST_NOISE = 5, 2.0
-"""Rows whose median is the level where it lies this many standard deviations lower, as after a step down."""
+"""The median of the last five rows is the level where it is two standard deviations lower than that of more rows, as
+after a step down."""
 LEAST_HEIGHT, LEAST_SHARE = 0.025, 0.01
 """Minimum height of a spike of the loss, in nats and as a share of its level, however silent the loss. Below a level of
 0.025 nat a spike has to double it."""
 SINGLE_SHARE = 0.1
 """Minimum height of a spike of one row, as a share of the level: a single batch may be this much harder."""
 SIDE_ROWS, SIDE_DEVIATIONS = 16, 5.0
-"""Rows on either side of the start of a rise whose noise it has to exceed too, and by how many standard deviations:
-where noise sets in or ends, there is no spike."""
+"""A rise exceeds five standard deviations of the noise in the 16 rows on either side of its start. Where noise merely
+sets in or ends there is no spike."""
 LEAST_HEIGHT_DEVIATIONS = 4.0
 """Minimum height in standard deviations. What stands out from the last three rows alone may be lower than that."""
 FLOORS = 100
@@ -35,29 +38,31 @@ GRADIENT_RATIO = 2.0
 """Minimum ratio of a spike of the gradient norm and its level."""
 LEAST_NOISE = 1e-3
 """Smallest noise that is assumed, as a share of the level: beside a silent loss any wiggle would stand out."""
-SKEWED = 2.0
-"""Skewness of the noise from which on it is taken as relative too."""
+SKEWED, SLIGHTLY_SKEWED, SYMMETRIC = 1.6, 1.3, 1.2
+"""Skewness of the noise from which on it is taken as relative too; a slight one counts if that of the logarithm is
+below this, to either side."""
 WIDE_RANGE = 10.0
 """Ratio of the 0.9 and the 0.1 quantile of a series from which on its noise is taken as relative."""
 ONSET_NOISE, ONSET_SHARE = 1.5, 0.1
-"""What belongs to a rise: rows this many standard deviations and this share of its height above the level."""
+"""Rows belong to a rise if they lie above the level by 1.5 standard deviations and by a tenth of its height."""
 BACK_NOISE, BACK_SHARE = 1.0, 0.1
 """A spike is over once the median of three rows is within one standard deviation, or a tenth of the height, of the
 level before."""
 BACK_HEIGHT, BACK_LEVEL = 0.1, 0.5
-"""Maximum of that tenth, in nats or as a share of the level, whichever is more: from 1,000 nat, 100 are not back."""
+"""Maximum of that tenth, in nats or as a share of the level, whichever is more. After a spike of 1,000 nat, a loss of
+100 is not back."""
 NEARLY_BACK = 0.25
 """Share of the height below which a spike is over where the next one follows."""
 RISING_NOISE, RISING_SHARE = 1.0, 0.5
-"""What a level must have risen before a spike to count as rising on, in standard deviations, and how much of the
-spike's height it may gain by that."""
+"""A level that rose by more than this number of standard deviations before a spike rises on, by at most this share of
+the spike's height."""
 REACH_ROWS, REACH_PART = 6, 100
 """A sudden rise takes at most six rows, or one in a hundred of the log."""
 FALL_SHARE, FALL_ROWS = 0.5, 5
-"""Minimum share of its height that a spike loses, and for how many rows, where a hump or another spike exceeds it later
-on."""
+"""Where a hump or another spike exceeds a spike later on, that one is over if it lost half of its height, for five
+rows."""
 CREST_SHARE = 0.1
-"""Share of its height that a rise gains within that time while it goes on."""
+"""A rise goes on as long as it gains a tenth of its height within the time of a sudden rise."""
 SECOND_SHARE = 0.5
 """Minimum rise of a further spike before the last one is over, as a share of that one's height."""
 
@@ -81,13 +86,14 @@ def find_rises(values: FloatArray, *, gradient: bool) -> Iterator[Rise]:
     if n < MINIMUM_ROWS:
         return
     floor = _floor(values)
-    relative = gradient or _is_relative(values, floor)
+    relative = gradient or _is_relative(values, floor) or scale_drifts(values)
     scaled = np.log(np.maximum(values, floor)) if relative else values
     least_noise = LEAST_NOISE if relative else LEAST_NOISE * abs(float(np.median(values)))
     stands = standing(scaled, max(least_noise, FLOAT32_SPACING))
-    if not relative and values.min() > 0 and stands.skewness > SKEWED:
-        relative, scaled = True, np.log(values)
-        stands = standing(scaled, LEAST_NOISE)
+    if not relative and values.min() > 0 and stands.skewness > SLIGHTLY_SKEWED:
+        as_logarithm = standing(np.log(values), LEAST_NOISE)
+        if stands.skewness > SKEWED or max(as_logarithm.skewness, 1 / as_logarithm.skewness) < SYMMETRIC:
+            relative, scaled, stands = True, np.log(values), as_logarithm
     smooth = smoothed(values)
     reach = max(REACH_ROWS, n // REACH_PART)
     last: Rise | None = None

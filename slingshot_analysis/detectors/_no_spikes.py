@@ -14,47 +14,57 @@ LASTING_REACH = 24
 SUDDEN_SHARE = 0.5
 """Minimum share of its height that a sudden rise gains in that time."""
 JUST_BEFORE, LOOKBACK, EARLIER_SHARE = 3.5, 10, 0.4
-"""A rise is gradual if it gains less than 3.5 times what the loss rose in as many rows just before, or less than 0.4 of
-what it rose in ten times as many."""
+"""A rise is gradual if it gains less than 3.5 times what the loss gained in as many rows just before it. It is so too
+if it gains less than 0.4 of what the loss gained in the ten times as many rows before it."""
 STEEP_ROWS, STEEP_SHARE, STEEP_LASTING = 3, 0.4, 0.2
-"""A rise gains at least 0.4 of its height, or 0.2 if it stays, in some three rows or half of those in which a rise is
-sudden: an even hump does not."""
+"""A rise gains 0.4 of its height, or 0.2 if the loss stays up, within three rows or half of those that a sudden rise
+may take. An even hump does not."""
 DIP_ROWS, DIP_SHARE, DIP_FALL, DIP_BEFORE = 10, 0.3, 5, 8
-"""A rise that stays is the end of a dip if the loss fell as suddenly, within five rows, at most ten times the rows of a
-level before, and if most of the eight rows before that were within 0.3 of the height of where the loss is now."""
+"""A rise that stays is the end of a dip on two conditions. The loss fell within five rows, not longer ago than ten
+times the rows of a level. And most of the eight rows before that fall were at the present level, give or take 0.3 of
+the height."""
 TWO_LEVELS, SAME_SHARE = 3, 0.25
 """Minimum number of rises between two levels, and how far each may begin and end from them, as a share of the
 height."""
 CLOSE = 0.1
-"""Maximum of the usual distance from the nearer level, as a share of the height, where few rises stand out."""
+"""Maximum of the median distance from the nearer level, as a share of the height, where few rises stand out."""
+SAMPLED = 20_000
+"""Number of rows from which the two levels are estimated then."""
 DWELLING, DWELLING_ROWS, CROSSING = 0.1, 3, 0.25
-"""Minimum share of rows at either level, minimum number at the upper one for each rise, and maximum number between the
-levels as a share of those at the upper one: there lies the decay of spikes."""
+"""Minimum share of rows at either level, minimum number of rows at the upper one for each rise, and maximum number of
+rows between the levels as a share of those at the upper one. Spikes that decay have more rows between."""
 RESTARTS, SLOW_ROWS, SLOW_SHARE, STRAIGHT = 2, 20, 0.5, 2.4
-"""Rises of a schedule that restarts: two or more, of which the loss takes at least 20 rows to half of the height, at
-least half of the time to the next one, and at most 2.4 times as long to the level as to half; an exponential decay
-takes 3.3."""
+"""A schedule restarts if there are two or more rises of this kind: the loss takes 20 rows or more to half of the
+height, and at most 2.4 times as long to the level, which is half of the time to the next rise or more. An exponential
+decay takes 3.3 times as long."""
 LONG_STAGE, LONG_STAGE_SHARE, SEVERAL_STAGES = 80, 0.025, 0.02
-"""Minimum number of rows, and share of the log, that the loss needs to half of the height after the model has grown. A
-single such rise counts if the loss ends lower than before. Where there are two or more, half of the rows and this lower
-share do for all but the longest."""
+"""After a model has grown, the loss takes this number of rows and this share of the log, or more, to half of the
+height. A single such rise counts if the loss ends lower than before. Of several ones only the longest has to last so
+long; half of the rows and the lower share do for the others."""
+FURTHER_STAGE, FURTHER_SHARE = 20, 0.01
+"""Minimum number of rows, and share of the log, of any other stage where these two or more are found."""
 SHORT_STAGE = 4
-"""Minimum number of rows in a log of few, all of whose rises are such and end lower than they began, two or more."""
+"""Minimum number of these rows in a short log. There all rises, two or more, are of this kind, and the loss ends lower
+after each."""
 LONG_FALL, SHORT_FALL = 0.1, 0.2
-"""How far below the level before the loss ends in these two cases, as a share of the height."""
+"""How far below the level before a rise the loss ends, as a share of the height, for a long stage and for a short
+one."""
 FIRST_ROWS, FIRST_SHARE = 5, 0.6
-"""Rows whose median is at 0.6 of the height where a rise comes at once."""
+"""A rise comes at once if the median of its first five rows is above 0.6 of the height."""
 MEAN_ROWS, MEAN_EPOCHS, MEAN_SEARCHED = 20, 4, 1 << 15
 """Minimum number of rows between the restarts of a running mean, minimum number of such stretches, and maximum number
 of rows that are searched."""
-MEAN_ALIKE, MEAN_NEARLY = 0.25, 0.8
+MEAN_ALIKE, MEAN_NEARLY, MEAN_BLUR = 0.25, 0.8, 10
 """Minimum correlation of the changes, as logarithms, at the distance of the restarts, and the share of the highest one
-that a shorter distance needs."""
-MEAN_SLOPE, MEAN_FIT, MEAN_RISING = (0.6, 1.6), 0.9, 0.8
+that a shorter distance needs. The noise of the correlation blurs a distance by up to a tenth."""
+MEAN_SLOPE, MEAN_FIT, MEAN_RISING = (0.8, 1.6), 0.93, 0.8
 """Exponent with which the changes decrease, minimum correlation of its fit, and maximum share of restarts at which the
 series rises: periodic spikes always rise."""
+MEAN_LARGEST, MEAN_OFTEN = 0.1, 0.5
+"""Part after each restart that holds the largest change of a stretch, and the minimum share of such stretches."""
 MEAN_FIRST, MEAN_HEIGHT = 0.25, 8.0
-"""Part after each restart that holds few values, and the ratio to the usual jump from which on a rise counts there."""
+"""In this part of each stretch the mean is of few values. A rise counts there only if it is so many times as high as
+the usual jump at a restart."""
 
 
 def is_gradual(values: FloatArray, rise: Rise, begin: int, reach: int, noise: float) -> bool:
@@ -105,7 +115,7 @@ def ends_a_dip(smooth: FloatArray, rise: Rise) -> bool:
 def two_levels(values: FloatArray, rises: list[Rise]) -> tuple[float, float] | None:
     """Return the two levels between which a series moves by these rises, if it rests at both."""
     if len(rises) < TWO_LEVELS:
-        return _two_values(values) if rises else None
+        return _two_values(values) if len(values) else None
     levels, tops = (np.array([rise.level + part * rise.height for rise in rises]) for part in (0, 1))
     low, high = float(np.median(levels)), float(np.median(tops))
     slack = SAME_SHARE * (high - low)
@@ -116,14 +126,20 @@ def two_levels(values: FloatArray, rises: list[Rise]) -> tuple[float, float] | N
 
 
 def _two_values(values: FloatArray) -> tuple[float, float] | None:
-    """Return the two values around which a series lies that moves between them so often that few rises stand out."""
-    middle = float(np.quantile(values, [DWELLING / 2, 1 - DWELLING / 2]).mean())
-    low, high = (float(np.median(values[part])) for part in (values <= middle, values > middle))
+    """Return the two values between which a series moves so often that few of its rises stand out."""
+    sample = values[:: max(1, len(values) // SAMPLED)]
+    middle = float(np.quantile(sample, [DWELLING / 2, 1 - DWELLING / 2]).mean())
+    upper = sample > middle
+    if not upper.any() or upper.all():
+        return None
+    low, high = median(sample[~upper]), median(sample[upper])
+    near = median(np.minimum(np.abs(sample - low), np.abs(sample - high)))
+    if near > CLOSE * (high - low):
+        return None
     place = (values - low) / (high - low)
     far = place[np.abs(place - 0.5) > 1 / 6] > 0.5
     ups = int((far[1:] & ~far[:-1]).sum())
-    near = median(np.minimum(np.abs(place), np.abs(place - 1)))
-    return _if_rests(values, low, high, ups) if ups >= TWO_LEVELS and near <= CLOSE else None
+    return _if_rests(values, low, high, ups) if ups >= TWO_LEVELS else None
 
 
 def _if_rests(values: FloatArray, low: float, high: float, rises: int) -> tuple[float, float] | None:
@@ -146,7 +162,8 @@ def without_restarts(values: FloatArray, rises: list[Rise]) -> list[Rise]:
     short = [stage.at_once and stage.fall > SHORT_FALL and stage.slow >= max(SHORT_STAGE, several) for stage in stages]
     left_out = [
         (restarts[i] and sum(restarts) >= RESTARTS)
-        or (grown[i] and (many or (stage.fall > LONG_FALL and stage.slow >= long)))
+        or (many and stage.at_once and stage.slow >= max(FURTHER_STAGE, FURTHER_SHARE * len(values)))
+        or (grown[i] and stage.fall > LONG_FALL and stage.slow >= long)
         or (all(short) and len(short) >= RESTARTS)
         for i, stage in enumerate(stages)
     ]
@@ -220,12 +237,21 @@ def running_mean(values: FloatArray) -> RunningMean | None:
     profile = np.median(size[: len(size) // period * period].reshape(-1, period), axis=0)
     if not np.ptp(profile):
         return None
-    offset = int(profile.argmax())
-    profile, falling = np.roll(profile, -offset), -np.log(np.arange(1, period + 1))
+    rows = np.arange(1, period + 1)
+    falling = -np.log(rows)
+    offset = int(np.fft.irfft(np.fft.rfft(profile) * np.fft.rfft(falling).conj(), period).argmax())
+    octave = np.log2(rows).astype(int)
+    falling, profile = (
+        np.bincount(octave, each) / np.bincount(octave) for each in (falling, np.roll(profile, -offset))
+    )
     slope, fit = np.polyfit(falling, profile, 1)[0], np.corrcoef(falling, profile)[0, 1]
     starts = np.arange(offset + 1, len(values), period)
     jumps = values[starts] - values[starts - 1]
-    if not MEAN_SLOPE[0] <= slope <= MEAN_SLOPE[1] or fit < MEAN_FIT or (jumps > 0).mean() > MEAN_RISING:
+    stretches = (len(change) - offset) // period
+    largest = change[offset : offset + stretches * period].reshape(stretches, period).argmax(axis=1)
+    at_first = (largest < MEAN_LARGEST * period).mean() > MEAN_OFTEN
+    alike = MEAN_SLOPE[0] <= slope <= MEAN_SLOPE[1] and fit >= MEAN_FIT
+    if not (alike and at_first) or (jumps > 0).mean() > MEAN_RISING:
         return None
     return RunningMean(int(starts[0]), period, median(np.abs(jumps)))
 
@@ -239,10 +265,14 @@ def _period(series: FloatArray) -> int | None:
     if not alike[0] or len(alike) <= MEAN_ROWS:
         return None
     alike = alike / alike[0] * n / (n - np.arange(len(alike)))
-    alike[:MEAN_ROWS] = 0.0
     crests = 1 + np.flatnonzero((alike[1:-1] >= alike[:-2]) & (alike[1:-1] >= alike[2:]))
+    crests = crests[crests >= MEAN_ROWS]
     most = float(alike[crests].max(initial=0.0))
-    return None if most < MEAN_ALIKE else int(crests[alike[crests] >= MEAN_NEARLY * most][0])
+    if most < MEAN_ALIKE:
+        return None
+    first = int(crests[alike[crests] >= MEAN_NEARLY * most][0])
+    nearby = first + first // MEAN_BLUR
+    return first + int(alike[first : nearby + 1].argmax())
 
 
 def without_first_rows(rises: list[Rise], mean: RunningMean) -> list[Rise]:

@@ -12,8 +12,8 @@ WINDOWS = (3, 8, 24, 72)
 """Rows before a row whose median is its level. Short windows follow a steep descent and noise that wanders, long ones
 resist noise that does not and see rises of several rows."""
 USUAL, MANY_ROWS = 24, 600
-"""The window whose noise counts where heights are told in standard deviations, and the rows of a log from which on it
-does. In shorter logs, whose course is no straight line over so many rows, the next shorter one does."""
+"""Heights are told in standard deviations of the noise in this window, if the log has at least this number of rows. The
+course of a shorter log bends within the window; there the next shorter one counts."""
 MINIMUM_WINDOWS = 4
 """Minimum number of windows that a series has to hold."""
 KNOTS = 1 << 13
@@ -27,19 +27,20 @@ SHAPE_ROWS = 50_000
 QUARTILE = 0.6745
 """The 0.75 quantile of normal noise whose standard deviation is 1."""
 TAIL_ROWS, TAIL_SHARE = 15, 0.01
-"""Rows of the upper tail, at least, and their share of all, from which the tail is continued."""
+"""Minimum number of rows in the upper tail that is continued, and their minimum share of all."""
 TAIL_FACTOR = 1.6
-"""Decay length of the continued tail, over that of the tail seen: some tails are heavier than exponential ones."""
+"""Ratio of the decay lengths of the continued tail and of the tail seen, as some tails are heavier than exponential
+ones."""
 LEAST_DEVIATIONS = 5.5
 """Minimum of the limit. In 1,000 rows of normal noise the largest value is 3.2, and in a million 4.9."""
 FEW_ROWS = 30.0
 """What is added to the limit, over the number of rows: the noise of short series is poorly known."""
 LARGEST_WANDER = 2.5
-"""Maximum ratio of the noise of that window and of the shortest one, which a course that bends does not widen. It is
-0.8 where the noise is white, and 2.6 where its correlation is 0.95."""
+"""Maximum ratio of the noise in the usual window and in the shortest one. A course that bends widens only the former.
+White noise has a ratio of 0.8, and noise with a correlation of 0.95 one of 2.6."""
 AFTER, AFTER_PART = 48, 24
-"""Rows after one that stands out which do not count for the shape of the noise, as they are the decay of a spike: so
-many, or one in 24 of a shorter log."""
+"""After a row that stands out, 48 rows, or one in 24 of a shorter log, do not count for the shape of the noise: they
+are the decay of a spike."""
 LARGEST_LIMIT = 16.0
 """Maximum of the limit. No noise needs more, and what looks like a heavier tail is the course of a silent loss."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.canonical import FloatArray, Samples, as_step, bin_edges, bin_medians, canonical
+from slingshot_analysis.detectors._scale_drifts import scale_drifts
 from slingshot_analysis.excursions import FLOAT32_SPACING, binned_log_loss, excursions
 
 BINS = 400
@@ -35,7 +36,9 @@ def detect_divergence(step: Any, loss: Any) -> int | None:
     """Find the step from which the loss stays high to the end of the run.
 
     A loss has diverged if it is not finite to the end of the run. It also has if its level, the median in bins,
-    stays above three times its best level and above a tenth of its first value for at least the last 5% of the run.
+    stays above three times its best level and above a tenth of its first value for at least the last 5% of the run. A
+    loss whose scale drifts has not: it never fell, rises slowly to less than ten times its first level, and its noise
+    rises in proportion, as in reinforcement learning.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ def divergence(loss: Samples) -> int | None:
         known = np.flatnonzero(finite)
         return as_step(steps[known[-1] + 1 if len(known) else 0])
     steps, values = steps[finite], np.minimum(values[finite], np.finfo(float).max / (2 * MINIMUM_RISE))
-    if len(values) < LASTING_BINS + 1:
+    if len(values) < LASTING_BINS + 1 or scale_drifts(values):
         return None
     edges, level = _level(values)
     best = np.maximum(np.minimum.accumulate(level), FLOAT32_SPACING)
@@ -90,7 +93,8 @@ def detect_lasting_rise(step: Any, loss: Any) -> int | None:
     """Find the step from which a loss has risen for good, at any level and however gradually.
 
     Its level, the median in bins, stays to the end at more than 1.5 times its lowest value before, and has undone more
-    than half of what the loss had fallen, for at least the last 5% of the run.
+    than half of what the loss had fallen, for at least the last 5% of the run. A drift of the scale, which
+    `detect_divergence` describes, is no such rise.
 
     Parameters
     ----------
@@ -119,7 +123,7 @@ def detect_lasting_rise(step: Any, loss: Any) -> int | None:
     steps, values = canonical(step, loss, "loss")
     finite = np.isfinite(values)
     steps, values = steps[finite], values[finite]
-    if len(values) < MINIMUM_BINS:
+    if len(values) < MINIMUM_BINS or scale_drifts(values):
         return None
     edges, level = _level(values)
     best = np.minimum.accumulate(level)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,21 +32,22 @@ LONG_SHARE = 0.1
 LARGEST = 1e100
 """Values are clipped to this, so that no difference or square of theirs overflows."""
 LASTING_BIN, LASTING_BINS = 8, 40
-"""Rows whose mean is searched for rises that single rows do not show, and the minimum number of such means. Single high
-rows are smoothed away before."""
+"""Number of rows in each mean that is searched for rises which single rows do not show, and minimum number of such
+means. A median of three rows removes single high ones before."""
 NOISE_ROWS, HIDDEN = 64, 9.0
-"""Such a rise is at most nine standard deviations of the rows before it; a higher one that single rows do not show is
-gradual, or the end of a dip."""
+"""Number of rows before such a rise that tell the noise, and the maximum height of the rise in standard deviations. A
+higher one that single rows do not show is gradual, or the end of a dip."""
 
 
 def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 1.0) -> list[LossSpike]:
     """Find the sudden rises of a training loss above its level, and what becomes of each.
 
     The level is the median of up to 16 rows before. A row stands out if it exceeds the median of the 3, 8, 24 or 72
-    rows before by more than noise does at that place: five to nine standard deviations, which are those of exactly this
-    excess, so that correlated noise counts as it is, and more where the noise has a heavy upper tail. The same is done
-    with the means of 8 rows each, which show rises that are lower than the noise of a row and last. Gradual rises,
-    steps down and returns from a dip are no spikes, and neither is what stays below 1% of the level or 0.025 nat.
+    rows before by more than noise does at that place. The limit is five to nine standard deviations of this excess, and
+    more where the noise has a heavy upper tail. Measuring the excess itself takes the correlation of the noise into
+    account. The means of 8 rows each are searched in the same way, for rises that last and are lower than the noise of
+    a row. Gradual rises, steps down and returns from a dip are no spikes. Neither is what stays below 1% of the level
+    or 0.025 nat.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def detect_loss_spikes(step: Any, loss: Any, *, min_ratio: float = 1.0) -> list[
     if not min_ratio >= 1:
         raise InputError(f"min_ratio: got {min_ratio}; a spike rises, so give a number of 1 or more")
     samples = canonical(step, loss, "loss", keep_nan=True)
-    return [spike for spike in spikes_and_levels(samples, gradient=False)[0] if spike.ratio >= min_ratio]
+    return [spike for spike in search_spikes(samples, gradient=False).spikes if spike.ratio >= min_ratio]
 
 
 def detect_gradient_spikes(step: Any, gradient_norm: Any, *, min_ratio: float = GRADIENT_RATIO) -> list[LossSpike]:
@@ -117,7 +118,7 @@ def detect_gradient_spikes(step: Any, gradient_norm: Any, *, min_ratio: float = 
     if not min_ratio >= 1:
         raise InputError(f"min_ratio: got {min_ratio}; a spike rises, so give a number of 1 or more")
     samples = canonical(step, gradient_norm, "gradient_norm", keep_nan=True)
-    return [spike for spike in spikes_and_levels(samples, gradient=True)[0] if spike.ratio >= min_ratio]
+    return [spike for spike in search_spikes(samples, gradient=True).spikes if spike.ratio >= min_ratio]
 
 
 def detect_two_levels(step: Any, loss: Any) -> tuple[float, float] | None:
@@ -149,18 +150,36 @@ def detect_two_levels(step: Any, loss: Any) -> tuple[float, float] | None:
     >>> round(low, 1), round(high, 1)
     (0.5, 1.5)
     """
-    return spikes_and_levels(canonical(step, loss, "loss"), gradient=False)[1]
+    return search_spikes(canonical(step, loss, "loss"), gradient=False).levels
 
 
-def spikes_and_levels(samples: Samples, *, gradient: bool) -> tuple[list[LossSpike], tuple[float, float] | None]:
-    """Return the spikes of a series in canonical form, and the two levels between which it moves instead, if any."""
+class SpikeSearch(NamedTuple):
+    """The spikes of a series, and what else its rises are.
+
+    Parameters
+    ----------
+    spikes : list of LossSpike
+        In order.
+    levels : (float, float) or None
+        The two levels between which the series moves, in its unit. Such moves are no spikes.
+    mean_rows : int or None
+        Number of rows after which the series, a running mean, begins afresh. The rises just after are no spikes.
+    """
+
+    spikes: list[LossSpike]
+    levels: tuple[float, float] | None
+    mean_rows: int | None
+
+
+def search_spikes(samples: Samples, *, gradient: bool) -> SpikeSearch:
+    """Find the spikes of a series in canonical form that keeps its NaN."""
     finite = np.isfinite(samples.value)
     rows = np.flatnonzero(finite)
     step, values = samples.step[rows], np.clip(samples.value[rows], -LARGEST, LARGEST)
     rises = list(find_rises(values, gradient=gradient))
     rises = sorted([*rises, *_lasting_rises(values, rises, gradient=gradient)], key=lambda rise: rise.start)
     levels = two_levels(values, rises)
-    mean = running_mean(values) if rises and levels is None else None
+    mean = running_mean(values) if levels is None else None
     rises = rises if mean is None else without_first_rows(rises, mean)
     rises = without_restarts(values, rises) if levels is None else []
     found = []
@@ -174,7 +193,8 @@ def spikes_and_levels(samples: Samples, *, gradient: bool) -> tuple[list[LossSpi
         first = as_step(samples.step[rows[-1] + 1])
         found.append(LossSpike(first, first, first, np.inf, np.inf, np.inf, None, None, "not finite"))
     last = as_step(samples.step[-1]) if len(finite) else 0
-    return [spike if spike.recovery_steps is not None else replace(spike, end=last) for spike in found], levels
+    spikes = [spike if spike.recovery_steps is not None else replace(spike, end=last) for spike in found]
+    return SpikeSearch(spikes, levels, None if mean is None else mean.period)
 
 
 def _lasting_rises(values: FloatArray, known: list[Rise], *, gradient: bool) -> list[Rise]:

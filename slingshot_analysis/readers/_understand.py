@@ -292,7 +292,7 @@ def _warnings(signal: str, column: str, value: Numbers) -> list[str]:
     zeros = int((value == 0).sum())
     unit = _rounding(value)
     if zeros:
-        found.append(f"{zeros} losses are exactly 0")
+        found.append("1 loss is exactly 0" if zeros == 1 else f"{zeros:,} losses are exactly 0")
     if unit is not None:
         found.append(f"rounded to {unit:g}: smaller losses can't be told apart")
     words = [word for word in AVERAGED if word in column.lower()]

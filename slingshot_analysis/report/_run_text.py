@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -13,10 +14,11 @@ from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.analysis.signals import LOSSES
 from slingshot_analysis.events import LogGrowth, LossSpike, NotFinite, Peak, Phase, Slingshot
 from slingshot_analysis.report._diagnosis_text import describe_diagnosis
-from slingshot_analysis.report._words import count_of, early_words, lag_words, p_words, step_words
+from slingshot_analysis.report._words import count_of, early_words, indented, lag_words, p_words, step_words
 
-ROWS, PHASE_ROWS, SPIKE_ROWS = 20, 12, 8
-"""Maximum number of rows of a table of slingshots, of one of phases, and of one of the highest loss spikes."""
+ROWS, PHASE_ROWS, SPIKE_ROWS = 10, 6, 8
+"""Maximum number of rows of a table of slingshots, of one of phases, and of one of the highest loss spikes, unless more
+are asked for."""
 MANY_DEVIATIONS = 1000
 """Deviations from which on their number means nothing more."""
 LISTED = 5
@@ -27,22 +29,35 @@ PHASE_KINDS = ("growth", "plateau", "decay")
 OUTCOMES = ("recovered", "lingering", "diverged", "not finite")
 
 
-def describe(analysis: Analysis) -> RenderableType:
-    """Return what was found in one run, the answer first."""
-    lines: list[RenderableType] = [_head(analysis), *(Text(f"  {line}") for line in _answer(analysis))]
+def describe(analysis: Analysis, notes: Sequence[str], *, full: bool) -> RenderableType:
+    """Return what was found in one run, the answer first, and some of its notes at the end.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        Of one run.
+    notes : sequence of str
+        Those of its notes that are printed.
+    full : bool
+        Whether tables have all of their rows.
+    """
+    rows = sys.maxsize if full else ROWS
+    lines: list[RenderableType] = [_head(analysis), *(indented(f"  {line}") for line in _answer(analysis))]
     if analysis.loss_spikes:
-        lines.append(_spike_table(analysis.loss_spikes))
+        lines.append(_spike_table(analysis.loss_spikes, sys.maxsize if full else SPIKE_ROWS))
     if analysis.slingshots:
-        lines.append(_slingshot_table(analysis.slingshots))
+        lines.append(Text("  slingshots:"))
+        lines.append(_slingshot_table(analysis.slingshots, rows))
     if analysis.spikes_without_norm_growth:
-        lines.append(Text("  loss spikes without norm growth"))
-        lines.append(_slingshot_table(analysis.spikes_without_norm_growth))
+        lines.append(Text("  loss spikes without norm growth:"))
+        lines.append(_slingshot_table(analysis.spikes_without_norm_growth, rows))
     if analysis.phases:
-        lines.append(Text(f"  {_phases(analysis)}"))
-    if analysis.phases and analysis.slingshots:
-        lines.append(_phase_table(analysis.phases, analysis.norm_growth))
-    lines += [Text(f"  {line}") for line in (*_peaks(analysis), *_orders(analysis))]
-    lines += [Text(f"  {note}", style="dim") for note in analysis.notes]
+        most = len(analysis.phases) if full else PHASE_ROWS
+        lines.append(Text(f"  {_phases(analysis, most)}"))
+        if analysis.slingshots:
+            lines.append(_phase_table(analysis.phases[:most], analysis.norm_growth))
+    lines += [indented(f"  {line}") for line in (*_peaks(analysis), *_orders(analysis))]
+    lines += [indented(f"  {note}", style="dim") for note in notes]
     return Group(*lines)
 
 
@@ -59,14 +74,19 @@ def _answer(analysis: Analysis) -> Iterator[str]:
     if analysis.not_finite:
         shown = [_not_finite(part) for part in analysis.not_finite]
         yield f"not finite: {_listed(shown)}"
-    fitted = analysis.terminal_phase_start
-    grokked = analysis.grokking_step
-    yield (
-        ("training set not fitted" if fitted is None else f"training set fitted from step {step_words(fitted)}")
-        + ("; no grokking" if grokked is None else f"; grokking at step {step_words(grokked)}")
-    )
+    yield "; ".join(_milestones(analysis))
     yield from _jumps(analysis)
     yield from _gain(analysis)
+
+
+def _milestones(analysis: Analysis) -> Iterator[str]:
+    """Say from when on the training set is fitted, and when the network groks, if its accuracy was logged."""
+    fitted, grokked = analysis.terminal_phase_start, analysis.grokking_step
+    yield "training set not fitted" if fitted is None else f"training set fitted from step {step_words(fitted)}"
+    if grokked is not None:
+        yield f"grokking at step {step_words(grokked)}"
+    elif "val_accuracy" in analysis.signals:
+        yield "no grokking"
 
 
 def _happened(analysis: Analysis) -> bool:
@@ -93,16 +113,21 @@ def _what_happened(analysis: Analysis) -> str:
 
 def _spikes(analysis: Analysis) -> str:
     """Say how many loss spikes there are and what became of them."""
-    spikes = analysis.loss_spikes
+    spikes, apart = analysis.loss_spikes, len(analysis.certain_spikes)
+    if not spikes and apart:
+        return f"{count_of(apart, 'loss spike')} without norm growth"
     if not spikes:
         return "no loss spike" if set(LOSSES) & set(analysis.signals) else "no loss was logged, so spikes are not seen"
     outcomes = [spike.outcome for spike in spikes]
+    count = f"{len(spikes):,} loss spikes" + (" in all" if analysis.certain else "")
     if len(spikes) == 1:
-        return f"1 loss spike, at {step_words(spikes[0].start)}: {outcomes[0]}"
-    count = f"{len(spikes):,} loss spikes" + (" in all" if analysis.certain or analysis.certain_spikes else "")
-    if len(set(outcomes)) == 1:
-        return f"{count}, every one {outcomes[0]}"
-    return f"{count}: " + ", ".join(f"{outcomes.count(one)} {one}" for one in OUTCOMES if one in outcomes)
+        words = f"1 loss spike, at {step_words(spikes[0].start)}: {outcomes[0]}"
+    elif len(set(outcomes)) == 1:
+        words = f"{count}, {'both' if len(spikes) == 2 else 'every one'} {outcomes[0]}"
+    else:
+        words = f"{count}: " + ", ".join(f"{outcomes.count(one)} {one}" for one in OUTCOMES if one in outcomes)
+    before = "it" if len(spikes) == 1 else f"{apart} of them"
+    return words + (f"; the norm does not grow before {before}" if apart else "")
 
 
 def _not_finite(part: NotFinite) -> str:
@@ -122,8 +147,6 @@ def _slingshots(analysis: Analysis) -> str:
         low, high = f"{min(sure):.2f}", f"{max(sure):.2f}"
         words += f" with confidence {low if low == high else f'{low} to {high}'}"
     words += f" and {doubtful} doubtful (confidence below 0.5)" if doubtful else ""
-    if analysis.certain_spikes:
-        words += f"; {count_of(len(analysis.certain_spikes), 'loss spike')} without norm growth"
     return words + ("; no norm was logged, so growth is not seen" if certain and analysis.norm_signal is None else "")
 
 
@@ -158,18 +181,19 @@ def _gain(analysis: Analysis) -> Iterator[str]:
     found = analysis.gain_association
     if found is None or not found.gain:
         return
-    words = f"validation gain in the terminal phase: {found.gain:.3f}"
+    since = "" if analysis.terminal_phase_start is None else " since the training set was fitted"
+    words = f"validation accuracy gained{since}: {found.gain:.3f}"
     if found.cycles:
         words += f", {early_words(found)}"
     phases = ", ".join(f"{kind} {gain:.3f}" for kind, gain in analysis.gain_by_phase.items() if gain)
-    yield words + (f"; by phase: {phases}" if phases else "")
+    yield words + (f"; by phase of the norm: {phases}" if phases and analysis.phases else "")
 
 
-def _spike_table(spikes: Sequence[LossSpike]) -> RenderableType:
-    """Return start, height and outcome of each loss spike."""
+def _spike_table(spikes: Sequence[LossSpike], most: int) -> RenderableType:
+    """Return start, height and outcome of the highest loss spikes."""
     numbers = ("loss spike from", "peak", "height", "deviations", "recovery", "remains")
     table = _table((*numbers, "outcome"), left=("outcome",))
-    highest = sorted(spikes, key=lambda spike: -spike.height)[:SPIKE_ROWS]
+    highest = sorted(spikes, key=lambda spike: -spike.height)[:most]
     for spike in sorted(highest, key=lambda spike: spike.start):
         table.add_row(
             step_words(spike.start),
@@ -180,8 +204,12 @@ def _spike_table(spikes: Sequence[LossSpike]) -> RenderableType:
             "-" if spike.residual is None else f"{spike.residual:+.2g}",
             spike.outcome,
         )
-    hidden = len(spikes) - SPIKE_ROWS
-    return Group(table, Text(f"  and {hidden} lower ones: see the JSON document", style="dim")) if hidden > 0 else table
+    return _with_hidden(table, len(spikes) - most, "lower")
+
+
+def _with_hidden(table: Table, hidden: int, what: str) -> RenderableType:
+    """Return a table, and below it the number of rows that it leaves out."""
+    return Group(table, Text(f"  and {hidden} {what}: --full shows all", style="dim")) if hidden > 0 else table
 
 
 def _deviations(value: float) -> str:
@@ -192,10 +220,10 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if np.isfinite(value) else "-"
 
 
-def _slingshot_table(slingshots: Sequence[Slingshot]) -> RenderableType:
+def _slingshot_table(slingshots: Sequence[Slingshot], most: int) -> RenderableType:
     numbers = ("growth from", "transition", "transition between", "plateau ends", "norm")
     table = _table((*numbers, "tier", "shape", "confidence"), left=("tier", "shape"))
-    for s in slingshots[:ROWS]:
+    for s in slingshots[:most]:
         table.add_row(
             step_words(s.growth_start),
             step_words(s.transition),
@@ -206,23 +234,22 @@ def _slingshot_table(slingshots: Sequence[Slingshot]) -> RenderableType:
             s.shape or "-",
             f"{s.confidence:.2f}",
         )
-    hidden = len(slingshots) - ROWS
-    return Group(table, Text(f"  and {hidden} more: see the JSON document", style="dim")) if hidden > 0 else table
+    return _with_hidden(table, len(slingshots) - most, "more")
 
 
-def _phases(analysis: Analysis) -> str:
+def _phases(analysis: Analysis, most: int) -> str:
     """Count the phases of the norm. They stand in a table where there are slingshots, which are made of them."""
     kinds = [phase.kind for phase in analysis.phases]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in PHASE_KINDS if kind in kinds)
-    cut = bool(analysis.slingshots) and len(kinds) > PHASE_ROWS
-    return f"phases of the norm: {counts}" + (f"; the first {PHASE_ROWS} are" if cut else "")
+    cut = bool(analysis.slingshots) and len(kinds) > most
+    return f"phases of the norm: {counts}" + (f"; the first {most}:" if cut else "")
 
 
 def _phase_table(phases: Sequence[Phase], growths: Sequence[LogGrowth]) -> RenderableType:
     """Return a table of phases. Growth is compared with that of c log t, fitted to the plateaus before it."""
     table = _table(("phase", "start", "end", "norm", "rate per step", "growth / c·log t"), left=("phase",))
     excess = {growth.start: growth.excess for growth in growths}
-    for phase in phases[:PHASE_ROWS]:
+    for phase in phases:
         times = excess.get(phase.start) if phase.kind == "growth" else None
         table.add_row(
             phase.kind,

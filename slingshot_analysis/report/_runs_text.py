@@ -106,7 +106,7 @@ def _jump_lines(found: Comparison) -> Iterator[str]:
         )
     gain = found.gain_association
     if gain is not None and gain.p_value is not None:
-        yield f"validation gain in the terminal phase: {gain.gain:.3f}, {early_words(gain)}"
+        yield f"validation accuracy gained since the training set was fitted: {gain.gain:.3f}, {early_words(gain)}"
 
 
 def _grokking_lines(found: Comparison) -> Iterator[str]:

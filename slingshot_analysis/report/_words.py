@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from rich.padding import Padding
+from rich.text import Text
+
 from slingshot_analysis.association import GainAssociation
 
 DIGITS = 6
@@ -55,3 +58,9 @@ def early_words(found: GainAssociation) -> str:
     words = f"{found.early_share:.0%} in first halves of {count_of(found.cycles, 'cycle')}"
     words += f" ({found.expected_share:.0%} by chance)"
     return words if found.p_value is None else f"{words}, p = {p_words(found.p_value)}"
+
+
+def indented(line: str, style: str = "") -> Padding:
+    """Return a line whose indent holds in every row of the terminal that it takes."""
+    text = line.lstrip()
+    return Padding(Text(text, style=style), (0, 0, 0, len(line) - len(text)), expand=False)

@@ -77,6 +77,22 @@ def test_two_levels_are_a_remark():
     assert any("two levels" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(("end", "verdict"), [(0.5, "none"), (np.nan, "diverged")], ids=["upper level", "not finite"])
+def test_two_levels_that_end_at_the_upper_one_have_not_diverged(end, verdict):
+    loss = 0.1 + 0.4 * (ROW // 70 % 3 == 1) + noise(0.02)
+    loss[-200:] = end + noise(0.02)[-200:]
+    assert analyze({"train_loss": (ROW, loss)}).verdict == verdict
+
+
+def test_a_running_mean_is_a_remark_that_comes_first():
+    batch = (1 + np.exp(-ROW / 700) + noise(0.4)).reshape(-1, 100)
+    mean = (np.cumsum(batch, axis=1) / np.arange(1, 101)).ravel()
+    found = analyze({"train_loss": (ROW, mean)})
+    assert (found.verdict, found.loss_spikes) == ("none", ())
+    assert "begins afresh every 100 rows" in json.loads(found.to_json())["notes"][0]
+    assert "begins afresh every 100 rows" in printed(found)
+
+
 def test_a_pretraining_log_is_told_with_steps_sizes_and_recovery(tmp_path):
     (run,) = read_log(outside("strangers/llm_pretraining_spikes.csv"))
     found = analyze(run)

@@ -45,6 +45,18 @@ def test_a_lasting_rise_undoes_half_of_the_fall_and_exceeds_the_lowest_level_by_
     assert detect_lasting_rise(*stairs((first, 20), (1, 680), (high, 300))) == at
 
 
+@pytest.mark.parametrize("detect", [detect_divergence, detect_lasting_rise])
+def test_a_scale_that_drifts_has_not_diverged(detect):
+    step, flicker = np.arange(1000), np.exp(np.random.default_rng(0).normal(0, 0.3, 1000))
+    level = np.linspace(1, 5, 1000)
+    assert detect(step, level * flicker) is None
+    assert detect(step, level * flicker**0.1) is not None, "noise below a tenth of the level"
+    assert detect(step, level + flicker - 1) is not None, "noise that does not rise with the level"
+    assert detect(step, np.where(step < 600, 1, 5) * flicker) is not None, "a step"
+    assert detect(step, np.geomspace(1, 20, 1000) * flicker) is not None, "more than tenfold"
+    assert detect(step, np.append(np.full(100, 4.0), np.geomspace(1, 9, 900)) * flicker) is not None, "fallen before"
+
+
 def test_a_short_log_has_no_lasting_rise():
     assert detect_lasting_rise(*stairs((4, 2), (1, 18), (4, 19))) is None
     assert detect_lasting_rise(*stairs((4, 2), (1, 18), (4, 20))) == 20

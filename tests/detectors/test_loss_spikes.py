@@ -1,6 +1,7 @@
 """Loss spikes at any level, what is none, and the score of runs, against logs whose spikes are known."""
 
 import math
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -102,11 +103,26 @@ def running_mean(rows, deviation):
     return (np.cumsum(batch, axis=1) / np.arange(1, rows + 1)).ravel()
 
 
+def correlated(deviation, correlation):
+    """Return noise each of whose values keeps a share of the one before."""
+    innovation = math.sqrt(1 - correlation**2)
+    values = accumulate(noise(deviation, seed=4) * innovation, lambda last, new: correlation * last + new)
+    return np.array(list(values))
+
+
 NONE = {
     "a model that grows": 3 + 5 * np.exp(-ROW / 150) + grown(1200, 1.0, 200) + noise(0.02),
     "a model that grows twice": 3 + 3 * np.exp(-ROW / 150) + grown(900, 0.9, 220) + grown(2000, 0.6, 180) + noise(0.02),
+    "a model that grows three times, the last time briefly": 3
+    + 3 * np.exp(-ROW / 150)
+    + grown(800, 0.9, 220)
+    + grown(1600, 0.7, 180)
+    + grown(2300, 0.5, 100)
+    + noise(0.02),
     "running means of 100 batches": running_mean(100, 0.4),
     "running means of 60 batches": np.round(running_mean(60, 0.2), 4),
+    "running means of noisy batches": running_mean(100, 0.8)[:800],
+    "a scale that drifts": np.exp(correlated(0.35, 0.9)) * (1 + ROW / 800),
     "two levels that change often": 0.1
     + 0.4 * (np.cumsum(np.random.default_rng(2).random(ROWS) < 0.05) % 2)
     + noise(0.02),
@@ -130,6 +146,13 @@ NONE = {
 @pytest.mark.parametrize("name", NONE)
 def test_what_is_no_spike(name):
     assert starts(NONE[name]) == []
+
+
+def test_slightly_skewed_noise_hardly_ever_shows_a_spike():
+    logs = [np.random.default_rng(seed).lognormal(0, 0.45, 800) for seed in range(20)]
+    assert sum(bool(starts(loss)) for loss in logs) <= 1
+    logs[0][400] = 100.0
+    assert starts(logs[0]) == [400]
 
 
 def test_a_spike_within_an_epoch_of_running_means_is_found():

@@ -28,9 +28,9 @@ def run(name="run", **changes):
     return replace(RUN, name=name, **changes)
 
 
-def printed(*analyses):
-    console = Console(width=160, record=True, file=io.StringIO())
-    print_analyses(analyses, console)
+def printed(*analyses, width=160, full=False):
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_analyses(analyses, console, full=full)
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
@@ -83,7 +83,7 @@ def test_outcomes_are_counted_where_they_differ():
     (spike,) = RUN.loss_spikes
     three = [replace(spike, outcome=outcome) for outcome in ("recovered", "diverged", "recovered")]
     assert "; 3 loss spikes in all: 2 recovered, 1 diverged" in printed(run(loss_spikes=tuple(three)))[1]
-    assert "; 2 loss spikes, every one recovered" in printed(run(**QUIET | {"loss_spikes": (spike, spike)}))[1]
+    assert "; 2 loss spikes, both recovered" in printed(run(**QUIET | {"loss_spikes": (spike, spike)}))[1]
 
 
 def test_what_to_log_stands_once_for_all_runs_with_their_counts():
@@ -114,8 +114,8 @@ def test_spikes_without_norm_growth_are_listed_apart():
     spikes = (replace(event, transition=50, confidence=0.9), replace(event, transition=70, confidence=0.2))
     lines = printed(run(slingshots=(), spikes_without_norm_growth=spikes, verdict="spikes"))
     assert lines[0].endswith("verdict: spikes")
-    assert lines[1].startswith("  no slingshot; 1 loss spike without norm growth; ")
-    below = lines[lines.index("  loss spikes without norm growth") + 2 :]
+    assert lines[1] == "  no slingshot; 1 loss spike, at 9,000: recovered; the norm does not grow before it"
+    below = lines[lines.index("  loss spikes without norm growth:") + 2 :]
     assert [line.split()[:2] for line in below[:2]] == [["-", "50"], ["-", "70"]]
 
 
@@ -152,10 +152,37 @@ def test_peaks_are_printed():
 def test_long_tables_are_cut():
     (event,) = RUN.slingshots
     events = tuple(replace(event, transition=100 * i) for i in range(25))
-    lines = printed(run(slingshots=events, phases=RUN.phases[:1] * 30))
-    assert "  and 5 more: see the JSON document" in lines
-    assert sum(row[:1] == [RUN.phases[0].kind] for row in rows_below(lines, "phase", "start", "end")) == 12
-    assert any("; the first 12 are" in line for line in lines)
+    long = run(slingshots=events, phases=RUN.phases[:1] * 30)
+    for lines, slingshots, phases in ((printed(long), 10, 6), (printed(long, full=True), 25, 30)):
+        assert ("  and 15 more: --full shows all" in lines) == (slingshots == 10)
+        assert any("; the first 6:" in line for line in lines) == (phases == 6)
+        kind = RUN.phases[0].kind
+        assert sum(row[:1] == [kind] for row in rows_below(lines, "phase", "start", "end")) == phases
+        assert sum(row[-2:] == ["staircase", "1.00"] for row in rows_below(lines, "growth", "from")) == slingshots
+
+
+def test_notes_that_runs_share_stand_once_at_the_end():
+    runs = [
+        run("a", notes=("rounded", "own")),
+        run("b", notes=("rounded", "rows left out")),
+        run("c", notes=("rounded",)),
+    ]
+    lines = printed(*runs, run("d", notes=("rows left out",)))
+    at = lines.index("notes on several runs:")
+    assert lines[at + 1 : at + 3] == ["  in 3 of 4: rounded", "  in 2 of 4: rows left out"]
+    assert [sum(word in line for line in lines) for word in ("rounded", "rows left out", "own")] == [1, 1, 1]
+    assert "  in all: rounded" in printed(*runs)
+    assert "  rounded" in printed(runs[0])
+
+
+def test_what_takes_several_rows_keeps_its_indent():
+    lines = printed(run(notes=("word " * 40,)), width=100)
+    assert all(line.startswith("  word word") for line in lines if "word" in line)
+
+
+def test_grokking_is_told_only_where_the_accuracy_was_logged():
+    assert any(line.endswith("; no grokking") for line in printed(run()))
+    assert not any("no grokking" in line for line in printed(run(signals={"batch_loss": "loss"})))
 
 
 def test_what_was_not_given_stands_once_at_the_end():

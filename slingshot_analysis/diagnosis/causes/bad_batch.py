@@ -9,7 +9,7 @@ from slingshot_analysis.diagnosis.cause import Cause, Check, Sign
 from slingshot_analysis.diagnosis.evidence import Evidence, Happening, growth
 
 ABRUPT_ROWS = 3
-"""Maximum number of rows of the loss in which a spike by a batch rises."""
+"""Maximum number of rows of the loss that a spike by a batch takes to rise."""
 FEW = 3
 """Maximum number of spikes that single batches explain."""
 JUMP = 2.0

@@ -13,7 +13,7 @@ BEFORE = 0.01
 SEVERAL = 3
 """Minimum number of spikes from which their end can be compared with the fall of the learning rate."""
 DECAYED = 0.5
-"""Maximum ratio of the last learning rate and that at the last spike where the rate has decayed."""
+"""The learning rate has decayed if its last value is at most this share of that at the last spike."""
 NAME, TITLE = "large step", "steps beyond the edge of stability (learning rate too high for the curvature)"
 
 

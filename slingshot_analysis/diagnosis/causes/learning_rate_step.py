@@ -12,7 +12,7 @@ from slingshot_analysis.diagnosis.evidence import Evidence
 RISE, CALM = 1.2, 1.03
 """Minimum ratio of a sudden rise from one row to the next, and maximum ratio of any change in the rows before it."""
 CALM_ROWS = 5
-"""Number of rows before a sudden rise; in a warm-up they rise too."""
+"""Number of rows before a sudden rise in which the rate hardly changes. In a warm-up it rises there too."""
 REACH, SLACK_ROWS = 0.05, 8
 """Maximum distance of a rise and the spike after it, as a share of the run, and the rows of the loss by which the start
 of a lasting spike may be placed too early."""

@@ -15,8 +15,8 @@ SMALLEST_FLOAT16, LARGEST_FLOAT16 = 2.0**-14, 65_504.0
 MINIMUM_VALUES = 30
 """Minimum number of distinct values from which a grid can be told."""
 ON_GRID, CHANCE = 0.98, 0.2
-"""Minimum share of values that lie on the grid of a format, and the largest share that would by chance, by the digits
-that are printed."""
+"""Minimum share of values on the grid of a format, and maximum share of them that would lie there by chance, given the
+digits that are printed."""
 DIGITS = 12
 LAST_ROWS, EARLIER_ROWS, NOISE_FACTOR = 5, 300, 4.0
 """A loss has risen before it is lost if the median of its last rows exceeds that of up to 200 earlier ones by four

@@ -13,7 +13,7 @@ EARLY, LATE = 0.1, 0.33
 FULL, RAMP = 0.9, 0.5
 """Share of its largest value from which on a first learning rate is full, and below which it is warmed up."""
 FALLEN = 0.3
-"""Maximum ratio of the loss before the rise and the first one where training was past its start."""
+"""Training was past its start if the loss had fallen to this share of its first value before the rise."""
 WARMUP = ("warmup_steps", "warmup", "num_warmup_steps", "warmup_iters", "warmup_ratio", "warmup_updates")
 """Settings of the length of a warm-up."""
 NAME, TITLE = "no warm-up", "a learning rate that is high from the start"
