@@ -7,6 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from bundles import AT_FIXED_STEPS
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -267,7 +268,7 @@ def test_a_temperature_changes_the_head_alone():
 @pytest.mark.parametrize("name", ["modular_division", "s5_sandwich", "modular_division_sgd"])
 def test_a_setup_trains_and_writes_a_trace(name, tmp_path):
     setup = dataclasses.replace(BY_NAME[name], steps=3)
-    trace = open_trace(record(setup, tmp_path))
+    trace = open_trace(record(setup, tmp_path, probes=AT_FIXED_STEPS))
     assert trace.finished
     assert trace.attributes["setup"] == name
     losses = trace["batch_loss"].value

@@ -32,7 +32,7 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 BUDGETS = {"standard": 0.10, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
 
-LARGEST_CURVATURE = 2**31
+LARGEST_CURVATURE = 2**30
 """Trainable parameters times training samples. The standard bundle leaves out the curvature of larger runs, for which
 one measurement takes seconds and much memory."""
 
