@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from itertools import accumulate, groupby, pairwise
+from functools import cached_property, partial
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -16,31 +16,35 @@ from trainers.run import Run
 
 
 class Layout:
-    """Where each parameter of a network stands in one row of all its parameters.
+    """Where each parameter of R runs of the same network stands in one vector of all of them.
+
+    The values that the runs have of one parameter stand side by side, because products of stacked matrices copy those
+    that do not.
 
     Parameters
     ----------
     parameters : mapping of str to Tensor
-        The parameters by name.
+        The parameters of one run by name.
+    runs : int
+        R.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
-        self._shapes = {name: parameter.shape for name, parameter in parameters.items()}
-        ends = list(accumulate((parameter.numel() for parameter in parameters.values()), initial=0))
-        self._parts = [slice(start, end) for start, end in pairwise(ends)]
-        self.size = ends[-1]
-        """Number of elements of a row."""
+    def __init__(self, parameters: Mapping[str, Tensor], runs: int) -> None:
+        self._shapes = {name: (runs, *parameter.shape) for name, parameter in parameters.items()}
+        self._sizes = [runs * parameter.numel() for parameter in parameters.values()]
+        self.size = sum(self._sizes)
+        """Number of elements of the vector."""
 
-    def views(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return the parameters by name, (R, ...) each, as views of (R, size) rows."""
-        parts = zip(self._shapes.items(), self._parts, strict=True)
-        return {name: rows[:, part].view(len(rows), *shape) for (name, shape), part in parts}
+    def views(self, vector: Tensor) -> dict[str, Tensor]:
+        """Return the parameters of all runs by name, (R, ...) each, as views of the vector."""
+        parts = zip(self._shapes.items(), vector.split(self._sizes), strict=True)
+        return {name: part.view(shape) for (name, shape), part in parts}
 
 
 class Stack:
-    """Runs of the same network, or one run. All their parameters are one tensor, with one row for each run.
+    """Runs of the same network, or one run. All their parameters are one vector.
 
-    The parameters of each run's model, their gradients and the states of its optimizer become views of that row, so
+    The parameters of each run's model, their gradients and the states of its optimizer become views of such vectors, so
     models and optimizers of the runs stay valid and show the current state. An optimizer updates one tensor instead of
     many, which costs a small network a third of the time. Parameters must only be updated through the stack.
 
@@ -58,12 +62,12 @@ class Stack:
         self._runs = runs
         self._longest_warmup = max(run.setup.optimizer.warmup for run in runs)
         own = [dict(run.model.named_parameters()) for run in runs]
-        self._layout = Layout(own[0])
-        self._rows = torch.stack([torch.cat([p.flatten() for p in parameters.values()]) for parameters in own])
-        self._row_gradients = torch.zeros_like(self._rows)
-        self.parameters = self._layout.views(self._rows)
+        self._layout = Layout(own[0], len(runs))
+        self._vector = torch.cat([torch.stack([one[name] for one in own]).flatten() for name in own[0]])
+        self._gradient = torch.zeros_like(self._vector)
+        self.parameters = self._layout.views(self._vector)
         """Each parameter of all runs by name, (R, ...)."""
-        self.gradients = self._layout.views(self._row_gradients)
+        self.gradients = self._layout.views(self._gradient)
         """Their gradients."""
         self.buffers = _stack_buffers([run.model for run in runs])
         """Each buffer of all runs by name, (R, ...)."""
@@ -80,24 +84,32 @@ class Stack:
         keys = [(run.setup.optimizer, step) for run, step in zip(self._runs, steps, strict=True)]
         for _, members in groupby(range(len(keys)), key=keys.__getitem__):
             of_group = list(members)
-            rows = slice(of_group[0], of_group[-1] + 1)
-            parameter = nn.Parameter(self._rows[rows])
-            parameter.grad = self._row_gradients[rows]
-            group = _Group(parameter, self._layout, self._runs[rows])
+            group = self._group(slice(of_group[0], of_group[-1] + 1))
             kinds.setdefault(type(group.runs[0].optimizer), []).append(group)
         # optimizers of all groups of a kind, which take over the states of the runs' own optimizers
         self._groups = [group for groups in kinds.values() for group in groups]
         self._optimizers: list[tuple[torch.optim.Optimizer, list[_Group]]] = []
         for groups in kinds.values():
-            settings = [group.runs[0].optimizer.param_groups[0] | {"params": [group.parameter]} for group in groups]
+            settings = [g.runs[0].optimizer.param_groups[0] | {"params": [p.values for p in g.parts]} for g in groups]
             optimizer = groups[0].runs[0].setup.optimizer.build(settings)
             for group, options in zip(groups, optimizer.param_groups, strict=True):
                 group.attach(optimizer, options)
             self._optimizers.append((optimizer, groups))
 
+    def _group(self, rows: slice) -> _Group:
+        """Return the group of some adjacent runs: the whole vector, or a part of it for each parameter."""
+        runs = self._runs[rows]
+        if len(runs) == len(self._runs):
+            return _Group([_Part(self._vector, self._gradient, self._layout.views)], runs)
+        parts = [
+            _Part(values[rows], self.gradients[name][rows], partial(_named, name))
+            for name, values in self.parameters.items()
+        ]
+        return _Group(parts, runs)
+
     def clear_gradients(self) -> None:
         """Set all gradients to 0."""
-        self._row_gradients.zero_()
+        self._gradient.zero_()
 
     def share(self) -> None:
         """Update the state that the runs' own optimizers show."""
@@ -116,10 +128,65 @@ class Stack:
         """Update all runs from their current gradients."""
         kernel = fused_adam()
         for optimizer, groups in self._optimizers:
-            if kernel and type(optimizer) is torch.optim.Adam and all(group.state for group in groups):
+            if kernel and type(optimizer) is torch.optim.Adam and all(group.parts[0].state for group in groups):
                 _update_by_adam(groups, kernel)
             else:
                 optimizer.step()
+
+
+class _Part:
+    """What an optimizer updates as one parameter: values of one or of all parameters of adjacent runs.
+
+    Parameters
+    ----------
+    values, gradient : Tensor
+        The values and their gradient.
+    views : callable
+        Returns the parameters of the n runs by name, (n, ...) each, as views of a tensor of the shape of `values`.
+    """
+
+    def __init__(self, values: Tensor, gradient: Tensor, views: Callable[[Tensor], dict[str, Tensor]]) -> None:
+        self.values = nn.Parameter(values)
+        self.values.grad = gradient
+        self.views = views
+        self.state: dict[str, Any] = {}
+        """The optimizer's state of the values."""
+
+    def attach(self, optimizer: torch.optim.Optimizer, own: Sequence[tuple[Run, Mapping[str, nn.Parameter]]]) -> None:
+        """Join the states of the runs' optimizers in the state of the group's optimizer."""
+        self.state = optimizer.state[self.values]
+        names = list(self.views(self.values))
+        run, parameters = own[0]
+        for key, first in run.optimizer.state.get(parameters[names[0]], {}).items():
+            if not _is_of_weights(first, parameters[names[0]]):
+                self.state[key] = first.clone() if isinstance(first, Tensor) else first
+                continue
+            self.state[key] = torch.empty_like(self.values.data)
+            for name, joined in self.views(self.state[key]).items():
+                torch.stack([run.optimizer.state[parameters[name]][key] for run, parameters in own], out=joined)
+
+    def share(self, own: Sequence[tuple[Run, Mapping[str, nn.Parameter]]]) -> None:
+        """Put views of the state into the runs' own optimizers."""
+        for key, value in self.state.items():
+            joined = self.views(value) if _is_of_weights(value, self.values) else None
+            for name in self.views(self.values):
+                for row, (run, parameters) in enumerate(own):
+                    shown = run.optimizer.state[parameters[name]]
+                    if joined is None:
+                        shown[key] = value
+                    elif isinstance(shown.get(key), Tensor):
+                        shown[key].data = joined[name][row]  # keeps the tensor object, which a recorder may hold
+                    else:
+                        shown[key] = joined[name][row]
+
+
+def _named(name: str, values: Tensor) -> dict[str, Tensor]:
+    return {name: values}
+
+
+def _is_of_weights(value: Any, weights: Tensor) -> bool:
+    """Return whether a value of an optimizer's state has an element for each weight."""
+    return isinstance(value, Tensor) and value.shape == weights.shape
 
 
 class _Group:
@@ -127,71 +194,50 @@ class _Group:
 
     Parameters
     ----------
-    parameter : (n, size) Parameter
-        The rows of the n runs.
-    layout : Layout
-        Where each parameter stands in a row.
+    parts : sequence of _Part
+        What the optimizer updates.
     runs : sequence of n Run
         The runs.
     """
 
-    def __init__(self, parameter: nn.Parameter, layout: Layout, runs: Sequence[Run]) -> None:
-        self.parameter, self._layout, self.runs = parameter, layout, runs
-        self._own = [list(run.model.parameters()) for run in runs]
+    def __init__(self, parts: Sequence[_Part], runs: Sequence[Run]) -> None:
+        self.parts, self.runs = parts, runs
+        self._own = [(run, dict(run.model.named_parameters())) for run in runs]
         self._is_shared = False
 
     def attach(self, optimizer: torch.optim.Optimizer, options: dict[str, Any]) -> None:
         """Join the states of the runs' optimizers in the state of the group's optimizer."""
         self.options = options
-        self.state: dict[str, Any] = optimizer.state[self.parameter]
-        each = [[run.optimizer.state.get(p, {}) for p in own] for run, own in zip(self.runs, self._own, strict=True)]
-        for name, first in each[0][0].items():
-            if self._is_of_weights(first, self._own[0][0]):
-                rows = [torch.cat([state[name].flatten() for state in states]) for states in each]
-                self.state[name] = torch.stack(rows)
-            else:
-                self.state[name] = first.clone() if isinstance(first, Tensor) else first
+        for part in self.parts:
+            part.attach(optimizer, self._own)
         self.share()
-
-    @staticmethod
-    def _is_of_weights(value: Any, weights: Tensor) -> bool:
-        """Return whether a value of an optimizer's state has an element for each weight."""
-        return isinstance(value, Tensor) and value.shape == weights.shape
 
     def share(self) -> None:
         """Put views of the state into the runs' own optimizers. Once is enough if the state consists of tensors."""
-        if self._is_shared or not self.state:
+        if self._is_shared or not self.parts[0].state:
             return
-        of_weights = {
-            name: list(self._layout.views(value).values())
-            for name, value in self.state.items()
-            if self._is_of_weights(value, self.parameter)
-        }
-        for row, (run, own) in enumerate(zip(self.runs, self._own, strict=True)):
-            for i, parameter in enumerate(own):
-                shown = run.optimizer.state[parameter]
-                for name, value in self.state.items():
-                    view = of_weights[name][i][row] if name in of_weights else value
-                    if name in of_weights and isinstance(shown.get(name), Tensor):
-                        shown[name].data = view  # keeps the tensor object, which a recorder may hold
-                    else:
-                        shown[name] = view
-        self._is_shared = all(isinstance(value, Tensor) for value in self.state.values())
+        for part in self.parts:
+            part.share(self._own)
+        self._is_shared = all(isinstance(value, Tensor) for part in self.parts for value in part.state.values())
 
     @cached_property
     def of_adam(self) -> tuple[list[Tensor], ...]:
-        """Arguments of Adam's kernel: parameters, gradients, moments and steps."""
-        gradient = self.parameter.grad
-        assert gradient is not None
-        first, second, step = (self.state[name] for name in ("exp_avg", "exp_avg_sq", "step"))
-        return [self.parameter.data], [gradient], [first], [second], [], [step]
+        """Arguments of Adam's kernel: parameters, gradients, moments and steps, with one step for all parameters."""
+        step = self.parts[0].state["step"]
+        for part in self.parts:
+            part.state["step"] = step
+        self._is_shared = False
+        self.share()
+        gradients = [part.values.grad for part in self.parts if part.values.grad is not None]
+        first, second = ([part.state[name] for part in self.parts] for name in ("exp_avg", "exp_avg_sq"))
+        return [part.values for part in self.parts], gradients, first, second, [], [step] * len(self.parts)
 
 
 def _update_by_adam(groups: Sequence[_Group], kernel: Callable[..., None]) -> None:
     """Update as ``torch.optim.Adam(fused=True).step()`` does, without its bookkeeping, which takes as long again."""
     for group in groups:
         options = group.options
-        group.state["step"].add_(1)
+        group.of_adam[-1][0].add_(1)
         kernel(
             *group.of_adam,
             lr=options["lr"],
