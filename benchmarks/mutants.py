@@ -318,7 +318,7 @@ def tests_for(mutant: Mutant, root: Path, usual: Watcher) -> list[str]:
     path = root.joinpath(*mutant.module.split("."))
     file = str(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
     names = sorted((n for n, lines in usual.lines.items() if (file, mutant.line) in lines), key=usual.seconds.get)
-    if not mutant.where:  # a statement of the module runs when it is imported, before any test
+    if not (mutant.where and names):  # a statement of a module or class runs at its import, before any test
         own = {name for name, lines in usual.lines.items() if any(f == file for f, _ in lines)}
         names = sorted(own, key=usual.seconds.get)
     chosen, total = [], 0.0

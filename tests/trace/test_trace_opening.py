@@ -27,6 +27,7 @@ def test_a_writer_that_closes_its_file_is_waited_for(tmp_path, monkeypatch, reas
 
     monkeypatch.setattr("slingshot_analysis.trace._file.h5py.File", busy)
     assert open_trace(path).steps == (0, 0)
+    assert not any(options["locking"] for options in tries)
 
 
 def test_a_lock_of_another_process_hinders_neither_reading_nor_the_end_of_writing(tmp_path):
@@ -35,6 +36,7 @@ def test_a_lock_of_another_process_hinders_neither_reading_nor_the_end_of_writin
     with TraceWriter(path, [Group("every_1", [Quantity("batch_loss", "nat")])]) as writer, path.open("rb") as other:
         writer.append("every_1", step=0, batch_loss=1.0)
         fcntl.flock(other, fcntl.LOCK_EX)
+        assert not open_trace(path).finished
         writer.close()
         assert open_trace(path).finished
 
@@ -56,3 +58,9 @@ def test_rows_of_another_shape_than_the_axes_are_described(run):
         file["every_1"].create_dataset("parameter_norm", shape=(1300, 3), dtype="f8").attrs.update(old)
     with pytest.raises(InputError, match=r"rows have shape \(3,\); expected \(2,\) for its axes"):
         open_trace(run)
+
+
+def test_rows_that_were_never_written_read_as_no_value(run):
+    with h5py.File(run) as file:
+        fills = [file[f"every_1/{name}"].fillvalue for name in ("step", "batch_errors", "batch_loss")]
+    assert fills == pytest.approx([-1, 0, float("nan")], nan_ok=True)
