@@ -7,7 +7,7 @@ from made_runs import write_staircase
 from slingshot_analysis import InputError
 from slingshot_analysis.readers import Column, Names, RawRun, built_in_names, read_log
 from slingshot_analysis.readers._names import parameter_of
-from slingshot_analysis.readers._understand import understand
+from slingshot_analysis.readers._understand import _guessed, understand
 
 NAN = float("nan")
 
@@ -330,3 +330,10 @@ def test_losses_in_parts_are_named_with_an_example(tmp_path):
     run = log(tmp_path, {"step": [0, 1, 2], "box_loss": [3, 2, 1], "cls_loss": [4, 3, 2]})
     (note,) = [note for note in run.notes if "no column is the loss" in note]
     assert note.endswith("such as train_loss=box_loss; several are not summed")
+
+
+def test_the_first_of_columns_without_names_is_the_axis_only_if_it_increases():
+    falls, rises = np.array([3.0, 1, 2]), np.array([1.0, 2, 3])
+    assert _guessed({"column 1": falls, "column 2": rises})[0] is None
+    assert _guessed({"column 1": rises, "column 2": falls})[0] == "column 1"
+    assert _guessed({}) == (None, {})
