@@ -137,8 +137,8 @@ def test_a_table_of_a_lab_comes_first(tmp_path):
     [
         ("signals = 3", "lab.toml"),
         ("[signals]\nval_acuracy = ['x']", "did you mean 'val_accuracy'"),
-        ("[signals]\nval_accuracy = 'x'", "list of names"),
-        ("[signals]\nval_accuracy = ['x', 1]", "list of names"),
+        ("[signals]\nval_accuracy = 'x'", "val_accuracy: give a list of names"),
+        ("[signals]\nval_accuracy = ['x', 1]", "val_accuracy: give a list of names"),
         ("[nonsense]\n", "unknown table"),
         ("[", "is not TOML"),
     ],
