@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
+import gc
 import importlib
 import importlib.abc
 import importlib.util
@@ -32,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,10 @@ class Mutant:
         Line of the statement.
     before, after : str
         The statement, without the statements inside it.
-    tree : ast.Module
-        The whole changed module.
+    source : str
+        The module without the change.
+    number : int
+        Number of the change among those of the module.
     """
 
     package: str
@@ -86,7 +89,16 @@ class Mutant:
     line: int
     before: str
     after: str
-    tree: ast.Module
+    source: str
+    number: int
+
+    @property
+    def tree(self) -> ast.Module:
+        """The whole changed module."""
+        tree = ast.parse(self.source)
+        _, _, change = next(islice(_places(tree), self.number, None))
+        change()
+        return tree
 
     @property
     def key(self) -> str:
@@ -96,14 +108,18 @@ class Mutant:
 
 def mutants_of(package: str, module: str, source: str) -> Iterator[Mutant]:
     """Yield all mutants of a module. Annotations, docstrings and code under TYPE_CHECKING do not change."""
-    tree = ast.parse(source)
-    for where, statement in _statements(tree.body, ()):
+    for number, (where, statement, change) in enumerate(_places(ast.parse(source))):
         before = _own(statement)
+        undo = change()
+        after = _own(statement)
+        undo()
+        yield Mutant(package, module, ".".join(where), statement.lineno, before, after, source, number)
+
+
+def _places(tree: ast.Module) -> Iterator[tuple[tuple[str, ...], ast.stmt, Any]]:
+    for where, statement in _statements(tree.body, ()):
         for change in _changes(statement):
-            undo = change()
-            after, mutated = _own(statement), copy.deepcopy(tree)
-            undo()
-            yield Mutant(package, module, ".".join(where), statement.lineno, before, after, mutated)
+            yield where, statement, change
 
 
 def _statements(body: Iterable[ast.stmt], where: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], ast.stmt]]:
@@ -241,6 +257,7 @@ class Watcher:
 def forked(work: Any, seconds: int) -> tuple[str, bytes]:
     """Run `work` in a fork with this limit of processor time; return "ok", "failed" or "timeout", and its result."""
     with tempfile.TemporaryFile() as answer:
+        gc.freeze()  # so that no collection in the fork looks through what its parent has loaded
         child = os.fork()
         if child == 0:
             null = os.open(os.devnull, os.O_RDWR)
@@ -301,7 +318,7 @@ def tests_for(mutant: Mutant, root: Path, usual: Watcher) -> list[str]:
     path = root.joinpath(*mutant.module.split("."))
     file = str(path / "__init__.py" if path.is_dir() else path.with_suffix(".py"))
     names = sorted((n for n, lines in usual.lines.items() if (file, mutant.line) in lines), key=usual.seconds.get)
-    if not mutant.where:  # a statement of the module runs when it is imported, before any test
+    if not (mutant.where and names):  # a statement of a module or class runs at its import, before any test
         own = {name for name, lines in usual.lines.items() if any(f == file for f, _ in lines)}
         names = sorted(own, key=usual.seconds.get)
     chosen, total = [], 0.0

@@ -1,5 +1,6 @@
 """The parts of the segmentation of a norm, and its bounds, against loops and curves whose answer is known."""
 
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -9,6 +10,7 @@ import ruptures
 from slingshot_analysis.canonical import Samples
 from slingshot_analysis.detectors import _cuts
 from slingshot_analysis.detectors._norm_levels import (
+    DEFAULT,
     REFINE_BINS,
     SLOW_SHARE,
     NormSegments,
@@ -18,7 +20,7 @@ from slingshot_analysis.detectors._norm_levels import (
     segments_of,
     turning_points,
 )
-from slingshot_analysis.detectors.breaks import norm_breaks
+from slingshot_analysis.detectors.breaks import breaks_of, norm_breaks
 from slingshot_analysis.detectors.phases import _kinds, segment_norm
 
 
@@ -40,10 +42,25 @@ def test_a_break_ends_growth_that_is_faster_by_a_factor_of_two_point_two(ratio, 
     assert [found.transition for found in norm_breaks(step, norm)] == [2000] * breaks
 
 
+@pytest.mark.parametrize(("errors", "breaks"), [(9, 0), (11, 1)])
+def test_the_slopes_of_a_break_differ_by_ten_standard_errors(errors, breaks):
+    step = np.arange(0.0, 3000, 10)
+    found = segments_of(Samples(step, broken_line(step, [0, 1000, 2000, 3000], [0, 0, 1, 1])))
+    wander = replace(found, wander=1.0).significance(1, 2) / errors
+    assert len(breaks_of(replace(found, wander=wander), DEFAULT)) == breaks
+
+
 def test_a_hump_is_no_break():
     """The slope falls for as long as it rises."""
     step = np.arange(2000)
     assert norm_breaks(step, np.exp(3 / (1 + np.exp((1000 - step) / 100)))) == []
+
+
+def test_a_slow_end_with_one_large_fall_is_a_break():
+    """After 2000 the growth goes on for 600 steps, at a twentieth of its speed."""
+    step = np.arange(0, 6000, 10)
+    norm = broken_line(step, [0, 1000, 2000, 2600, 6000], [0, 0.02, 1, 1.03, 1.05])
+    assert [found.transition for found in norm_breaks(step, norm)] == [2000]
 
 
 def test_each_plateau_ends_where_the_next_growth_begins():
@@ -80,11 +97,11 @@ def test_turning_points_ignore_swings_below_one(level, turns):
     assert turning_points(level, 1.0) == turns
 
 
-def kinds(*level):
+def kinds(*level, swing=0.8):
     """Kinds of segments of length 1 with these levels, far above the noise."""
     time, change = np.arange(len(level) + 1.0), np.array([0.0, *accumulate(level)])
     bounds = list(range(len(level) + 1))
-    return _kinds(NormSegments(time, change, bounds, list(level), 0.0, 0.0, Samples(time, change)), 0.8)
+    return _kinds(NormSegments(time, change, bounds, list(level), 0.0, 0.0, Samples(time, change)), swing)
 
 
 @pytest.mark.parametrize(("own", "kind"), [(1.5, "plateau"), (2.5, "growth")])
@@ -103,6 +120,13 @@ def test_only_neighbouring_turning_points_count():
 def test_growth_is_told_from_rest_and_not_from_decay():
     assert kinds(-6, 4, 9) == ["decay", "plateau", "growth"]
     assert kinds(3, 4, 9, 3)[0] == "plateau"
+
+
+def test_growth_begins_at_a_level_of_nine_tenths_and_a_swing_counts_from_its_minimum_on():
+    assert kinds(0, 0.95, 0) == ["plateau", "growth", "plateau"]
+    assert kinds(0, 0.85, 0) == ["plateau"] * 3
+    assert kinds(0, 1.0, 0, swing=1.0) == ["plateau", "growth", "plateau"]
+    assert kinds(0, 1.0, 0, swing=1.1) == ["plateau"] * 3
 
 
 @pytest.mark.parametrize(("share", "kind"), [(0.4, "plateau"), (0.6, "growth")])

@@ -87,10 +87,26 @@ def test_a_peak_of_one_row_of_many_is_placed_to_the_row():
     assert peak.start == 12_345  # the first row above the geometric mean, which is 31.6
 
 
+def test_a_row_at_the_geometric_mean_belongs_to_the_peak():
+    (peak,) = detect_curvature_peaks(range(9), [1, 1, 1, 1, 10, 100, 1, 1, 1])
+    assert (peak.start, peak.peak) == (4, 5)
+
+
 @pytest.mark.parametrize(("end", "fits"), [(13, 0), (14, 1)])
 def test_a_growth_phase_is_half_open_and_has_four_rows(end, fits):
     step = np.arange(1, 100)
     assert len(fit_log_growth(step, 3 + np.log(step), phases=[Phase("growth", 10, end, 0.1)])) == fits
+
+
+def test_the_excess_is_over_the_law_of_the_plateaus_alone():
+    """The plateau is four rows long, with the row at which growth ends; one row fewer gives no law."""
+    step = np.arange(1, 20)
+    norm = np.where(step < 14, np.log(step), np.log(14) + step - 14)
+    norm[:9] = 3 * np.log(step[:9])
+    phases = [Phase("growth", 1, 10, 0.1), Phase("plateau", 10, 14, 0.0), Phase("growth", 14, 20, 0.1)]
+    first, second = fit_log_growth(step, norm, phases=phases)
+    assert first.excess is None
+    assert second.excess == pytest.approx(5 / np.log(19 / 14))
 
 
 def test_the_fit_does_not_depend_on_the_unit_of_the_norm():

@@ -189,6 +189,26 @@ def test_a_jump_is_three_times_as_steep_as_the_curve_around_it(height, jumps):
     assert len(detect_accuracy_jumps(evaluation * 100, np.sin(angle / 2) ** 2, samples=8000)) == jumps
 
 
+@pytest.mark.parametrize("side", [slice(0, 20), slice(20, 40)])
+def test_the_steeper_side_of_a_jump_counts(side):
+    slope = np.zeros(40)
+    slope[side] = 0.02
+    angle = 0.5 + np.cumsum(slope) + 0.08 * (np.arange(40) >= 20)
+    assert detect_accuracy_jumps(np.arange(40), np.sin(angle / 2) ** 2, samples=8000) == []
+    assert len(detect_accuracy_jumps(np.arange(40), np.sin((angle + 0.3 * (np.arange(40) >= 20)) / 2) ** 2)) == 1
+
+
+def test_six_evaluations_have_no_curve_around_a_jump():
+    assert [jump.step for jump in detect_accuracy_jumps(range(6), [0.1, 0.1, 0.1, 0.9, 0.9, 0.9])] == [3]
+
+
+@pytest.mark.parametrize(("height", "jumps"), [(3, 0), (9, 1)])
+def test_a_jump_rises_by_five_times_the_noise_of_three_evaluations(height, jumps):
+    noise = np.random.default_rng(6).normal(0, 0.02, 200)
+    angle = 1.0 + noise + height * 0.02 * np.sqrt(2 / 3) * (np.arange(200) >= 100)
+    assert len(detect_accuracy_jumps(np.arange(200), np.sin(angle / 2) ** 2, samples=10**9)) == jumps
+
+
 def test_chance_makes_no_jumps():
     rng = np.random.default_rng(4)
     curves = rng.binomial(500, 0.5, (200, 200)) / 500
@@ -224,6 +244,13 @@ def test_grokking_step():
     assert grokking_step(step, accuracy, 4000) is None
     assert grokking_step(step, accuracy, None) is None
     assert grokking_step(step, np.ones(len(step)), 0) is None
+
+
+@pytest.mark.parametrize(("last", "found"), [(2, None), (3, 48_500)])
+def test_the_last_three_evaluations_are_enough_for_grokking(last, found):
+    step = np.arange(0, 50_000, 500)
+    accuracy = np.where(np.arange(100) < 100 - last, 0.4, 0.96)
+    assert grokking_step(step, accuracy, 400) == found
 
 
 @pytest.mark.parametrize(("hold", "found"), [(1, 10_000), (2, 20_000), (3, 30_000), (4, None)])

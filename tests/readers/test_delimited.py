@@ -366,3 +366,10 @@ def test_a_cut_anywhere_gives_a_run_or_an_input_error(tmp_path: Path) -> None:
             except InputError:
                 outcomes.add("refused")
         assert outcomes == ({"read", "refused"} if compress is bytes else {"refused"})
+
+
+def test_between_semicolons_commas_are_decimal_unless_there_is_a_point(tmp_path: Path) -> None:
+    assert plain(only(write(tmp_path, "step;loss\n0;1,250\n1;2,125\n")))["loss"] == [1.25, 2.125]
+    other = plain(only(write(tmp_path, "step;loss;norm\n0;1,250;4\n1;2,125;0.25\n")))
+    assert other["norm"] == [4, 0.25]
+    assert other.get("loss") != [1.25, 2.125]

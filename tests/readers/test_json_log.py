@@ -345,3 +345,10 @@ def test_records_that_share_no_keys_make_no_table_without_end(tmp_path, monkeypa
     path.write_text("".join(f'{{"step": {k}, "m{k}": 1}}\n' for k in range(300)))
     with pytest.raises(InputError, match="has 301 keys, a table of 2 MB, more than the 1 MB that are read"):
         read_log(path)
+
+
+def test_runs_stand_under_a_key_for_runs_alone(tmp_path: Path) -> None:
+    history = [{"step": [0, 1, 2], "loss": [2.0, 1.0, 0.5]}, {"step": [0, 1, 2], "loss": [3.0, 2.0, 1.0]}]
+    assert [len(run.columns["loss"].values) for run in read(tmp_path, {"lr": 0.1, "runs": history})] == [3, 3]
+    (run,) = read(tmp_path, {"step": [0, 1, 2], "loss": [2.0, 1.0, 0.5], "layers": [{"size": 3}, {"size": 4}]})
+    assert list(run.columns) == ["loss"]

@@ -131,3 +131,10 @@ def test_what_it_recognizes(tmp_path):
     other = DATA.parent / "trackio" / "parity.db"
     assert not reader.recognizes(other, other.read_bytes())
     assert not reader.recognizes(tmp_path, b"")
+
+
+def test_a_database_with_one_of_the_tables_is_another_one(tmp_path):
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE metrics (key, value, run_uuid, step, is_nan)")
+    assert not MLflowReader().recognizes(tmp_path / "other.db", (tmp_path / "other.db").read_bytes())
+    assert MLflowReader().recognizes(DATABASE, DATABASE.read_bytes())

@@ -8,8 +8,9 @@ from outside import outside
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers import read_log
+from slingshot_analysis.readers._parts.protobuf import Message, read_varint
 from slingshot_analysis.readers._parts.tfrecord import _checksums
-from slingshot_analysis.readers.tensorboard import TensorBoardReader
+from slingshot_analysis.readers.tensorboard import TensorBoardReader, _scalar, _split
 
 DATA = Path(__file__).parent / "data" / "tensorboard"
 OLD = DATA / "old" / "seed_0" / "events.out.tfevents.1700000001.host"
@@ -205,3 +206,20 @@ def test_runs_of_add_scalars_stay_apart(tmp_path):
     runs = read_log(tmp_path)
     assert [run.name.rpartition(", ")[2] for run in runs] == ["a", "b"]
     assert [[run[name].value[0] for name in run.names] for run in runs] == [[2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "number"),
+    [
+        (b"\x08\x01\x22\x04" + struct.pack("<f", 0.5), 0.5),
+        (b"\x08\x01\x22\x08" + struct.pack("<2f", 0.5, 2.0), None),  # two numbers
+        (b"\x08\x13\x68\x80\xf8\x04", 1.0),  # half precision, 0x13C00, of which 16 bits count
+    ],
+)
+def test_one_number_of_a_tensor(tensor, number):
+    assert _scalar(Message(b"\x42" + bytes([len(tensor)]) + tensor))[0] == number
+
+
+def test_the_step_of_an_event_has_a_sign_and_64_bits():
+    assert _split(b"\x09" + bytes(8) + b"\x10" + b"\xff" * 9 + b"\x01rest") == (-1, b"rest")
+    assert read_varint(b"\xff" * 9 + b"\x7f", 0) == (2**64 - 1, 10)

@@ -7,7 +7,7 @@ from made_runs import write_staircase
 from slingshot_analysis import InputError
 from slingshot_analysis.readers import Column, Names, RawRun, built_in_names, read_log
 from slingshot_analysis.readers._names import parameter_of
-from slingshot_analysis.readers._understand import understand
+from slingshot_analysis.readers._understand import _guessed, understand
 
 NAN = float("nan")
 
@@ -137,7 +137,8 @@ def test_a_table_of_a_lab_comes_first(tmp_path):
     [
         ("signals = 3", "lab.toml"),
         ("[signals]\nval_acuracy = ['x']", "did you mean 'val_accuracy'"),
-        ("[signals]\nval_accuracy = 'x'", "list of names"),
+        ("[signals]\nval_accuracy = 'x'", "val_accuracy: give a list of names"),
+        ("[signals]\nval_accuracy = ['x', 1]", "val_accuracy: give a list of names"),
         ("[nonsense]\n", "unknown table"),
         ("[", "is not TOML"),
     ],
@@ -330,3 +331,22 @@ def test_losses_in_parts_are_named_with_an_example(tmp_path):
     run = log(tmp_path, {"step": [0, 1, 2], "box_loss": [3, 2, 1], "cls_loss": [4, 3, 2]})
     (note,) = [note for note in run.notes if "no column is the loss" in note]
     assert note.endswith("such as train_loss=box_loss; several are not summed")
+
+
+def test_the_first_of_columns_without_names_is_the_axis_only_if_it_increases():
+    falls, rises = np.array([3.0, 1, 2]), np.array([1.0, 2, 3])
+    assert _guessed({"column 1": falls, "column 2": rises})[0] is None
+    assert _guessed({"column 1": rises, "column 2": falls})[0] == "column 1"
+    assert _guessed({}) == (None, {})
+
+
+@pytest.mark.parametrize("times", [2, 3, 4])
+def test_steps_that_start_afresh_begin_a_run_and_rows_that_repeat_do_not(tmp_path, times):
+    step = [0, 1, 2] * times
+    runs = logs(tmp_path, {"step": step, "loss": np.arange(3.0 * times)})
+    assert [run["train_loss"].value[0] for run in runs] == [3 * k for k in range(times)]
+    assert sum("start afresh" in note for note in runs[0].notes) == 1
+    (once,) = logs(tmp_path, {"step": step, "loss": [3.0, 2, 1] * times})
+    assert once["train_loss"].value.tolist() == [3, 2, 1]
+    assert not any("start afresh" in note for note in once.notes)
+    assert any(f"same rows {times} times over" in note for note in once.notes)

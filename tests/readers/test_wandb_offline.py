@@ -1,4 +1,6 @@
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +8,17 @@ import pytest
 from outside import outside
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.readers.wandb_offline import WandbReader
+from slingshot_analysis.readers.wandb_offline import (
+    BLOCK,
+    CHUNK_HEAD,
+    FILE_HEAD,
+    FULL,
+    IDENT,
+    MAGIC,
+    VERSION,
+    WandbReader,
+    _read_records,
+)
 
 DATA = Path(__file__).parent / "data" / "wandb"
 FOLDER = DATA / "offline-run-20261122_000001-parity1"
@@ -119,3 +131,18 @@ def test_what_it_recognizes(tmp_path):
     assert reader.recognizes(FOLDER, b"")
     assert not reader.recognizes(tmp_path, b"")
     assert not reader.recognizes(Path("run.csv"), b"step,loss\n")
+
+
+@pytest.mark.parametrize("left", [0, 3, 6, 7])
+def test_the_end_of_a_block_that_is_too_short_for_a_record_is_skipped(tmp_path, left):
+    def record(size):
+        rest = bytes([FULL]) + b"x" * size
+        return struct.pack("<IH", zlib.crc32(rest), size) + rest
+
+    size = BLOCK - FILE_HEAD.size - CHUNK_HEAD.size - left
+    blank = left if left < CHUNK_HEAD.size else 0
+    (tmp_path / "run-1.wandb").write_bytes(
+        FILE_HEAD.pack(IDENT, MAGIC, VERSION) + record(size) + bytes(blank) + record(0 if left == 7 else 5)
+    )
+    records, notes = _read_records(tmp_path / "run-1.wandb")
+    assert ([len(data) for data in records], notes) == ([size, 0 if left == 7 else 5], [])
