@@ -17,7 +17,7 @@ import pandas as pd
 
 from slingshot_analysis.engines import count_cpus, open_engine
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording import CurvatureProbe, choose_probes
+from slingshot_analysis.recording import choose_probes
 from slingshot_analysis.trace import TraceFile, open_trace
 from trainers.batch import batch_key
 from trainers.recorded_run import default_name, find_device
@@ -123,8 +123,7 @@ def sweep(
         raise InputError(f"batch={batch} and checkpoint_every={checkpoint_every}: give at least 1")
     folder = Path(out).absolute()
     names = tuple([probes] if isinstance(probes, str) else probes)
-    if _has_curvature(names):
-        batch = 1
+    choose_probes(names)  # raises the error of a wrong name before any process starts
     if engine == "processes":  # workers of other engines may have devices that this machine has not
         find_device(device)
     with _interrupted_once(), open_session(folder) as session:
@@ -150,17 +149,6 @@ def _opened(
     else:
         with open_engine(engine, jobs=jobs, scheduler=scheduler, folder=folder, slurm=slurm) as executor:
             yield executor
-
-
-def _has_curvature(names: Iterable[str]) -> bool:
-    """Return whether a probe measures curvature. It is measured run by run, so a batch would not be faster.
-
-    Raises
-    ------
-    InputError
-        If there is no name, a name is unknown, or its number of updates is not allowed.
-    """
-    return any(isinstance(probe, CurvatureProbe) for probe in choose_probes(names))
 
 
 @contextmanager
