@@ -1,4 +1,4 @@
-"""The state of a Hugging Face trainer, ``trainer_state.json``: what it logged, each value at its step."""
+"""The file ``trainer_state.json`` of the Hugging Face Trainer, which holds the values that it logged."""
 
 from __future__ import annotations
 

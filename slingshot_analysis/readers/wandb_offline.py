@@ -29,7 +29,7 @@ class WandbReader(Reader):
     """Runs as ``wandb`` leaves them in its folder. Nested names are dotted; the configuration is the attributes.
 
     The step of a point is that of ``run.log``, so the column ``_step`` is left out. ``_runtime`` and ``_timestamp``
-    stay. A step of the user's own, such as ``trainer/global_step``, is a column like any other.
+    stay. A step that the user logged, such as ``trainer/global_step``, is a column like any other.
     """
 
     name = "wandb"
