@@ -268,7 +268,7 @@ def _is_data(line: str) -> bool:
 
 
 def _is_number(cell: str, comma: bool) -> bool | None:
-    """Tell whether a field is a number; None if it is empty."""
+    """Return whether a field is a number. None if it is empty."""
     word = cell.strip().lower().removesuffix("%")
     if word in MISSING or word == "nan":
         return None

@@ -31,7 +31,7 @@ class ParquetReader(Reader):
     suffixes = (".parquet", ".pq")
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the first bytes."""
+        """Return whether the first bytes are those of Parquet."""
         return head.startswith(MAGIC)
 
     def read(self, path: Path) -> list[RawRun]:

@@ -35,7 +35,7 @@ class TensorBoardReader(Reader):
     name = "tensorboard"
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the name, by the first record, or for a folder by the files in it."""
+        """Judge by the name and the first record, or for a folder by the files in it."""
         if path.is_dir():
             return any(True for _ in _find(path))
         return MARK in path.name or FIRST_RECORD in head[:64]

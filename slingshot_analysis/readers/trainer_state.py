@@ -25,7 +25,7 @@ class TrainerStateReader(Reader):
     suffixes = (".json",)
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the key of the log."""
+        """Return whether the key of the log is in the file."""
         text = head_text(head)
         return text.lstrip().startswith("{") and f'"{LOG}"' in text
 

@@ -102,13 +102,13 @@ def _kinds_of_bare_sides(values: Sequence[tuple[Group, Field]]) -> dict[str, str
 
 
 def _is_told_where(group: Group) -> bool:
-    """Tell whether lines have a counter or a loss."""
+    """Return whether lines have a counter or a loss."""
     template = group.template
     return bool(template.of_kind("epoch", "iteration")) or any(is_loss(one.name) for one in template.of_kind("value"))
 
 
 def _rises(group: Group, value: Field) -> bool:
-    """Tell whether values are fractions that grow, as an accuracy does."""
+    """Return whether values are fractions that grow, as an accuracy does."""
     values, ok = group.columns[value.slot]
     values = values[ok & np.isfinite(values)] / (100 if value.percent else 1)
     if not len(values) or values.min() < 0 or values.max() > 1:

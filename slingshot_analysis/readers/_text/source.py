@@ -53,7 +53,7 @@ def _cleaned(text: str) -> str:
 
 
 def _is_notebook(path: Path, text: str) -> bool:
-    """Tell a Jupyter notebook."""
+    """Return whether a text is a Jupyter notebook."""
     return plain_suffix(path) == ".ipynb" or (text[:200].lstrip()[:1] == "{" and '"cells"' in text[:200])
 
 
