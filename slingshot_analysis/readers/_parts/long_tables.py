@@ -146,7 +146,7 @@ def _named(columns: list[str], names: tuple[str, ...]) -> str | None:
 
 
 def _in_context(label: str) -> str:
-    """Return the split in a label that is a small dictionary, such as ``{'subset': 'train'}``, and any other label as it is."""
+    """Return the split in a label such as ``{'subset': 'train'}``, and any other label as it is."""
     if not label.startswith("{"):
         return label
     found = WORD_OF_CONTEXT.search(label)
