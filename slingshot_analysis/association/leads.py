@@ -250,9 +250,12 @@ def _signal_lead(name: str, samples: Samples, starts: FloatArray, window: float,
 
 
 def _fitting(samples: Samples, starts: FloatArray, window: float, random: Random) -> tuple[float, Windows]:
-    """Return the window and what the signal shows in it. It is halved while the p-value can't reach the level."""
+    """Return the window and what the signal shows in it. The window is halved while the p-value can't reach the level.
+
+    A signal of fewer than two rows has no window.
+    """
     shortest = shortest_window(samples)
-    window = max(window, shortest)
+    window = max(window, shortest) if shortest else 0.0
     while True:
         seen = measure(samples, starts, window, random)
         if window <= shortest or _smallest_p(seen) <= LEVEL:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray
+from slingshot_analysis.detectors._extremes import Extremes, extremes, level_bounds, peak_bounds
 from slingshot_analysis.detectors._no_spikes import ends_a_dip, is_gradual, is_hump
 from slingshot_analysis.detectors._rise import Rise, level_rows, median, smoothed
 from slingshot_analysis.detectors._scale_drifts import scale_drifts
-from slingshot_analysis.detectors._standing import standing
+from slingshot_analysis.detectors._standing import Standing, standing
 from slingshot_analysis.excursions import FLOAT32_SPACING, MAXIMUM_ROUNDING_UNIT
 
 MANY_DECADES = 1e3
@@ -96,17 +98,24 @@ def find_rises(values: FloatArray, *, gradient: bool) -> Iterator[Rise]:
             relative, scaled, stands = True, np.log(values), as_logarithm
     smooth = smoothed(values)
     reach = max(REACH_ROWS, n // REACH_PART)
+    quick = extremes(values, smooth, reach)
+    before = reach + level_rows(n)
+    rows = np.flatnonzero(stands.score > stands.limit)
+    hopeless = _hopeless(quick, stands, before, reach, relative, floor, gradient=gradient)[rows // quick.size]
     last: Rise | None = None
-    for row in np.flatnonzero(stands.score > stands.limit).tolist():
+    for row, too_low in zip(rows.tolist(), hopeless.tolist(), strict=True):
         if last is not None and row <= last.peak:
             continue
         inside = last is not None and (last.back is None or row < last.back)
         begin = 0 if last is None else last.peak + 1 if inside else last.back or 0
-        top = float(values[row : row + reach].max())
-        if inside and last is not None and top - last.level < SECOND_SHARE * last.height:
+        if too_low and row - before >= begin:
             continue
+        if inside and last is not None:
+            top = float(values[row : row + reach].max())
+            if top - last.level < SECOND_SHARE * last.height:
+                continue
         noise = stands.deviation_at(row)
-        rise = _rise_at(values, smooth, row, begin, reach, noise, relative, floor)
+        rise = _rise_at(values, smooth, quick, row, begin, reach, noise, relative, floor)
         if rise is None or rise.height < _least_height(rise, floor, gradient=gradient):
             continue
         height = float(scaled[rise.peak]) - (np.log(max(rise.level, floor)) if relative else rise.level)
@@ -150,8 +159,38 @@ def _is_relative(values: FloatArray, floor: float) -> bool:
     return bool(high > WIDE_RANGE * max(low, floor))
 
 
+def _hopeless(
+    quick: Extremes, stands: Standing, before: int, reach: int, relative: bool, floor: float, *, gradient: bool
+) -> npt.NDArray[np.bool_]:
+    """Return for each block whether the rises that begin in it are certainly lower than the minimum.
+
+    This holds for rises whose level is read from the rows before, none of which belongs to another rise. The bounds are
+    those of `_rise_at` and `_least_height`: the height is smaller and the minimum larger than here.
+    """
+    level = level_bounds(quick, before)
+    first = np.arange(len(level)) * quick.size
+    ends = (np.minimum(row // stands.size, len(stands.deviation) - 1) for row in (first, first + quick.size - 1))
+    noise = np.minimum(*(stands.deviation[block] for block in ends))
+    deviation = np.maximum(noise * np.maximum(level, 0.0), FLOAT32_SPACING) if relative else noise
+    height = peak_bounds(quick, level + BACK_NOISE * deviation, reach) - level
+    if gradient:
+        least = (GRADIENT_RATIO - 1) * np.maximum(level, floor)
+    else:
+        above = np.maximum(level, 0.0)
+        least = np.minimum(np.maximum(LEAST_HEIGHT, LEAST_SHARE * above), above + FLOORS * floor)
+    return np.asarray(height < least)
+
+
 def _rise_at(
-    values: FloatArray, smooth: FloatArray, row: int, begin: int, reach: int, noise: float, relative: bool, floor: float
+    values: FloatArray,
+    smooth: FloatArray,
+    quick: Extremes,
+    row: int,
+    begin: int,
+    reach: int,
+    noise: float,
+    relative: bool,
+    floor: float,
 ) -> Rise | None:
     """Return the rise that a row belongs to, measured from the level before it."""
     width = level_rows(len(values))
@@ -170,10 +209,10 @@ def _rise_at(
         return None
     deviation = max(noise * abs(level), FLOAT32_SPACING) if relative else noise
     slope = _slope(values, start, begin, width, deviation)
-    back = _back(values, smooth, row, level, deviation, slope)
+    back = _back(values, smooth, quick, row, level, deviation, slope)
     peak = row + int(np.argmax(values[row:back])) if back is not None else _crest(values, row, level, reach)
     if back is None or peak > row + reach:
-        crest, fallen = _first_crest(values, smooth, row, level, reach)
+        crest, fallen = _first_crest(values, smooth, quick, row, level, reach)
         peak, back = (peak, back) if fallen is None else (crest, fallen)
     foot = int(np.argmax(values[start : peak + 1] > level + ONSET_SHARE * (values[peak] - level)))
     if foot:
@@ -190,20 +229,34 @@ def _slope(values: FloatArray, start: int, begin: int, width: int, deviation: fl
     return max(median(now) - median(earlier) - RISING_NOISE * deviation, 0.0) / (2 * width)
 
 
-def _back(values: FloatArray, smooth: FloatArray, row: int, level: float, deviation: float, slope: float) -> int | None:
+def _back(
+    values: FloatArray, smooth: FloatArray, quick: Extremes, row: int, level: float, deviation: float, slope: float
+) -> int | None:
     """Return the first row after a rise at which the level, which may be rising on, is reached again."""
     width, highest, first = 64, -np.inf, row
     most = max(BACK_HEIGHT, BACK_LEVEL * abs(level))
-    while row < len(values):
-        highs = np.maximum.accumulate(np.maximum(values[row : row + width], highest))
+
+    def limits(highs: FloatArray, rows: npt.NDArray[np.intp]) -> FloatArray:
         height = highs - level
-        risen = np.minimum(slope * np.arange(row - first, row - first + len(highs)), RISING_SHARE * height)
-        limit = level + risen + np.maximum(np.minimum(BACK_SHARE * height, most), BACK_NOISE * deviation)
-        back = (smooth[row : row + width] <= limit).nonzero()[0]
+        risen = np.minimum(slope * (rows - first), RISING_SHARE * height) if slope else 0.0
+        return np.asarray(level + risen + np.maximum(np.minimum(BACK_SHARE * height, most), BACK_NOISE * deviation))
+
+    while True:
+        # Compare a part, up to the end of a block, row by row.
+        stop = min((row + width) // quick.size * quick.size + quick.size, len(values))
+        highs = np.maximum.accumulate(np.maximum(values[row:stop], highest))
+        back = (smooth[row:stop] <= limits(highs, np.arange(row, stop))).nonzero()[0]
         if len(back):
             return row + max(int(back[0]), 1) if highest == -np.inf else row + int(back[0])
-        highest, row, width = float(highs[-1]), row + width, 2 * width
-    return None
+
+        # Pass over the blocks that stay above the highest limit in them.
+        block = -(-stop // quick.size)
+        highs = np.maximum.accumulate(np.append(highs[-1], quick.top[block:]))
+        ends = np.arange(block + 1, len(quick.top) + 1) * quick.size
+        low = (quick.low[block:] <= limits(highs[1:], ends)).nonzero()[0]
+        if not len(low):
+            return None
+        highest, row, width = float(highs[low[0]]), (block + int(low[0])) * quick.size, 2 * width
 
 
 def _crest(values: FloatArray, row: int, level: float, reach: int) -> int:
@@ -215,16 +268,31 @@ def _crest(values: FloatArray, row: int, level: float, reach: int) -> int:
         row = best
 
 
-def _first_crest(values: FloatArray, smooth: FloatArray, row: int, level: float, reach: int) -> tuple[int, int | None]:
+def _first_crest(
+    values: FloatArray, smooth: FloatArray, quick: Extremes, row: int, level: float, reach: int
+) -> tuple[int, int | None]:
     """Return the first crest of a rise, and the row to which it falls most before a later rise exceeds it, if far."""
     crest = row + int(np.argmax(values[row : row + reach + 1]))
-    higher = np.flatnonzero(smooth[crest + 1 :] > values[crest])
-    after = smooth[crest + 1 : crest + 1 + int(higher[0])] if len(higher) else smooth[:0]
-    if len(after) < FALL_ROWS:
+    if not (quick.top[(crest + 1) // quick.size :] > values[crest]).any():
+        return crest, None
+    higher = _first_above(smooth, crest + 1, float(values[crest]))
+    after = smooth[crest + 1 : higher]
+    if higher is None or len(after) < FALL_ROWS:
         return crest, None
     low = int(after.argmin())
     rest = median(after[low : low + FALL_ROWS]) - level
     return crest, crest + 1 + low if rest <= (1 - FALL_SHARE) * (values[crest] - level) else None
+
+
+def _first_above(series: FloatArray, start: int, limit: float) -> int | None:
+    """Return the first row from a start on at which a series exceeds a limit."""
+    width = 64
+    while start < len(series):
+        above = (series[start : start + width] > limit).nonzero()[0]
+        if len(above):
+            return start + int(above[0])
+        start, width = start + width, 2 * width
+    return None
 
 
 def _least_height(rise: Rise, floor: float, *, gradient: bool) -> float:

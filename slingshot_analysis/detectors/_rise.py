@@ -63,5 +63,7 @@ def smoothed(values: FloatArray) -> FloatArray:
     """Return the median of each row and the two that follow it."""
     smooth = values.copy()
     a, b, c = values[:-2], values[1:-1], values[2:]
-    np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c), out=smooth[:-2])
+    most = np.maximum(a, b)
+    np.minimum(most, c, out=most)
+    np.maximum(np.minimum(a, b, out=smooth[:-2]), most, out=smooth[:-2])
     return smooth

@@ -102,7 +102,7 @@ def standing(values: FloatArray, least: float) -> Standing:
     windows = [window for window in WINDOWS if MINIMUM_WINDOWS * window <= n] or [WINDOWS[0]]
     score = np.full(n, -np.inf)
     for window in windows:
-        here = values - _level_before(values, window)
+        here = _above_level(values, window)
         spread = _to_deviations(here, window, blocks, size, least)
         np.maximum(score, here, out=score)
         if window == windows[0]:
@@ -116,15 +116,21 @@ def standing(values: FloatArray, least: float) -> Standing:
     return Standing(score, deviation, size, limit, (high - middle) / max(middle - low, 1e-9))
 
 
-def _level_before(values: FloatArray, window: int) -> FloatArray:
-    """Return the median of the rows before each row, or before the knot that precedes it; at first the first value."""
+def _above_level(values: FloatArray, window: int) -> FloatArray:
+    """Return how far each row is above the median of the rows before it, or before the knot that precedes it.
+
+    The level of the first rows, which have no full window, is the first value.
+    """
     n = len(values)
     stride = max(1, -(-n // KNOTS))
-    windows = np.lib.stride_tricks.sliding_window_view(values, window)[:-1:stride]
-    level = np.empty(n)
-    level[:window] = values[0]
-    level[window:] = np.repeat(np.median(windows, axis=1), stride)[: n - window]
-    return level
+    level = np.median(np.lib.stride_tricks.sliding_window_view(values, window)[:-1:stride], axis=1)
+    whole = (n - window) // stride * stride
+    above = np.empty(n)
+    above[:window] = values[:window] - values[0]
+    parts = (array[window : window + whole].reshape(-1, stride) for array in (values, above))
+    np.subtract(next(parts), level[: whole // stride, np.newaxis], out=next(parts))
+    above[window + whole :] = values[window + whole :] - level[-1]
+    return above
 
 
 def _to_deviations(above: FloatArray, window: int, blocks: int, size: int, least: float) -> FloatArray:
@@ -176,10 +182,10 @@ def _without_spikes(scores: FloatArray, highest: FloatArray, normal: float) -> F
     out = np.flatnonzero(highest > normal)
     if not len(out):
         return scores
-    marks = np.zeros(len(scores) + 1)
+    marks = np.zeros(len(scores) + 1, dtype=np.int32)
     np.add.at(marks, out, 1)
     np.add.at(marks, np.minimum(out + min(AFTER, len(scores) // AFTER_PART), len(scores)), -1)
-    rest = scores[np.cumsum(marks[:-1]) == 0]
+    rest = scores[np.cumsum(marks, out=marks)[:-1] == 0]
     return rest if 2 * len(rest) >= len(scores) else scores
 
 

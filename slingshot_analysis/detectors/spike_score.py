@@ -16,14 +16,10 @@ LONG_WINDOW, LONG_DEVIATIONS = 1000, 7.0
 """Values of the recent past, and standard deviations to either side of their mean, of the OLMo 2 report."""
 LEAST_DEVIATION = 1e-10
 """Standard deviation below which that monitor sees no spike."""
-BLOCK = 4096
-"""Rows whose windows are measured from one reference value: longer sums would lose digits."""
-SAMPLE = 16
-"""A median that need not be exact is that of each sixteenth row."""
-SLACK = 1e-3
+BLOCK = 1 << 16
+"""Number of rows that are searched at once, which bounds the memory."""
+SLACK = 1e-6
 """Share by which the standard deviations that are looked for first are lowered, so that rounding misses no spike."""
-COARSE = 1e5
-"""Ratio of the largest and the usual value of a block from which on these sums are too coarse."""
 
 
 def spike_score(
@@ -151,11 +147,9 @@ def _leaps(values: FloatArray, window: int, deviations: float, *, both_ways: boo
     found = [np.empty(0, dtype=np.intp)]
     for start in range(window, len(values), BLOCK):
         stop = min(start + BLOCK, len(values))
-        part = values[start - window : stop]
-        may = _may_leap(part, window, deviations)
-        if both_ways:
-            may |= _may_leap(-part, window, deviations)
-        likely = start + np.flatnonzero(may)
+        likely = start + np.flatnonzero(
+            _may_leap(values[start - window : stop], window, deviations, both_ways=both_ways)
+        )
         windows = np.lib.stride_tricks.sliding_window_view(values, window)[likely - window]
         with np.errstate(invalid="ignore", over="ignore"):
             mean, spread, here = windows.mean(axis=1), windows.std(axis=1), values[likely]
@@ -165,16 +159,45 @@ def _leaps(values: FloatArray, window: int, deviations: float, *, both_ways: boo
     return np.concatenate(found)
 
 
-def _may_leap(part: FloatArray, window: int, deviations: float) -> npt.NDArray[np.bool_]:
-    """Return which rows after the first window may leap, from sums that are quick and not quite exact."""
+def _may_leap(part: FloatArray, window: int, deviations: float, *, both_ways: bool) -> npt.NDArray[np.bool_]:
+    """Return which rows after the first window may leap, from moments of the windows that rounding changes a little."""
     with np.errstate(invalid="ignore", over="ignore"):
-        finite = np.isfinite(part)
-        usual = np.median(part[finite][::SAMPLE]) if finite.any() else 0.0
-        shifted = np.where(finite, part - usual, 0.0)
-        if np.abs(shifted).max() > COARSE * np.median(np.abs(shifted[::SAMPLE])):
-            return np.ones(len(part) - window, dtype=np.bool_)
-        sums, squares = (np.concatenate([[0.0], np.cumsum(each)]) for each in (shifted, shifted**2))
-        mean = (sums[window:-1] - sums[: -window - 1]) / window
-        variance = np.maximum((squares[window:-1] - squares[: -window - 1]) / window - mean**2, 0.0)
-        enough = shifted[window:] - mean >= (1 - SLACK) * deviations * np.sqrt(variance) - SLACK * np.abs(mean)
-    return np.asarray(enough | ~finite[window:] | ~np.isfinite(variance))
+        mean, squares = _moments(part[:-1], window)
+        away, spread = part[window:] - mean, np.sqrt(squares / window)
+        high = np.abs(away) if both_ways else away
+        enough = high >= (1 - SLACK) * deviations * spread - SLACK * np.abs(mean)
+    return np.asarray(enough & (spread > LEAST_DEVIATION / 2))
+
+
+def _moments(values: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
+    """Return the mean of each window, and the sum of the squared distances from it.
+
+    Neighbouring windows are joined to longer ones, by the formula for the moments of two sets [1]_. It subtracts no
+    large numbers from each other, so that small windows beside large values keep their digits.
+
+    References
+    ----------
+    .. [1] T. F. Chan, G. H. Golub, R. J. LeVeque, Updating formulae and a pairwise algorithm for computing sample
+       variances, COMPSTAT 1982.
+    """
+    size, mean, squares = 1, values, np.zeros(len(values))
+    rows, found = 0, (values, squares)
+    while True:
+        if window & size:
+            found, rows = _joined(found, rows, (mean, squares), size), rows + size
+        if 2 * size > window:
+            return found
+        (mean, squares), size = _joined((mean, squares), size, (mean, squares), size), 2 * size
+
+
+def _joined(
+    first: tuple[FloatArray, FloatArray], size: int, second: tuple[FloatArray, FloatArray], more: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return the moments of the windows of `size` rows joined with those of `more` rows that follow each."""
+    if not size:
+        return second
+    (mean, squares), (other, more_squares) = first, (part[size:] for part in second)
+    n = min(len(mean), len(other))
+    apart = other[:n] - mean[:n]
+    joined = mean[:n] + apart * (more / (size + more))
+    return joined, squares[:n] + more_squares[:n] + apart**2 * (size * more / (size + more))

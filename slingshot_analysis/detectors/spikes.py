@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, as_step, canonical
 from slingshot_analysis.detectors._find_rises import GRADIENT_RATIO, find_rises
@@ -174,8 +176,13 @@ class SpikeSearch(NamedTuple):
 def search_spikes(samples: Samples, *, gradient: bool) -> SpikeSearch:
     """Find the spikes of a series in canonical form that keeps its NaN."""
     finite = np.isfinite(samples.value)
-    rows = np.flatnonzero(finite)
-    step, values = samples.step[rows], np.clip(samples.value[rows], -LARGEST, LARGEST)
+    rows: Sequence[int] | npt.NDArray[np.intp] = range(len(finite))
+    step, values = samples
+    if not finite.all():
+        rows = np.flatnonzero(finite)
+        step, values = step[rows], values[rows]
+    if len(values) and not -LARGEST <= values.min() <= values.max() <= LARGEST:
+        values = np.clip(values, -LARGEST, LARGEST)
     rises = list(find_rises(values, gradient=gradient))
     rises = sorted([*rises, *_lasting_rises(values, rises, gradient=gradient)], key=lambda rise: rise.start)
     levels = two_levels(values, rises)

@@ -55,7 +55,7 @@ WITHOUT_RUNS = {
     "slingshot-sweep": "the manifest of a sweep",
     "slingshot-analysis": "an analysis",
 }
-"""Formats of files that this project writes beside runs, and what they hold."""
+"""Formats of files that this project writes and that contain no run, with a word on what they contain."""
 
 READERS = (
     "hdf5.HDF5Reader",
@@ -132,7 +132,7 @@ def read_log(
 
 
 def readers() -> dict[str, Reader]:
-    """Return the readers by name, those of other packages first; one that can't be loaded is warned of and left out."""
+    """Return the readers by name, those of other packages first. One that can't be loaded is skipped with a warning."""
     found: dict[str, Reader] = {}
     for point in entry_points(group=PLUGINS):
         try:
@@ -222,7 +222,7 @@ def _trace_if_it_is_one(path: Path) -> TraceFile | None:
 
 
 def _reader_of(path: Path, head: bytes, known: Mapping[str, Reader]) -> Reader | None:
-    """Return the first reader that recognizes a file; one that fails at this is warned of and passed over."""
+    """Return the first reader that recognizes a file. A reader that raises here is skipped with a warning."""
     for reader in known.values():
         try:
             if reader.recognizes(path, head):

@@ -23,19 +23,19 @@ from slingshot_analysis.trace import Trace
 
 MOST_FILES = 10_000
 DEEPEST = 6
-"""How many files of a folder are looked at, and how deep in it."""
+"""Maximum number of files of a folder, and maximum depth of subfolders."""
 
 SKIPPED = re.compile(
     r".*\.(labels\.json|checkpoint|pt|pth|ckpt|pkl|png|pdf|svg|py|md|toml|ya?ml|sh|cfg|ini)", re.IGNORECASE
 )
-"""Names of files beside logs that are none."""
+"""Names of files that stand beside logs and are no logs."""
 
 TABLES = (".csv", ".tsv")
 TIMES = ("wall", "time", "relative")
-"""How the names of columns with times begin."""
+"""Beginnings of the names of columns that hold times."""
 
 NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)\.json", re.IGNORECASE)
-"""Names of files that hold one record each, such as ``metrics_epoch_3.json``."""
+"""Names of files with a single record, such as ``metrics_epoch_3.json``."""
 
 MOST_BYTES_OF_RECORD = 1 << 20
 
@@ -45,8 +45,9 @@ Read = Callable[[Path], list[Trace]]
 def read_folder(path: Path, read: Read, names: Names, chosen: Mapping[str, str]) -> list[Trace]:
     """Read all runs in a folder.
 
-    Numbered JSON files with one record each are the rows of one run. Tables named after sides, such as ``train.csv``,
-    or with one series each, are the columns of one run. Every other file is read by itself; what is no log is skipped.
+    Numbered JSON files with a single record are the rows of one run. Tables named after a split, such as ``train.csv``,
+    or with a single series, are the columns of one run. Every other file is read on its own. Files that are no logs are
+    skipped.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def read_folder(path: Path, read: Read, names: Names, chosen: Mapping[str, str])
     Returns
     -------
     list of Trace
-        In the order of the files' names, numbers counted.
+        Sorted by file name, with numbers in numeric order.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def read_folder(path: Path, read: Read, names: Names, chosen: Mapping[str, str])
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the files that may be logs, but for hidden ones and links, in the order in which people count."""
+    """Return the files that may be logs, without hidden files and links, sorted with numbers in numeric order."""
     found: list[Path] = []
     for folder, inner, files in os.walk(path):
         depth = len(Path(folder).relative_to(path).parts)
@@ -116,7 +117,7 @@ def _counted(name: str) -> list[tuple[int, str]]:
 
 
 def _of_records(path: Path, files: list[Path]) -> list[RawRun] | None:
-    """Return the run of files with one record each, ``metrics_epoch_0.json`` and so on; None if there are none."""
+    """Return the run whose records are in files such as ``metrics_epoch_0.json``. None if there are no such files."""
     groups: dict[str, list[tuple[int, Path]]] = {}
     for file in files:
         if (found := NUMBERED.fullmatch(file.relative_to(path).as_posix())) and len(found["number"]) < 18:
@@ -141,7 +142,7 @@ def _of_records(path: Path, files: list[Path]) -> list[RawRun] | None:
 
 
 def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
-    """Return the run of tables that are named after the side or series they hold; None if each is a run."""
+    """Return the run whose columns are in tables named after a split or a series. None if each table is a run."""
     from slingshot_analysis.readers.delimited import DelimitedReader
 
     tables = [file for file in files if file.suffix.lower() in TABLES]
@@ -172,7 +173,7 @@ def _of_tables(path: Path, files: list[Path]) -> list[RawRun] | None:
 
 
 def _series_of(run: RawRun, place: tuple[str, ...]) -> dict[str, Column]:
-    """Return the columns of a table with the steps of the table, named after its file."""
+    """Return the columns of a table with its steps. Their names begin with that of the file."""
     free = [name for name, column in run.columns.items() if column.step is None]
     axis = built_in_names().step_of(free)
     if axis is None or len(free) < len(run.columns):
@@ -189,5 +190,5 @@ def _series_of(run: RawRun, place: tuple[str, ...]) -> dict[str, Column]:
 
 
 def _is_measured(name: str) -> bool:
-    """Tell whether the name of a file says what it holds, such as ``train_loss``; that of a run does not."""
+    """Return whether the name of a file is that of a quantity, such as ``train_loss``, and not that of a run."""
     return bool(built_in_names().assign([name])) or is_loss(name) or is_accuracy(name)

@@ -1,7 +1,7 @@
-"""The one gate for foreign files: what may be opened, how much it may hold, and what becomes of errors.
+"""The checks that every file passes before and while it is read: kind, size, time, memory and errors.
 
-Every file that a user names is read through `read_log`, and `read_log` goes through here. A file of somebody else may
-be damaged or made to do harm: it may declare more than it holds, point to other files, or bring a C library to hang.
+Every file that a user names is read by `read_log`, which uses this module. A file may be damaged or malicious: it may
+declare more data than it contains, point to other files, or make a C library hang.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ Result = TypeVar("Result")
 
 VARIABLE = "SLINGSHOT_MOST_MEGABYTES"
 MOST_MEGABYTES = 512
-"""What one file may hold once it is unpacked, unless the environment variable says otherwise."""
+"""Maximum unpacked size of a file in megabytes. The environment variable overrides it."""
 
 LEAST_SECONDS, SECONDS_PER_MEGABYTE, MOST_SECONDS = 0.6, 1.0, 12.0
-"""CPU time that a C library may take for a file; one that takes more is taken to hang."""
+"""CPU time in seconds after which a C library counts as hung."""
 
 WAITING = 60.0
-"""Seconds that may pass beside, where the machine is busy or the disk is slow."""
+"""Seconds of waiting that are added to this CPU time, for a busy machine or a slow disk."""
 
 _COUNT = struct.Struct("q")
-"""What comes first of a child's answer: how many parts it has. Their sizes follow, and then the parts."""
+"""Layout of a child's answer: the number of its parts, then their sizes, then the parts."""
 
 MEMORY_SHARE = 3
-"""A child process may take this many times the largest file."""
+"""Maximum memory of a child process, as a multiple of the maximum size of a file."""
 
 
 def most_bytes() -> int:
@@ -63,7 +63,7 @@ def most_bytes() -> int:
 
 
 def check_size(path: Path, size: float, what: str = "holds") -> None:
-    """Refuse what is larger than the limit, before memory is taken for it.
+    """Raise an error if something is larger than the limit, before memory is allocated for it.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def check_size(path: Path, size: float, what: str = "holds") -> None:
 
 
 def check_kind(path: Path) -> None:
-    """Refuse what is neither a file nor a folder.
+    """Raise an error unless a path is a file or a folder.
 
     Raises
     ------
     InputError
-        If nothing is there, or a link that leads nowhere, a device, a pipe or a socket.
+        If it does not exist, or is a broken link, a device, a pipe or a socket.
     """
     try:
         mode = path.stat().st_mode
@@ -153,7 +153,7 @@ def _cleaned_value(value: Any) -> Any:
 
 
 def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
-    """Call a function of a file in a child process, so that a C library that hangs or crashes harms nobody else.
+    """Call a function of a file in a child process, so that a C library that hangs or crashes does no harm here.
 
     Where processes can't be forked safely, on Windows and macOS, the function is called here.
 
@@ -176,11 +176,11 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
         return function(path)
     receiving, sending = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads; the child starts none
+        warnings.simplefilter("ignore", DeprecationWarning)  # about forks while threads run; the child starts no thread
         child = os.fork()
     if not child:
         os.close(receiving)
-        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process, whatever the library does
+        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process even if the library hangs
         _work(path, function, sending)
     os.close(sending)
     try:
@@ -199,7 +199,7 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
 
 
 def _work(path: Path, function: Callable[[Path], object], sending: int) -> None:
-    """Do the child's work, answer and end, whatever happens."""
+    """Call the function in the child, send back its result or error, and end the process in any case."""
     try:
         _limit_memory()
         try:
@@ -229,7 +229,7 @@ def _limit_memory() -> None:
 
 
 def _answer(receiving: int, deadline: float) -> tuple[str, Any] | None:
-    """Return what the child sent, arrays without a copy; None if its end has not come by the deadline."""
+    """Return what the child sent, without copying arrays. None if it is incomplete at the deadline."""
     head = _received(receiving, _COUNT.size, deadline)
     sizes = _received(receiving, 8 * _COUNT.unpack(head)[0], deadline) if head is not None else None
     if sizes is None:
@@ -238,11 +238,11 @@ def _answer(receiving: int, deadline: float) -> tuple[str, Any] | None:
     if any(part is None for part in parts):
         return None
     found: tuple[str, Any] = pickle.loads(parts[0], buffers=parts[1:])  # type: ignore[arg-type]
-    return found  # of our own child, not of the file
+    return found  # written by our own child, not read from the file
 
 
 def _received(receiving: int, size: int, deadline: float) -> bytearray | None:
-    """Return as many bytes from a pipe; None if it ends before or the deadline comes."""
+    """Return so many bytes from a pipe. None if the pipe ends or the deadline passes before."""
     content = bytearray(size)
     place = memoryview(content)
     while len(place):

@@ -26,7 +26,7 @@ def read_given(
     Raises
     ------
     InputError
-        If it is something else, or can't be read.
+        If it is of another type, or can't be read.
     """
     if hasattr(source, "read"):
         return _read_file(source, format, map, names, line)
@@ -91,7 +91,7 @@ def _read_mapping(given: Mapping[str, Any], map: Mapping[str, str], names: Names
 def _read_file(
     file: Any, format: str | None, map: Mapping[str, str], names: Names, line: tuple[str, ...]
 ) -> list[Trace]:
-    """Read an open file by way of a copy on disk, as some formats need one."""
+    """Copy an open file to disk and read the copy, because some formats need a path."""
     from slingshot_analysis.readers import read_log
 
     name = str(getattr(file, "name", "") or "")
@@ -111,7 +111,7 @@ def _read_file(
 
 
 def _in_memory(run: Trace, path: Path, stem: str) -> Trace:
-    """Return a run that no longer needs the copy it was read from."""
+    """Return the run with all its data in memory, so that the copy can be deleted."""
     name = run.name.replace(stem, "stdin" if str(path) == "-" else path.stem, 1)
     signals = {signal: run[signal] for signal in run}
     notes = getattr(run, "notes", ())

@@ -26,7 +26,7 @@ class Understood:
     rows : int
         Values that it holds.
     remark : str
-        How its values were changed, or why it is not used.
+        How its values were changed, or why the column is not used.
     """
 
     column: str

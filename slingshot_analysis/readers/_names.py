@@ -33,10 +33,10 @@ SYNONYMS = {
     **{"training": "train", "valid": "val", "validation": "val", "evaluation": "eval", "testing": "test"},
     **{"losses": "loss", "accs": "acc", "accuracies": "accuracy", "norms": "norm", "grads": "grad", "iters": "iter"},
 }
-"""Words of a name that are read as another: other names of a side, and plurals."""
+"""Synonyms of words in names: other names of a split, and plurals."""
 
 TASK = re.compile(r"(?<=\w)[_/.\- ]+[^\w\s)\]}]+$")
-"""An operator behind a name, as in ``train_loss_+``: the loss on one of several tasks, not of the run."""
+"""An operator at the end of a name, as in ``train_loss_+``: the loss on one of several tasks."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Names:
         return Names(signals, (*self.step, *other.step))
 
     def assign(self, columns: Iterable[str]) -> dict[str, str]:
-        """Return for each signal the column that has the best of its names.
+        """Return for each signal the column whose name comes first among its names.
 
         A column becomes at most one signal: the first in the table that has its name.
 
@@ -114,7 +114,7 @@ class Names:
         return found
 
     def is_pattern(self, signal: str, column: str) -> bool:
-        """Return whether a column's name matches only a name with ``*`` of a signal."""
+        """Return whether a column's name matches a signal only by a name with ``*``."""
         patterns = self.signals.get(signal, ())
         rank = _rank(_plain(column), patterns)
         return rank is not None and rank >= len(patterns)
@@ -137,7 +137,7 @@ def built_in_names() -> Names:
 
 
 def parameter_of(column: str) -> str | None:
-    """Return the parameter whose norm a column holds, None if its name names none.
+    """Return the parameter whose norm a column holds. None if its name contains no parameter.
 
     Examples
     --------
@@ -163,12 +163,12 @@ def _rank(name: str, patterns: tuple[str, ...]) -> int | None:
 
 @cache
 def _with_wildcards(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """Return one expression for all patterns with ``*``, as a table may have thousands of columns."""
+    """Return one regular expression for all patterns with ``*``, which is fast for thousands of columns."""
     return re.compile("|".join(translate(pattern) for pattern in patterns if "*" in pattern) or r"(?!)")
 
 
 COMPARED = 1000
-"""Characters of a name that are compared; a name that is longer is none of a signal."""
+"""Maximum length of a name in characters. A longer name is no signal."""
 
 
 @cache

@@ -16,7 +16,7 @@ from slingshot_analysis.errors import InputError
 Numbers = npt.NDArray[np.float64]
 
 MOST_NAN = 0.5
-"""A larger share of NaN before the last number of a column means that rows without a value were filled with NaN."""
+"""Share of NaN, up to the last number of a column, above which NaN stands for a missing value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Column:
 
     @property
     def logged(self) -> npt.NDArray[np.bool_]:
-        """Which rows hold a value, a number or a NaN that was logged."""
+        """Rows that hold a value: a number, or a NaN that was logged."""
         present = np.ones(len(self.values), dtype=bool) if self.missing is None else ~self.missing
         return present & ~np.isnan(self.values) if self.is_filled else present
 
@@ -66,14 +66,14 @@ class Column:
         return bool(nan[: numbers[-1]].sum() > MOST_NAN * numbers[-1]) if len(numbers) else bool(len(nan))
 
     def rows(self, index: Any) -> Column:
-        """Return the column at some rows, given as NumPy takes them."""
+        """Return the column at some rows, given as a NumPy index."""
         step, missing = (None if given is None else given[index] for given in (self.step, self.missing))
         return Column(self.values[index], step, missing)
 
 
 @dataclass(frozen=True)
 class LineTemplate:
-    """Lines of a text log that differ in nothing but their numbers.
+    """Lines of a text log that are equal except for their numbers.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class RawRun:
 
 
 def plain(value: Any) -> Any:
-    """Return a NumPy scalar as a Python value, a float of low precision with the digits that it was given.
+    """Return a NumPy scalar as a Python value. A float32 keeps its shortest decimal form.
 
     Examples
     --------
@@ -139,7 +139,7 @@ class Reader(ABC):
     """
 
     name: ClassVar[str]
-    """What the argument `format` of `read_log` calls it."""
+    """Name for the argument `format` of `read_log`."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Usual endings of its files, in lower case, with the dot."""

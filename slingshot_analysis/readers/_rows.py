@@ -1,4 +1,4 @@
-"""The rows of a log: their order, evaluations that lack their step, and where a run starts afresh."""
+"""The rows of a log: their order, evaluations logged without a step, and restarts of the run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from slingshot_analysis.readers._raw import Column, Numbers, RawRun
 
 OUT_OF_ORDER = "rows were out of order: sorted by step"
 MOST_LATE_ROWS = 3
-"""Rows are out of order, and not of a restart, if at most this many on average follow each time that steps go back."""
+"""Maximum mean number of rows after each decrease of the step, for rows that are out of order. More are restarts."""
 NEIGHBOURS = 8
-"""Number of rows on either side from which the usual distance of steps is estimated."""
+"""Number of rows on either side from which the usual distance between steps is estimated."""
 SAME_DISTANCE = 1 + 1e-6
 """Ratio of two distances between fractional steps that count as the same."""
 
 
 def with_step_of_the_row_before(raw: RawRun, axis: str | None, names: Names) -> RawRun:
-    """Correct single rows whose step went back to the first: evaluations that were logged without their step."""
+    """Correct single rows whose step is the first one again: evaluations that were logged without their step."""
     if axis is None:
         return raw
     step = raw.columns[axis].values
@@ -79,7 +79,7 @@ def _is_sorted_as_text(steps: Numbers) -> bool:
 
 
 def attempts(raw: RawRun, axis: str | None) -> list[tuple[RawRun, list[str]]]:
-    """Split a table where its steps start afresh. Runs with the same rows are kept once."""
+    """Split a table where its steps restart from the beginning. Of runs with identical rows one is kept."""
     if axis is None:
         return [(raw, [])]
     step = raw.columns[axis].values

@@ -31,7 +31,7 @@ NUMBERED_SET = re.compile(r"(?P<before>(?:.*/)?valid(?:ation)?_)\d(?P<after>\D.*
 FEW_SHARED = 0.1
 """Largest share of rows that two columns share if they were logged apart."""
 NOISY = 0.05
-"""Usual relative change of a gradient norm from row to row, at least; norms of weights change less."""
+"""Minimum median relative change of a gradient norm from row to row. Norms of weights change less."""
 UNNAMED_SERIES = ("value", "values", "column_1", "column_2")
 UNNAMED = re.compile(r"column_\d+$")
 """Names that readers give to the columns of a file without a header."""
@@ -163,7 +163,7 @@ def _log(
 def _with_second_thoughts(
     assigned: Mapping[str, str], by_hand: Mapping[str, str], full: list[str], raw: RawRun, names: Names
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Correct what names alone can't tell, and return the signals with remarks by column."""
+    """Correct signals that names alone can't tell, and return them with remarks by column."""
     assigned, doubts = dict(assigned), {}
     loss, accuracy, norm = (assigned.get(name, "") for name in ("train_loss", "train_accuracy", "total_norm"))
     # An accuracy whose name has no side is that of an evaluation if it stands on rows of its own, or beside losses
@@ -198,7 +198,7 @@ def _with_second_thoughts(
 
 
 def _numbered_sets(assigned: Mapping[str, str], columns: list[str]) -> tuple[str, str] | None:
-    """Return the losses of the first two sets of a library that numbers them, such as ``validation_0-logloss``."""
+    """Return the losses of the first two data sets of a library that numbers them, such as ``validation_0-logloss``."""
     found = NUMBERED_SET.fullmatch(assigned.get("val_loss", ""))
     if found is None:
         return None
@@ -207,7 +207,7 @@ def _numbered_sets(assigned: Mapping[str, str], columns: list[str]) -> tuple[str
 
 
 def _on_other_rows(raw: RawRun, column: str, other: str) -> bool:
-    """Return whether two columns of a table have values on different rows, but for a few."""
+    """Return whether two columns of a table have values on different rows, with few exceptions."""
     if not other or raw.columns[column].step is not None or raw.columns[other].step is not None:
         return False
     ours, theirs = raw.columns[column].logged, raw.columns[other].logged

@@ -1,4 +1,4 @@
-"""Tables of text whose fields are separated by commas, semicolons, tabs or blanks, with a header or without."""
+"""Text tables with fields separated by commas, semicolons, tabs or blanks, with or without a header."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 BLANKS = " "
 SEPARATORS = (";", "\t", ",", BLANKS)
 TABLES = (".csv", ".tsv")
-"""Ends of names of nothing but tables."""
+"""File endings that only tables have."""
 
 MOST_COLUMNS = 50_000
 
 MOST_CELLS = 1000
-"""Cells of a row that are looked at to find the separator."""
+"""Maximum number of cells of a row from which the separator is guessed."""
 SAMPLE = 200
-"""Lines from which the layout is told."""
+"""Number of lines from which the layout is guessed."""
 
 ALIKE = 0.8
-"""Share of these lines that have the same number of fields, at least."""
+"""Minimum share of these lines with the same number of fields."""
 
 NUMERIC = 0.5
-"""Share of the fields between blanks that are numbers, at least; less is prose."""
+"""Minimum share of numbers among fields separated by blanks. A text with fewer is prose."""
 
 FIELD = re.compile(r"[^,;\t ]+")
 WORDS = ("true", "false", "inf", "-inf")
@@ -60,7 +60,7 @@ class DelimitedReader(Reader):
     suffixes = (".csv", ".tsv", ".txt", ".dat", ".log")
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by whether the lines hold equally many fields, and numbers among them; `read` refuses other tables."""
+        """Return whether the lines have equally many fields, some of them numbers."""
         if plain_suffix(path) not in (*self.suffixes, ""):
             return False
         text = head_text(head)
@@ -112,7 +112,7 @@ class DelimitedReader(Reader):
 
 
 def _plain(data: bytes) -> RawRun | None:
-    """Return the run of a plain table: one header or none, and numbers below it; None for any other."""
+    """Return the run of a table with at most one header and only numbers below it. None for any other table."""
     data = data.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n")
     data = data if data.endswith(b"\n") else data + b"\n"
     *lines, _ = data.split(b"\n", 2 * SAMPLE)
@@ -135,7 +135,7 @@ def _plain(data: bytes) -> RawRun | None:
 
 
 def _headers(lines: list[str]) -> list[int]:
-    """Return where the parts of a table begin, each with a header of its own that begins as the first does."""
+    """Return the lines of the headers. A further header begins with the same field as the first."""
     first = next((line for line in lines if _is_data(line)), "")
     name = FIELD.match(first)
     if name is None or _is_number(name[0], False) is not False:
@@ -149,7 +149,7 @@ def _headers(lines: list[str]) -> list[int]:
 
 
 def _frame(path: Path, lines: list[str], layout: _Layout, offset: int, whole: bool, notes: list[str]) -> pd.DataFrame:
-    """Parse the lines of one part of a table, of which the last may be cut, and note what was handled."""
+    """Parse the lines below one header. The last line may be cut. Notes say what was corrected."""
     import pandas as pd
 
     header = _commented_header(lines, layout)
@@ -203,7 +203,7 @@ def _parse(path: Path, rows: list[str], names: list[str], layout: _Layout) -> pd
 
 
 def _checked(path: Path, widths: list[int], numbers: list[int], expected: int) -> list[str]:
-    """Refuse rows with too many fields, and note those with too few."""
+    """Raise an error for rows with too many fields, and note rows with too few."""
     if max(widths) > expected:
         index = next(index for index, width in enumerate(widths) if width > expected)
         raise InputError(
@@ -255,7 +255,7 @@ def _layout(lines: list[str]) -> _Layout | None:
 
 
 def _commented_header(lines: list[str], layout: _Layout) -> list[str] | None:
-    """Return the names in the comment right above the first row, if there are as many as fields."""
+    """Return the names in the comment right above the first row, if their number is that of the fields."""
     position = next(index for index, line in enumerate(lines) if _is_data(line))
     above = lines[position - 1].lstrip("# ") if position else ""
     names, fields = _split([above, lines[position]], layout.separator)
@@ -268,7 +268,7 @@ def _is_data(line: str) -> bool:
 
 
 def _is_number(cell: str, comma: bool) -> bool | None:
-    """Tell whether a field is a number; None if it is empty."""
+    """Return whether a field is a number. None if it is empty."""
     word = cell.strip().lower().removesuffix("%")
     if word in MISSING or word == "nan":
         return None

@@ -22,16 +22,16 @@ from slingshot_analysis.trace.reader import is_trace
 HDF5_HEAD = b"\x89HDF\r\n\x1a\n"
 STEPS = ("step", "steps", "iteration", "epoch")
 MOST_LEVELS = 20
-"""How many groups around a dataset are asked for its steps."""
+"""Number of enclosing groups in which the steps of a dataset are looked for."""
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "eval", "evaluation"}
 
 Numbers = npt.NDArray[np.float64]
 
 
 class HDF5Reader(Reader):
-    """Datasets in groups. A dataset ``step`` or the like gives its steps to the others of its group and length.
+    """Datasets in groups. A dataset such as ``step`` holds the steps of the datasets of its group and length.
 
-    Groups that hold the same names, such as ``seed_0`` and ``seed_1``, are runs, unless they are called like
+    Groups with the same names in them, such as ``seed_0`` and ``seed_1``, are runs, unless their names are those of
     splits. Scalar numbers and attributes are attributes of the run. Other shapes are left out and noted.
     """
 
@@ -39,7 +39,7 @@ class HDF5Reader(Reader):
     suffixes = (".h5", ".hdf5", ".he5")
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the head, and by the root attribute that a trace has and these files lack."""
+        """Return whether this is an HDF5 file without the root attribute of a trace."""
         return head.startswith(HDF5_HEAD) and not isolated(path, is_trace)
 
     def read(self, path: Path) -> list[RawRun]:
@@ -67,7 +67,7 @@ class HDF5Reader(Reader):
 
 
 def _read_file(path: Path) -> tuple[dict[str, Numbers], dict[str, Any], list[str]]:
-    """Return the columns and attributes by path, and the paths of what is neither."""
+    """Return the columns and the attributes by path, and the paths of all other datasets."""
     columns: dict[str, Numbers] = {}
     attributes: dict[str, Any] = {}
     left_out: list[str] = []
@@ -78,7 +78,7 @@ def _read_file(path: Path) -> tuple[dict[str, Numbers], dict[str, Any], list[str
                 if isinstance(node, h5py.Group):
                     _add_attributes(attributes, node, f"{key}/" if key else "")
                 elif node.shape == ():
-                    if node.dtype.kind != "O":  # variable strings stand in a heap, which is of no use where damaged
+                    if node.dtype.kind != "O":  # strings of variable length may be damaged where the rest is not
                         attributes[key] = _plain(node[()])
                 elif node.ndim == 1 and node.dtype.kind in "iufb":
                     total += 8 * len(node)
@@ -94,7 +94,7 @@ def _read_file(path: Path) -> tuple[dict[str, Numbers], dict[str, Any], list[str
 
 
 def _nodes(file: h5py.File, left_out: list[str]) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-    """Yield the groups and datasets of a file itself with their paths, each once; what is elsewhere is left out."""
+    """Yield each group and dataset of the file with its path. What is stored in other files is left out."""
     waiting: list[tuple[str, h5py.Group]] = [("", file)]
     seen = set()
     while waiting:
@@ -131,7 +131,7 @@ def _plain(value: Any) -> Any:
 
 
 def _runs_in(columns: Iterable[str]) -> tuple[str, list[str]]:
-    """Return the path of the group that holds the runs, and their names; one empty name if the file is one run."""
+    """Return the path of the group that holds the runs, and their names. A file with one run has one empty name."""
     base, keys = "", list(columns)
     while True:
         groups: dict[str, set[str]] = {}
@@ -151,7 +151,7 @@ def _runs_in(columns: Iterable[str]) -> tuple[str, list[str]]:
 
 
 def _split(items: Mapping[str, Any], base: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return what belongs to each run, with its path taken off, and what belongs to all of them."""
+    """Return the items of each run, by their path within the run. Items that belong to no run are in all of them."""
     if len(names) == 1:
         return {"": dict(items)}
     parts: dict[str, dict[str, Any]] = {name: {} for name in names}
@@ -166,7 +166,7 @@ def _split(items: Mapping[str, Any], base: str, names: Sequence[str]) -> dict[st
 
 
 def _with_steps(columns: Mapping[str, Numbers]) -> tuple[dict[str, Column], list[str]]:
-    """Give each column its steps; those without any that are not of one length are left out and noted."""
+    """Give each column its steps. Of columns without steps, those of the most common length are kept."""
     groups: dict[str, dict[str, str]] = {}
     for key in columns:
         group, _, name = key.rpartition("/")

@@ -15,7 +15,7 @@ from slingshot_analysis.readers._parts.text_file import head_text, plain_suffix,
 from slingshot_analysis.readers._raw import RawRun, Reader
 
 SUMMARY = ("_summary", "summary", "_final", "final", "result")
-"""Keys of lines that hold no row but what the run came to."""
+"""Keys of lines with final results, which are no rows."""
 
 
 class JsonReader(Reader):
@@ -25,7 +25,7 @@ class JsonReader(Reader):
     suffixes = (".json",)
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the first character, in a file of any usual ending."""
+        """Return whether the first character begins JSON and the file ending is not that of another format."""
         return plain_suffix(path) in (*self.suffixes, ".txt", ".log", "") and head_text(head).lstrip()[:1] in ("{", "[")
 
     def read(self, path: Path) -> list[RawRun]:
@@ -46,7 +46,7 @@ class JsonLinesReader(Reader):
     suffixes = (".jsonl", ".ndjson")
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the first line, which is a whole object, and that another follows or the ending is right."""
+        """Return whether the first line is a whole object, and another one follows or the file ending is right."""
         lines = [line for line in head_text(head).split("\n") if line.strip()]
         if not lines or not lines[0].startswith("{"):
             return False
@@ -114,7 +114,7 @@ def parsed(path: Path) -> Any:
 
 
 def _plain(text: str) -> RawRun | None:
-    """Return the run of records of numbers below a configuration, or below none; None for any other."""
+    """Return the run of records of numbers, with or without a configuration above them. None for any other text."""
     table = plain_records(text)
     attributes: dict[str, Any] = {}
     if table is None:

@@ -33,13 +33,13 @@ class _Run:
 
 
 class MLflowReader(Reader):
-    """The runs of a store, but for deleted ones. Parameters are attributes, as the texts that MLflow keeps."""
+    """The runs of a store that are not deleted. Parameters are attributes, as text, because MLflow stores text."""
 
     name = "mlflow"
     suffixes = (".db",)
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the tables of a database, or the ``meta.yaml`` and ``metrics`` in a folder."""
+        """Return whether this is a database with MLflow's tables, or a folder with ``meta.yaml`` and ``metrics``."""
         return any(True for _ in _find(path)) if path.is_dir() else has_tables(path, head, WANTED)
 
     def read(self, path: Path) -> list[RawRun]:
@@ -62,7 +62,7 @@ class MLflowReader(Reader):
 
 
 def _find(folder: Path) -> Iterable[Path]:
-    """Yield the folders of runs: this one, or those in it, or those in its experiments."""
+    """Yield the folders of runs: this folder, those in it, or those in its experiments."""
     found = sorted(meta for pattern in (META, f"*/{META}", f"*/*/{META}") for meta in folder.glob(pattern))
     return (meta.parent for meta in found if (meta.parent / "metrics").is_dir())
 
@@ -90,7 +90,7 @@ def _read_store(path: Path) -> tuple[list[_Run], list[str]]:
 
 
 def _read_metric(path: Path, key: str, run: _Run) -> None:
-    """Read lines ``timestamp value step``; the oldest lack the step, the newest may name a dataset behind it."""
+    """Read lines ``timestamp value step``. Old versions write no step, new ones may add the name of a dataset."""
     *lines, rest = _read_text(path).split("\n")
     if rest:
         run.notes.append(f"metrics/{key}: its last line was cut and is left out")
@@ -162,7 +162,7 @@ def _read_database(path: Path) -> tuple[list[_Run], list[str]]:
 
 
 def _unclipped(value: float) -> float:
-    """Return infinity for the largest number: MLflow stores it instead, as databases may lack infinity."""
+    """Return infinity for the largest number, which MLflow stores in its place because databases may lack infinity."""
     return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
 
 

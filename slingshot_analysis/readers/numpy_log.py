@@ -31,7 +31,7 @@ class NumPyReader(Reader):
     suffixes = (".npz", ".npy")
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the first bytes: an array, or an archive whose first member is one."""
+        """Return whether the first bytes are those of an array, or of an archive whose first member is an array."""
         return head.startswith(NPY) or (head.startswith(ZIP) and b".npy" in head[30:300])
 
     def read(self, path: Path) -> list[RawRun]:
@@ -83,7 +83,7 @@ def _load(path: Path, file: io.BytesIO, member: str = "") -> npt.NDArray[Any]:
 
 
 def _check_declared(path: Path, file: io.BytesIO) -> None:
-    """Refuse an array whose header declares more than the file holds."""
+    """Raise an error for an array whose header declares more data than the file contains."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(file)

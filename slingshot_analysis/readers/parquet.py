@@ -25,13 +25,13 @@ MAGIC = b"PAR1"
 
 
 class ParquetReader(Reader):
-    """A Parquet file, of the forms that tables of text have."""
+    """A Parquet file with a table of any layout that is read from text."""
 
     name = "parquet"
     suffixes = (".parquet", ".pq")
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the first bytes."""
+        """Return whether the first bytes are those of Parquet."""
         return head.startswith(MAGIC)
 
     def read(self, path: Path) -> list[RawRun]:
@@ -51,7 +51,7 @@ class ParquetReader(Reader):
 
 
 def _read_table(path: Path) -> tuple[pd.DataFrame, dict[str, npt.NDArray[np.bool_]]]:
-    """Return the table, its index as columns, and the rows in which NaN stands, not null, by column."""
+    """Return the table with its index as columns, and for each column the rows that hold NaN and not null."""
     data = read_bytes(path)
     if not data.startswith(MAGIC):
         raise InputError(f"{path}: is not Parquet; give the right file, or name its format")

@@ -28,14 +28,14 @@ CONTENT = {FLOAT: "<f", DOUBLE: "<d", INT32: "<i", INT64: "<q", HALF: "<e"}
 class TensorBoardReader(Reader):
     """Event files of ``SummaryWriter``, TensorFlow and others; all files of one folder are one run.
 
-    Each tag is a column with the steps of its points, in the order of the files, also where steps repeat or go back.
+    Each tag is a column. Its points stay in the order of the files, also where steps repeat or go back.
     Values of ``add_hparams`` are attributes. Nothing is sampled.
     """
 
     name = "tensorboard"
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the name, by the first record, or for a folder by the files in it."""
+        """Judge by the name and the first record, or for a folder by the files in it."""
         if path.is_dir():
             return any(True for _ in _find(path))
         return MARK in path.name or FIRST_RECORD in head[:64]
@@ -75,8 +75,8 @@ class TensorBoardReader(Reader):
 class _Decoder:
     """The points of one run.
 
-    Points of one tag are alike but for the bytes of time, step and value. So the first of a kind is decoded properly,
-    and where its value stood is remembered for all that have the same bytes around it.
+    Points of one tag differ only in the bytes of time, step and value. So only the first one is decoded in full. The
+    position of its value is then used for all points with the same bytes around it.
     """
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class _Decoder:
 
 
 def _scalar(value: Message) -> tuple[float | None, str]:
-    """Return the number of a Summary.Value, None if it has another shape, and how the number stands in its bytes."""
+    """Return the number of a Summary.Value and the encoding of the number. None if it is no scalar."""
     if 2 in value:
         return value.floats(2)[-1], "<f"
     tensor = value.message(8)
@@ -169,7 +169,7 @@ def _hparams(plugin: Message) -> dict[str, Any]:
 
 
 def _fold_hparams(runs: dict[Path, _Decoder]) -> None:
-    """Move what ``add_hparams`` wrote in a folder of its own, values and single points, to the run around it."""
+    """Move the values and points that ``add_hparams`` wrote into a subfolder to the run of the enclosing folder."""
     for folder in sorted(runs, reverse=True):
         run, around = runs[folder], runs.get(folder.parent)
         if around and run.attributes and run.points.longest <= 1:
@@ -208,13 +208,13 @@ def _find(folder: Path) -> Iterable[Path]:
 
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:
-    """Return a sort key that counts: ``.10`` comes after ``.9``."""
+    """Return a sort key for numeric order: ``.10`` comes after ``.9``."""
     parts = re.split(r"(\d+)", path.as_posix())
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _split(data: bytes) -> tuple[int, bytes]:
-    """Return the step of an event and what follows it, if it begins as writers begin it; else nothing follows."""
+    """Return the step of an event and the bytes after it, which are empty unless the event begins in the usual way."""
     if len(data) < 11 or data[0] != WALL_TIME:
         return 0, b""
     if data[9] != STEP:

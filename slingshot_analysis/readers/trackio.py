@@ -17,13 +17,13 @@ WANTED = {"metrics": {"run_name", "step", "metrics"}}
 
 
 class TrackioReader(Reader):
-    """The runs of a project. Nested metrics get dotted names; the configuration of a run is its attributes."""
+    """The runs of a project. Nested names are joined by dots. The configuration of a run becomes its attributes."""
 
     name = "trackio"
     suffixes = (".db",)
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the tables."""
+        """Return whether this is a database with the tables of Trackio."""
         return has_tables(path, head, WANTED)
 
     def read(self, path: Path) -> list[RawRun]:

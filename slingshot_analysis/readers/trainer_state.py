@@ -1,4 +1,4 @@
-"""The state of a Hugging Face trainer, ``trainer_state.json``: what it logged, each value at its step."""
+"""The file ``trainer_state.json`` of the Hugging Face Trainer, which holds the values that it logged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TrainerStateReader(Reader):
     suffixes = (".json",)
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the key of the log."""
+        """Return whether the key of the log is in the file."""
         text = head_text(head)
         return text.lstrip().startswith("{") and f'"{LOG}"' in text
 

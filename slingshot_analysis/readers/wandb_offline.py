@@ -26,17 +26,17 @@ RESTORE = "restore the file from a copy"
 
 
 class WandbReader(Reader):
-    """Runs as ``wandb`` leaves them in its folder. Nested names are dotted; the configuration is the attributes.
+    """Runs in the folder of ``wandb``. Nested names are joined by dots. The configuration becomes the attributes.
 
     The step of a point is that of ``run.log``, so the column ``_step`` is left out. ``_runtime`` and ``_timestamp``
-    stay. A step of the user's own, such as ``trainer/global_step``, is a column like any other.
+    stay. A step that the user logged, such as ``trainer/global_step``, is a column like any other.
     """
 
     name = "wandb"
     suffixes = (".wandb",)
 
     def recognizes(self, path: Path, head: bytes) -> bool:
-        """Tell by the name or head of a file, or the files in a folder."""
+        """Judge by the name or head of a file, or by the files in a folder."""
         if path.is_dir():
             return any(True for _ in _find(path))
         return head.startswith(IDENT) or path.suffix == ".wandb"
@@ -91,7 +91,7 @@ def _read_run(path: Path) -> tuple[str, RawRun]:
 
 
 def _items(message: Message, number: int) -> Iterator[tuple[list[str], Any]]:
-    """Yield the path of names and the value of each item."""
+    """Yield the names on the path to each item, and its value."""
     for item in message.messages(number):
         keys = item.texts(2) or [item.text(1)]
         yield keys, json.loads(item.text(16)) if 16 in item else None
@@ -127,7 +127,7 @@ def _update(config: dict[str, Any], change: Message) -> None:
 
 
 def _read_records(path: Path) -> tuple[list[bytes], list[str]]:
-    """Return the whole records of a log in LevelDB's format, and a note if the last was cut."""
+    """Return the complete records of a log in LevelDB's format, and a note if the last one is cut."""
     data = read_raw(path)
     if not data:
         raise InputError(f"{path}: is empty: its writer was killed before it began; give another file")

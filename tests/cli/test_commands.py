@@ -210,7 +210,7 @@ def test_probes_are_listed_with_unit_cost_and_source():
     assert "arXiv 2207.14484" in text
     entries = json.loads(CliRunner().invoke(main, ["probes", "--format", "json"]).stdout)
     hessian = next(entry for entry in entries if entry["name"] == "hessian")
-    assert hessian["bundles"] == ["full"]
+    assert hessian["bundles"] == ["standard", "full"]
     assert {"name": "max_stable_step", "unit": "learning rate"}.items() <= hessian["quantities"][-1].items()
 
 

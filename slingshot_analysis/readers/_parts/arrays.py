@@ -22,10 +22,10 @@ STEPS = re.compile(
     r"(?P<split>train|training|val|valid|validation|test|eval|log|logged)_(step|epoch|iter|iteration|update)",
     re.IGNORECASE,
 )
-"""Names of arrays that hold the steps of others, beside those that are steps by themselves."""
+"""Names of arrays that hold the steps of other arrays only, in addition to the usual names of steps."""
 
 EVERYTHING = ("global", "train_global", "trainer_global", "optimizer", "num")
-"""What such names begin with if the steps are those of everything."""
+"""Beginnings of such names for steps that belong to all arrays."""
 
 MEASURED = r"(loss|acc|accuracy|error|err|nll|perplexity|ppl)(es|s)?"
 EVENT = r"(grok|grokking|mem|memorization|gen|generalization|fit|overfit|convergence|divergence|slingshot)"
@@ -37,10 +37,10 @@ RESULT = re.compile(
     r"|grokked|memorized|generalized|fitted|converged|diverged",
     re.IGNORECASE,
 )
-"""Names of what each run of a file came to; whatever else there is one of for each was chosen for it."""
+"""Names of results. Every other array with one value per run is a setting."""
 
 MOST_RUNS = 64
-"""The second axis of an array counts runs or parts of the model only if it is no longer than this."""
+"""Maximum length of a second axis that counts runs or parts of the model."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Array:
     Parameters
     ----------
     path : tuple of str
-        Its name, last, and those of what holds it.
+        The names of the groups around it, and its own name last.
     values : (n,) or (n, m) float array
         Numbers; NaN for what is missing.
     step : (n,) float array, optional
@@ -84,8 +84,8 @@ def runs_of_arrays(
     Returns
     -------
     list of RawRun
-        Several if the arrays are tables of which one axis counts runs, named ``seed 0`` and so on. What each of them
-        came to stands in its attribute ``results``.
+        Several, named ``seed 0`` and so on, if one axis of the arrays counts runs. The attribute ``results`` holds the
+        final values of a run.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def runs_of_arrays(
 
 
 def is_axis_name(name: str) -> bool:
-    """Tell whether an array of this name holds steps.
+    """Return whether an array of this name holds steps.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def _is_result(array: Array) -> bool:
 
 
 def _axis_for(array: Array, axes: list[Array]) -> Array | None:
-    """Return the array that holds the steps of another: of its length, the nearest by place and name."""
+    """Return the array of steps of another array: of equal length, and nearest in place and name."""
     near = [axis for axis in axes if len(axis.values) == len(array.values)]
     if any(axis is array and _stem(axis) is not None for axis in near):
         return array
@@ -201,7 +201,7 @@ def _is_axis(array: Array) -> bool:
 
 
 def _stem(array: Array) -> str | None:
-    """Return what an axis belongs to by its name, such as ``eval`` for ``eval_epochs``."""
+    """Return the part of an axis name that says what it belongs to, such as ``eval`` in ``eval_epochs``."""
     found = STEPS.fullmatch(array.path[-1].lower())
     stem = (found["stem"] or found["split"]) if found else None
     return None if stem in EVERYTHING else stem
@@ -212,7 +212,7 @@ def _lengths(lines: list[Array]) -> set[int]:
 
 
 def _turned(tables: list[Array], lengths: set[int]) -> tuple[list[Array], list[str]]:
-    """Put the axis of the steps last, and leave out tables that have none."""
+    """Transpose tables so that the axis of steps is last, and leave out tables without one."""
     turned, lost = [], []
     for array in tables:
         first, last = array.values.shape
@@ -226,7 +226,7 @@ def _turned(tables: list[Array], lengths: set[int]) -> tuple[list[Array], list[s
 
 
 def _short_names(arrays: list[Array]) -> dict[tuple[str, ...], str]:
-    """Name each array by as few of the last parts of its path as tell it from the others."""
+    """Name each array by the shortest end of its path that is unique."""
     depths: dict[tuple[str, ...], int] = {}
     paths = [array.path for array in arrays]
     for path in paths:

@@ -1,4 +1,4 @@
-"""Turn the cells of a table into numbers, whatever spelling its writer chose."""
+"""Turn the cells of a table into numbers, in any usual spelling."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MINIMUM_NUMBERS = 0.5
-"""A column holds numbers if at least this share of its cells does; its other cells count as missing."""
+"""Minimum share of numbers among the cells of a column of numbers. Its other cells count as missing."""
 
 MISSING = ("", "-", "--", "none", "null", "na", "n/a", "#n/a", "#na", "<na>", "nil", "nat")
-"""What stands in cells without a value, in lower case."""
+"""Texts of cells without a value, in lower case."""
 
 WORDS = {"true": 1.0, "false": 0.0, "1.#inf": np.inf, "+1.#inf": np.inf, "-1.#inf": -np.inf}
 NAN = re.compile(r"[-+]?(1\.#)?([qs]?nan|ind)\d*(\(.*\))?", re.IGNORECASE)
-"""How programs write a value that is not a number, such as ``-nan(ind)``."""
+"""Spellings of NaN in programs, such as ``-nan(ind)``."""
 
 OBJECT = re.compile(r"[a-z_][\w.]*\(\[?([^\]\[(),]+),?\]?(?:,[^()]*)?\)|\[([^\]\[(),]+)\]", re.IGNORECASE)
 """A number as an object prints it, such as ``tensor(0.5, device='cuda:0')`` or ``[0.5]``."""
 
 UNITS = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
-"""Letters behind large numbers, as in ``1.3M``."""
+"""Suffixes of large numbers, as in ``1.3M``."""
 
 DECIMAL = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?%?", re.IGNORECASE)
 THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
@@ -74,7 +74,7 @@ def to_cells(frame: pd.DataFrame, literals: Literals | None = None) -> Cells:
     Parameters
     ----------
     frame : DataFrame
-        Columns of numbers, in which NaN stands for no value, and columns of objects, in which None does.
+        Columns of numbers, with NaN for a missing value, and columns of objects, with None for one.
     literals : mapping of str to (n,) bool array, optional
         Rows in which NaN was logged, for columns of numbers.
     """
@@ -109,7 +109,7 @@ def numbers_of(frame: pd.DataFrame) -> list[str]:
 
 
 def _of_objects(series: pd.Series[Any]) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.bool_] | None]:
-    """Return numbers, and where NaN was logged, of a column in which every cell is a plain number or None."""
+    """Return the numbers of a column of plain numbers and None, and the rows where NaN was logged."""
     objects = series.to_numpy(dtype=object)
     try:
         numbers = np.array(objects, dtype=np.float64)
@@ -119,7 +119,7 @@ def _of_objects(series: pd.Series[Any]) -> tuple[npt.NDArray[np.float64] | None,
 
 
 def _of_words(name: str, series: pd.Series[Any]) -> tuple[pd.Series[Any], npt.NDArray[np.bool_] | None, list[str]]:
-    """Return a column of text as numbers if most of its cells are any, where NaN was logged, and notes."""
+    """Return a column of text as numbers if most of its cells are numbers, the rows where NaN was logged, and notes."""
     rows = len(series)
     words = series.dropna().map(_text).str.strip()
     words = words[~words.str.lower().isin(MISSING)]
@@ -157,10 +157,10 @@ def _text(cell: Any) -> str:
 
 
 def _without_commas(name: str, words: pd.Series[str]) -> tuple[pd.Series[str], list[str]]:
-    """Return the words of a column without thousands separators and with decimal points, if all its commas are either.
+    """Return the words of a column with commas removed or made decimal points, if all commas have the same meaning.
 
-    Where they may be both, they separate thousands in a column of steps or counts, and beside whole numbers below
-    1,000. In any other column these words are left out.
+    Commas that may have either meaning separate thousands in a column of steps or counts, and beside whole numbers
+    below 1,000. In any other column these words are left out.
     """
     with_comma = words.str.contains(",", regex=False)
     commas = words[with_comma]
@@ -179,7 +179,7 @@ def _without_commas(name: str, words: pd.Series[str]) -> tuple[pd.Series[str], l
 
 
 def _is_counted(name: str, others: pd.Series[str]) -> bool:
-    """Return whether a column holds whole numbers, by its name or by those of its words that have no comma."""
+    """Return whether a column holds whole numbers, judged by its name or by its words without commas."""
     is_count = built_in_names().step_of([name]) is not None or COUNT.fullmatch(name) is not None
     return is_count or bool(others.str.fullmatch(r"[-+]?\d{1,3}").any())
 

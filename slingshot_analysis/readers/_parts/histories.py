@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUN = re.compile(r"(?P<word>seed|run|trial|repeat|replicate|rep|fold|experiment|exp|model)?[ _-]?(?P<number>\d+)", re.I)
-"""Keys under each of which stands one run."""
+"""Keys whose value is one run."""
 
 RUNS = ("runs", "seeds", "trials", "experiments", "results", "histories")
-"""Keys under which stand all runs."""
+"""Keys whose value holds all runs."""
 
 CONFIGURATION = ("_meta", "meta", "metadata", "_config", "config", "hparams", "hyperparameters", "args", "params")
-"""Keys under which a dict stands that is the configuration of all runs beside it."""
+"""Keys whose value, a dict, is the configuration of all runs of the file."""
 
 SERIES = (("steps", "values"), ("step", "value"), ("steps", "value"), ("step", "values"), ("x", "y"))
 """Keys of the steps and of the values of one series."""
 
 FIRST_TIME = 1e9
-"""Seconds since 1970 from which a column may be a time: TensorBoard's page exports rows of time, step and value."""
+"""Minimum Unix time in seconds of a column of times. The web page of TensorBoard exports rows of time, step, value."""
 
 BYTES_OF_CELL = 24
-"""What a cell of a table of records takes, about: a reference, and its copies on the way to numbers."""
+"""Approximate memory of a cell of a table of records in bytes: a reference and its copies."""
 
 LABELS = ("seed", "run", "run_id", "run_name", "trial", "name", "id")
-"""Keys of a run that tell it from the others, the best first."""
+"""Keys that identify a run, the best first."""
 
 
 def runs_of_json(
@@ -97,7 +97,7 @@ def runs_of_json(
 
 
 def _table_of_records(records: Sequence[Mapping[str, Any]], path: Path) -> pd.DataFrame:
-    """Return a table of objects, None where a record lacks a key.
+    """Return a table of objects, with None where a record lacks a key.
 
     Of statistics, records with the keys ``num``, ``mean`` and ``std``, the mean is taken.
 
@@ -126,9 +126,10 @@ def _table_of_records(records: Sequence[Mapping[str, Any]], path: Path) -> pd.Da
 
 
 def _settings(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the configuration in a dict, and what stands beside it.
+    """Return the configuration in a dict, and the rest of the dict.
 
-    What holds a list as long as a curve outside is no configuration; if there is none outside, the longest list is one.
+    A dict that contains a list as long as a curve outside is no configuration. If there is no curve outside, the
+    longest list is one.
     """
     named = {key for key, item in value.items() if isinstance(item, dict) and key.lower() in CONFIGURATION}
     lengths = {key: _lengths(value[key]) for key in named}
@@ -144,7 +145,7 @@ def _settings(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _lengths(value: Any) -> set[int]:
-    """Return the lengths of all lists of two numbers, rows or records and more; configurations within are left out."""
+    """Return the lengths of all lists with at least two numbers, rows or records, without those in configurations."""
     if isinstance(value, dict):
         kept = [item for key, item in value.items() if not (isinstance(item, dict) and key.lower() in CONFIGURATION)]
         return {length for item in kept for length in _lengths(item)}
@@ -168,7 +169,7 @@ def _several(
 
 
 def _members(value: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the runs that a dict holds, by name, and what stands beside them."""
+    """Return the runs in a dict by name, and the rest of the dict."""
     for key in value:
         held = value[key]
         if key.lower() in RUNS and isinstance(held, list) and all(isinstance(item, dict) for item in held):
@@ -204,7 +205,7 @@ def _label(run: Mapping[str, Any], index: int) -> str:
 
 
 def _arrays(value: Any, place: tuple[str, ...]) -> tuple[list[Array], list[str]]:
-    """Return the arrays in nested dicts, and the names of lists that are none."""
+    """Return the arrays in nested dicts, and the names of lists that are no arrays."""
     if isinstance(value, dict):
         if (series := _series(value, place)) is not None:
             return [series], []
@@ -239,7 +240,7 @@ def _series(value: Mapping[str, Any], place: tuple[str, ...]) -> Array | None:
 
 
 def _table(table: Any, place: tuple[str, ...]) -> list[Array]:
-    """Take a list of pairs for steps and values, a nameless table for columns, any other for a table of runs."""
+    """Return the arrays of a table: pairs of step and value, columns if it has no name, and else one array."""
     if not place:
         is_download = table.shape[1] == 3 and bool(np.all(table[:, 0] > FIRST_TIME))
         names = (
@@ -263,7 +264,7 @@ def _number(item: Any) -> float | None:
 
 
 def _are_histories(items: Sequence[Mapping[str, Any]]) -> bool:
-    """Tell runs, which hold lists of numbers, from records, each of which has another step."""
+    """Return whether dicts are runs, which contain lists of numbers, and not records with a step each."""
     if not any(_has_numbers(item) for item in items):
         return False
     step = built_in_names().step_of(key for key, value in items[0].items() if isinstance(value, int | float))
@@ -285,7 +286,7 @@ def _is_records(value: Any) -> bool:
 
 
 def _only_records(value: dict[str, Any]) -> list[Any] | None:
-    """Return the list of records in nested dicts if it is all that holds numbers."""
+    """Return the list of records in nested dicts if nothing else contains numbers."""
     bearing = [item for item in value.values() if isinstance(item, dict | list) and _has_numbers(item)]
     if len(bearing) != 1:
         return None
@@ -296,5 +297,5 @@ def _only_records(value: dict[str, Any]) -> list[Any] | None:
 
 
 def _scalars(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the plain values in nested dicts, names joined with a dot."""
+    """Return the plain values in nested dicts, with names joined by a dot."""
     return {name: item for name, item in flatten(value).items() if isinstance(item, str | int | float)}

@@ -1,4 +1,4 @@
-"""Tables with a row for each value, or for each split: one column with steps of its own for each kind of row."""
+"""Read tables with a row for each value or each split. Each kind of row becomes a column with its own steps."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LAYER = ("layer", "layer_name", "parameter", "param", "module")
 """Names of the columns of such tables: in lower case, with ``_`` between their words."""
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval", "evaluation", "dev", "holdout")
-"""What a column has to hold at least one of to tell splits apart."""
+"""Names of splits. A column of splits contains at least one of them."""
 
 WORDS, CAMEL = re.compile(r"[\W_]+"), re.compile(r"(?<=[a-z])(?=[A-Z])")
-"""What stands between the words of a name, as in ``metric.name`` and ``metricName``."""
+"""Boundaries between the words of a name, as in ``metric.name`` and ``metricName``."""
 
 TRAINING = ("train", "training")
 WORD_OF_CONTEXT = re.compile(r"""['"]?\w+['"]?\s*[:=]\s*['"]?([\w.-]+)""")
@@ -47,7 +47,7 @@ class LongTable:
     values : sequence of str
         Columns of numbers.
     named_by_labels : bool
-        Whether the labels are the whole name of a value, or its column's name comes last.
+        Whether the labels are the whole name of a value. Otherwise the name of its column follows them.
     axes : sequence of str
         Other columns that count steps.
     """
@@ -60,7 +60,7 @@ class LongTable:
 
     @property
     def used(self) -> set[str]:
-        """The columns that find their way into the result."""
+        """The columns of the table that are read."""
         return {self.step, *self.labels, *self.values, *self.axes}
 
     def columns(self, cells: Cells, rows: pd.DataFrame) -> tuple[dict[str, Column], list[str]]:
@@ -80,9 +80,9 @@ class LongTable:
         return found, notes
 
     def _with_true_steps(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-        """Give evaluations the step of the training row above, where their own column of steps counts something else.
+        """Give evaluations the step of the training row above where their own steps count something else.
 
-        Some trainers write the number of batches of the validation set there, which is the same each time.
+        Some trainers write the number of batches of the validation set as the step, which is always the same.
         """
         split = self.labels[0]
         if self.named_by_labels:
@@ -103,7 +103,7 @@ class LongTable:
 
 
 def long_table(cells: pd.DataFrame, path: Path) -> LongTable | None:
-    """Tell how a table is to be read if it has a row for each value or each split; None for any other.
+    """Return how to read a table with a row for each value or each split. None for any other table.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _named(columns: list[str], names: tuple[str, ...]) -> str | None:
 
 
 def _in_context(label: str) -> str:
-    """Return the word that matters of a label that is a small dictionary."""
+    """Return the split in a label such as ``{'subset': 'train'}``, and any other label as it is."""
     if not label.startswith("{"):
         return label
     found = WORD_OF_CONTEXT.search(label)

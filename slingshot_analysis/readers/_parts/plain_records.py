@@ -1,6 +1,6 @@
-"""JSON Lines whose records hold nothing but numbers, read piece by piece: quicker and smaller than a list of records.
+"""Read JSON Lines whose records contain only numbers, piece by piece: faster and smaller than a list of records.
 
-`plain_records` gives up on whatever it does not know, and then the careful reader takes the file. Both give the same.
+`plain_records` returns None for anything else, which the careful reader then reads. Both give the same result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from slingshot_analysis.readers._raw import Column, Numbers
 from slingshot_analysis.safe_text import printable
 
 PIECE = 1 << 20
-"""Characters that are parsed at a time, which bounds the memory for their records."""
+"""Number of characters that are parsed at a time, which bounds the memory."""
 NUMBERS = {int, float, type(None)}
 
 Table = tuple[dict[str, Column], list[str]]
@@ -90,7 +90,7 @@ def _parsed(piece: str) -> list[dict[str, Any]] | None:
 
 
 def _kinds(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, ...], npt.NDArray[np.int64]]]:
-    """Yield the keys that records have, in the order in which they come, and the places of the records with these."""
+    """Yield each set of keys that records have, in order of appearance, and the indices of these records."""
     keys = list(map(tuple, records))
     numbers = {distinct: number for number, distinct in enumerate(dict.fromkeys(keys))}
     kinds = np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))

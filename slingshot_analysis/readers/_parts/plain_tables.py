@@ -1,6 +1,6 @@
-"""Tables of text that hold nothing but numbers, read a column at a time: many times faster than row by row.
+"""Read text tables that contain only numbers, column by column: many times faster than row by row.
 
-`plain_table` gives up on whatever it does not know, and then the careful reader takes the file. Both give the same.
+`plain_table` returns None for anything else, which the careful reader then reads. Both give the same result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAN_WORDS = ("nan", "NaN", "NAN", "Nan", "-nan", "-NaN", "+nan")
 NEWLINE = ord("\n")
 
 FEW_BYTES = 1 << 18
-"""A table of fewer bytes is read before pandas would be imported."""
+"""Size in bytes below which a table is read faster without importing pandas."""
 
 
 def plain_table(
@@ -41,7 +41,7 @@ def plain_table(
     count : int
         Fields of the header, or of the first line.
     first_field : str
-        How the header begins; a line that begins so is another header.
+        First field of the header. A line that begins with it is another header.
     """
     body = body.replace(separator.encode() + b" ", separator.encode())
     if body.translate(None, delete=NUMBER_BYTES + WORD_BYTES + separator.encode() + b"\n"):

@@ -1,4 +1,4 @@
-"""Gather points that come one by one into columns, for the formats that log one value, or one row, at a time."""
+"""Gather single points into columns, for formats that log one value or one row at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf
 
 
 class Points:
-    """Columns in the making: for each name the steps and values so far, and the names that held no numbers."""
+    """The steps and values so far of each column, and the names of values that are no numbers."""
 
     def __init__(self) -> None:
         self._points: dict[str, tuple[array[float], array[float]]] = {}
@@ -38,7 +38,7 @@ class Points:
         values.append(number)
 
     def leave_out(self, name: str) -> None:
-        """Remember that something under this name was no number."""
+        """Record that a value of this name was no number."""
         self._others[name] = None
 
     @property
@@ -47,7 +47,7 @@ class Points:
         return max((len(steps) for steps, _ in self._points.values()), default=0)
 
     def add_new(self, other: Points) -> None:
-        """Take over the columns whose names are new."""
+        """Add the columns whose names are new."""
         self._points |= {name: points for name, points in other._points.items() if name not in self._points}
 
     def columns(self) -> dict[str, Column]:
@@ -55,7 +55,7 @@ class Points:
         return {name: Column(np.array(values), np.array(steps)) for name, (steps, values) in self._points.items()}
 
     def notes(self) -> list[str]:
-        """Say what was left out."""
+        """Return notes on what was left out."""
         return [f"values that are no single numbers were left out: {listed(self._others)}"] if self._others else []
 
 
@@ -78,7 +78,7 @@ def as_number(value: Any) -> float | None:
 
 
 def distinct_names(names: Sequence[str], ids: Sequence[str]) -> list[str]:
-    """Return names of the runs that tell them apart: empty for a single run, with its id where a name occurs twice.
+    """Return unique names of the runs: empty for a single run, with the id where a name occurs twice.
 
     Examples
     --------
@@ -94,14 +94,14 @@ def distinct_names(names: Sequence[str], ids: Sequence[str]) -> list[str]:
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
-    """Return names for a message, the first few and how many more."""
+    """Return the first few names for a message, and the number of the others."""
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def unique_names(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Make names unique by numbering the later ones, and note which were repeated.
+    """Make names unique by numbering repetitions, and note which were repeated.
 
     Examples
     --------

@@ -10,7 +10,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 class Message:
     """The fields of one encoded message, without its schema.
 
-    A field that stands there in another type than the one asked for counts as absent, as protocol buffers demand.
+    A field of another type than the requested one counts as absent, as the specification of protocol buffers demands.
 
     Parameters
     ----------

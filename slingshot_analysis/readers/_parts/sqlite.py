@@ -15,22 +15,22 @@ SQLITE_HEAD = b"SQLite format 3\0"
 WAL_VERSION = b"\2\2"
 WAIT_SECONDS = 1.0
 LEAST_SECONDS, SECONDS_PER_MEGABYTE = 5.0, 2.0
-"""CPU time that reading may take; a damaged database may have rows without end."""
+"""Maximum CPU time in seconds. A damaged database may have endless rows."""
 INSTRUCTIONS = 100_000
-"""Steps of SQLite between two looks at the clock."""
+"""Number of SQLite instructions between two checks of the time."""
 ADVICE = "close the program that writes it, or restore the file from a copy"
 
 
 @contextlib.contextmanager
 def opened(path: Path, notes: list[str]) -> Iterator[sqlite3.Connection]:
-    """Open a database that may be in use, or have been left with a log of writes beside it.
+    """Open a database that may be in use, or may have a write-ahead log beside it.
 
     Parameters
     ----------
     path : Path
         The file.
     notes : list of str
-        Gets a sentence if writes that stand only in the log can't be seen.
+        Gets a sentence if writes that are only in the log can't be read.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def opened(path: Path, notes: list[str]) -> Iterator[sqlite3.Connection]:
 def _connect(path: Path, head: bytes, notes: list[str]) -> sqlite3.Connection:
     beside = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
     left = next((file for file in beside if file.exists() and file.stat().st_size), None)
-    # without a log beside it nobody writes, and SQLite would make one here just to read
+    # without a log nobody is writing, and SQLite would create one only to read
     if left or head[18:20] != WAL_VERSION:
         connection = sqlite3.connect(_address(path, "mode=ro"), WAIT_SECONDS, uri=True)
         try:
@@ -90,7 +90,7 @@ def tables(connection: sqlite3.Connection) -> dict[str, set[str]]:
 
 
 def has_tables(path: Path, head: bytes, wanted: dict[str, set[str]]) -> bool:
-    """Tell whether a file is a database with these tables and columns."""
+    """Return whether a file is a database with these tables and columns."""
     if not head.startswith(SQLITE_HEAD):
         return False
     try:

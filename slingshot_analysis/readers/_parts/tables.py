@@ -1,4 +1,4 @@
-"""Make runs of a table: tell its runs apart, then read each one wide or long."""
+"""Make runs of a table: separate its runs, then read each one in wide or long layout."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RUN = re.compile(r"(seed|run|trial|replicate|experiment)([ ._-]?(id|name|index|number|hash|key|uuid))?", re.IGNORECASE)
-"""Names of columns that tell the runs of one table apart."""
+"""Names of columns that identify the runs of a table."""
 
 SAME_START = 0.1
-"""Runs counted by a number start together, within this share of all steps; the parts of a resumed run do not."""
+"""Maximum spread of the first steps of numbered runs, as a share of all steps. Parts of a resumed run exceed it."""
 
 MOST_COMPARED = 1000
-"""In a table of more columns, rows are not compared with each other."""
+"""Maximum number of columns of a table whose rows are compared with each other."""
 
 PREFIXED = re.compile(r"(?P<run>.+?) - (?P<metric>.+?)(?P<bound>__(MIN|MAX))?")
-"""Columns of an exported chart: the run, the metric, and for a mark the bounds of what the page had averaged."""
+"""Column of an exported chart: the run, the metric, and perhaps the minimum or maximum of averaged points."""
 
 
 def runs_of_table(
@@ -148,7 +148,7 @@ def _runs_of_charts(
 
 
 def _run_marks(table: pd.DataFrame) -> list[str]:
-    """Return the columns that tell several runs apart."""
+    """Return the columns that identify several runs."""
     counts = {column: table[column].nunique() for column in names_of(table) if RUN.fullmatch(column)}
     several = [column for column, count in counts.items() if 1 < count <= len(table) / 2]
     numeric = set(numbers_of(table)) if several else set()
@@ -156,7 +156,7 @@ def _run_marks(table: pd.DataFrame) -> list[str]:
 
 
 def _restarts(table: pd.DataFrame, column: str) -> bool:
-    """Return whether the steps of all values of a column of integers start together."""
+    """Return whether all runs of a column of run numbers start at about the same step."""
     if bool((table[column].dropna() % 1 != 0).any()):
         return False
     step = built_in_names().step_of(name for name in numbers_of(table) if name != column)
@@ -167,7 +167,7 @@ def _restarts(table: pd.DataFrame, column: str) -> bool:
 
 
 def repeated_rows(numbers: Sequence[Numbers], table: Callable[[], pd.DataFrame]) -> list[str]:
-    """Note how many rows of a table repeat an earlier one; none does where a column of numbers increases."""
+    """Note how many rows of a table repeat an earlier one. None does if a column of numbers increases."""
     if len(numbers) > MOST_COMPARED or any(bool((column[1:] > column[:-1]).all()) for column in numbers):
         return []
     whole = table()
@@ -176,7 +176,7 @@ def repeated_rows(numbers: Sequence[Numbers], table: Callable[[], pd.DataFrame])
 
 
 def frame_of(numbers: Sequence[Numbers]) -> pd.DataFrame:
-    """Return columns of numbers as a table, named by their places."""
+    """Return columns of numbers as a table, named by their positions."""
     import pandas as pd
 
     return pd.DataFrame(dict(enumerate(numbers)))

@@ -1,4 +1,4 @@
-"""Records of a TFRecord file, with their checksums: length, checksum of it, data, checksum of them."""
+"""Read a TFRecord file. A record is the length, its checksum, the data, and their checksum."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONGEST_CHECKED = 1024  # longer records hold pictures and sounds: no scalars, a
 
 
 def read_records(path: Path) -> tuple[Iterator[bytes], list[str]]:
-    """Return the whole records of a file, and notes on what is not whole.
+    """Return the complete records of a file, and notes on incomplete ones.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def read_records(path: Path) -> tuple[Iterator[bytes], list[str]]:
 
 
 def _frame(path: Path, data: bytes) -> tuple[list[tuple[int, int]], int]:
-    """Return start and stop of the data of each whole record, and where the whole records end."""
+    """Return start and stop of the data of each complete record, and the end of the last one."""
     spans: list[tuple[int, int]] = []
     known: dict[int, int] = {}
     position = 0
@@ -77,7 +77,7 @@ def _check(path: Path, data: bytes, spans: list[tuple[int, int]]) -> None:
 def _checksums(
     data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint32]:
-    """Return the masked CRC-32C of many pieces of `data`, all of them one byte at a time."""
+    """Return the masked CRC-32C of many pieces of `data`, byte by byte for all pieces at once."""
     order = np.argsort(-sizes, kind="stable")
     starts, sizes = starts[order], sizes[order]
     state = np.full(len(starts), 0xFFFFFFFF, np.uint32)

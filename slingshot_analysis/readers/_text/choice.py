@@ -1,4 +1,4 @@
-"""Which lines count: those of one process, with losses and what stands among them."""
+"""Choose the lines that are read: those of one process, with losses and the lines between them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from slingshot_analysis.readers._text.tokens import MARK
 from slingshot_analysis.readers._text.words import BARE_SIDES, is_loss, plain, side_of
 
 ABOVE = 40
-"""Lines above the first loss that may belong to it."""
+"""Maximum number of lines above the first loss that may belong to it."""
 SHORT = 0.7
-"""A pass that is less than this part of the usual one is not of training."""
+"""Length of a pass, as a share of the median pass, below which it is no training pass."""
 FEW = 50
-"""Lines of another form that are less than this part of those of the losses are few."""
+"""Number of lines with losses over that of lines of another template, from which on these count as few."""
 TRAINING = {"train", "training", "learn"}
 
 
 def of_one_process(groups: Sequence[Group]) -> tuple[list[Group], list[str]]:
-    """Keep the lines of one process, of several that wrote the same."""
+    """Keep the lines of one process where several processes wrote the same lines."""
     kept: list[Group] = []
     first: dict[str, str] = {}
     left = 0
@@ -51,7 +51,7 @@ def of_one_process(groups: Sequence[Group]) -> tuple[list[Group], list[str]]:
 
 
 def with_telling_names(groups: Sequence[Group], notes: list[str]) -> list[Group]:
-    """Give the name of what is measured to values whose names do not say it."""
+    """Rename values whose names do not say what is measured, such as ``val``."""
     values = [(group, one) for group in groups for one in group.template.of_kind("value")]
     names = {plain(one.name) for _, one in values}
     has_loss = any(is_loss(one.name) for group, one in values if len(group.lines) > 1)
@@ -89,7 +89,7 @@ def with_telling_names(groups: Sequence[Group], notes: list[str]) -> list[Group]
 
 
 def _kinds_of_bare_sides(values: Sequence[tuple[Group, Field]]) -> dict[str, str]:
-    """Return what is measured by names such as ``val`` that tell only a side of the data, from most of their values."""
+    """Return for names such as ``val``, which name only a split, whether they are losses or accuracies."""
     kinds: dict[str, str] = {}
     for name in BARE_SIDES:
         bare = [(group, one) for group, one in values if plain(one.name) == name and not one.timed]
@@ -102,13 +102,13 @@ def _kinds_of_bare_sides(values: Sequence[tuple[Group, Field]]) -> dict[str, str
 
 
 def _is_told_where(group: Group) -> bool:
-    """Tell whether lines have a counter or a loss."""
+    """Return whether lines have a counter or a loss."""
     template = group.template
     return bool(template.of_kind("epoch", "iteration")) or any(is_loss(one.name) for one in template.of_kind("value"))
 
 
 def _rises(group: Group, value: Field) -> bool:
-    """Tell whether values are fractions that grow, as an accuracy does."""
+    """Return whether values are fractions that grow, as an accuracy does."""
     values, ok = group.columns[value.slot]
     values = values[ok & np.isfinite(values)] / (100 if value.percent else 1)
     if not len(values) or values.min() < 0 or values.max() > 1:
@@ -118,9 +118,9 @@ def _rises(group: Group, value: Field) -> bool:
 
 
 def split_by_headings(groups: Sequence[Group], sides: Sequence[tuple[int, str]], notes: list[str]) -> list[Group]:
-    """Take lines of one template apart that stand below a heading of training here, of an evaluation there.
+    """Separate lines of one template that stand below headings of training from those below headings of an evaluation.
 
-    Such a heading counts only if the counter starts again below it within the same epoch. Lines of a much shorter pass
+    Such a heading counts only if the counter restarts below it within the same epoch. Lines of a much shorter pass
     without a heading are left out.
     """
     told = [(line, side) for line, side in sides]
@@ -172,7 +172,7 @@ def _rows(group: Group, keep: npt.NDArray[np.bool_]) -> Group:
 
 
 def repeating(found: Sequence[Counted]) -> list[Counted]:
-    """Return the templates with values that repeat; single lines too, if others have their losses or they evaluate."""
+    """Return the templates with several lines, and single lines with known losses or of an evaluation."""
     valued = [one for one in found if one.group.template.has_values]
     lines: dict[tuple[str, bool], int] = defaultdict(int)
     for one in valued:
@@ -196,7 +196,7 @@ def repeating(found: Sequence[Counted]) -> list[Counted]:
 
 
 def near_the_losses(found: Sequence[Counted]) -> list[Counted]:
-    """Leave out the few lines of forms that stand only above the losses: configuration and source code."""
+    """Leave out templates with few lines, all above the losses: they are configuration or source code."""
     losses = [one for one in found if one.has_loss]
     if not losses:
         return list(found)

@@ -1,4 +1,4 @@
-"""Cut the lines of a text into numbers; those of the forms that it has most are cut all at once."""
+"""Cut the lines of a text into numbers. One regular expression cuts all lines of the most common forms."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from slingshot_analysis.readers._text.tokens import BODY, FIRST, MARK, masked_li
 Lines = npt.NDArray[np.int64]
 
 BULK = 1 << 17
-"""Characters from which on it pays to look for forms that repeat."""
+"""Minimum number of characters of a text in which common forms are looked for."""
 SAMPLE = 1 << 14
-"""Characters in the middle of a text in which they are looked for."""
+"""Number of characters, in the middle of the text, in which they are looked for."""
 MOST_FORMS = 4
 LEAST_SHARE = 0.05
-"""Share of the lines of the sample that a form has at least."""
+"""Minimum share of a common form among the lines of this sample."""
 
 BAR = re.compile(r"\|[█▏▎▍▌▋▊▉#\s-]*\||\[[=>.\-# ]{3,}\]|[━╸╺]+")
 """The picture of a progress bar."""
 ANY_BAR = r"(?:\|[█▏▎▍▌▋▊▉#\t -]*+\||\[[=>.\-# ]{3,}+\]|[━╸╺]++)"
-"""The same within a line, and without a way back."""
+"""The same within a line, with possessive quantifiers, so that it never backtracks."""
 PADDING = "[(/:=|,"
-"""After these, a blank may be there only where a number is short."""
+"""Characters after which a short number may be padded with a blank."""
 PADDED = re.compile(rf"([{re.escape(PADDING)}#]) \0")
 ANY_NUMBER = f"([{FIRST}]{BODY})"
 KINDS = tuple(
@@ -42,17 +42,17 @@ KINDS = tuple(
 )
 """Kinds of numbers, which are found several times faster than any number is."""
 GOES_ON = re.compile(r"[eEkKMBG]|[,:/](?:\Z|[-+.0-9])")
-"""Text after a number that may be part of it, if there are other digits around."""
+"""Text after a number that may be part of it, depending on the digits around it."""
 OF_TOTAL = re.compile(r"/[ \t]*")
-"""Text after a number that is part of it only in a date, and so with another stroke or dash to come."""
+"""Text after a number that is part of it only in a date, which has another slash or dash."""
 UNSURE_START = re.compile(r"[-+.0-9]")
 UNSURE_END = re.compile(r"(?:[\w@#.+-]|^)\Z")
-"""Ends of the text between numbers that may be part of one, beside other numbers."""
+"""Characters at the ends of the text between numbers that may be part of a number."""
 BLANKS, MAYBE_BLANKS = r"[ \t]++", r"[ \t]*+"
 
 
 def form_of(masked: str) -> str:
-    r"""Return a masked line without what differs between lines of one form: blanks and the pictures of bars.
+    r"""Return a masked line with single blanks and uniform progress bars, which is the same for all lines of one form.
 
     Examples
     --------
@@ -69,11 +69,11 @@ class CutLines:
     Parameters
     ----------
     masked : list of str
-        Lines with a mark in the place of each number: all but those of a form that stands here already.
+        Lines with a mark in the place of each number. Of each common form only the first line is here.
     alike : (n,) int array
-        For each line of the text, which of them it is, or has the form of.
+        For each line of the text, the index in `masked` of its line or of the first line of its form.
     tokens : list of str
-        All numbers, and some empty texts.
+        All numbers as text, and some empty strings.
     offsets : (n,) int array
         For each line, where its numbers begin among them.
     """
@@ -131,7 +131,7 @@ def _one_by_one(text: str) -> CutLines:
 
 
 def _pattern_of(text: str) -> tuple[re.Pattern[str] | None, list[int]]:
-    """Return a pattern of any line, with groups for the numbers of common forms, and where those of each begin."""
+    """Return a pattern of any line, with groups for the numbers of common forms, and each form's first group."""
     begin = text.find("\n", len(text) // 2) + 1
     masked, tokens = masked_lines(text[begin : text.rfind("\n", begin, begin + SAMPLE) + 1])
     numbers = iter(tokens)
@@ -156,15 +156,15 @@ def _pattern_of(text: str) -> tuple[re.Pattern[str] | None, list[int]]:
 
 
 def _kind_of(numbers: Sequence[str]) -> str:
-    """Return a pattern of numbers such as these; in a text with two points side by side it is none of theirs."""
+    """Return the quickest pattern that matches all these numbers."""
     return next((source for kind, source in KINDS if all(map(kind.fullmatch, numbers))), ANY_NUMBER)
 
 
 def _source(masked: str, kinds: Sequence[str]) -> str | None:
-    """Return a pattern of lines of one form; None if their numbers can't be told by the text between them alone.
+    """Return a pattern of lines of one form. None if the text between their numbers may be part of a number.
 
-    What it matches has the numbers that a search would find: a number ends where no more fits it, and in the text
-    between two none begins, whatever the numbers are.
+    In a line that it matches, a search for single numbers finds the same ones: each number is as long as possible, and
+    no number begins in the text between two.
     """
     first, *others = masked.split(MARK)
     if not others or UNSURE_END.search(first or " "):

@@ -28,9 +28,9 @@ class GivenLine:
     text : str
         As it was given.
     literals : tuple of str
-        What stands before, between and after the braces, without blanks at its ends.
+        Text before, between and after the braces, without blanks at its ends.
     names : tuple of str
-        What stands in the braces; empty for anything that is skipped.
+        Names in the braces; empty for what is skipped.
     """
 
     text: str
@@ -66,7 +66,7 @@ class GivenLine:
         return cls(text, tuple(literals), tuple(names))
 
     def tokens(self, line: str) -> list[str] | None:
-        """Return the numbers of a line that fits, None for any other; the line may begin before and go on after.
+        """Return the numbers of a line that contains this one. None for any other line.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Where each line stands on the one axis of steps: by its own counters, by those above it, or by its place."""
+"""Find the step of each line: from its own counters, from those above it, or from its line number."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Lines = npt.NDArray[np.int64]
 EVALUATION = ("val", "eval", "test")
 IN_EPOCH = ("lead", "of", "i", "it", "mb", "batch", "batches", "batch_id", "batch_idx", "batch_no", "batch_num",
             "batch_index", "batchid", "minibatch", "mini_batch")  # fmt: skip
-"""Names of counters that may start again in each epoch; others do so only where it is seen often."""
+"""Names of counters that may restart in each epoch. Other counters do so only if they restart several times."""
 WITHIN = 0.5
-"""Share of the changes of epoch at which a counter does not rise, from which on it counts within the epoch."""
+"""Share of the epoch changes without a rise of the counter, from which on the counter restarts in each epoch."""
 OFTEN = 3
 WHOLE = 0.95
-"""Share of the values of a counter that are whole numbers, at least."""
+"""Minimum share of whole numbers among the values of a counter."""
 TOTALS = ("train_runtime", "total_time", "training_time", "total_training_time")
-"""Values that only a line about the whole run has."""
+"""Names of values that occur only in a line about the whole run."""
 CROWDED = 2.5
-"""More lines than this for each epoch are batches that nothing counts."""
+"""Number of lines per epoch above which each line is a batch without a counter."""
 FEW_BARS = 2
-"""Finished bars, at most, where each state of a bar counts as a line: one bar for the whole run."""
+"""Maximum number of finished bars in a log whose every bar state is read as a line: one bar spans the run."""
 CONTINUES = 0.5
-"""Share of the starts at which a loss goes on where it was, from which on counters that start again are epochs."""
+"""Share of the counter's restarts at which the loss continues, from which on the restarts are epochs and not runs."""
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ class Counted:
 
     @property
     def side(self) -> str | None:
-        """The side of the data, where all its losses and accuracies, or its words, are of one."""
+        """The split, if all losses and accuracies of the line, or else its words, name the same one."""
         sides = {one.side or self.group.template.side for one in self.measures}
         if sides:
             return sides.pop() if len(sides) == 1 else None
@@ -100,15 +100,15 @@ class Axis:
     Parameters
     ----------
     kind : {"iteration", "running", "epoch", "rows"}
-        What is counted; a running axis counts iterations through all epochs.
+        What is counted. A running axis counts iterations over all epochs.
     length : float
-        Iterations of an epoch, of a running axis.
+        Iterations of an epoch, for a running axis.
     first_epoch : float
         The number of the first epoch.
     from_headings : bool
         Whether the lines of the loss take their place from headings above them.
     lines, positions : (n,) arrays
-        The lines that stand somewhere by themselves, in order, and where.
+        The lines with a position of their own, in order, and these positions.
     notes : list of str
         What was decided.
     """
@@ -163,7 +163,7 @@ def _is(one: Field, chosen: str) -> bool:
 
 
 def drop_unfinished(found: Sequence[Counted]) -> int:
-    """Leave out the states of bars before the last; return how many. Of a bar for the whole run all states stay."""
+    """Leave out all states of a bar but the last; return how many. A bar over the whole run keeps all."""
     bars = [one for one in found if one.group.template.is_bar and one.iteration is not None and np.isfinite(one.total)]
     valued = [one for one in bars if one.group.template.has_values]
     if not valued:
@@ -188,7 +188,7 @@ def drop_unfinished(found: Sequence[Counted]) -> int:
 
 
 def _finished(bar: Counted) -> npt.NDArray[np.bool_]:
-    """Tell the last state of each bar: after it comes another epoch, or the count goes back, or is at its end."""
+    """Return the last states of bars: after them the epoch changes or the count goes back, or the count is complete."""
     assert bar.iteration is not None
     after = np.append(bar.iteration[1:], -np.inf)
     same = np.ones(len(after), dtype=np.bool_)
@@ -230,7 +230,7 @@ def axis_of(found: Sequence[Counted], chosen: str | None = None) -> Axis:
 
 
 def main_of(found: Sequence[Counted]) -> Counted:
-    """Return the template that shows best how a run is counted: with own counters, a known name, and many lines."""
+    """Return the template that determines the axis: it has counters, a known name, and many lines."""
     most = max(len(one.lines) for one in found)
 
     def worth(one: Counted) -> tuple[bool, bool, bool, int]:
@@ -241,13 +241,13 @@ def main_of(found: Sequence[Counted]) -> Counted:
 
 
 def _heading_counter(headings: Sequence[Counted], count: int) -> Counted | None:
-    """Return the heading that counts iterations, if there are about as many as lines below it."""
+    """Return the headings that count iterations, if there are at least half as many as lines of the loss."""
     able = [one for one in headings if one.iteration is not None and len(one.lines) * 2 >= count]
     return min(able, key=lambda one: (ITERATIONS.index(one.iteration_name), -len(one.lines)), default=None)
 
 
 def _epochs(found: Sequence[Counted]) -> tuple[Lines, Numbers]:
-    """Return all lines that tell an epoch, in order."""
+    """Return all lines that contain an epoch, in order."""
     return _sorted([(one.lines, one.epoch[one.keep]) for one in found if one.epoch is not None])
 
 
@@ -282,7 +282,7 @@ def _iteration_axis(main: Counted, iteration: Numbers, epoch: Numbers, name: str
 
 
 def _length(iteration: Numbers, total: float) -> float:
-    """Return how many iterations an epoch has: the total that is given, or else one stride more than the last."""
+    """Return the number of iterations of an epoch: the given total, or else the last count plus one stride."""
     finite = iteration[np.isfinite(iteration)]
     top = float(finite.max())
     if np.isfinite(total) and total >= top > 0:
@@ -294,7 +294,7 @@ def _length(iteration: Numbers, total: float) -> float:
 
 
 def _goes_on(main: Counted, back: npt.NDArray[np.bool_]) -> bool:
-    """Tell whether the loss, where its counter starts again, is nearer to what was before than to its first value."""
+    """Return whether the loss, where the counter restarts, is nearer to the value before than to its first value."""
     slot = next((one.slot for one in main.group.template.of_kind("value") if is_loss(one.name)), None)
     if slot is None:
         return False
@@ -307,7 +307,7 @@ def _goes_on(main: Counted, back: npt.NDArray[np.bool_]) -> bool:
 
 
 def _epoch_axis(main_lines: Lines, epoch: Numbers, chosen: bool) -> Axis:
-    """Count epochs, if these tell the lines of the loss apart or are the `chosen` step."""
+    """Return an axis of epochs, if each line of the loss has another epoch or epochs are the `chosen` step."""
     finite = epoch[np.isfinite(epoch)]
     distinct = 1 + int((np.diff(finite) != 0).sum()) if len(finite) else 0
     if distinct > 1 and (chosen or len(main_lines) < CROWDED * distinct):
@@ -343,7 +343,7 @@ def _place(
         beside = {one.name for one in main.group.template.of_kind("iteration")} - {main.iteration_name}
         for one in counting:
             if one.iteration_name in beside and id(one) not in done:
-                one.iteration = None  # main counts this too, but takes its steps from another counter
+                one.iteration = None  # the main template has this counter too, but takes its steps from another one
         for others in (training, counting):
             base_lines, base = _sorted(placed)
             for one in others:
@@ -376,7 +376,7 @@ def _position(axis: Axis, one: Counted, epoch_lines: Lines, epochs: Numbers) -> 
 
 
 def _sorted(placed: Sequence[tuple[Lines, Numbers]]) -> tuple[Lines, Numbers]:
-    """Return lines and their places in the order of the lines, but for those without a place."""
+    """Return the lines that have a position, in order, and their positions."""
     if not placed:
         return np.empty(0, dtype=np.int64), np.empty(0)
     lines = np.concatenate([part[0] for part in placed])
@@ -388,7 +388,7 @@ def _sorted(placed: Sequence[tuple[Lines, Numbers]]) -> tuple[Lines, Numbers]:
 
 
 def _agrees(base_lines: Lines, base: Numbers, lines: Lines, positions: Numbers) -> bool:
-    """Tell whether a counter stands where training stands around it, as that of an evaluation's batches does not."""
+    """Return whether a counter agrees with the training lines around it. A counter of evaluation batches does not."""
     if not len(base_lines):
         return True
     index = np.searchsorted(base_lines, lines)

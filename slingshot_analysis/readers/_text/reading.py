@@ -1,4 +1,4 @@
-"""From the lines of a text to its runs, and an account of what was taken."""
+"""Turn the lines of a text into runs, with a description of what was read."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from slingshot_analysis.readers._text.tokens import MARK
 from slingshot_analysis.readers._text.words import is_loss, plain
 
 FEW_ROWS = 5
-"""Values that nothing counts are a log if there are at least so many."""
+"""Minimum number of values of a log without any counter."""
 LONGEST_EXAMPLE = 160
 
 
 @dataclass
 class Reading:
-    """What was made of a text.
+    """The runs of a text, and how it was understood.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Reading:
 
 
 def reading_of(scan: Scan, where: str, step: str | None = None, told: bool = False) -> Reading:
-    """Make columns of what was found in a text.
+    """Make columns of the lines of a text.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def reading_of(scan: Scan, where: str, step: str | None = None, told: bool = Fal
 
 
 def _plain_header(template: Template) -> str:
-    """Return the header of a row of a table, if it has one word for each cell."""
+    """Return the header of a table row, if it has one word for each cell."""
     return template.header if len(template.header.split()) == len(template.masked.split()) else ""
 
 

@@ -22,7 +22,7 @@ Lines = npt.NDArray[np.int64]
 MOST_COLUMNS = 400
 """Columns of a run; those of losses and accuracies come first."""
 MOST_RUNS = 5000
-"""Runs of one text; what starts afresh more often is not cut."""
+"""Maximum number of runs of a text. A text whose steps restart more often is not split."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Part:
 
 
 def starts_of(axis: Axis, kept: Sequence[Counted]) -> list[int]:
-    """Return the lines at which runs begin: where steps start afresh, at or before the first step."""
+    """Return the lines at which runs begin: where the step returns to the first step or before it."""
     losses = [one for one in kept if one.has_loss and len(one.lines)]
     if not losses:
         return []
@@ -78,7 +78,7 @@ def starts_of(axis: Axis, kept: Sequence[Counted]) -> list[int]:
 def parts_of(
     series: Sequence[Series], axis: Axis, starts: Sequence[int], headings: Sequence[tuple[int, str]]
 ) -> list[Part]:
-    """Cut the series where runs begin; an inherited step belongs to the run of the line that has it."""
+    """Split the series where runs begin. A value whose step comes from another line belongs to the run of that line."""
     bounds = np.asarray(starts, dtype=np.int64)
     ranked = sorted(series, key=lambda one: not (is_loss(one.name) or is_accuracy(one.name)))[:MOST_COLUMNS]
     kept = {id(one) for one in ranked}

@@ -21,34 +21,34 @@ Numbers = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.int64]
 
 CHUNK = 1 << 22
-"""Characters that are cut at a time, which bounds the memory for them."""
+"""Number of characters that are cut at a time, which bounds the memory."""
 MOST_TEMPLATES = 2000
-"""Templates that are looked at; a text with more is mostly prose."""
+"""Maximum number of templates that are analyzed. A text with more is mostly prose."""
 MOST_MEASURES = 4000
-"""The same for lines with a word of training in them."""
+"""The same for lines that contain a word such as loss or epoch."""
 MOST_KINDS = 50_000
-"""Different lines, numbers aside, after which only those with a word of training are looked at."""
+"""Number of different lines, apart from numbers, after which only lines with such a word are analyzed."""
 LONGEST_LINE = 4000
-"""Characters of a line without its numbers; a longer one is data."""
+"""Maximum length in characters of a line without its numbers. A longer line is data."""
 MANY_NUMBERS = 20
-"""Numbers in a line that cost as much to look at as another line."""
+"""Numbers in a line that count as one more template, because they take as long to analyze."""
 LONGEST_HEADING = 80
 MOST_HEADERS = 500
-"""Blocks of rows of one kind above which a header is looked for; later ones have the last that was found."""
+"""Maximum number of blocks of table rows whose header is looked for. Later blocks take the last one found."""
 TAIL = 60
-"""Lines above a row, also of the chunk before, among which the header of a table is looked for."""
+"""Number of lines above a table row in which its header is looked for."""
 
 INTEREST = re.compile(
     r"[=:|\[{(]|[A-Za-z_%]\s+\0|\bepoch|\bstep|\biter|\bbatch|loss|acc|\bval|\btrain|\btest|\bcost|\bnll|^\s*\0|score|norm",
     re.IGNORECASE,
 )
-"""A line without any of these holds no values; it is not looked at further."""
+"""A line without any of these has no values and is skipped."""
 MEASURE = re.compile(r"loss|acc|nll|cost|\bval|epoch|step|iter", re.IGNORECASE)
 BLANKS = re.compile(r"[ \t]{2,}|\t")
 GLUED = re.compile(r"\b([Ee]poch|EPOCH|[Ss]tep|[Ii]ter|[Bb]atch)_?(?=\d+\b)")
 """A counter without a blank or sign before its number, as in ``epoch3``."""
 SAMPLE = 1 << 18
-"""Characters in which such a counter is looked for."""
+"""Number of characters in which such a counter is looked for."""
 BOX_ROW = re.compile(r"\s*[|│┃]([^|│┃\0]*[^\W\d_][^|│┃\0]*)[|│┃]\s*\0\s*[|│┃]\s*")
 RUN_HEADING = re.compile(
     r"^#{1,6} \S|^[^\w|]*(?:run|seed|fold|trial|experiment|exp|config|setting|setup)\b[^\w]{0,3}\s*\S{0,40}\s*\W*$",
@@ -63,7 +63,7 @@ class Group:
     Parameters
     ----------
     template : Template
-        What they have in common.
+        Their common text and the meaning of its numbers.
     first : int
         Line number of the first, from 1.
     example : str
@@ -90,9 +90,9 @@ class Scan:
     groups : list of Group
         In the order of their first lines.
     sides : list of (int, str)
-        Headings without values that tell of a side of the data: line and side.
+        Headings without values that name a split: line and split.
     headings : list of (int, str)
-        Headings that tell runs apart: line and text.
+        Headings of runs: line and text.
     line_count : int
         Lines that are not blank.
     crowded : bool
@@ -107,7 +107,7 @@ class Scan:
 
 
 class _Ids(dict[str, int]):
-    """Numbers for masked lines, in the order in which they come."""
+    """Numbers masked lines in the order of their first occurrence."""
 
     def __missing__(self, masked: str) -> int:
         self[masked] = number = len(self)
@@ -116,9 +116,9 @@ class _Ids(dict[str, int]):
 
 @dataclass(frozen=True)
 class _Kind:
-    """What is known of all lines that are the same but for numbers and blanks.
+    """What is known of all lines that are equal except for numbers and blanks.
 
-    A rule ends the section of a box, of which the name of the next stands in `section`.
+    A rule is a line that ends a section of a box. `section` is the name of the section that a line begins.
     """
 
     template: Template | None = None
@@ -131,7 +131,7 @@ class _Kind:
 
 
 BLANK, PROSE = 0, 1
-"""Numbers of the kinds of lines that hold nothing, and nothing of interest."""
+"""Numbers of the kinds for blank lines and for lines without values."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class _Chunk:
 
 @dataclass
 class _Kept:
-    """What was gathered of one template."""
+    """The lines and numbers of one template, chunk by chunk."""
 
     template: Template
     first: int
@@ -202,7 +202,7 @@ class _Scanner:
         return self.scan
 
     def read(self, piece: str, start: int) -> int:
-        """Read one chunk whose first line has the number `start`; return how many lines it has."""
+        """Read one chunk, whose first line has the number `start`. Return its number of lines."""
         chunk = self._cut(piece, start)
         self.scan.line_count += int(np.count_nonzero(chunk.kinds != BLANK))
         order = np.argsort(chunk.kinds, kind="stable")
@@ -312,7 +312,7 @@ class _Scanner:
             self._keep((number, section), replace(template, fields=fields), rows[sections == section], chunk)
 
     def _keep_table(self, number: int, template: Template, row: TableRow, rows: Lines, chunk: _Chunk) -> None:
-        """Keep the rows of tables with the header above them; rows right below each other have the same."""
+        """Keep the rows of tables with the header above them. Consecutive rows share a header."""
         starts = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
         by_header: dict[str, list[Lines]] = defaultdict(list)
         for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True):
@@ -341,7 +341,7 @@ class _Scanner:
 
 
 def _picked(tokens: list[str], places: Lines) -> Sequence[str]:
-    """Return some tokens; those at even distances are a slice, which is faster."""
+    """Return some tokens. Equally spaced ones are taken as a slice, which is faster."""
     first, last = int(places[0]), int(places[-1])
     if len(places) == 1:
         return [tokens[first]]
@@ -353,7 +353,7 @@ def _picked(tokens: list[str], places: Lines) -> Sequence[str]:
 
 
 def _chunks(text: str) -> Iterator[str]:
-    """Yield pieces of a text that end with lines; a line as long as a piece is left out."""
+    """Yield pieces of whole lines. A line longer than a piece is left out."""
     begin = 0
     while begin < len(text):
         if len(text) - begin <= CHUNK:

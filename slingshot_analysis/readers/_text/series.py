@@ -1,4 +1,4 @@
-"""The values of each name with their steps: which side of the data they are of, and what tells them apart."""
+"""The values of each name with their steps and split, under names that distinguish them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Numbers = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.int64]
 
 SHARED = 0.5
-"""Two series of one name that share more than this part of their steps are two series."""
+"""Share of common steps above which two series of one name are different series."""
 REPEATED = 2
-"""Lines for each evaluation, at least, that repeat its value."""
+"""Minimum number of lines per evaluation that repeat its value."""
 ROUNDED = 1e-3
-"""Largest difference, relative or absolute, of two losses of which one is the other with fewer digits."""
+"""Maximum difference, relative or absolute, of a loss and the same loss with fewer digits."""
 SHOWN = 8
-"""Names that a message lists."""
+"""Maximum number of names in a message."""
 
 
 @dataclass(eq=False)
@@ -103,7 +103,7 @@ def series_of(
 
 
 def _steps(axis: Axis, one: Counted) -> tuple[Numbers, bool]:
-    """Return where lines stand: by themselves, or else where the line above stands, or below if that comes first."""
+    """Return the positions of lines: their own, else that of the nearest line above, else of the next below."""
     lines = one.lines
     if not len(axis.lines):
         return np.arange(len(lines), dtype=np.float64), True
@@ -122,7 +122,7 @@ def _steps(axis: Axis, one: Counted) -> tuple[Numbers, bool]:
 def _governing(
     kept: Sequence[Counted], sides: Sequence[tuple[int, str]]
 ) -> tuple[Lines, npt.NDArray[np.object_], Lines]:
-    """Return all lines that tell a side or a step, with the side or "", and those that count an evaluation."""
+    """Return all lines that name a split or have a counter, their splits or "", and lines that count passes."""
     parts = [(np.asarray([line]), side) for line, side in sides]
     parts += [(one.lines, one.side or "") for one in kept if one.counts]
     passes = [one.lines for one in kept if one.is_pass]
@@ -137,7 +137,7 @@ def _governing(
 def _side_above(
     governing: tuple[Lines, npt.NDArray[np.object_], Lines], one: Counted
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]] | None:
-    """Return for lines without a counter the side that the nearest line above tells, and whether it counts a pass."""
+    """Return for lines without a counter the split of the nearest line above, and whether that line counts a pass."""
     lines, names, passes = governing
     if not len(lines) or one.iteration is not None or one.epoch is not None:
         return None
@@ -147,7 +147,7 @@ def _side_above(
 
 
 def _values(one: Counted, value: Field) -> tuple[Numbers, npt.NDArray[np.bool_]]:
-    """Return the values of a name; an accuracy as a fraction, if the line says of what."""
+    """Return the values of a name. An accuracy becomes a fraction, if the line contains its total or a percent sign."""
     template = one.group.template
     values, ok = one.group.columns[value.slot]
     values, ok = values[one.keep], ok[one.keep]
@@ -162,7 +162,7 @@ def _values(one: Counted, value: Field) -> tuple[Numbers, npt.NDArray[np.bool_]]
 
 
 def _passes(one: Counted, value: Field, values: Numbers) -> tuple[npt.NDArray[np.int64], Numbers]:
-    """Return the last line of each pass over the data of an evaluation, and the mean that it gives, or that of all."""
+    """Return the last line of each evaluation pass, with the mean that it prints or else the mean over the pass."""
     assert one.iteration is not None
     iteration = one.iteration[one.keep]
     ends = np.append(np.flatnonzero(np.diff(iteration) <= 0), len(iteration) - 1)
@@ -174,7 +174,7 @@ def _passes(one: Counted, value: Field, values: Numbers) -> tuple[npt.NDArray[np
 
 
 def _label(template: Template, value: Field) -> str:
-    """Return the words of a line that may tell it from others with the same names."""
+    """Return the words of a line that may distinguish it from lines with the same names."""
     message = template.masked[len(template.prefix) :]
     before = message.split(MARK)
     text = " ".join(before[: max(1, value.slot + 1 - template.prefix.count(MARK))])
@@ -183,7 +183,7 @@ def _label(template: Template, value: Field) -> str:
 
 
 def named_apart(series: list[Series], starts: Lines, notes: list[str]) -> list[Series]:
-    """Join what is one series in several templates, and name apart what is not."""
+    """Join the parts of a series from several templates, and give different series different names."""
     by_name: dict[str, list[Series]] = defaultdict(list)
     for one in series:
         by_name[plain(one.name)].append(one)
@@ -205,7 +205,7 @@ def named_apart(series: list[Series], starts: Lines, notes: list[str]) -> list[S
 
 
 def _disjoint(one: Series, other: Series, starts: Lines) -> bool:
-    """Tell whether few lines of one stand at steps of the other in the same run."""
+    """Return whether two series share few steps within a run."""
     width = 1 + 2 * max(np.abs(one.steps).max(), np.abs(other.steps).max())
     here = one.steps + width * np.searchsorted(starts, one.lines, side="right")
     there = other.steps + width * np.searchsorted(starts, other.lines, side="right")
@@ -221,14 +221,14 @@ def _joined(one: Series, other: Series) -> Series:
 
 
 def _without_repetitions(joined: list[Series], notes: list[str]) -> list[Series]:
-    """Leave out series whose every line repeats the last value of another, as a bar does with the last validation."""
+    """Leave out series that only repeat the last value of another, as a bar repeats the last validation loss."""
     repeated = [one for one in joined if any(_repeats(one, other) for other in joined)]
     notes += [f"{one.name!r} repeats in every line what an evaluation gave: left out there" for one in repeated]
     return [one for one in joined if one not in repeated]
 
 
 def _repeats(one: Series, other: Series) -> bool:
-    """Tell whether each value of one is the last of the other, at most rounded."""
+    """Return whether each value of one series is the last value of the other, perhaps rounded."""
     if len(other.lines) < 2 or len(one.lines) < REPEATED * len(other.lines):
         return False
     index = np.searchsorted(other.lines, one.lines) - 1
@@ -237,7 +237,7 @@ def _repeats(one: Series, other: Series) -> bool:
 
 
 def _rename(joined: list[Series], notes: list[str]) -> None:
-    """Name apart series of one name: those of each batch from those of each epoch, else by the words around them."""
+    """Rename series of equal name: by batch and epoch if these differ, else by the words around them."""
     if len(joined) < 2:
         return
     dense, sparse = joined[0], joined[1]
@@ -265,7 +265,7 @@ def _rename(joined: list[Series], notes: list[str]) -> None:
 
 
 def call_the_only_loss(series: Sequence[Series], notes: list[str]) -> None:
-    """Call the only loss of training ``loss`` if its own name is not known; name all if only others are known."""
+    """Rename the only training loss to ``loss`` if its name is not known. If there are several, note that."""
     known = built_in_names().assign(one.name for one in series)
     if "train_loss" in known or "batch_loss" in known:
         return

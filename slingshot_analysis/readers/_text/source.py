@@ -1,4 +1,4 @@
-"""The text of a log as a terminal would have shown it, line by line: also that of notebooks and progress bars."""
+"""Read the text of a log, a notebook or progress bars as the lines that a terminal would have shown."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.text_file import plain_suffix, read_text
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\n]*\x07?|[()][A-Z0-9]|[@-Z\\-_])")
-"""Colours, movements of the cursor and titles."""
+"""Escape sequences of terminals: colours, cursor movements and titles."""
 MARKS = "\0\1\2\3\4\5\6"
-"""Characters that stand for something else later on."""
+"""Characters that have a meaning of their own in masked lines."""
 BACKSPACES = re.compile("\b+")
 
 
@@ -33,7 +33,7 @@ def text_of(path: Path) -> str:
 
 
 def _cleaned(text: str) -> str:
-    r"""Return a text without what only a terminal needs.
+    r"""Return a text without escape sequences, with a line for each state of a progress bar.
 
     Examples
     --------
@@ -53,12 +53,12 @@ def _cleaned(text: str) -> str:
 
 
 def _is_notebook(path: Path, text: str) -> bool:
-    """Tell a Jupyter notebook."""
+    """Return whether a text is a Jupyter notebook."""
     return plain_suffix(path) == ".ipynb" or (text[:200].lstrip()[:1] == "{" and '"cells"' in text[:200])
 
 
 def _notebook_text(text: str, path: Path) -> str:
-    """Return what the cells of a notebook printed, in their order; tables that they showed become rows with ``|``.
+    """Return what the cells of a notebook printed, in order. HTML tables become rows with ``|``.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _objects(holder: Any, key: str) -> list[dict[str, Any]]:
 
 
 def _output(output: dict[str, Any]) -> str:
-    """Return the text of one output; a stream may go on in the next."""
+    """Return the text of one output. The text of a stream may continue in the next output."""
     if "text" in output:
         return _joined(output["text"])
     data = output.get("data", output)

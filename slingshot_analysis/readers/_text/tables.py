@@ -1,4 +1,4 @@
-"""Rows of numbers below a header: with blanks, bars or boxes between the cells."""
+"""Tables in text: rows of numbers below a header, with blanks, bars or boxes between the cells."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def table_row(masked: str, tokens: Sequence[str]) -> TableRow | None:
 
 
 def header_above(lines: Sequence[str], row: TableRow) -> str:
-    """Return the nearest line above a row whose cells are as many names; empty if there is none."""
+    """Return the nearest line above a row that has as many cells, all names. Empty if there is none."""
     for line in reversed(lines):
         if RULE.fullmatch(line) or _is_row(line, row):
             continue
@@ -114,13 +114,13 @@ def cells_of(header: str, piped: bool, count: int) -> list[str]:
 
 
 def section_of(line: str) -> str:
-    """Return the name of the section that a line of a box begins; empty for any other line."""
+    """Return the name of the section of a box that a line begins. Empty for any other line."""
     found = SECTION.fullmatch(line)
     return found[1] if found else ""
 
 
 def _of_validation(names: Sequence[str]) -> dict[str, str]:
-    """Return new names for the accuracies of a table of losses of training and validation that has no other."""
+    """Return new names for accuracies without a split in a table of training and validation losses: validation."""
     losses = {side_of(name) for name in names if is_loss(name)}
     accuracies = [name for name in names if is_accuracy(name)]
     if {"train", "val"} <= losses and all(side_of(name) is None for name in accuracies):
@@ -129,7 +129,7 @@ def _of_validation(names: Sequence[str]) -> dict[str, str]:
 
 
 def _is_row(line: str, row: TableRow) -> bool:
-    """Tell a line with as many cells, and a number in the first, or in any if bars stand between them."""
+    """Return whether a line has as many cells, the first a number, or any of them where bars separate cells."""
     masked = MARK.join(TOKEN.split(with_marks(BORDERS.sub("|", line)))[::2]).strip()
     cells = masked.strip("|").split("|") if row.piped else masked.split()
     numbers = [NUMBER_CELL.fullmatch(cell) is not None for cell in cells]

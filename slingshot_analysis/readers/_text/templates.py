@@ -1,4 +1,4 @@
-"""What the numbers of a line are, from the words between them: values with names, counters, totals and means."""
+"""Find the meaning of the numbers of a line from the words between them: values, counters, totals and means."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slingshot_analysis.readers._text.tokens import MARK, is_time
 from slingshot_analysis.readers._text.words import counter_of, is_accuracy, is_loss, is_summary, side_of, sides_in
 
 LONGEST_NAME = 60
-"""Characters of a name; what is longer is prose."""
+"""Maximum length of a name in characters. Longer text is prose."""
 
 LEVEL = re.compile(
     r"[\[(<|]*\s*(?:INFO|DEBUG|WARN(?:ING)?|ERROR|CRITICAL|NOTICE|TRACE|Info|Debug|info|debug)\b(?!\s*=)"
@@ -34,10 +34,10 @@ CLOCK = re.compile(r"[\[(<]*(?:\0[-/|](?:\0[ ,_T-]+)?)?\0Z?(\s*[-+]\0)?[\])>]*[\
 MONTHS = re.compile(
     r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\s+\0,?\s+(?=\0)"
 )
-"""What stands before the message of a line: levels, ranks, places in the source, tags, dates and times."""
+"""Prefixes of messages: log levels, ranks, places in the source, tags, dates and times."""
 
 BAR = re.compile(r"\0%\s?\|[^|\0]{0,300}\||\[[=>.\-# ]{3,}\]|[━╸╺]{2}|\0<\0|\0<\?|ETA: \0s - |\0(?:it/s|s/it)[\],]")
-"""What shows a progress bar."""
+"""Text that only lines with a progress bar have."""
 
 GLUED_UNIT = re.compile(r"[A-Za-zµ%°]+(?:/[A-Za-z]+)*")
 UNIT_WORD = re.compile(
@@ -61,7 +61,7 @@ FILLER = re.compile(r"\b(?:so far|the|and|with|current|our|overall|now)\b\s*", r
 
 @dataclass(frozen=True)
 class Field:
-    """What one number of a line is.
+    """The meaning of one number of a line.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Field:
     kind : {"value", "epoch", "iteration", "total", "mean", "rank", "skip"}
         A total and a mean belong to the number before, `of`.
     side : str or None
-        The side of the data that the words before it in the line tell of.
+        The split that the words before it in the line name.
     percent : bool
         Whether a percent sign follows.
     timed : bool
@@ -92,7 +92,7 @@ class Field:
 
 @dataclass
 class Template:
-    """Lines that differ in nothing but their numbers.
+    """Lines that are equal except for their numbers.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Template:
     fields : list of Field
         Those that are used.
     side : str or None
-        The side of the data that the whole line tells of.
+        The split that the line as a whole names.
     rank : str or None
         The rank of the process that wrote it.
     is_bar : bool
@@ -142,7 +142,7 @@ class Template:
 
 
 def parsed(masked: str, tokens: Sequence[str]) -> Template:
-    r"""Tell what the numbers of a line are.
+    r"""Find the meaning of the numbers of a line.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def parsed(masked: str, tokens: Sequence[str]) -> Template:
 
 
 def _paired(fields: list[Field], gaps: Sequence[str], first: int) -> list[Field]:
-    """Take the first of two numbers in brackets at the start of a line, as in ``[1, 2000]``, for the epoch."""
+    """Take the first of two numbers in brackets at the start of a line, as in ``[1, 2000]``, as the epoch."""
     if len(fields) > 1 and fields[0].name == "lead" and fields[0].slot == first and gaps[0].strip() in ("[", "("):
         pair = re.fullmatch(r"\s*(?:,|\]\s*\[)\s*", gaps[1]) is not None
         if pair and fields[1].kind in ("iteration", "skip") and fields[1].name in ("", "of"):
@@ -195,7 +195,7 @@ def _paired(fields: list[Field], gaps: Sequence[str], first: int) -> list[Field]
 
 
 def _prefix(masked: str, tokens: Sequence[str]) -> tuple[str, int]:
-    """Return what stands before the message, and how many numbers are in it."""
+    """Return the prefix of the message, and how many numbers are in it."""
     position, slots = len(masked) - len(masked.lstrip()), 0
     if level := BEFORE_LEVEL.match(masked):
         position = level.end() - len(re.search(r"\w+$", level[0])[0])  # type: ignore[index]
@@ -222,7 +222,7 @@ def _is_part_of_date(token: str) -> bool:
 
 
 def _name(gap: str, first: bool) -> tuple[str, str, str, str]:
-    """Return the name right before a number, what stands before the name, the opening brackets, and the sign."""
+    """Return the name right before a number, the text before the name, the opening brackets, and the sign."""
     if not first:
         unit = GLUED_UNIT.match(gap)
         gap = gap[unit.end() :] if unit else gap
@@ -273,7 +273,7 @@ def _nameless(
     percent: bool,
     inline: str | None,
 ) -> Field:
-    """Tell what a number without a name is, from what stands around it."""
+    """Find the meaning of a number without a name from the text around it."""
     bare = gap.strip()
     if before is not None and re.fullmatch(r"\s*(?:/|of|out of|over)\s*", gap):
         return Field(slot, "", "total", of=before.slot)
@@ -314,7 +314,7 @@ def _named(
     head: str,
     index: int,
 ) -> tuple[Field, str, str | None]:
-    """Tell a counter from a value; also return what a later number without a name is called, and the side."""
+    """Return whether a name is that of a counter or a value, the name for later numbers without one, and the split."""
     counter = counter_of(name)
     if counter is not None:
         kind, bare = counter

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 MARK = "\0"
-"""Stands for a number in a masked line; no text has it."""
+"""Replaces each number in a masked line. Texts do not contain it."""
 
 NAN, INFINITY, MINUS_INFINITY = "\4", "\5", "\6"
 NOT_FINITE = re.compile(
@@ -48,7 +48,7 @@ DATE = re.compile(r"\d+([-/.])\d+\1\d+")
 def with_marks(text: str) -> str:
     """Return a text in which each NaN and infinity that stands for a value is one character."""
     lower = text.encode("utf-8", "surrogatepass").lower()  # of bytes, which is quick
-    if b"nan" not in lower and lower.count(b"inf") == lower.count(b"info"):
+    if b"nan" not in lower and (b"inf" not in lower or lower.count(b"inf") == lower.count(b"info")):
         return text
     return NOT_FINITE.sub(_mark, text)
 

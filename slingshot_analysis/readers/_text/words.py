@@ -10,10 +10,10 @@ SIDES = {
     "eval": ("eval", "evaluation", "evaluate", "evaluating"),
     "test": ("test", "testing", "tst"),
 }
-"""For each side of the data, the words that tell of it."""
+"""For each split of the data, the words that name it."""
 
 BARE_SIDES = ("train", "training", "val", "valid", "validation", "dev", "test", "learn")
-"""Names that tell a side of the data but not what is measured."""
+"""Names of a split that do not say what is measured."""
 
 EPOCHS = ("epoch", "epochs", "ep", "epoch_id", "epoch_num", "epoch_no", "epoch_idx", "epoch_number", "round")
 
@@ -24,7 +24,7 @@ ITERATIONS = (
     "opt_step", "step_num", "step_idx", "kimg", "tick", "episode", "episodes", "s", "lead", "of", "batch", "batches",
     "batch_id", "batch_idx", "batch_no", "batch_num", "batch_index", "batchid", "minibatch", "mini_batch", "mb", "i",
 )  # fmt: skip
-"""Names of counters of updates, those that never start again first; ``lead`` and ``of`` are numbers without a name."""
+"""Names of counters of updates, first those that never restart; ``lead`` and ``of`` are numbers without a name."""
 
 AROUND_COUNTERS = (
     "train", "training", "val", "valid", "validation", "test", "eval", "current", "cur", "end", "of", "the", "at",
@@ -41,13 +41,13 @@ NO_LOSS = (
     "ppl", "perplexity", "scale", "scaler", "weight", "weights", "coef", "coefficient", "time", "ratio", "lr", "std",
     "var", "count", "function", "type", "fn",
 )  # fmt: skip
-"""Words that make of a loss something else."""
+"""Words beside which a name with loss is no loss."""
 
 SUMMARY = (
     "best", "min", "max", "minimum", "maximum", "lowest", "highest", "improved", "improve", "decreased", "increased",
     "previous", "prev", "patience", "threshold", "target", "final", "from", "until", "since", "estimated", "expected",
 )  # fmt: skip
-"""Words that tell of a value that is not of the moment."""
+"""Words of summaries, such as a best value."""
 
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 SIDE_OF_WORD = {word: side for side, words in SIDES.items() for word in words}
@@ -63,7 +63,7 @@ def _words(text: str) -> list[str]:
 
 
 def side_of(name: str) -> str | None:
-    """Return the side of the data that a name tells of.
+    """Return the split that a name contains.
 
     Examples
     --------
@@ -78,7 +78,7 @@ WHOLE = re.compile(rf"(?<![\w./-])({SIDE})(?![\w/-]|\.\w)|[\"']({SIDE})_[a-z]+[\
 
 
 def sides_in(text: str) -> list[str]:
-    """Return the sides that whole words of a text tell of, not those within paths and names."""
+    """Return the splits that are named by whole words of a text, not within paths and names."""
     return list(dict.fromkeys(SIDE_OF_WORD[(word or value).lower()] for word, value in WHOLE.findall(text)))
 
 
@@ -101,7 +101,7 @@ def counter_of(name: str) -> tuple[str, str] | None:
 
 
 def is_loss(name: str) -> bool:
-    """Tell whether a name is that of a loss.
+    """Return whether a name is that of a loss.
 
     Examples
     --------
@@ -119,11 +119,11 @@ def is_loss(name: str) -> bool:
 
 
 def is_accuracy(name: str) -> bool:
-    """Tell whether a name is that of an accuracy."""
+    """Return whether a name is that of an accuracy."""
     words = _words(name)
     return any(word in ACCURACY for word in words) or name.lower().endswith(("top1", "prec@1", "acc@1"))
 
 
 def is_summary(name: str) -> bool:
-    """Tell whether a name is that of a best value, or of another that is not of the moment."""
+    """Return whether a name is that of a summary, such as a best value."""
     return any(word in SUMMARY for word in _words(name))
