@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bundles import AT_FIXED_STEPS
+from bundles import at_fixed_steps
 from outside import outside
 
 from slingshot_analysis import open_trace
@@ -217,7 +217,7 @@ def test_every_field_can_be_given_as_text(name):
 @pytest.mark.parametrize("name", ALL)
 def test_it_trains_and_resumes_to_the_same_bits(name, tmp_path):
     setup = small(name)
-    probes = None if setup.loss == "output" else AT_FIXED_STEPS
+    probes = at_fixed_steps(setup)
     whole = open_trace(record(setup, tmp_path / "whole.h5", probes=probes))
     assert whole.finished
     assert whole.attributes["setup"] == name

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from bundles import AT_FIXED_STEPS
+from bundles import AT_FIXED_STEPS, at_fixed_steps
 from outside import outside
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -78,7 +78,7 @@ def record(setup, *arguments, **options):
 
 
 def default_probes(setup):
-    return {"probes": None if setup.loss == "output" else AT_FIXED_STEPS}
+    return {"probes": at_fixed_steps(setup)}
 
 
 def assert_same(path, other, rtol=1e-10, names=None):

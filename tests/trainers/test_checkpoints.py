@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bundles import AT_FIXED_STEPS
+from bundles import AT_FIXED_STEPS, at_fixed_steps
 from outside import outside
 
 from slingshot_analysis import InputError, open_trace
@@ -48,12 +48,8 @@ FAMILIES = {
 needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 
 
-def probes_of(setup):
-    return None if setup.loss == "output" else AT_FIXED_STEPS
-
-
 def record(setup, *arguments, **options):
-    return recorded_run.record(setup, *arguments, **{"probes": probes_of(setup)} | options)
+    return recorded_run.record(setup, *arguments, **{"probes": at_fixed_steps(setup)} | options)
 
 
 def wait_for(condition, what):
@@ -99,7 +95,7 @@ def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
     # the server has imported all that a run needs, so that a process costs no import
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["trainers.recorded_run"])
-    options = {"device": "cpu", "checkpoint_every": every, "probes": probes_of(setup)}
+    options = {"device": "cpu", "checkpoint_every": every, "probes": at_fixed_steps(setup)}
     process = context.Process(target=recorded_run.record, args=(setup, killed), kwargs=options)
     process.start()
 
