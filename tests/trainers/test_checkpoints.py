@@ -314,8 +314,12 @@ def test_complete_batches_are_the_same_whether_the_incomplete_one_is_kept_or_not
 def test_a_file_from_before_a_field_was_there_has_its_value_of_then():
     setup = find_setup("modular_division")
     config = json.loads(json.dumps(resolved(dataclasses.replace(setup, drop_last=True, model=Transformer(norm="pre")))))
-    del config["drop_last"], config["model"]["norm"]
+    del config["drop_last"], config["autocast"], config["model"]["norm"]
     path = Path("old.h5")
     check_settings(path, dataclasses.replace(setup, drop_last=True, model=Transformer(norm="pre")), config)
+    with pytest.raises(InputError, match=r"other settings \(autocast\)"):
+        check_settings(
+            path, dataclasses.replace(setup, drop_last=True, model=Transformer(norm="pre"), autocast="bfloat16"), config
+        )
     with pytest.raises(InputError, match=r"other settings .*drop_last, model\.norm"):
         check_settings(path, dataclasses.replace(setup, drop_last=False, model=Transformer(norm="post")), config)
