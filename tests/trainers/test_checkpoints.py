@@ -33,7 +33,7 @@ SMALL = ["data.val=4", "data.train=16", "batch_size=8"]
 FAMILIES = {
     "parity_3_50": (700, 150, None, []),
     "modular_division": (50, 9, None, ["batch_size=64"]),
-    "s5_conjugation": (30, 7, "rmsprop", ["batch_size=32"]),
+    "s5_conjugation": (30, 7, "rmsprop", ["batch_size=32", "autocast=float16"]),
     "modular_division_normalized": (30, 7, None, ["batch_size=64", "loss=stablemax"]),
     "hypercube": (200, 40, "adaptive", ["orthogonal_gradient=true"]),
     "cifar10_fcn6_200": (40, 11, None, ["data.val=100"]),
