@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli._choices import DTYPES, LOSSES, OPTIMIZERS
+from cli._choices import AUTOCAST, DTYPES, LOSSES, OPTIMIZERS
 from slingshot_analysis.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def probe_names(text: str) -> list[str]:
 )
 @click.option("--dtype", type=click.Choice(DTYPES), help="Data type of parameters and inputs.")
 @click.option("--loss-dtype", type=click.Choice(DTYPES), help="Data type to which the logits are cast for the loss.")
+@click.option("--autocast", type=click.Choice(AUTOCAST), help="Automatic mixed precision; float16 with loss scaling.")
 @click.option("--loss", type=click.Choice(LOSSES), help="Loss that is minimised; by default the setup's.")
 @click.option(
     "--probes",
@@ -123,6 +124,7 @@ def record(
     assignments: tuple[str, ...],
     dtype: str | None,
     loss_dtype: str | None,
+    autocast: str | None,
     loss: str | None,
     probes: str | None,
     curvature_budget: float | None,
@@ -148,7 +150,8 @@ def record(
     if optimizer is not None:
         run = with_optimizer(run, optimizer)
     run = override_all(with_data_folder(run, data_dir), assignments, "--set")
-    given: dict[str, Any] = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype, "loss": loss}
+    given: dict[str, Any] = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype}
+    given |= {"autocast": autocast, "loss": loss}
     run = dataclasses.replace(run, **{key: value for key, value in given.items() if value is not None})
     start, show = time.monotonic(), Progress(run.steps)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -48,8 +48,11 @@ class Passes(Protocol):
 
 
 def find_passes(run: Run, stack: Stack) -> Passes:
-    """Return the passes of a single run: written out for a chain of linear layers and ReLUs, else by autograd."""
-    layers = as_chain(run.model)
+    """Return the passes of a single run.
+
+    They are written out for a chain of linear layers and ReLUs without autocast; all others are those of autograd.
+    """
+    layers = as_chain(run.model) if run.setup.autocast == "none" else []
     return Chain(layers, run.setup, stack, single=True) if layers else Autograd(run, stack)
 
 
@@ -162,19 +165,25 @@ class _Layer:
 
 
 class Autograd:
-    """Any network of a single run, with PyTorch's autograd."""
+    """Any network of a single run, with PyTorch's autograd.
+
+    If the run has a loss scaler, the gradients are those of the scaled loss.
+    """
 
     def __init__(self, run: Run, stack: Stack) -> None:
-        self._model, self._stack = run.model, stack
+        self._model, self._stack, self._scaler = run.model, stack, run.scaler
         self._loss_function, self._loss_dtype = run.setup.loss_function, run.setup.torch_loss_dtype
+        dtype, device = run.setup.torch_autocast, run.data.train_inputs.device
+        self._precision: AbstractContextManager[Any] = torch.autocast(device.type, dtype) if dtype else nullcontext()
 
     @torch.enable_grad()
     def __call__(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Write the gradients; return loss and logits."""
-        logits = self._model(inputs)
+        with self._precision:
+            logits = self._model(inputs)
         loss = self._loss_function(logits.to(self._loss_dtype), targets)
         self._stack.clear_gradients()
-        loss.backward()
+        (loss if self._scaler is None else self._scaler.scaled(loss)).backward()
         return loss.detach(), logits.detach()
 
 

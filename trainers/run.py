@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.provenance import flushes_denormals
 from trainers.data.dataset import Dataset
+from trainers.loss_scaling import LossScaler
 from trainers.setup import Setup
 
 
@@ -53,22 +54,26 @@ class Run:
         self.data: Dataset = data.to(device, setup.torch_dtype)
         self.model: nn.Module = model.to(device, setup.torch_dtype)
         self.optimizer = setup.optimizer.build(self.model.parameters())
+        self.scaler = LossScaler(device) if setup.autocast == "float16" else None
         self.batches = BatchOrder(len(data.train_inputs), setup.batch_size, order_seed, device, setup.drop_last)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that determines the rest of the run: model, optimizer, batch order and random generators."""
-        return {
+        """Return all that determines the rest of the run: model, optimizer, loss scale, batches, random generators."""
+        state = {
             "model": _copied(self.model.state_dict()),
             "optimizer": _copied(self.optimizer.state_dict()),
             "batches": self.batches.state_dict(),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
+        return state if self.scaler is None else state | {"scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a state that :meth:`state_dict` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
         self.batches.load_state_dict(state["batches"])
         torch.set_rng_state(state["random"])
         torch.cuda.set_rng_state_all(state["random_cuda"])

@@ -20,12 +20,16 @@ from trainers.losses import LOSSES
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """Dtypes by the name that a setup gives."""
 
+AUTOCAST = {"none": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+"""Dtypes of automatic mixed precision by the name that a setup gives."""
+
 WITHOUT_EFFECT = "title", "figures", "data.folder"
 """Fields that have no effect on training: a run may be resumed with other values."""
 
 
 BEFORE = {
     "drop_last": True,
+    "autocast": "none",
     "model.norm": "pre",
     "model.bias": True,
     "model.positions": "learned",
@@ -99,6 +103,10 @@ class Setup:
         Whether gradients are made orthogonal to their parameters (⊥Grad), see :mod:`trainers.interventions`.
     drop_last : bool
         Whether an epoch drops its incomplete batch, if the training set is no multiple of `batch_size`.
+    autocast : {"none", "bfloat16", "float16"}
+        Automatic mixed precision: the dtype of matrix products in the forward and backward pass, see
+        ``torch.autocast``. Parameters, gradients, loss and optimizer keep their dtype. With "float16" the loss is
+        scaled, see :mod:`trainers.loss_scaling`. Probes that evaluate the model do so without it.
 
     Raises
     ------
@@ -120,12 +128,17 @@ class Setup:
     loss: str = "cross_entropy"
     orthogonal_gradient: bool = False
     drop_last: bool = True
+    autocast: str = "none"
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise InputError(f"dtype is {self.dtype!r}; allowed: {', '.join(DTYPES)}")
         if self.loss_dtype not in ("same", *DTYPES):
             raise InputError(f"loss_dtype is {self.loss_dtype!r}; allowed: same, {', '.join(DTYPES)}")
+        if self.autocast not in AUTOCAST:
+            raise InputError(f"autocast is {self.autocast!r}; allowed: {', '.join(AUTOCAST)}")
+        if self.autocast != "none" and self.dtype == "float64":
+            raise InputError(f"autocast is {self.autocast!r}, which leaves float64 as it is; use dtype='float32'")
         if self.loss not in LOSSES:
             raise unknown_name("loss", self.loss, LOSSES)
         if self.steps < 1 or self.batch_size < 1 or not 0 <= self.seed < 2**64:
@@ -143,6 +156,11 @@ class Setup:
     def torch_dtype(self) -> torch.dtype:
         """The dtype of parameters and inputs."""
         return DTYPES[self.dtype]
+
+    @property
+    def torch_autocast(self) -> torch.dtype | None:
+        """The dtype of automatic mixed precision, or None."""
+        return AUTOCAST[self.autocast]
 
     @property
     def torch_loss_dtype(self) -> torch.dtype:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.recording.torch_internals import fused_adam
+from trainers.loss_scaling import LossScaler
 from trainers.optimizers import warm_up
 from trainers.run import Run
 
@@ -110,6 +111,11 @@ class Stack:
     def clear_gradients(self) -> None:
         """Set all gradients to 0."""
         self._gradient.zero_()
+
+    def unscale(self, scaler: LossScaler) -> bool:
+        """Undo the loss scaling of the gradients of a single run; return whether the update may be made."""
+        ((optimizer, _),) = self._optimizers
+        return scaler.unscale(optimizer)
 
     def share(self) -> None:
         """Update the state that the runs' own optimizers show."""

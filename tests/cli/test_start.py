@@ -11,7 +11,7 @@ from cli import _cache, _choices
 from cli.main import main
 from trainers.losses import LOSSES
 from trainers.optimizers import OPTIMIZERS
-from trainers.setup import DTYPES
+from trainers.setup import AUTOCAST, DTYPES
 
 
 def loaded_by(*arguments):
@@ -38,6 +38,7 @@ def test_a_small_table_is_analyzed_without_pandas(tmp_path):
 
 def test_options_offer_what_the_trainers_know():
     assert tuple(DTYPES) == _choices.DTYPES
+    assert tuple(AUTOCAST) == _choices.AUTOCAST
     assert tuple(LOSSES) == _choices.LOSSES
     assert tuple(OPTIMIZERS) == _choices.OPTIMIZERS
 

@@ -434,12 +434,15 @@ def test_keys():
     other = ["batch_size=16", "model.width=64", "data.n=40", "dtype=float64", "loss_dtype=float64", "loss=stablemax"]
     assert len({key, *(batch_key(override_all(parity, [setting])) for setting in other)}) == 1 + len(other)
     assert batch_key(find_setup("modular_division")) is None
+    assert batch_key(override_all(parity, ["autocast=bfloat16"])) is None
     assert batch_key(dataclasses.replace(parity, data=None)) is None  # what is wrong is told where it is trained
     small = ["model.width=16", "batch_size=16"]
     division, addition = (override_all(find_setup(f"modular_{name}"), small) for name in ("division", "addition"))
     assert batch_key(addition) is not None
     with pytest.raises(InputError, match="batch_key"):
         record_batch([parity, division], ["a.h5", "b.h5"])
+    with pytest.raises(InputError, match="train those without a key alone"):
+        record_batch([dataclasses.replace(parity, autocast="bfloat16")], ["a.h5"])
 
 
 READS = "aten._local_scalar_dense", "aten.nonzero", "aten.is_nonzero", "aten.equal", "aten.masked_select", "aten.item"

@@ -33,7 +33,7 @@ SMALL = ["data.val=4", "data.train=16", "batch_size=8"]
 FAMILIES = {
     "parity_3_50": (700, 150, None, []),
     "modular_division": (50, 9, None, ["batch_size=64"]),
-    "s5_conjugation": (30, 7, "rmsprop", ["batch_size=32"]),
+    "s5_conjugation": (30, 7, "rmsprop", ["batch_size=32", "autocast=float16"]),
     "modular_division_normalized": (30, 7, None, ["batch_size=64", "loss=stablemax"]),
     "hypercube": (200, 40, "adaptive", ["orthogonal_gradient=true"]),
     "cifar10_fcn6_200": (40, 11, None, ["data.val=100"]),
@@ -310,8 +310,12 @@ def test_complete_batches_are_the_same_whether_the_incomplete_one_is_kept_or_not
 def test_a_file_from_before_a_field_was_there_has_its_value_of_then():
     setup = find_setup("modular_division")
     config = json.loads(json.dumps(resolved(dataclasses.replace(setup, drop_last=True, model=Transformer(norm="pre")))))
-    del config["drop_last"], config["model"]["norm"]
+    del config["drop_last"], config["autocast"], config["model"]["norm"]
     path = Path("old.h5")
     check_settings(path, dataclasses.replace(setup, drop_last=True, model=Transformer(norm="pre")), config)
+    with pytest.raises(InputError, match=r"other settings \(autocast\)"):
+        check_settings(
+            path, dataclasses.replace(setup, drop_last=True, model=Transformer(norm="pre"), autocast="bfloat16"), config
+        )
     with pytest.raises(InputError, match=r"other settings .*drop_last, model\.norm"):
         check_settings(path, dataclasses.replace(setup, drop_last=False, model=Transformer(norm="post")), config)

@@ -151,13 +151,18 @@ class Watch(TorchDispatchMode):
 
 # fused optimizers do not run on the meta device
 @pytest.mark.parametrize(
-    ("device", "optimizer"),
-    [("meta", "adaptive"), ("meta", "rmsprop"), *(("cpu", name) for name in OPTIMIZERS)],
+    ("device", "optimizer", "autocast"),
+    [
+        ("meta", "adaptive", "none"),
+        ("meta", "rmsprop", "none"),
+        *(("cpu", name, "none") for name in OPTIMIZERS),
+        ("cpu", "adam", "bfloat16"),
+    ],
 )
 @pytest.mark.parametrize("loss", ["cross_entropy", "stablemax"])
 @pytest.mark.parametrize("orthogonal", [False, True])
-def test_a_training_update_never_waits_for_the_device(tmp_path, device, optimizer, loss, orthogonal):
-    setup = with_optimizer(short(loss=loss, orthogonal_gradient=orthogonal, steps=40), optimizer)
+def test_a_training_update_never_waits_for_the_device(tmp_path, device, optimizer, autocast, loss, orthogonal):
+    setup = with_optimizer(short(loss=loss, orthogonal_gradient=orthogonal, autocast=autocast, steps=40), optimizer)
     run = Run(setup, torch.device(device))
     recorder = Recorder(
         tmp_path / "run.h5", run.model, run.optimizer, loss_function=setup.loss_function, flush_seconds=1e9

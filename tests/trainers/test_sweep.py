@@ -173,6 +173,7 @@ def test_a_sweep_from_before_a_field_was_there_goes_on(four, tmp_path):
     old = json.loads(manifest.read_text())
     for run in old["runs"].values():
         assert run["settings"].pop("drop_last") is True
+        assert run["settings"].pop("autocast") == "none"
     manifest.write_text(json.dumps(old))
     before = identities(tmp_path)
     assert list(sweep(four, tmp_path, engine=Here())["state"]) == ["finished"] * 4

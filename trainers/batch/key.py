@@ -32,10 +32,10 @@ def batch_key(setup: Setup) -> Hashable | None:
     Returns
     -------
     hashable or None
-        None for a run that must be trained alone. This is the case if the network has frozen weights. It is also the
-        case if weights times samples of a batch exceed 2²⁶ and the network is not a chain of linear layers and ReLUs,
-        because such a network does not gain from a batch. If data or network can't be made, the result is None too;
-        training the run then reports the error.
+        None for a run that must be trained alone. This is the case with autocast, or if the network has frozen weights.
+        It is also the case if weights times samples of a batch exceed 2²⁶ and the network is not a chain of linear
+        layers and ReLUs, because such a network does not gain from a batch. If data or network can't be made, the
+        result is None too; training the run then reports the error.
 
     Examples
     --------
@@ -47,6 +47,8 @@ def batch_key(setup: Setup) -> Hashable | None:
     >>> batch_key(setup) == batch_key(dataclasses.replace(setup, batch_size=64))
     False
     """
+    if setup.autocast != "none":
+        return None
     try:
         found = _shapes(setup.data, setup.model)
     except Exception:  # training the run alone reports the error

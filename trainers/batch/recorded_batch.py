@@ -79,7 +79,7 @@ def record_batch(
     if len(setups) != len(paths):
         raise InputError(f"give one path for each setup, not {len(paths)} paths for {len(setups)} setups")
     keys = {batch_key(setup) for setup in setups}
-    if len(keys) > 1 or (None in keys and len(setups) > 1):
+    if len(keys) > 1 or (None in keys and len(setups) > 1) or any(setup.autocast != "none" for setup in setups):
         raise InputError(
             "the setups can't be one batch; make a batch for each batch_key(), and train those without a key alone"
         )

@@ -23,7 +23,7 @@ LAST_ROWS, EARLIER_ROWS, NOISE_FACTOR = 5, 300, 4.0
 standard deviations of their noise."""
 SHARE_BEFORE = 0.02
 """A scale is read this share of the run before what happened."""
-DTYPES = ("dtype", "precision", "mixed_precision", "loss_dtype")
+DTYPES = ("dtype", "precision", "mixed_precision", "autocast", "loss_dtype")
 FLAGS = ("fp16", "bf16", "amp", "half")
 """Settings that name a dtype, and those that switch half precision on."""
 NAME, TITLE = "low precision", "too low a precision of the loss or of the logits"
@@ -52,7 +52,7 @@ def judge(evidence: Evidence) -> Cause | None:
         falls = [one for one in happenings if _falls(scale.step, scale.value, one.start - before, one.peak + before)]
         if falls:
             signs.append(Sign(f"the loss scale falls at {falls[0].start:,.10g}: gradients overflowed", 2.5))
-    said = " ".join(str(value) for word in DTYPES if (value := evidence.setting(word)) not in (None, "same"))
+    said = " ".join(str(value) for word in DTYPES if (value := evidence.setting(word)) not in (None, "same", "none"))
     flags = " ".join(word for word in FLAGS if evidence.setting(word) not in (None, False, 0))
     words = " and ".join(f"{said} {flags}".lower().split())
     if "16" in words or "half" in words or "amp" in words:
