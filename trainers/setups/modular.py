@@ -19,12 +19,8 @@ Thilak et al. 2022 (arXiv 2206.04817), Figures 2-4, 22-50:
 The 18 data sets of appendix B.3 are seven of the operations with these shares of the equations for training: addition
 50, 60, 70%; cube plus 50, 60, 70, 80%; division 50, 60, 70%; even add else subtract 70%; multiplication 50, 60%; square
 plus 70, 80%; subtraction 60, 70, 80%. The sweep ``datasets`` has them all. The 18 Figures 26 to 43 are taken to show
-<<<<<<< HEAD
-them in this order. The other operations are in Power et al., appendix A.1.1, only. A setup has half of the equations.
-=======
 them in this order. The other operations are in Power et al., appendix A.1.1, only. Each setup has half of the
 equations.
->>>>>>> 26ef6e1e7b744f83e6ba6b4da7aa7bf3b503c628
 
 The paper does not state the following, so these are choices made here:
 
