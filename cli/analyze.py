@@ -126,7 +126,10 @@ def analyze(
         if analyses:
             click.echo(to_json(analyses))
     else:
-        print_analyses([_in_options(analysis) for analysis in analyses], open_console(), full=full)
+        console = open_console()
+        with console.capture() as text:
+            print_analyses([_in_options(analysis) for analysis in analyses], console, full=full)
+        click.echo(in_options(text.get()), nl=False)
     for figure in figures:
         click.echo(f"picture: {figure}", err=form == "json")
     print_errors(problems)

@@ -209,7 +209,7 @@ def _spike_table(spikes: Sequence[LossSpike], most: int) -> RenderableType:
 
 def _with_hidden(table: Table, hidden: int, what: str) -> RenderableType:
     """Return a table, and below it the number of rows that it leaves out."""
-    return Group(table, Text(f"  and {hidden} {what}: --full shows all", style="dim")) if hidden > 0 else table
+    return Group(table, Text(f"  and {hidden} {what}: full=True shows all", style="dim")) if hidden > 0 else table
 
 
 def _deviations(value: float) -> str:

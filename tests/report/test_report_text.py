@@ -154,7 +154,7 @@ def test_long_tables_are_cut():
     events = tuple(replace(event, transition=100 * i) for i in range(25))
     long = run(slingshots=events, phases=RUN.phases[:1] * 30)
     for lines, slingshots, phases in ((printed(long), 10, 6), (printed(long, full=True), 25, 30)):
-        assert ("  and 15 more: --full shows all" in lines) == (slingshots == 10)
+        assert ("  and 15 more: full=True shows all" in lines) == (slingshots == 10)
         assert any("; the first 6:" in line for line in lines) == (phases == 6)
         kind = RUN.phases[0].kind
         assert sum(row[:1] == [kind] for row in rows_below(lines, "phase", "start", "end")) == phases
