@@ -7,6 +7,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.curvature.hessian import HessianOperator
@@ -84,9 +85,10 @@ class Curvatures:
         return self._by_samples[samples]
 
 
-def differentiable_twice(subject: Subject) -> bool:
-    """Return whether a product with the Hessian can be computed for the first training samples of a run.
+def second_derivative_flops(subject: Subject) -> float | None:
+    """Return the floating-point operations of a product with the Hessian of one sample's loss, gradient included.
 
+    None if the loss can't be differentiated twice.
     Some kernels, such as those of fused attention and of recurrent networks on a GPU, have no second derivative.
     """
     assert subject.train_data is not None
@@ -95,8 +97,9 @@ def differentiable_twice(subject: Subject) -> bool:
     few = [(inputs[:2].to(device), targets[:2].to(device))]
     try:
         loss = MeanLoss(subject.model, subject.loss_function, few, list(subject.parameters))
-        hessian = HessianOperator(loss)
-        hessian(torch.ones(hessian.dimension, dtype=hessian.dtype, device=device))
+        with FlopCounterMode(display=False) as counter:
+            hessian = HessianOperator(loss)
+            hessian(torch.ones(hessian.dimension, dtype=hessian.dtype, device=device))
     except Exception:  # whatever a model or a kernel of others raises, the run is recorded without curvature
-        return False
-    return True
+        return None
+    return float(counter.get_total_flops()) / len(few[0][1])

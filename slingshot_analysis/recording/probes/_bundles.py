@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.recording.curvature import LARGEST_SET
-from slingshot_analysis.recording.curvature.shared import differentiable_twice
+from slingshot_analysis.recording.curvature.shared import second_derivative_flops
 from slingshot_analysis.recording.probes import PROBES
 from slingshot_analysis.recording.probes._base import Probe
 from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
@@ -32,9 +32,9 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 BUDGETS = {"standard": 0.10, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
 
-LARGEST_CURVATURE = 2**30
-"""Trainable parameters times training samples. The standard bundle leaves out the curvature of larger runs, for which
-one measurement takes seconds and much memory."""
+LARGEST_CURVATURE = 5 * 10**10
+"""Floating-point operations of a product with the Hessian over all samples. The standard bundle leaves out the curvature
+of larger runs, for which one product takes more than about a second of a core, and much memory."""
 
 
 def choose_probes(
@@ -94,11 +94,11 @@ def _is_cheap(probe: type[Probe], bundle: str, subject: Subject) -> bool:
     """Return whether a probe is cheap enough for a bundle; only curvature may not be, in the standard bundle."""
     if bundle != "standard" or not issubclass(probe, CurvatureProbe):
         return True
-    parameters = sum(parameter.numel() for parameter in subject.parameters.values())
     data = subject.train_data
     # other sets than lists of batches are not counted, as this would read them once
     samples = sum(len(targets) for _, targets in data) if isinstance(data, list) else LARGEST_SET
-    return parameters * min(samples, LARGEST_SET) <= LARGEST_CURVATURE and differentiable_twice(subject)
+    operations = second_derivative_flops(subject)
+    return operations is not None and operations * min(samples, LARGEST_SET) <= LARGEST_CURVATURE
 
 
 def _whole_number(text: str, entry: str) -> int:
