@@ -20,8 +20,7 @@ from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecor
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe, dtype_name
-from slingshot_analysis.recording.probes._bundles import choose_probes
-from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
+from slingshot_analysis.recording.probes._bundles import choose_probes, names_curvature
 from slingshot_analysis.recording.provenance import describe_optimizer, provenance
 from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.subject.data import Data
@@ -65,7 +64,7 @@ class Recorder:
         0.10 for those of the standard bundle, 0.12 for those of the full one, and no limit for others.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and to measure the curvature at each update around a transition. By default
-        this is done where curvature is recorded and the states fit into 256 MiB.
+        this is done where `probes` names the full bundle or curvature, and the states fit into 256 MiB.
     on_event : callable, optional
         Called within :meth:`update` with a `Transition` when one begins. An exception that it raises ends the run.
     on_warning : callable, optional
@@ -148,7 +147,7 @@ class Recorder:
         resume: Mapping[str, Any] | None = None,
         flush_seconds: float | None = None,
     ) -> None:
-        model = uncompiled(model)
+        model, probes = uncompiled(model), probes if isinstance(probes, str) else list(probes)
         with random_states_kept(), ForwardPass(model).undisturbed():
             subject = make_subject(
                 model,
@@ -170,7 +169,7 @@ class Recorder:
                 self._tables = [table for table in self._tables if table.group.name in recorded]
                 flight_recorder = FLIGHT_GROUP in recorded
             if flight_recorder is None:
-                flight_recorder = FlightRecorder.fits(subject) and any(isinstance(p, CurvatureProbe) for p in chosen)
+                flight_recorder = FlightRecorder.fits(subject) and names_curvature(probes)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
             flight = FlightRecorder(subject, curvatures, budget) if flight_recorder else None
         self._warning = EarlyWarning() if on_warning is not None else None

@@ -33,8 +33,8 @@ BUDGETS = {"standard": 0.10, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
 
 LARGEST_CURVATURE = 5 * 10**10
-"""Floating-point operations of a product with the Hessian over all samples. The standard bundle leaves out the curvature
-of larger runs, for which one product takes more than about a second of a core, and much memory."""
+"""Floating-point operations of a product with the Hessian over all samples. Where it needs more, which takes over a second
+of a core and much memory, the standard bundle has no curvature."""
 
 
 def choose_probes(
@@ -88,6 +88,21 @@ def choose_probes(
     if not chosen:
         raise InputError("probes= is empty: name at least one")
     return list(chosen.values())
+
+
+def names_curvature(wanted: str | Iterable[str | Probe]) -> bool:
+    """Return whether curvature is named, by itself or by the full bundle; the standard bundle does not name it."""
+    for item in [wanted] if isinstance(wanted, str) else wanted:
+        kinds = (
+            [type(item)] if isinstance(item, Probe) else [PROBES[_name(entry)] for entry in BUNDLES.get(item, (item,))]
+        )
+        if item != "standard" and any(issubclass(kind, CurvatureProbe) for kind in kinds):
+            return True
+    return False
+
+
+def _name(entry: str) -> str:
+    return entry.partition(":")[0]
 
 
 def _is_cheap(probe: type[Probe], bundle: str, subject: Subject) -> bool:

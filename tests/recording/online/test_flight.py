@@ -10,6 +10,7 @@ from torch.func import functional_call
 from slingshot_analysis import InputError, Recorder, open_trace
 from slingshot_analysis.recording import Transition
 from slingshot_analysis.recording.online import flight as flight_module
+from slingshot_analysis.recording.probes.update_sharpness import UpdateSharpness
 from slingshot_analysis.recording.schedule import Budget
 
 UPDATES, SPIKE = 920, 800
@@ -137,8 +138,9 @@ def test_by_default_it_is_on_where_curvature_is_recorded_and_the_states_fit(tmp_
         trace, _, _ = train(tmp_path / f"{name}.h5", updates=3, flight_recorder=None, **options)
         return "event_loss" in trace
 
-    assert not has_events("light", probes="light")
-    assert has_events("standard", probes="standard")
+    assert not has_events("standard", probes="standard")
+    assert has_events("named", probes=["standard", "hessian"])
+    assert has_events("given", probes=[UpdateSharpness()])
     assert has_events("full", probes="full")
     monkeypatch.setattr(flight_module, "MOST_BYTES", 1000)
     assert not has_events("large", probes="full")
