@@ -33,8 +33,8 @@ BUDGETS = {"standard": 0.10, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
 
 LARGEST_CURVATURE = 5 * 10**10
-"""Floating-point operations of a product with the Hessian over all samples. Where it needs more, which takes over a second
-of a core and much memory, the standard bundle has no curvature."""
+"""Floating-point operations of a product with the Hessian over all samples, up to which the standard bundle has
+curvature. More takes over a second of a core, and much memory."""
 
 
 def choose_probes(
