@@ -124,7 +124,7 @@ class _Layer:
         def of_runs(values: Tensor) -> Tensor:
             return values[0] if single else values
 
-        self._relu = relu
+        self._relu, self._is_single = relu, single
         self._weight, self._weight_gradient = (
             of_runs(part[f"{name}.weight"]) for part in (stack.parameters, stack.gradients)
         )
@@ -134,7 +134,6 @@ class _Layer:
             self._bias = of_runs(stack.parameters[f"{name}.bias"]).unsqueeze(-2)
             self._bias_gradient = of_runs(stack.gradients[f"{name}.bias"])
         self._product: Callable[..., Tensor] = torch.mm if single else torch.bmm
-        self._product_plus: Callable[..., Tensor] = torch.addmm if single else torch.baddbmm
         self.shape = self._weight.shape[-2:]
         self._spaces: dict[torch.Size, tuple[Tensor, Tensor]] = {}
 
@@ -145,8 +144,10 @@ class _Layer:
         self._inputs, (self._output, self._back) = inputs, self._spaces[inputs.shape]
         if self._bias is None:
             self._product(inputs, self._transposed, out=self._output)
-        else:
-            self._product_plus(self._bias, inputs, self._transposed, out=self._output)
+        elif self._is_single:
+            torch.addmm(self._bias, inputs, self._transposed, out=self._output)
+        else:  # faster than baddbmm, which copies the bias first
+            torch.bmm(inputs, self._transposed, out=self._output).add_(self._bias)
         return self._output.relu_() if self._relu else self._output
 
     def write_gradients(self, gradient: Tensor) -> None:
