@@ -19,7 +19,7 @@ from slingshot_analysis.recording.schedule import Budget, Every, Schedule
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.states import StatePairs
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
-from slingshot_analysis.trace.schema import chunk_rows
+from slingshot_analysis.trace.schema import fitting_rows
 
 
 class Table:
@@ -52,7 +52,7 @@ class Table:
             quantities += written
             declared.append(buffers)
         widest = max(buffer.row_bytes for buffers in declared for buffer in buffers)
-        self._capacity = min(BLOCK_ROWS, chunk_rows(widest))
+        self._capacity = min(BLOCK_ROWS, fitting_rows(widest))
         self._buffers = [{b.name: _rows(b, self._capacity, device) for b in buffers} for buffers in declared]
         self._slots: list[list[Sequence[Tensor]]] = [
             list(zip(*(column.unbind(0) for column in columns.values()), strict=True)) for columns in self._buffers

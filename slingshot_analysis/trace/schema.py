@@ -13,16 +13,20 @@ from slingshot_analysis.signal import Axis
 FORMAT = "slingshot-trace"
 VERSION = 1
 CHUNK_ROWS = 4096
-"""Number of rows in a chunk of a dataset, unless its rows are wide. Chunks of 512 take 2.6 times as long to read."""
+"""Rows in a chunk of what is measured at every update. Reading takes 2.6 times as long in chunks of 512."""
+SPARSE_CHUNK_ROWS = 512
+"""Rows in a chunk of what is measured less often. The last chunk of a dataset may stay at its full size."""
+EVERY_UPDATE = "every 1"
+"""Schedule of a group that is measured at every update."""
 CHUNK_BYTES = 2**18
 """Maximum size of a chunk of more than one row."""
 LIBVER = ("v110", "v110")  # the oldest format that knows SWMR: HDF5 1.10 and later can read it
 DTYPES = ("float32", "float64", "int64")
 
 
-def chunk_rows(row_bytes: int) -> int:
-    """Return the number of rows of a chunk, which is smaller for wide rows."""
-    return max(1, min(CHUNK_ROWS, CHUNK_BYTES // row_bytes))
+def fitting_rows(row_bytes: int) -> int:
+    """Return the number of rows that fit into a chunk, at least one."""
+    return max(1, CHUNK_BYTES // row_bytes)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Group:
     quantities : sequence of Quantity
         At least one.
     schedule : str, optional
-        When the group is measured, in words, such as ``"every 10"``.
+        When the group is measured, in words, such as ``"every 10"``. Groups of ``"every 1"`` have long chunks.
 
     Raises
     ------
@@ -128,7 +132,8 @@ class Group:
     @property
     def chunk_rows(self) -> int:
         """Number of rows in a chunk of each of the group's datasets."""
-        return chunk_rows(max(quantity.row_bytes for quantity in self.quantities))
+        rows = CHUNK_ROWS if self.schedule == EVERY_UPDATE else SPARSE_CHUNK_ROWS
+        return min(rows, fitting_rows(max(quantity.row_bytes for quantity in self.quantities)))
 
     @property
     def axes(self) -> dict[str, Axis]:

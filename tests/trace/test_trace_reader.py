@@ -218,7 +218,7 @@ def test_a_group_is_cut_to_its_shortest_dataset(run):
 
 def test_rows_without_a_step_are_not_complete(tmp_path):
     """A kill may come after a dataset has grown and before its next chunk is written."""
-    with TraceWriter(tmp_path / "run.h5", [Group("every_1", [Quantity("batch_loss")])]) as writer:
+    with TraceWriter(tmp_path / "run.h5", [Group("every_1", [Quantity("batch_loss")], "every 1")]) as writer:
         writer.append("every_1", step=range(CHUNK_ROWS), batch_loss=np.ones(CHUNK_ROWS))
     with h5py.File(tmp_path / "run.h5", "r+") as file:
         for dataset in file["every_1"].values():
@@ -300,7 +300,7 @@ def test_a_norm_that_is_always_0_is_no_damage(tmp_path):
 def test_a_last_chunk_of_zeros_where_that_can_not_be_is_named_and_left_out(tmp_path, rows):
     step = np.arange(rows)
     quantities = [Quantity("val_accuracy"), Quantity("val_errors", dtype="int64")]
-    with TraceWriter(tmp_path / "run.h5", [Group("every_1", quantities)]) as writer:
+    with TraceWriter(tmp_path / "run.h5", [Group("every_1", quantities, "every 1")]) as writer:
         writer.append("every_1", step=step[:-1], val_accuracy=0.1 + 0.8 * step[:-1] / rows, val_errors=rows - step[:-1])
         writer.flush()
         writer.append("every_1", step=step[-1:], val_accuracy=[0.9], val_errors=[0])
