@@ -32,14 +32,14 @@ from plain_loop import plain_updates
 from slingshot_analysis import TraceWriter, open_trace
 from slingshot_analysis.recording import _table
 from slingshot_analysis.recording.online import flight
-from slingshot_analysis.recording.probes._bundles import BUNDLES, CURVATURE, STANDARD
+from slingshot_analysis.recording.probes._bundles import ALWAYS, BUNDLES
 from slingshot_analysis.trace import Group, Quantity
 from trainers.loop import updates
 from trainers.recorded_run import make_recorder
 from trainers.run import Run
 from trainers.setups import find_setup
 
-AT_FIXED_STEPS = tuple(entry for entry in STANDARD if entry not in CURVATURE)
+AT_FIXED_STEPS = (*ALWAYS, "features:1000")
 
 Loop = Iterator[int]
 """An iterator of which each item makes one update."""
@@ -133,7 +133,7 @@ def main(variants: tuple[str, ...], name: str, steps: int, turn: int) -> None:
     )
     print(f"{'variant':<26}{'us/update':>10}{'plain':>7}{'ratio':>8}{'quartiles':>16}")
     probes = {bundle: (bundle,) for bundle in BUNDLES} | {"standard less curvature": AT_FIXED_STEPS}
-    probes |= {f"  {probe}": (probe,) for probe in STANDARD}
+    probes |= {f"  {probe}": (probe,) for probe in BUNDLES["standard"]}
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
         for variant in ("unrecorded", *probes, "writer alone"):

@@ -171,9 +171,11 @@ class _Part:
             for name, joined in self.views(self.state[key]).items():
                 torch.stack([run.optimizer.state[parameters[name]][key] for run, parameters in own], out=joined)
 
-    def share(self, own: Sequence[tuple[Run, Mapping[str, nn.Parameter]]]) -> None:
-        """Put views of the state into the runs' own optimizers."""
+    def share(self, own: Sequence[tuple[Run, Mapping[str, nn.Parameter]]], only_numbers: bool) -> None:
+        """Put views of the state into the runs' own optimizers, or only what is no tensor."""
         for key, value in self.state.items():
+            if only_numbers and isinstance(value, Tensor):
+                continue
             joined = self.views(value) if _is_of_weights(value, self.values) else None
             for name in self.views(self.values):
                 for row, (run, parameters) in enumerate(own):
@@ -219,12 +221,13 @@ class _Group:
         self.share()
 
     def share(self) -> None:
-        """Put views of the state into the runs' own optimizers. Once is enough if the state consists of tensors."""
-        if self._is_shared or not self.parts[0].state:
+        """Put views of the state into the runs' own optimizers. For tensors, once is enough."""
+        state = self.parts[0].state
+        if not state or (self._is_shared and all(isinstance(value, Tensor) for value in state.values())):
             return
         for part in self.parts:
-            part.share(self._own)
-        self._is_shared = all(isinstance(value, Tensor) for part in self.parts for value in part.state.values())
+            part.share(self._own, only_numbers=self._is_shared)
+        self._is_shared = True
 
     @cached_property
     def of_adam(self) -> tuple[list[Tensor], ...]:

@@ -20,7 +20,7 @@ from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecor
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe, dtype_name
-from slingshot_analysis.recording.probes._bundles import choose_probes, names_curvature
+from slingshot_analysis.recording.probes._bundles import BUNDLES, EARLIER_BUNDLES, choose_probes, names_curvature
 from slingshot_analysis.recording.provenance import describe_optimizer, provenance
 from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.subject.data import Data
@@ -160,14 +160,12 @@ class Recorder:
                 loss_function=loss_function,
                 loss_dtype=loss_dtype,
             )
-            chosen = choose_probes(probes, subject, curvature_budget)
+            bundles = BUNDLES
+            if resume is not None and "groups" not in resume:  # a checkpoint of an earlier version
+                bundles, flight_recorder = EARLIER_BUNDLES, FLIGHT_GROUP in open_trace(path).groups
+            chosen = choose_probes(probes, subject, curvature_budget, bundles)
             curvatures = Curvatures(subject)
             self._tables = make_tables(chosen, subject, curvatures)
-            if resume is not None and "groups" not in resume:
-                # a checkpoint from before the standard bundle held features and curvature: go on without them
-                recorded = open_trace(path).groups
-                self._tables = [table for table in self._tables if table.group.name in recorded]
-                flight_recorder = FLIGHT_GROUP in recorded
             if flight_recorder is None:
                 flight_recorder = FlightRecorder.fits(subject) and names_curvature(probes)
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)

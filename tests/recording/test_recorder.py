@@ -9,6 +9,7 @@ from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
 from slingshot_analysis.recording import Every, Norms
+from slingshot_analysis.recording.probes._bundles import EARLIER_BUNDLES
 
 
 def test_default_cadences(tmp_path, loop):
@@ -153,3 +154,24 @@ def test_a_refused_recorder_leaves_an_existing_file_alone(tmp_path, loop):
     path.write_bytes(b"precious")
     assert "exists" in error(tmp_path, loop)
     assert path.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("bundle", ["light", "standard", "full"])
+@pytest.mark.parametrize("named", [[], ["effective_step:7", "hessian:9"]])
+def test_a_run_of_an_earlier_version_goes_on_with_the_bundle_of_then(tmp_path, loop, bundle, named):
+    training, path = loop(), tmp_path / "run.h5"
+    earlier = [*EARLIER_BUNDLES[bundle], *named]
+    options = {"train_data": training.data, "flight_recorder": bundle == "full"}
+    begun = Recorder(path, training.model, training.optimizer, probes=earlier, curvature_budget=0.12, **options)
+    training.run(20, begun)
+    state = begun.state_dict()
+    begun.close(finished=False)
+    groups = open_trace(path).groups
+    del state["groups"]  # checkpoints of then had none
+    again = {"train_data": training.data, "probes": [bundle, *named], "resume": state}
+    with Recorder(path, training.model, training.optimizer, **again) as recorder:
+        training.run(20, recorder)
+    trace = open_trace(path)
+    assert trace.finished
+    assert trace.groups == groups
+    assert trace["last_layer_norm"].step.tolist() == list(range(0, 40, 10 if bundle == "light" else 1))

@@ -46,6 +46,22 @@ def test_a_budget_is_kept(share):
     assert spent / now == pytest.approx(share, rel=0.05)
 
 
+def test_runs_that_train_together_keep_to_the_share_together():
+    runs, now, spent, cost, bare = 4, 0.0, 0.0, 0.05, 0.001
+    budgets = [Budget(0.1) for _ in range(runs)]
+    for budget in budgets:
+        budget.runs = runs
+    for step in range(20_000):
+        for budget in budgets:
+            if budget.next(step) == step:
+                now, spent = now + cost, spent + cost
+                budget.charge(step, now, cost)
+            now += bare
+    assert spent / now == pytest.approx(1 / 9, rel=0.03)  # each takes the others' measurements for training
+    for budget in budgets:
+        assert -cost < budget.debt(now) < 10 * cost
+
+
 @pytest.mark.parametrize(("share", "due"), [(0.5, 10), (0.25, 30), (0.75, 4)])
 def test_a_measurement_rests_until_training_has_taken_its_share(share, due):
     budget = Budget(share)

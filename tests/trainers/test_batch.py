@@ -14,6 +14,7 @@ from outside import outside
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from slingshot_analysis import InputError, Recorder, analyze, open_trace
+from slingshot_analysis.recording import Budget
 from slingshot_analysis.trace import TraceWriter
 from trainers import recorded_run
 from trainers.batch import batch_key, record_batch
@@ -421,6 +422,15 @@ def checkpoint_size(setup, folder):
         with pytest.raises(KilledError):
             record(setup, path, checkpoint_every=25, progress=stop, device="cpu")
     return checkpoint_path(path).stat().st_size
+
+
+def test_curvature_of_a_batch_keeps_to_a_share_of_its_time(tmp_path, monkeypatch):
+    charge, seen = Budget.charge, set()
+    monkeypatch.setattr(Budget, "charge", lambda budget, *given: seen.add(budget.runs) or charge(budget, *given))
+    states, paths = batch(tmp_path, varied(smaller("parity_3_50", "model.width=8")), probes="standard")
+    assert states == ["finished"] * 3
+    assert seen == {3}
+    assert all(np.isfinite(open_trace(path)["hessian_top_eigenvalues"].value).all() for path in paths)
 
 
 def test_keys():

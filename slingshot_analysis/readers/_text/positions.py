@@ -382,9 +382,8 @@ def _sorted(placed: Sequence[tuple[Lines, Numbers]]) -> tuple[Lines, Numbers]:
     lines = np.concatenate([part[0] for part in placed])
     positions = np.concatenate([part[1] for part in placed])
     order = np.argsort(lines, kind="stable")
-    lines, positions = lines[order], positions[order]
-    known = np.isfinite(positions)
-    return lines[known], positions[known]
+    order = order[np.isfinite(positions[order])]
+    return lines[order], positions[order]
 
 
 def _agrees(base_lines: Lines, base: Numbers, lines: Lines, positions: Numbers) -> bool:

@@ -88,8 +88,8 @@ class Curvatures:
 def second_derivative_flops(subject: Subject) -> float | None:
     """Return the floating-point operations of a product with the Hessian of one sample's loss, gradient included.
 
-    None if the loss can't be differentiated twice.
-    Some kernels, such as those of fused attention and of recurrent networks on a GPU, have no second derivative.
+    None if the loss can't be differentiated twice. Some kernels, such as those of fused attention and of recurrent
+    networks on a GPU, have no second derivative.
     """
     assert subject.train_data is not None
     inputs, targets = next(iter(subject.train_data))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.recording.curvature import LARGEST_SET
@@ -14,20 +15,20 @@ from slingshot_analysis.recording.schedule import Budget, Every
 from slingshot_analysis.recording.subject import Subject
 
 LIGHT = ("batch", "norms:10", "evaluation:1000")
-STANDARD = (
-    *("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision"),
-    *("features:1000", "hessian", "update_sharpness"),
-)
+ALWAYS = ("batch", "norms", "update_norm", "feature_change", "cosine_distance", "evaluation", "precision")
 OPTIMIZER = ("effective_step", "effective_step_quantiles", "below_epsilon_fraction", "gradient_weight_cosine")
 LAYERS = ("logit_margin", "mean_shares", "spectral_norm")
 CURVATURE = ("hessian", "preconditioned", "update_sharpness")
 
 BUNDLES: dict[str, tuple[str, ...]] = {
     "light": LIGHT,
-    "standard": STANDARD,
-    "full": (*STANDARD, *OPTIMIZER, *LAYERS, *CURVATURE),
+    "standard": (*ALWAYS, "features:1000", "hessian", "update_sharpness"),
+    "full": (*ALWAYS, *OPTIMIZER, *LAYERS, *CURVATURE, "features:1000"),
 }
 """Names of probes by the name of their bundle; ``NAME:N`` measures every N updates."""
+
+EARLIER_BUNDLES = BUNDLES | {"standard": ALWAYS, "full": BUNDLES["full"][:-1]}
+"""The bundles before features and curvature were part of the standard one; runs begun with them go on with them."""
 
 BUDGETS = {"standard": 0.10, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
@@ -38,7 +39,10 @@ curvature. More takes over a second of a core, and much memory."""
 
 
 def choose_probes(
-    wanted: str | Iterable[str | Probe], subject: Subject | None = None, curvature_budget: float | None = None
+    wanted: str | Iterable[str | Probe],
+    subject: Subject | None = None,
+    curvature_budget: float | None = None,
+    bundles: Mapping[str, tuple[str, ...]] = BUNDLES,
 ) -> list[Probe]:
     """Return the probes of a recorder.
 
@@ -53,6 +57,9 @@ def choose_probes(
         Largest share of the run's time for curvature probes that are named without a number of updates. By default it
         is 0.10 for those of the standard bundle and 0.12 for those of the full one; others keep their own schedule.
 
+    bundles : mapping, optional
+        The bundles by name.
+
     Returns
     -------
     list of Probe
@@ -65,19 +72,28 @@ def choose_probes(
     """
     items = [wanted] if isinstance(wanted, str) else list(wanted)
     shares = [BUDGETS[item] for item in items if isinstance(item, str) and item in BUDGETS]
-    budget = Budget(curvature_budget if curvature_budget is not None else max(shares, default=0.10))
+    budget = Budget(curvature_budget if curvature_budget is not None else max(shares, default=BUDGETS["standard"]))
+
+    @cache
+    def curvature_is_cheap() -> bool:
+        return subject is None or _is_cheap(subject)
+
+    def belongs(kind: type[Probe], bundle: str) -> bool:
+        fits = subject is None or kind.fits(subject)
+        return fits and (bundle != "standard" or not issubclass(kind, CurvatureProbe) or curvature_is_cheap())
+
     chosen: dict[str, Probe] = {}
     for item in items:
         if isinstance(item, Probe):
             chosen[f"{item.name} {item.every}"] = item
             continue
-        bundle = BUNDLES.get(item)
+        bundle = bundles.get(item)
         for entry in bundle or (item,):
             name, _, every = entry.partition(":")
             if name not in PROBES:
                 raise unknown_name("probe", name, [*PROBES, *BUNDLES])
             kind = PROBES[name]
-            if bundle and subject is not None and not (kind.fits(subject) and _is_cheap(kind, item, subject)):
+            if bundle and not belongs(kind, item):
                 continue
             if every:
                 chosen[name] = kind(every=Every(_whole_number(every, entry)))
@@ -92,27 +108,20 @@ def choose_probes(
 
 def names_curvature(wanted: str | Iterable[str | Probe]) -> bool:
     """Return whether curvature is named, by itself or by the full bundle; the standard bundle does not name it."""
+    kinds: list[type[Probe]] = []
     for item in [wanted] if isinstance(wanted, str) else wanted:
-        kinds = (
-            [type(item)] if isinstance(item, Probe) else [PROBES[_name(entry)] for entry in BUNDLES.get(item, (item,))]
-        )
-        if item != "standard" and any(issubclass(kind, CurvatureProbe) for kind in kinds):
-            return True
-    return False
+        if isinstance(item, Probe):
+            kinds.append(type(item))
+        elif item != "standard":
+            kinds += [PROBES[entry.partition(":")[0]] for entry in BUNDLES.get(item, (item,))]
+    return any(issubclass(kind, CurvatureProbe) for kind in kinds)
 
 
-def _name(entry: str) -> str:
-    return entry.partition(":")[0]
-
-
-def _is_cheap(probe: type[Probe], bundle: str, subject: Subject) -> bool:
-    """Return whether a probe is cheap enough for a bundle; only curvature may not be, in the standard bundle."""
-    if bundle != "standard" or not issubclass(probe, CurvatureProbe):
-        return True
-    data = subject.train_data
+def _is_cheap(subject: Subject) -> bool:
+    """Return whether the curvature of a run is cheap enough for the standard bundle."""
+    operations, data = second_derivative_flops(subject), subject.train_data
     # other sets than lists of batches are not counted, as this would read them once
     samples = sum(len(targets) for _, targets in data) if isinstance(data, list) else LARGEST_SET
-    operations = second_derivative_flops(subject)
     return operations is not None and operations * min(samples, LARGEST_SET) <= LARGEST_CURVATURE
 
 

@@ -93,6 +93,17 @@ def test_features_are_those_of_the_probe_batch(tmp_path, loop):
         np.testing.assert_allclose(signal.value[row], features(training, states[t], 5), atol=1e-6)
 
 
+def test_features_are_of_at_most_64_samples_and_in_a_bundle_only_where_they_are_small(tmp_path, loop, monkeypatch):
+    inputs = loop().inputs.repeat(4, 1)[:100]
+    trace, states, training = record(tmp_path / "a.h5", loop, ["standard"], probe_inputs=inputs)
+    assert trace["features"].value.shape == (2, 64, 16)
+    whole = features(training, states[0], len(training.inputs))
+    np.testing.assert_allclose(trace["features"].value[0], np.tile(whole, (4, 1))[:64], atol=1e-6)
+    monkeypatch.setattr("slingshot_analysis.recording.probes.features.BUNDLE_BYTES", 64 * 16 * 4 - 1)
+    trace, _, _ = record(tmp_path / "b.h5", loop, ["standard"], probe_inputs=inputs)
+    assert "features" not in trace
+
+
 def test_features_need_inputs_and_space(tmp_path, loop, monkeypatch):
     with pytest.raises(InputError, match="'features' needs inputs"):
         record(tmp_path / "a.h5", loop, ["features"], train_data=None)
