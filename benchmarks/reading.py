@@ -1,6 +1,7 @@
 """What it costs to read and analyze large files and to start the commands, beside pandas, polars, json and h5py alone.
 
-Run ``OMP_NUM_THREADS=1 python benchmarks/reading.py`` (some minutes), or name parts: ``csv jsonl hdf5 window start``.
+Run ``OMP_NUM_THREADS=1 python benchmarks/reading.py`` (some minutes), or name parts: ``csv jsonl hdf5 window many
+start``.
 Each figure is that of a process of its own, with imports: the CPU seconds of it and its children, the least of
 `--turns`, and its own peak memory. Each ratio is to the first line of its table. The files are written first, of smooth
 curves with noise. It needs Linux.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -158,6 +160,19 @@ def window(turns: int) -> None:
         )
 
 
+def many(turns: int) -> None:
+    """Time the analysis of a sweep's traces, copied, so that there are a hundred."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["sweep", "--setup", "parity_3_50", "--steps", "6000", "--seeds", "0-9", "--jobs", "1"]
+        measure(SLINGSHOT, [*words, "--out", folder], 1)
+        sources = sorted(Path(folder).glob("*.h5"))
+        files = [source.with_stem(f"{source.stem}-{copy}") for source in sources for copy in range(10)]
+        for file in files:
+            shutil.copy(file.with_stem(file.stem.rpartition("-")[0]), file)
+        rows = [(f"analyze {count} of them", ["analyze", *map(str, files[:count])]) for count in (1, len(files))]
+        show("traces of parity_3_50, 6,000 updates", [(name, SLINGSHOT, words) for name, words in rows], turns)
+
+
 def start(turns: int) -> None:
     """Time commands that have little to do."""
     with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +187,7 @@ def start(turns: int) -> None:
         show("start (probes and setups from the second call on)", rows, turns)
 
 
-PARTS = {"csv": csv, "jsonl": jsonl, "hdf5": hdf5, "window": window, "start": start}
+PARTS = {"csv": csv, "jsonl": jsonl, "hdf5": hdf5, "window": window, "many": many, "start": start}
 
 
 @click.command()

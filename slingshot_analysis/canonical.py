@@ -222,8 +222,34 @@ def bin_medians(values: FloatArray, edges: npt.NDArray[np.intp]) -> FloatArray:
     array([2. , 8.5])
     """
     last = int(edges[-1])
-    first = np.median(values[:last].reshape(len(edges) - 1, -1), axis=1) if last else np.empty(0)
+    first = row_medians(values[:last].reshape(len(edges) - 1, -1)) if last else np.empty(0)
     return np.append(first, np.median(values[last:]))
+
+
+def row_medians(table: FloatArray) -> FloatArray:
+    """Return the median of each row, as `numpy.median` does; NaNs come last.
+
+    NumPy sorts many short rows several times faster than it partitions them.
+
+    Parameters
+    ----------
+    table : (m, w) float array
+        At least one column.
+
+    Returns
+    -------
+    (m,) float array
+
+    Examples
+    --------
+    >>> row_medians(np.array([[3.0, 1.0, 2.0, 8.0], [4.0, 4.0, 4.0, 4.0]]))
+    array([2.5, 4. ])
+    """
+    width = table.shape[1]
+    ordered = np.sort(table, axis=1)
+    if width % 2:
+        return ordered[:, width // 2]
+    return (ordered[:, width // 2 - 1] + ordered[:, width // 2]) / 2
 
 
 def _floats(given: Any, name: str) -> FloatArray:

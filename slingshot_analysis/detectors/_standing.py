@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slingshot_analysis.canonical import FloatArray
+from slingshot_analysis.canonical import FloatArray, row_medians
 
 WINDOWS = (3, 8, 24, 72)
 """Rows before a row whose median is its level. Short windows follow a steep descent and noise that wanders, long ones
@@ -123,7 +123,7 @@ def _above_level(values: FloatArray, window: int) -> FloatArray:
     """
     n = len(values)
     stride = max(1, -(-n // KNOTS))
-    level = np.median(np.lib.stride_tricks.sliding_window_view(values, window)[:-1:stride], axis=1)
+    level = row_medians(np.lib.stride_tricks.sliding_window_view(values, window)[:-1:stride])
     whole = (n - window) // stride * stride
     above = np.empty(n)
     above[:window] = values[:window] - values[0]
@@ -159,7 +159,7 @@ def _to_deviations(above: FloatArray, window: int, blocks: int, size: int, least
 def _of_three(values: FloatArray) -> FloatArray:
     """Return the median of each value and its two neighbours."""
     around = np.pad(values, 1, mode="edge")
-    return np.asarray(np.median([around[:-2], around[1:-1], around[2:]], axis=0))
+    return row_medians(np.lib.stride_tricks.sliding_window_view(around, 3))
 
 
 def _wander(table: FloatArray, stride: int) -> FloatArray:
@@ -170,10 +170,10 @@ def _wander(table: FloatArray, stride: int) -> FloatArray:
     the root of 2 times as large as a change in such noise, and smaller in a steep course.
     """
     change = table[:, 1::stride] - table[:, :-1:stride]
-    change -= np.median(change, axis=1, keepdims=True)
-    spread = np.median(np.abs(change), axis=1)
+    change -= row_medians(change)[:, np.newaxis]
+    spread = row_medians(np.abs(change))
     if stride == 1:
-        spread = np.minimum(spread, np.median(np.abs(np.diff(table, 2, axis=1)), axis=1) / np.sqrt(2))
+        spread = np.minimum(spread, row_medians(np.abs(np.diff(table, 2, axis=1))) / np.sqrt(2))
     return np.asarray(spread / QUARTILE)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from slingshot_analysis.analysis import Analysis, analyze
 from slingshot_analysis.engines import open_engine
 from slingshot_analysis.errors import NoRunError, SlingshotError
-from slingshot_analysis.readers import read_log
+from slingshot_analysis.readers import one_child, read_log
 from slingshot_analysis.slingshots import DEFAULT, Options
 from slingshot_analysis.trace import Trace
 
@@ -103,8 +103,7 @@ def analyze_files(
     names, repeated = _once([str(file) for file in files])
     task = partial(_analyze, read=read, keep=keep, options=options)
     if engine == "processes" and jobs == 1:
-        for name in names:
-            yield from task([name])
+        yield from _analyze_each(names, read, keep, options)
     else:
         with open_engine(engine, jobs=jobs, scheduler=scheduler, slurm=slurm) as executor:
             yield from _in_order(executor, task, names)
@@ -157,7 +156,13 @@ def _collect(
 
 
 def _analyze(names: Sequence[str], read: Read, keep: Keep | None, options: Options) -> list[FileResult]:
-    return [_analyze_file(name, read, keep, options) for name in names]
+    return list(_analyze_each(names, read, keep, options))
+
+
+def _analyze_each(names: Sequence[str], read: Read, keep: Keep | None, options: Options) -> Iterator[FileResult]:
+    with one_child():
+        for name in names:
+            yield _analyze_file(name, read, keep, options)
 
 
 def _analyze_file(name: str, read: Read, keep: Keep | None, options: Options) -> FileResult:

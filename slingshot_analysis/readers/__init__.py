@@ -18,7 +18,7 @@ from typing import Any
 
 from slingshot_analysis.errors import InputError, NoRunError, unknown_name
 from slingshot_analysis.readers._folders import read_folder
-from slingshot_analysis.readers._gate import check_kind, cleaned, guarded, isolated
+from slingshot_analysis.readers._gate import check_kind, cleaned, guarded, isolated, one_child
 from slingshot_analysis.readers._given import read_given
 from slingshot_analysis.readers._log import Log, Understood
 from slingshot_analysis.readers._names import Names, built_in_names
@@ -39,6 +39,7 @@ __all__ = [
     "Reader",
     "Understood",
     "built_in_names",
+    "one_child",
     "read_bytes",
     "read_log",
     "read_text",

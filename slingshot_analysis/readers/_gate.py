@@ -7,6 +7,7 @@ declare more data than it contains, point to other files, or make a C library ha
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import select
@@ -14,6 +15,7 @@ import signal
 import stat
 import struct
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -38,7 +40,9 @@ WAITING = 60.0
 """Seconds of waiting that are added to this CPU time, for a busy machine or a slow disk."""
 
 _COUNT = struct.Struct("q")
-"""Layout of a child's answer: the number of its parts, then their sizes, then the parts."""
+
+MOST_CALLS = 32
+"""Maximum number of files that a child reads, so that what libraries keep of each does not add up."""
 
 MEMORY_SHARE = 3
 """Maximum memory of a child process, as a multiple of the maximum size of a file."""
@@ -162,7 +166,7 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
     path : Path
         The file.
     function : callable
-        Takes the path. What it returns is sent back by pickle.
+        A function of a module. It takes the path, and what it returns is sent back by pickle.
 
     Raises
     ------
@@ -174,22 +178,16 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
     limit = f"{seconds:.1f} s of CPU time and {most_bytes() * MEMORY_SHARE / 1e6:,.0f} MB"
     if sys.platform != "linux":
         return function(path)
-    receiving, sending = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # about forks while threads run; the child starts no thread
-        child = os.fork()
-    if not child:
-        os.close(receiving)
-        signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process even if the library hangs
-        _work(path, function, sending)
-    os.close(sending)
+    kept: list[_Child] | None = getattr(_thread, "children", None)
+    child = kept.pop() if kept else _Child()
+    answer = None
     try:
-        answer = _answer(receiving, time.monotonic() + seconds + WAITING)
+        answer = child.call(path, function, seconds)
     finally:
-        os.close(receiving)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        if kept is not None and answer is not None and answer[0] == "result" and child.calls < MOST_CALLS:
+            kept.append(child)
+        else:
+            child.end()
     if answer is None:
         raise InputError(f"{path}: is damaged: it could not be read within {limit}; restore it from a copy")
     kind, content = answer
@@ -198,23 +196,72 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
     return content  # type: ignore[no-any-return]
 
 
-def _work(path: Path, function: Callable[[Path], object], sending: int) -> None:
-    """Call the function in the child, send back its result or error, and end the process in any case."""
+@contextlib.contextmanager
+def one_child() -> Iterator[None]:
+    """Let one child process read many files of this thread, one after another; by default each file has its own.
+
+    A file that can't be read ends the child, and the next file gets a new one.
+    """
+    _thread.children = children = list[_Child]()
+    try:
+        yield
+    finally:
+        del _thread.children
+        for child in children:
+            child.end()
+
+
+_thread = threading.local()
+
+
+class _Child:
+    """A forked process that calls functions of files."""
+
+    def __init__(self) -> None:
+        asked, self._asking = os.pipe()
+        self._answers, answering = os.pipe()
+        self.calls = 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # about forks while threads run; the child starts none
+            self._process = os.fork()
+        if not self._process:
+            os.close(self._asking)
+            os.close(self._answers)
+            _work(asked, answering)
+        os.close(asked)
+        os.close(answering)
+
+    def call(self, path: Path, function: Callable[[Path], object], seconds: float) -> tuple[str, Any] | None:
+        """Return "result" and what the function returns, or "error" and its message. None if it is lost or too late."""
+        self.calls += 1
+        try:
+            _send(self._asking, (path, function, seconds))
+        except BrokenPipeError:
+            return None
+        answer: tuple[str, Any] | None = _receive(self._answers, time.monotonic() + seconds + WAITING)
+        return answer
+
+    def end(self) -> None:
+        os.close(self._asking)
+        os.close(self._answers)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+
+
+def _work(asked: int, answering: int) -> None:
+    """In the child, call each function that is asked for and send its result or error. End the process in any case."""
     try:
         _limit_memory()
-        try:
-            with guarded(path, function.__module__.rpartition(".")[2]):
-                answer = ("result", function(path))
-        except SlingshotError as error:
-            answer = ("error", str(error))
-        buffers: list[pickle.PickleBuffer] = []
-        content = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)
-        parts: list[bytes | memoryview] = [content, *(buffer.raw() for buffer in buffers)]
-        sizes = [len(part) for part in parts]
-        with os.fdopen(sending, "wb") as pipe:
-            pipe.write(_COUNT.pack(len(sizes)) + struct.pack(f"{len(sizes)}q", *sizes))
-            for part in parts:
-                pipe.write(part)
+        while (question := _receive(asked)) is not None:
+            path, function, seconds = question
+            signal.setitimer(signal.ITIMER_PROF, seconds)  # its signal ends the process even if the library hangs
+            try:
+                with guarded(path, function.__module__.rpartition(".")[2]):
+                    answer = ("result", function(path))
+            except SlingshotError as error:
+                answer = ("error", str(error))
+            _send(answering, answer)
     finally:
         os._exit(0)
 
@@ -228,8 +275,20 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))
 
 
-def _answer(receiving: int, deadline: float) -> tuple[str, Any] | None:
-    """Return what the child sent, without copying arrays. None if it is incomplete at the deadline."""
+def _send(sending: int, content: object) -> None:
+    """Write an object to a pipe: the number of its parts, their sizes, and the parts. Arrays are not copied."""
+    buffers: list[pickle.PickleBuffer] = []
+    first = pickle.dumps(content, protocol=5, buffer_callback=buffers.append)
+    parts: list[bytes | memoryview] = [first, *(buffer.raw() for buffer in buffers)]
+    sizes = [len(part) for part in parts]
+    with os.fdopen(sending, "wb", closefd=False) as pipe:
+        pipe.write(_COUNT.pack(len(sizes)) + struct.pack(f"{len(sizes)}q", *sizes))
+        for part in parts:
+            pipe.write(part)
+
+
+def _receive(receiving: int, deadline: float = math.inf) -> Any:
+    """Return what `_send` wrote, by this program and not from a file. None if it is incomplete at the deadline."""
     head = _received(receiving, _COUNT.size, deadline)
     sizes = _received(receiving, 8 * _COUNT.unpack(head)[0], deadline) if head is not None else None
     if sizes is None:
@@ -237,8 +296,7 @@ def _answer(receiving: int, deadline: float) -> tuple[str, Any] | None:
     parts = [_received(receiving, size, deadline) for (size,) in struct.iter_unpack("q", sizes)]
     if any(part is None for part in parts):
         return None
-    found: tuple[str, Any] = pickle.loads(parts[0], buffers=parts[1:])  # type: ignore[arg-type]
-    return found  # written by our own child, not read from the file
+    return pickle.loads(parts[0], buffers=parts[1:])  # type: ignore[arg-type]
 
 
 def _received(receiving: int, size: int, deadline: float) -> bytearray | None:
@@ -247,7 +305,7 @@ def _received(receiving: int, size: int, deadline: float) -> bytearray | None:
     place = memoryview(content)
     while len(place):
         left = deadline - time.monotonic()
-        if left <= 0 or not select.select([receiving], [], [], left)[0]:
+        if left <= 0 or not select.select([receiving], [], [], left if left < math.inf else None)[0]:
             return None
         count = os.readv(receiving, [place])
         if not count:

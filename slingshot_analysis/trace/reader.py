@@ -30,6 +30,9 @@ HEAD = 1 << 16
 MOST_LOOKED_AT = 1 << 28
 """Maximum number of bytes of rows that are read to look for damage. The rest of a longer trace is read when needed."""
 
+_Datasets = dict[str, h5py.Dataset]
+_Steps = npt.NDArray[np.int64]
+
 NEIGHBOURS, NOT_ZERO = 8, 1e-6
 """A last chunk of zeros is blank, which means damaged, if the eight rows before it all exceed this value."""
 
@@ -108,7 +111,7 @@ class TraceFile(Trace):
     def steps(self) -> tuple[int, int] | None:
         """First and last step over all groups, updates; None if there is no row."""
         with opened(self.path) as file:
-            ranges = [_range(self._read_steps(file, name)) for name in self._groups]
+            ranges = [_range(self._read_steps(self._datasets(file, name))) for name in self._groups]
         found = [span for span in ranges if span]
         return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
@@ -139,15 +142,17 @@ class TraceFile(Trace):
     def read(self, names: Iterable[str]) -> dict[str, Signal]:
         """Return several signals by name. The file is opened once, and the steps of each group are read once."""
         found: dict[str, Signal] = {}
-        steps: dict[str, npt.NDArray[np.int64]] = {}
+        datasets: dict[str, _Datasets] = {}
+        steps: dict[str, _Steps] = {}
         with opened(self.path) as file:
             for name in names:
                 if name not in self._found:
                     raise unknown_name("quantity", name, self._found, str(self.path))
                 group = self._found[name][0]
                 if group not in steps:
-                    steps[group] = self._read_steps(file, group)
-                found[name] = self._read_signal(file, name, steps[group])
+                    datasets[group] = self._datasets(file, group)
+                    steps[group] = self._read_steps(datasets[group])
+                found[name] = self._read_signal(datasets[group][name], steps[group])
         return found
 
     def window(self, name: str, first: int, last: int) -> Signal:
@@ -201,12 +206,14 @@ class TraceFile(Trace):
         with opened(self.path) as file:
             for name, group in self._groups.items():
                 quantities: list[Quantity] = []
-                steps: npt.NDArray[np.int64] | None = None
+                datasets: _Datasets = {}
+                steps: _Steps | None = None
                 for quantity in group.quantities:
                     try:
-                        steps = self._read_steps(file, name) if steps is None else steps
+                        datasets = datasets or self._datasets(file, name)
+                        steps = self._read_steps(datasets) if steps is None else steps
                         if looked_at < MOST_LOOKED_AT:
-                            looked_at += self._read_signal(file, quantity.name, steps).value.nbytes
+                            looked_at += self._read_signal(datasets[quantity.name], steps).value.nbytes
                         quantities.append(quantity)
                     except (MemoryError, *HDF5_ERRORS) as error:
                         reason = in_one_line(error).removeprefix(f"{self.path}: ")
@@ -244,10 +251,11 @@ class TraceFile(Trace):
         frames = []
         with opened(self.path) as file:
             for name in self._groups if group is None else [group]:
-                steps = self._read_steps(file, name)
+                datasets = self._datasets(file, name)
+                steps = self._read_steps(datasets)
                 columns: dict[str, npt.NDArray[Any]] = {}
                 for quantity in self.groups[name]:
-                    columns.update(columns_of(self._read_signal(file, quantity, steps)))
+                    columns.update(columns_of(self._read_signal(datasets[quantity], steps)))
                 frames.append(pd.DataFrame(columns, index=pd.Index(steps, name="step")))
         return frames[0] if len(frames) == 1 else pd.concat(frames, axis=1, sort=True).rename_axis("step")
 
@@ -271,8 +279,9 @@ class TraceFile(Trace):
         tree = {"/": xr.Dataset(attrs=self.attributes)}
         with opened(self.path) as file:
             for name, group in self._groups.items():
-                steps = self._read_steps(file, name)
-                signals = [self._read_signal(file, quantity, steps) for quantity in self.groups[name]]
+                datasets = self._datasets(file, name)
+                steps = self._read_steps(datasets)
+                signals = [self._read_signal(datasets[quantity], steps) for quantity in self.groups[name]]
                 tree[name] = xr.Dataset(
                     {
                         signal.name: (
@@ -293,7 +302,7 @@ class TraceFile(Trace):
         lines = [f"Trace {self.path.name}: " + ", ".join([*run, state])]
         with opened(self.path) as file:
             for name, group in self._groups.items():
-                steps = self._read_steps(file, name)
+                steps = self._read_steps(self._datasets(file, name))
                 schedule = f" ({group.schedule})" if group.schedule else ""
                 span = _range(steps)
                 where = f", steps {span[0]} to {span[1]}" if span else ""
@@ -301,37 +310,47 @@ class TraceFile(Trace):
                 lines += [f"    {_describe(quantity)}" for quantity in group.quantities]
         return "\n".join(lines)
 
-    def _read_steps(self, file: h5py.File, group: str) -> npt.NDArray[np.int64]:
-        """Return the steps of the complete rows: as many as the shortest dataset has."""
-        names = ["step", *self.groups[group]]
-        steps = _read(self.path, file, group, "step", min(len(file[group][name]) for name in names))
+    def _datasets(self, file: h5py.File, group: str) -> _Datasets:
+        """Return the steps and the quantities of a group by name."""
+        node = file[group]
+        return {name: node[name] for name in ("step", *self.groups[group])}
+
+    def _read_steps(self, datasets: _Datasets) -> _Steps:
+        """Return the steps of the complete rows: as many as the shortest dataset of the group has."""
+        steps = _read(self.path, datasets["step"], min(len(dataset) for dataset in datasets.values()))
         unwritten = np.flatnonzero(steps < 0)
         steps = steps[: unwritten[0]] if len(unwritten) else steps
         if np.any(np.diff(steps) <= 0):
             row = int(np.flatnonzero(np.diff(steps) <= 0)[0])
             raise InputError(
-                f"{self.path}: /{group}/step: row {row + 1} holds {steps[row + 1]} after {steps[row]}; "
+                f"{self.path}: {datasets['step'].name}: row {row + 1} holds {steps[row + 1]} after {steps[row]}; "
                 "steps must increase, so the file is damaged or its writer is wrong"
             )
         return steps
 
-    def _read_signal(self, file: h5py.File, name: str, steps: npt.NDArray[np.int64]) -> Signal:
-        group, quantity = self._found[name]
-        value = _read(self.path, file, group, name, len(steps))
-        if _is_blank(file[group][name], value) and not self._explains_zeros(file, name, len(steps)):
-            blank_from = steps[_last_chunk(file[group][name], len(value))]
+    def _read_signal(self, dataset: h5py.Dataset, steps: _Steps) -> Signal:
+        value = _read(self.path, dataset, len(steps))
+        if _is_blank(dataset, value) and not self._explains_zeros(dataset, len(steps)):
+            blank_from = steps[_last_chunk(dataset, len(value))]
             raise InputError(
-                f"{self.path}: /{group}/{name}: the last rows, from step {blank_from}, are blank: the file is damaged; "
+                f"{self.path}: {dataset.name}: the last rows, from step {blank_from}, are blank: the file is damaged; "
                 "restore it from a copy, or record the run again"
             )
-        return Signal(steps, value, name, quantity.unit, quantity.description, quantity.axes)
+        quantity = self._found[_name(dataset)][1]
+        return Signal(steps, value, quantity.name, quantity.unit, quantity.description, quantity.axes)
 
-    def _explains_zeros(self, file: h5py.File, name: str, rows: int) -> bool:
+    def _explains_zeros(self, dataset: h5py.Dataset, rows: int) -> bool:
         """Return whether errors that never change go with an accuracy that is always 0."""
+        name = _name(dataset)
         errors = name.replace("_accuracy", "_errors")
         if not name.endswith("_accuracy") or errors not in self._found:
             return name.endswith("_accuracy")
-        return bool(np.ptp(_read(self.path, file, self._found[errors][0], errors, rows)) == 0)
+        return bool(np.ptp(_read(self.path, dataset.file[f"{self._found[errors][0]}/{errors}"], rows)) == 0)
+
+
+def _name(dataset: h5py.Dataset) -> str:
+    """Return the name of the quantity that a dataset holds."""
+    return str(dataset.name).rpartition("/")[2]
 
 
 def _last_chunk(dataset: h5py.Dataset, rows: int) -> int:
@@ -359,15 +378,15 @@ def _is_blank(dataset: h5py.Dataset, value: npt.NDArray[Any]) -> bool:
     return bool(before.min() > NOT_ZERO) if len(before) else kind == "accuracy"
 
 
-def _read(path: Path, file: h5py.File, group: str, name: str, rows: int) -> npt.NDArray[Any]:
+def _read(path: Path, dataset: h5py.Dataset, rows: int) -> npt.NDArray[Any]:
     try:
-        return np.asarray(file[group][name][:rows])
+        return np.asarray(dataset[:rows])
     except (OSError, RuntimeError) as error:
         reason = in_one_line(error)
-        raise InputError(f"{path}: /{group}/{name}: rows can't be read ({reason}); the file is damaged") from error
+        raise InputError(f"{path}: {dataset.name}: rows can't be read ({reason}); the file is damaged") from error
 
 
-def _range(steps: npt.NDArray[np.int64]) -> tuple[int, int] | None:
+def _range(steps: _Steps) -> tuple[int, int] | None:
     return (int(steps[0]), int(steps[-1])) if len(steps) else None
 
 
