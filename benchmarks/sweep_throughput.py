@@ -9,7 +9,11 @@ values of ε) and many seeds. Its time includes closing the files, but not makin
 The plain loop is the training loop of PyTorch's tutorials for one such run: nn.Sequential, torch.optim.Adam with its
 defaults, tensors indexed by the batch. The two take turns within one process, so that a change of the machine's speed
 affects both. Rates are updates per second, counted over all runs. `speedup` is the ratio of the two rates, with
-quartiles over bootstrap samples of the turns. With ``--profile``, PyTorch's profiler splits up the time of an update.
+quartiles over bootstrap samples of the turns.
+
+``--probes`` names other probes for the sweep. ``--limits`` times what no update of the sweep can do without, in turns
+with the plain loop: matrix products, Adam's kernel, and the copy of the batch. With ``--profile``, PyTorch's profiler
+splits up the time of an update.
 """
 
 from __future__ import annotations
@@ -18,13 +22,13 @@ import dataclasses
 import itertools
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainers.batch import _lockstep, record_batch
 from trainers.passes import Mapped
@@ -48,6 +52,7 @@ WAYS = {"chosen": _lockstep.find_batched_passes, "vmap": Mapped, "compiled": Com
 
 TURN = 500
 """Length of a turn of the plain loop, in updates."""
+LIMIT_TURNS = 1000
 
 
 def sweep(runs: int, steps: int) -> list[Setup]:
@@ -74,7 +79,7 @@ def plain_loop() -> Iterator[None]:
             yield
 
 
-def take_turns(runs: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def take_turns(runs: int, steps: int, probes: str) -> tuple[np.ndarray, np.ndarray]:
     """Return seconds and updates of each turn of the sweep, and seconds per update of each turn of the plain loop."""
     plain, swept, alone = plain_loop(), [], []
     now, done = 0.0, 0
@@ -92,11 +97,50 @@ def take_turns(runs: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
 
     with tempfile.TemporaryDirectory() as folder:
         record_batch(
-            sweep(runs, steps), [Path(folder) / f"{i}.h5" for i in range(runs)], probes="light", progress=progress
+            sweep(runs, steps), [Path(folder) / f"{i}.h5" for i in range(runs)], probes=probes, progress=progress
         )
         seconds, made = swept[-1]
         swept[-1] = seconds + time.perf_counter() - now, made
     return np.array(swept), np.array(alone)
+
+
+def parts_of_an_update(runs: int) -> dict[str, Callable[[], object]]:
+    """Return what an update of the sweep can't do without."""
+    members = [Run(setup, torch.device("cpu")) for setup in sweep(runs, 1)]
+    data, batch = members[0].data, members[0].setup.batch_size
+    stack = Stack(members, [0] * runs)
+    inputs = torch.empty(runs, batch, data.train_inputs[0].numel())
+    which = torch.randint(len(data.train_inputs), (runs * batch,))
+    weights = [weight for name, weight in stack.parameters.items() if name.endswith("weight")]
+    products: list[tuple[Tensor, Tensor, Tensor]] = []
+    for i, weight in enumerate(weights):
+        units, of_layer = weight.shape[1:]
+        before, after = torch.randn(runs, batch, of_layer), torch.randn(runs, batch, units)
+        products += [(before, weight.mT, torch.empty_like(after)), (after.mT, before, torch.empty_like(weight))]
+        products += [(after, weight, torch.empty_like(before))] if i else []
+    stack.update()
+    return {
+        "products": lambda: [torch.bmm(a, b, out=result) for a, b, result in products],
+        "adam": stack.update,
+        "batch": lambda: torch.index_select(data.train_inputs, 0, which, out=inputs.view(-1, inputs.shape[2])),
+    }
+
+
+@torch.no_grad()
+def limits(runs: int) -> dict[str, float]:
+    """Return the median seconds of each part for one run, and of an update of the plain loop, in turns."""
+    plain, parts = plain_loop(), parts_of_an_update(runs)
+    seconds: dict[str, list[float]] = {name: [] for name in (*parts, "plain")}
+    for _ in range(LIMIT_TURNS):
+        for name, part in parts.items():
+            start = time.perf_counter()
+            part()
+            seconds[name].append((time.perf_counter() - start) / runs)
+        with torch.enable_grad():
+            start = time.perf_counter()
+            next(plain)
+            seconds["plain"].append(time.perf_counter() - start)
+    return {name: float(np.median(times)) for name, times in seconds.items()}
 
 
 def profile(runs: int) -> None:
@@ -114,21 +158,30 @@ def profile(runs: int) -> None:
 @click.option(
     "--way", type=click.Choice(list(WAYS)), default="chosen", help="How to compute forward and backward pass."
 )
+@click.option("--probes", default="light", show_default=True, help="What the sweep records.")
+@click.option("--limits", "only_limits", is_flag=True, help="Time what no update can do without.")
 @click.option("--profile", "profiled", is_flag=True, help="Profile the first of --runs.")
-def main(steps: int, runs: tuple[int, ...], way: str, profiled: bool) -> None:
+def main(steps: int, runs: tuple[int, ...], way: str, probes: str, only_limits: bool, profiled: bool) -> None:
     _lockstep.find_batched_passes = WAYS[way]
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     if profiled:
         profile(runs[0])
         return
+    if only_limits:
+        print(f"{'runs':>5}{'products':>10}{'adam':>8}{'batch':>8}{'plain':>8}{'limit':>8}   us per update of a run")
+        for count in runs:
+            found = limits(count)
+            *parts, alone = found.values()
+            print(f"{count:>5}{''.join(f'{1e6 * part:>8.1f}' for part in found.values())}{alone / sum(parts):>8.2f}")
+        return
     print(
-        f"parity_3_50, {steps} updates, light bundle, one thread, torch {torch.__version__}, "
+        f"parity_3_50, {steps} updates, {probes}, one thread, torch {torch.__version__}, "
         f"{torch.backends.cpu.get_cpu_capability()}"
     )
     print(f"{'runs':>5}{'sweep/s':>10}{'plain/s':>10}{'us/update':>11}{'speedup':>9}{'quartiles':>14}")
     for count in runs:
-        swept, alone = take_turns(count, steps)
+        swept, alone = take_turns(count, steps, probes)
         picked = np.random.default_rng(0).integers(len(alone), size=(1000, len(alone)))
         times = swept[picked].sum(1)
         low, high = np.quantile(alone[picked].mean(1) * times[:, 1] / times[:, 0], [0.25, 0.75])
