@@ -74,7 +74,7 @@ def log_softmax_backward(upstream: Tensor, log_p: Tensor, logits: Tensor) -> Ten
     log_p, logits : (..., classes) Tensor
         As above, in one dtype.
     """
-    kernel = getattr(torch.ops.aten, "_log_softmax_backward_data", None)
+    kernel = getattr(torch, "_log_softmax_backward_data", None)
     if kernel is not None:
         gradient: Tensor = kernel(upstream, log_p, -1, logits.dtype)
         return gradient
