@@ -86,7 +86,7 @@ def probe_names(text: str) -> list[str]:
     "--curvature-budget",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="SHARE",
-    help="Largest share of the time that curvature may take; 0.10 with the standard bundle, 0.12 with full.",
+    help="Largest share of the time that curvature may take; 0.05 with the standard bundle, 0.12 with full.",
 )
 @click.option(
     "--flight-recorder/--no-flight-recorder",

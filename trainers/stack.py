@@ -16,6 +16,10 @@ from trainers.optimizers import warm_up
 from trainers.run import Run
 
 
+ALIGNED = 16
+"""Each parameter starts at a multiple of this number of elements, 64 bytes of float32, as tensors of PyTorch do."""
+
+
 class Layout:
     """Where each parameter of R runs of the same network stands in one vector of all of them.
 
@@ -33,13 +37,15 @@ class Layout:
     def __init__(self, parameters: Mapping[str, Tensor], runs: int) -> None:
         self._shapes = {name: (runs, *parameter.shape) for name, parameter in parameters.items()}
         self._sizes = [runs * parameter.numel() for parameter in parameters.values()]
-        self.size = sum(self._sizes)
-        """Number of elements of the vector."""
+        # the last parameter is not filled up: an optimizer rounds the elements that fill no whole vector differently
+        self._places = [*(-(-size // ALIGNED) * ALIGNED for size in self._sizes[:-1]), self._sizes[-1]]
+        self.size = sum(self._places)
+        """Number of elements of the vector. Those between two parameters are 0."""
 
     def views(self, vector: Tensor) -> dict[str, Tensor]:
         """Return the parameters of all runs by name, (R, ...) each, as views of the vector."""
-        parts = zip(self._shapes.items(), vector.split(self._sizes), strict=True)
-        return {name: part.view(shape) for (name, shape), part in parts}
+        parts = zip(self._shapes.items(), self._sizes, vector.split(self._places), strict=True)
+        return {name: part[:size].view(shape) for (name, shape), size, part in parts}
 
 
 class Stack:
@@ -64,10 +70,12 @@ class Stack:
         self._longest_warmup = max(run.setup.optimizer.warmup for run in runs)
         own = [dict(run.model.named_parameters()) for run in runs]
         self._layout = Layout(own[0], len(runs))
-        self._vector = torch.cat([torch.stack([one[name] for one in own]).flatten() for name in own[0]])
+        self._vector = next(iter(own[0].values())).new_zeros(self._layout.size)
         self._gradient = torch.zeros_like(self._vector)
         self.parameters = self._layout.views(self._vector)
         """Each parameter of all runs by name, (R, ...)."""
+        for name, joined in self.parameters.items():
+            torch.stack([one[name] for one in own], out=joined)
         self.gradients = self._layout.views(self._gradient)
         """Their gradients."""
         self.buffers = _stack_buffers([run.model for run in runs])
@@ -167,7 +175,7 @@ class _Part:
             if not _is_of_weights(first, parameters[names[0]]):
                 self.state[key] = first.clone() if isinstance(first, Tensor) else first
                 continue
-            self.state[key] = torch.empty_like(self.values.data)
+            self.state[key] = torch.zeros_like(self.values.data)
             for name, joined in self.views(self.state[key]).items():
                 torch.stack([run.optimizer.state[parameters[name]][key] for run, parameters in own], out=joined)
 
