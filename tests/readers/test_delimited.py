@@ -167,6 +167,17 @@ def test_a_repeated_name_keeps_both_columns(tmp_path: Path) -> None:
     assert "the header names 'loss' 2 times" in run.notes[0]
 
 
+def test_a_separator_in_quotation_marks_separates_no_fields(tmp_path: Path) -> None:
+    run = only(write(tmp_path, 'step,note,loss\n0,a,3\n1,"b, c",2\n2,d,1\n'))
+    assert plain(run) == {"step": [0, 1, 2], "loss": [3, 2, 1]}
+
+
+def test_parts_with_different_headers_are_joined_by_the_names_of_columns(tmp_path: Path) -> None:
+    run = only(write(tmp_path, "step,loss\n0,1\n1,2\nstep,acc\n2,3\n3,4\n"))
+    np.testing.assert_array_equal(run.columns["acc"].values, [math.nan, math.nan, 3, 4])
+    assert list(run.notes) == ["the header changes in line 4: the parts are joined by the names of their columns"]
+
+
 def test_repeated_headers_and_rows_of_an_appended_restart(tmp_path: Path) -> None:
     run = only(write(tmp_path, "step,loss\n0,1\n1,2\nstep,loss\n1,2\n2,3\nstep,loss\n"))
     assert plain(run) == {"step": [0, 1, 1, 2], "loss": [1, 2, 2, 3]}
@@ -177,8 +188,8 @@ def test_repeated_headers_and_rows_of_an_appended_restart(tmp_path: Path) -> Non
 
 
 def test_text_is_an_attribute_if_constant_and_left_out_if_not(tmp_path: Path) -> None:
-    run = only(write(tmp_path, "step,name,when,done,loss\n0,adam,mon,False,1%\n1,adam,tue,True,2%\n"))
-    assert plain(run) == {"step": [0, 1], "done": [0, 1], "loss": [0.01, 0.02]}
+    run = only(write(tmp_path, "step,name,when,done,loss\n0,adam,mon,False,1%\n1,adam,tue,True,57%\n"))
+    assert plain(run) == {"step": [0, 1], "done": [0, 1], "loss": [0.01, 0.57]}
     assert run.attributes == {"name": "adam"}
     assert list(run.notes) == [
         "'loss': written with %, divided by 100",
@@ -212,6 +223,13 @@ def test_parts_of_a_resumed_run_stay_one_run(tmp_path: Path) -> None:
 def test_a_constant_seed_is_an_attribute(tmp_path: Path) -> None:
     run = only(write(tmp_path, "seed,step,loss\n7,0,1\n7,1,2\n"))
     assert (plain(run), run.attributes) == ({"step": [0, 1], "loss": [1, 2]}, {"seed": 7})
+
+
+def test_numbers_beside_the_values_of_a_long_table_are_left_out(tmp_path: Path) -> None:
+    text = "step,metric,value,noise\n" + "".join(f"{k},{name},{k},9\n" for k in range(3) for name in ("loss", "acc"))
+    run = only(write(tmp_path, text))
+    assert list(run.columns) == ["loss", "acc"]
+    assert list(run.notes) == ["columns left out, being text or beside the values of a long table: 'noise'"]
 
 
 def test_a_long_table_with_seeds_and_epochs(tmp_path: Path) -> None:

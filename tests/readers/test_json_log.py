@@ -170,6 +170,10 @@ def test_names_are_dotted_only_where_needed(tmp_path: Path) -> None:
     }
     (run,) = read(tmp_path, value)
     assert list(run.columns) == ["train.loss", "train.acc", "rank", "a.x", "b.x"]
+    (run,) = read(tmp_path, {"logs": {"a": {"loss": [1, 2], "acc": [3, 4]}, "b": {"loss": [5, 6]}}})
+    assert list(run.columns) == ["a.loss", "a.acc", "b.loss"]
+    (run,) = read(tmp_path, {"logs": {"loss": {"train": [1, 2], "val": [3, 4]}}})
+    assert list(run.columns) == ["loss.train", "loss.val"]
 
 
 def test_steps_are_looked_for_nearest_first(tmp_path: Path) -> None:
@@ -220,6 +224,11 @@ def test_several_runs(tmp_path: Path, value: Any, names: list[str]) -> None:
     assert [run.columns["loss"].values[:2].tolist() for run in runs] == [[1, 2], [3, 4]]
     if isinstance(value, dict) and "lr" in value:
         assert [run.attributes for run in runs] == [{"lr": 1}, {"lr": 1}]
+
+
+def test_a_list_of_numbers_beside_a_run_is_no_run(tmp_path: Path) -> None:
+    (run,) = read(tmp_path, {"seed_0": {"loss": [1, 2]}, "seed_1": [3, 4]})
+    assert plain(run) == {"loss": [1, 2], "seed_1": [3, 4]}
 
 
 def test_runs_named_by_their_setting(tmp_path: Path) -> None:

@@ -78,6 +78,11 @@ def test_seeds_on_either_axis(tmp_path: Path, turned: bool) -> None:
         assert values(run) == {"steps": list(range(6)), "loss": loss[index].tolist(), "acc": acc[index].tolist()}
 
 
+def test_a_table_of_one_run_names_no_seed(tmp_path: Path) -> None:
+    (run,) = saved(tmp_path, steps=np.arange(6), loss=np.arange(6.0)[None], seeds=[40])
+    assert (run.name, values(run)) == ("", {"steps": list(range(6)), "loss": list(range(6))})
+
+
 def test_what_each_run_came_to_is_no_configuration_of_it(tmp_path: Path) -> None:
     came = {"T_grok": [30, 50], "norm_per_seed": [1.5, 2.5], "final_loss": 0.25}
     chosen = {"seeds": [40, 41], "peak_lr": [0.1, 0.2], "heads": [4, 4], "eps": np.float32(1e-3)}

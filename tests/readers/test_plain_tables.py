@@ -20,7 +20,7 @@ NUMBERS = st.one_of(
     st.floats(-10, 10).map(lambda number: f"{number:.3f}"),
 )
 ODD = st.sampled_from(
-    ["", "nan", "NaN", "-inf", "Infinity", "1.", ".5", "+3", "1e400", "-", "x", "1e", "0x1", " 2", "50%"]
+    ["", "nan", "NaN", "-inf", "Infinity", "1.", ".5", "+3", "1e400", "-", "x", "1e", "0x1", " 2", "50%", "NA"]
 )
 CELLS = st.one_of(NUMBERS, NUMBERS, NUMBERS, ODD)
 
@@ -87,6 +87,13 @@ def test_plain_tables_are_read_quickly(data):
     assert delimited._plain(data) is not None
 
 
+@pytest.mark.parametrize(("cell", "columns"), [("", ["step", "loss"]), ("nan", ["column_0", "step", "loss"])])
+def test_a_column_without_a_name_is_left_out_if_it_is_empty(cell, columns):
+    data = f",step,loss\n,1,3\n{cell},2,4\n".encode()
+    for run in (delimited._plain(data), *DelimitedReader()._carefully(PATH, data.decode())):
+        assert list(run.columns) == columns
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -98,7 +105,10 @@ def test_plain_tables_are_read_quickly(data):
         b"seed,step,loss\n0,1,2\n0,2,2\n1,1,2\n",
         b"step;loss\n1;0,5\n2;0,25\n",
         b"step,loss\n1,1-2\n2,3\n",
+        b"step,loss\n1,NA\n2,3\n",
     ],
 )
-def test_other_tables_are_left_to_the_careful_reader(data):
+@pytest.mark.parametrize("few", [0, 1 << 18], ids=["large", "small"])
+def test_other_tables_are_left_to_the_careful_reader(monkeypatch, data, few):
+    monkeypatch.setattr(plain_tables, "FEW_BYTES", few)
     assert delimited._plain(data) is None

@@ -199,6 +199,13 @@ def test_folders_of_add_scalars_are_the_sides_of_one_run(tmp_path):
         np.testing.assert_allclose(run["val_accuracy"].value, 0.5 / (1 + np.arange(5.0)), rtol=1e-6)
 
 
+def test_a_folder_named_after_a_split_is_a_side_only_beside_another(tmp_path):
+    write_scalars(tmp_path / "a" / "train", "loss", 2.0)
+    assert [list(run.columns) for run in read(tmp_path)] == [["loss"]]
+    write_scalars(tmp_path / "a" / "validation", "loss", 3.0)
+    assert [sorted(run.columns) for run in read(tmp_path)] == [["train/loss", "validation/loss"]]
+
+
 def test_runs_of_add_scalars_stay_apart(tmp_path):
     for name, first in (("a", 2.0), ("b", 4.0)):
         write_scalars(tmp_path / name / "Loss_train", "Loss", first)
@@ -214,6 +221,7 @@ def test_runs_of_add_scalars_stay_apart(tmp_path):
         (b"\x08\x01\x22\x04" + struct.pack("<f", 0.5), 0.5),
         (b"\x08\x01\x22\x08" + struct.pack("<2f", 0.5, 2.0), None),  # two numbers
         (b"\x08\x13\x68\x80\xf8\x04", 1.0),  # half precision, 0x13C00, of which 16 bits count
+        (b"\x08\x0e\x68\x80\xff\x04", 1.0),  # bfloat16, 0x13F80
     ],
 )
 def test_one_number_of_a_tensor(tensor, number):
@@ -223,3 +231,4 @@ def test_one_number_of_a_tensor(tensor, number):
 def test_the_step_of_an_event_has_a_sign_and_64_bits():
     assert _split(b"\x09" + bytes(8) + b"\x10" + b"\xff" * 9 + b"\x01rest") == (-1, b"rest")
     assert read_varint(b"\xff" * 9 + b"\x7f", 0) == (2**64 - 1, 10)
+    assert Message(b"\x10" + b"\xff" * 9 + b"\x01").integer(2) == -1

@@ -13,6 +13,7 @@ from outside import outside
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers import Log, RawRun, read_log
+from slingshot_analysis.readers._text.tables import header_above, table_row
 from slingshot_analysis.readers.text import TextReader
 
 MEGATRON = """\
@@ -209,6 +210,7 @@ def test_what_is_no_log_is_refused_in_one_line(tmp_path: Path, content: bytes, m
         ("main.log", b"\x7fELF\0\0"),
         ("main.log", b'{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\n'),
         ("main.log", b'[\n{"step": 1, "loss": 2},\n{"st'),
+        ("main.log", b'{\n"step": [1, 2],\n"loss": [2.5,\n2.0'),
         ("main.csv", b"step 1 loss 2\nstep 2 loss 1\n"),
         ("main.txt", b"step   train_loss   seed\n1   2.5   0\n2   2.0   0\n1   2.4   1\n2   2.1   1\n"),
         ("main.txt", b"step\ttrain_loss\tval_loss\n1\t2.5\t\n2\t\t2.0\n3\t2.4\t\n"),
@@ -294,6 +296,84 @@ def test_the_taken_lines_are_told(tmp_path: Path) -> None:
     assert "lines of other text left out: 2" in run.notes
 
 
+LEVELS = [0.9, 0.7, 0.5, 0.4, 0.3, 0.2]
+
+
+def lines(form: str) -> str:
+    """Return a line for each level, with `k` from 0, `level`, and `rise` from 0 to 1."""
+    return "".join(form.format(k=k, level=level, rise=k / 5) + "\n" for k, level in enumerate(LEVELS))
+
+
+@pytest.mark.parametrize(
+    ("form", "first"),
+    [
+        ("1{k} loss {level}", 10),
+        ("10{k}|10:00:0{k}|loss {level}", 100),
+        ("0{k}/05 10:00:00 10{k} loss {level}", 100),
+    ],
+)
+def test_a_date_and_a_time_before_the_message_are_no_steps(tmp_path: Path, form: str, first: int) -> None:
+    assert points(read(tmp_path, lines(form)))["loss"] == [(first + k, level) for k, level in enumerate(LEVELS)]
+
+
+def test_a_score_is_the_loss_where_a_counter_stands_beside_it(tmp_path: Path) -> None:
+    assert points(read(tmp_path, lines("step {k} score {level} speed 3.1")))["loss"] == list(enumerate(LEVELS))
+    for text in (lines("score {level}"), "step 7 score 0.5\n" + lines("step {k}: speed {level}")):
+        path = tmp_path / "main.log"
+        path.write_text(text)
+        with pytest.raises(InputError, match="holds no loss"):
+            TextReader().read(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("{rise}", "val/accuracy"), ("{k}1.5%", "val/accuracy"), ("{level}", "val/loss"), ("1.{k}", "val/loss")],
+)
+def test_a_bare_split_is_an_accuracy_where_it_rises_within_one(tmp_path: Path, form: str, name: str) -> None:
+    assert set(read(tmp_path, lines("epoch {k} loss {level} val " + form)).columns) == {"loss", name}
+
+
+def test_a_single_line_counts_where_others_give_the_same_loss(tmp_path: Path) -> None:
+    run = read(tmp_path, "step 1 loss 0.5\nstep 2 loss 0.4\nstep 3: loss 0.3\n")
+    assert points(run) == {"loss": [(1, 0.5), (2, 0.4), (3, 0.3)]}
+    assert run.notes == ["lines of other text left out: 1"]
+
+
+def test_an_evaluation_stands_below_its_heading_where_the_counter_restarts(tmp_path: Path) -> None:
+    form = "step {0} - loss: 0.{1}\nEval begin\nstep 1 - loss: 0.{2}\nTrain\n"
+    run = read(tmp_path, form.format(1, 9, 8) + form.format(2, 7, 6))
+    assert points(run) == {"loss": [(1, 0.9), (2, 0.7)], "eval/loss": [(1, 0.8), (2, 0.6)]}
+
+
+def test_one_epoch_is_enough_for_an_axis_of_epochs(tmp_path: Path) -> None:
+    run = read(tmp_path, "epoch 3 train: loss 0.5\nepoch 3 val: loss 0.4\n")
+    assert points(run) == {"train/loss": [(3, 0.5)], "val/loss": [(3, 0.4)]}
+
+
+def test_a_validation_before_the_first_heading_moves_no_later_one(tmp_path: Path) -> None:
+    run = read(tmp_path, "val_loss 0.9\n" + lines("Epoch {k}\nloss {level}\nval_loss {rise}") + "Epoch 6\nloss 0.1\n")
+    assert points(run)["val_loss"] == [(0, 0.9), *((k, k / 5) for k in range(6))]
+
+
+def test_losses_of_two_kinds_of_lines_are_told_apart_by_the_words_before_them(tmp_path: Path) -> None:
+    run = read(tmp_path, lines("step {k} teacher: loss {level}\nstep {k} student: loss 1.{k}"))
+    assert list(run.columns) == ["loss", "step student/loss"]
+
+
+def test_lines_of_training_that_repeat_two_validations_add_none(tmp_path: Path) -> None:
+    form = "step {0} | loss train: 0.{0}, val: 0.{1}\n"
+    text = "step 1: val loss 0.8\n" + form.format(1, 8) + form.format(2, 8)
+    text += "step 3: val loss 0.6\n" + form.format(3, 6) + form.format(4, 6)
+    assert points(read(tmp_path, text))["val loss"] == [(1, 0.8), (3, 0.6)]
+
+
+def test_a_header_may_have_one_cell_that_is_no_name() -> None:
+    row = table_row("\0 \0 \0", ["1", "2.5", "7"])
+    assert row is not None
+    assert header_above(["epoch loss 2"], row) == "epoch loss 2"
+    assert header_above(["epoch 1 2"], row) == ""
+
+
 def test_values_that_are_not_finite_are_values(tmp_path: Path) -> None:
     words = ["2.5", "nan", "NaN", "inf", "-inf", "1e-3", "Infinity"]
     path = tmp_path / "run.log"
@@ -347,19 +427,20 @@ def test_many_kinds_of_lines_and_long_ones_are_read_in_time_that_grows_with_thei
     assert any("very many kinds of lines" in note for note in run.notes)
 
 
-def test_notebooks(tmp_path: Path) -> None:
-    path = tmp_path / "run.ipynb"
+@pytest.mark.parametrize("name", ["run.ipynb", "run.txt"])
+def test_notebooks(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
     outputs = [{"output_type": "stream", "text": ["step 1 loss 2.5\nstep 2 l", "oss 2.0\n"]},
                {"output_type": "stream", "text": "step 3 loss 1.5\n"}]  # fmt: skip
     path.write_text(json.dumps({"cells": [{"cell_type": "code", "outputs": outputs}], "nbformat": 4}))
-    (run,) = read_log(path)
+    (run,) = read_log(path, format="text")
     assert run["train_loss"].value.tolist() == [2.5, 2.0, 1.5]
     path.write_text(json.dumps({"cells": [{"cell_type": "code", "outputs": []}], "nbformat": 4}))
     with pytest.raises(InputError, match="have no output"):
-        read_log(path)
+        read_log(path, format="text")
     path.write_text('{"cells": [')
     with pytest.raises(InputError, match="can't be read as a notebook"):
-        read_log(path)
+        read_log(path, format="text")
 
 
 def test_a_line_is_taken_from_an_open_file_too(tmp_path: Path) -> None:

@@ -63,3 +63,17 @@ def test_most_lines_of_a_long_log_are_cut_in_bulk():
     assert len(cut.masked) == 1
     assert [cut.tokens[begin] for begin in cut.offsets.tolist()] == [str(k) for k in rows]
     np.testing.assert_array_equal(cut.alike, 0)
+
+
+def test_short_and_blank_lines_among_those_of_one_form_stay_as_they_are(monkeypatch):
+    in_bulk(monkeypatch)
+    cut = found("loss 0.5\n7\n\nx\n\nloss 0.25\n")
+    assert cut == [("loss \0", ["0.5"]), ("\0", ["7"]), ("", []), ("x", []), ("", []), ("loss \0", ["0.25"])]
+
+
+@pytest.mark.parametrize("sign", [",", ":", "/"])
+def test_a_sign_that_may_be_part_of_a_number_ends_none(monkeypatch, sign):
+    text = f"loss 1{sign}5\n" + f"loss 1{sign}-5\n" * 3
+    alone = found(text)
+    in_bulk(monkeypatch)
+    assert found(text) == alone

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from slingshot_analysis.readers import read_log
+from slingshot_analysis.readers._text import scan
 
 LOSS = [2.8, 2.267, 1.846, 1.506, 1.228, 1.003, 0.83, 0.706, 0.623, 0.568, 0.528, 0.49]
 VAL = [round(loss + 0.11, 3) for loss in LOSS]
@@ -359,8 +360,10 @@ shape(  # another
 )
 
 
+@pytest.mark.parametrize("chunk", [400, 1 << 22])
 @pytest.mark.parametrize("name", SHAPES)
-def test_shapes_of_well_known_trainers(tmp_path: Path, name: str) -> None:
+def test_shapes_of_well_known_trainers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, chunk: int) -> None:
+    monkeypatch.setattr(scan, "CHUNK", chunk)
     text, signals = SHAPES[name]
     path = tmp_path / "train.log"
     path.write_bytes(text.encode())

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from made_runs import staircase
 
 from slingshot_analysis.canonical import Samples
 from slingshot_analysis.events import Slingshot
 from slingshot_analysis.slingshots._cycles import Events
 from slingshot_analysis.slingshots._inputs import Norm, RunSignals
 from slingshot_analysis.slingshots.anchors import Anchor
-from slingshot_analysis.slingshots.assembly import _is_unstable, _verdict, find_anchors
+from slingshot_analysis.slingshots.assembly import _is_unstable, _verdict, assemble, find_anchors
 
 STEP = np.arange(0.0, 100_000, 100)
 
@@ -17,9 +18,9 @@ def event(tier="full", confidence=0.9):
     return Slingshot(0, 100, (99, 100), None, 1.0, 2.0, tier, "staircase", (), confidence)
 
 
-def a_run(late=1e-5, norm=True, loss=True):
-    """A loss that is 1 for the first tenth of the run, and then rests at `late`."""
-    losses = {"train_loss": Samples(STEP, np.where(STEP < 10_000, 1.0, late))} if loss else {}
+def a_run(late=1e-5, norm=True, loss=True, first=1.0):
+    """A loss that is `first` for the first tenth of the run, and then rests at `late`."""
+    losses = {"train_loss": Samples(STEP, np.where(STEP < 10_000, first, late))} if loss else {}
     weights = Norm(STEP, STEP, 0.0, [], []) if norm else None
     return RunSignals(weights, losses, {}, (), 5000, 10_000, (0, 99_900))
 
@@ -33,9 +34,9 @@ def spikes(count, ratio):
     ]
 
 
-def unstable(late, count, ratio, full=0, others=0, without=0):
+def unstable(late, count, ratio, full=0, others=0, without=0, first=1.0):
     found = Events([event()] * full + [event("loss_only")] * others, [event("loss_only")] * without)
-    return _is_unstable(a_run(late), spikes(count, ratio), found)
+    return _is_unstable(a_run(late, first=first), spikes(count, ratio), found)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_a_loss_that_is_never_low_is_unstable_with_eight_slightly_irregular_spik
 def test_a_loss_that_gets_low_is_unstable_with_twenty_irregular_spikes(late, count, ratio, expected):
     """A low loss is below 0.0005 of the first one."""
     assert unstable(late, count, ratio) is expected
+    assert unstable(10 * late, count, ratio, first=10.0) is expected
 
 
 @pytest.mark.parametrize(("count", "full", "expected"), [(20, 3, True), (20, 4, False), (25, 4, True), (25, 5, False)])
@@ -123,3 +125,11 @@ def test_anchors_begin_when_the_run_has_settled():
     assert starts(5000, 10_000) == [10_000, 30_000, 60_000]
     assert starts(None, 10_001) == [30_000]
     assert starts(5000, None) == []
+
+
+@pytest.mark.parametrize(("distance", "count"), [(100, 0), (101, 1)])
+def test_a_label_strikes_out_a_break_up_to_a_hundredth_of_the_run_away(distance, count):
+    step, norm, _ = staircase(steps=10_010)
+    step += 10_000
+    (event,) = assemble(step, norm).slingshots
+    assert len(assemble(step, norm, removed=[event.transition + distance]).slingshots) == count

@@ -91,6 +91,13 @@ def test_a_fitted_loss_is_low_in_three_rows_and_in_seven_of_ten(high, start):
     assert _fit_by_loss(Samples(np.arange(60.0), loss), 0.01) == start
 
 
+def test_a_fitted_loss_has_no_high_row_in_a_bin():
+    """8,000 rows are searched in bins of two."""
+    loss = np.full(8000, 1e-4)
+    loss[:6000:2] = 1.0
+    assert _fit_by_loss(Samples(np.arange(8000.0), loss), 0.01) == 6000
+
+
 def test_a_single_low_batch_at_the_start_sets_no_level():
     loss = np.full(60, 1e-3)
     loss[1:20] = 1.0

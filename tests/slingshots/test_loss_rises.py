@@ -65,9 +65,19 @@ def test_what_is_not_finite_is_ignored():
     assert rises([1.0, np.nan, np.inf, 2.0]) == []
 
 
-def test_a_hump_that_gains_the_same_in_every_row_is_no_rise():
-    ramp = np.linspace(-4, 0, 50)
-    assert rises(10 ** np.concatenate([np.full(50, -4.0), ramp, ramp[::-1], np.full(50, -4.0)])) == []
+@pytest.mark.parametrize(("rows", "found"), [(8, 1), (10, 0), (50, 0)])
+def test_a_third_of_a_rise_in_a_short_log_is_gained_in_three_rows(rows, found):
+    """A hump gains the same in every row."""
+    ramp = np.linspace(-4, 0, rows + 1)
+    assert len(rises(10 ** np.concatenate([np.full(50, -4.0), ramp, ramp[::-1], np.full(50, -4.0)]))) == found
+
+
+@pytest.mark.parametrize(
+    ("height", "half", "others", "found"), [(1.0, 0.15, 5, 1), (1.0, 0.15, 6, 0), (100.0, 1.5, 6, 1)]
+)
+def test_a_rise_of_less_than_three_decades_is_noise_if_many_are_half_as_high(height, half, others, found):
+    """One is added to either number, so that five others are three times as many as the one."""
+    assert len(rises([*around(0.01, half) * others, *around(0.01, height)], min_ratio=50 * height)) == found
 
 
 def test_a_rise_of_one_row_among_many_is_placed_to_the_row():
@@ -98,6 +108,7 @@ def test_a_local_rise_stands_above_three_rows_on_either_side():
     assert _local_rises(np.array([0.0, 0, 5, 9, 7, 6, 5, 0])).tolist() == [0, 0, 0, 4, 0, 0, 0, 0]
     assert _local_rises(np.array([1.0, 4, 6, 7, 9, 0, 0, 0])).tolist() == [0, 0, 0, 0, 5, 0, 0, 0]
     assert _local_rises(np.array([0.0, 0, 2, 2, 0, 0])).tolist() == [0, 0, 2, 0, 0, 0]
+    assert _local_rises(np.array([0.0, 0, 0.5, 0, 0, 0])).tolist() == [0, 0, 0.5, 0, 0, 0]
 
 
 def test_a_steady_descent_is_no_noise():

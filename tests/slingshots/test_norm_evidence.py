@@ -1,5 +1,7 @@
 """What a norm shows around a spike at step 5,000, in curves written out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,13 +42,39 @@ def test_no_growth_means_something_if_half_a_percent_would_show(noise, kind):
     assert evidence(a_norm([0, 1], [0, 0], noise)).kind == kind
 
 
-def test_growth_from_the_spike_on_comes_after_it():
-    assert evidence(a_norm([5000, 6000], [0, 0.1])).kind == "after"
+@pytest.mark.parametrize(("gain", "kind"), [(0.0009, "none"), (0.0011, "after"), (0.1, "after")])
+def test_growth_from_the_spike_on_comes_after_it(gain, kind):
+    assert evidence(a_norm([5000, 6000], [0, gain])).kind == kind
+
+
+@pytest.mark.parametrize(("fall", "kind"), [(0.0009, "none"), (0.0012, "usual"), (0.3, "usual")])
+def test_a_fall_without_growth_is_a_usual_change(fall, kind):
+    assert evidence(a_norm([4990, 6400], [0, -fall])).kind == kind
+
+
+@pytest.mark.parametrize(("start", "kind"), [(990, "usual"), (1000, "growth"), (2000, "growth")])
+def test_growth_before_a_fall_counts_from_the_end_of_the_previous_spike(start, kind):
+    norm = a_norm([start, start + 10, 4990, 6400], [0, 0.1, 0.1, 0.05])
+    assert evidence(norm, fall=0.0).kind == kind
+
+
+@pytest.mark.parametrize(("gap_end", "kind"), [(4980, "growth"), (4990, "unknown")])
+def test_slopes_are_compared_over_the_longest_distance_of_the_rows_around_the_spike(gap_end, kind):
+    """A gap of 2,000 updates is too long, because it exceeds two fifths of the distance of the spikes."""
+    norm = a_norm([4000, 5000], [0, 0.1])
+    rows = (norm.step <= gap_end - 2000) | (norm.step >= gap_end)
+    assert evidence(replace(norm, step=norm.step[rows], log=norm.log[rows])).kind == kind
 
 
 @pytest.mark.parametrize(("early", "kind"), [(0.019, "late"), (0.021, "growth")])
 def test_late_growth_has_less_than_a_fifth_before_the_spike(early, kind):
     assert evidence(a_norm([4700, 4990, 5000], [0, early, early + 0.1])).kind == kind
+
+
+@pytest.mark.parametrize(("until", "kind"), [(4670, "growth"), (4660, "late")])
+def test_growth_comes_before_a_spike_if_it_lasts_until_a_quarter_of_the_longest_time_before(until, kind):
+    """Slopes are compared over up to 1,280 updates, and the last row before the spike stands at 4,990."""
+    assert evidence(a_norm([until - 10, until + 10, 4990, 5000], [0, 0.05, 0.05, 0.15])).kind == kind
 
 
 @pytest.mark.parametrize(("fall", "kind"), [(29.0, "growth"), (30.0, "late")])
@@ -56,7 +84,7 @@ def test_late_growth_is_seen_if_the_fall_of_the_loss_takes_three_rows(fall, kind
 
 @pytest.mark.parametrize(("later", "kind"), [(0.19, "growth"), (0.22, "late")])
 def test_late_growth_is_seen_if_twice_as_much_comes_later(later, kind):
-    norm = a_norm([4990, 5000, 5020, 5400], [0, 0.1, 0.1, 0.1 + later])
+    norm = a_norm([4990, 5020, 5400], [0, 0.1, 0.1 + later])
     assert evidence(norm, fall=0.0).kind == kind
 
 

@@ -59,9 +59,9 @@ def plain_table(
         return None
     columns = {name: Column(values[at], None, missing[:, at]) for at, name in enumerate(names)}
     notes += repeated_rows(values, lambda: frame_of(values))
-    for name, given in zip(names, header or names, strict=True):
-        if not given.strip() and bool(np.isnan(columns[name].values).all()):
-            del columns[name]
+    for at, given in enumerate(header or ()):
+        if not given.strip() and missing[:, at].all():
+            del columns[names[at]]
     return RawRun("", columns, {}, notes)
 
 

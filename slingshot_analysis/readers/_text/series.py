@@ -42,7 +42,7 @@ class Series:
     values: Numbers
     own: bool
     label: str
-    percent: bool = False
+    percent: bool
 
 
 def series_of(

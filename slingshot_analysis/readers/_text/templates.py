@@ -284,7 +284,7 @@ def _nameless(
         return Field(slot, "epoch", "epoch")
     if bare.endswith("-") and re.match(r"batch", after):
         return Field(slot, "batch", "iteration")
-    if index == 0 and (bare in ("", "[", "(", "#", "|", "*", "- ", ">") or not bare.strip("[(#|*->=")):
+    if index == 0 and not bare.strip("[(#|*->="):
         is_counter = not percent and not re.match(r"\s*[A-Za-z]+/s", after)
         return Field(slot, "of" if followed_by_total else "lead", "iteration" if is_counter else "skip")
     if before is not None and before.kind == "epoch" and bare == "][":
