@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from slingshot_analysis.recording import Recorder
+from slingshot_analysis.recording.lagged import ignore_steps
 from trainers.interventions import orthogonalize_gradients
 from trainers.passes import find_passes
 from trainers.run import Run
@@ -39,6 +40,8 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
     passes = find_passes(run, stack)
     parameters = list(run.model.parameters())
     run.model.train()
+    if recorder:
+        ignore_steps(recorder)
     step = start
     while step < setup.steps:
         batch = next(run.batches)

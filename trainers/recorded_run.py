@@ -186,6 +186,7 @@ def make_recorder(
         config=resolved(setup),
         seed=setup.seed,
         loss_dtype=setup.torch_loss_dtype,
+        checks=False,
         overwrite=overwrite,
         resume=state,
     )

@@ -95,6 +95,18 @@ class Table:
         self._pairs.keep_before()
         return True
 
+    def undo(self, step: int) -> None:
+        """Forget the row of the last update, if it is of this step: that update was not made."""
+        batches = {id(probe.kept): probe.kept for probe in self._probes if isinstance(probe, BatchProbe)}
+        if self._rows and self._steps[self._rows - 1] == step:
+            self._rows -= 1
+        elif not (self._rows < self._capacity and self._steps[self._rows] == step and self._pairs is not None):
+            return
+        self.next_due = step
+        for kept in batches.values():
+            if kept is not None:
+                kept.undo(step)
+
     @property
     def kept_batches(self) -> KeptBatches | None:
         """Where the batch of every update is kept, if all probes need only that; then :meth:`take` can be used."""

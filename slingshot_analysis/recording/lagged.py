@@ -17,6 +17,11 @@ def share_time(recorder: Recorder, runs: int) -> None:
             table.budget.runs = runs
 
 
+def ignore_steps(recorder: Recorder) -> None:
+    """Tell a recorder that the steps are made without the optimizer's own ``step()``."""
+    recorder._stop_following()
+
+
 class LaggedRecording:
     """A recorder that sees a state only where a probe needs it, and gets the batches of several updates at once later.
 
@@ -28,6 +33,7 @@ class LaggedRecording:
     """
 
     def __init__(self, recorder: Recorder) -> None:
+        ignore_steps(recorder)
         self._recorder = recorder
         self._after = recorder.step
         """The step after the last state that was recorded."""

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording._gradient_check import AS_THE_OPTIMIZER, GradientCheck
+from slingshot_analysis.recording._microbatches import MicroBatch, joined
+from slingshot_analysis.recording._steps import BackwardPasses, Steps, unwrapped
 from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
 from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe, dtype_name
-from slingshot_analysis.recording.probes._bundles import BUNDLES, EARLIER_BUNDLES, choose_probes, names_curvature
+from slingshot_analysis.recording.probes._bundles import (
+    BUNDLES,
+    EARLIER_BUNDLES,
+    choose_probes,
+    names_curvature,
+    without_logits,
+)
 from slingshot_analysis.recording.provenance import describe_optimizer, provenance
 from slingshot_analysis.recording.schedule import Budget
+from slingshot_analysis.recording.subject.adapted import Inputs, Output, find_logits
 from slingshot_analysis.recording.subject.data import Data
+from slingshot_analysis.recording.subject.loss_check import check_loss, is_checked
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy
 from slingshot_analysis.recording.subject.model import ForwardPass, random_states_kept
+from slingshot_analysis.recording.subject.optimizers import Optimizers
 from slingshot_analysis.recording.subject.subject import make_subject
 from slingshot_analysis.recording.torch_internals import uncompiled
-from slingshot_analysis.trace import TraceWriter, continue_trace, open_trace
+from slingshot_analysis.trace import Group, TraceWriter, continue_trace, open_trace
+
+LOGGER = logging.getLogger("slingshot_analysis")
 
 FLUSH_SECONDS = 2.0
 """Longest time for which measured rows stay in memory, unless the user asks for another."""
@@ -37,8 +53,11 @@ FLUSH_SECONDS = 2.0
 class Recorder:
     """Record a training run into a trace file while it trains.
 
-    Call :meth:`update` once per update, between ``loss.backward()`` and ``optimizer.step()``; with a gradient scaler
-    after ``scaler.unscale_(optimizer)``. Recording never changes training: the recorder restores modes, gradients and
+    Call :meth:`attach` once and :meth:`batch` for each batch or micro-batch: then each step of the optimizer is
+    recorded, and those that a gradient scaler skips are not. Or call :meth:`update` once per update, between
+    ``loss.backward()`` and ``optimizer.step()``; with a gradient scaler after ``scaler.unscale_(optimizer)``.
+
+    Recording never changes training: the recorder restores modes, gradients and
     the random states of Python, NumPy and PyTorch, and the weights stay bit-identical. The only exception is a model
     that changes something else in evaluation mode, such as a counter or a random generator of its own.
     Values are measured on the device of the parameters and copied to the host in blocks: every 512 rows or 2 s.
@@ -47,14 +66,16 @@ class Recorder:
     ----------
     path : path-like
         The HDF5 file to write; its folder is created.
-    model : nn.Module
-        The model, in the state of step 0 and on its device; all parameters must be on one device.
-    optimizer : torch.optim.Optimizer
-        The optimizer. Its class and hyperparameters are written into the trace.
-    train_data, val_data : (inputs, targets) pair of tensors, or iterable of such pairs, optional
-        The whole training and validation sets, on which losses and accuracies are evaluated. An iterable, such as a
-        DataLoader without shuffling, is run through once per evaluation; don't share it with the training loop.
-    probe_inputs : Tensor, optional
+    model : nn.Module, or sequence or mapping of them
+        The model, or its parts, in the state of step 0 and on its device; all parameters must be on one device.
+    optimizer : torch.optim.Optimizer, or sequence of them
+        The optimizer or optimizers. Class and hyperparameters are written into the trace.
+    train_data, val_data : (inputs, targets) pair of tensors, or iterable of batches, optional
+        The whole training and validation sets, on which losses and accuracies are evaluated. A batch is such a pair,
+        or a mapping with "labels"; inputs may be a mapping of tensors, which the model takes as arguments. An iterable,
+        such as a DataLoader without shuffling, is run through once per evaluation; don't share it with the training
+        loop.
+    probe_inputs : Tensor or mapping of tensors, optional
         The fixed batch on which features are compared; by default the first 32 training inputs.
     probes : str, or iterable of str or Probe, optional
         What to record: a bundle ("light", "standard", "full"), names of ``slingshot_analysis.recording.PROBES`` with or
@@ -87,6 +108,18 @@ class Recorder:
         The seed of the run.
     loss_dtype : torch.dtype, optional
         Dtype in which training computes the loss; by default that of the model.
+    output : callable, str or int, optional
+        How to find the logits in what the model returns, if that is not a tensor, a tuple that begins with them, or
+        something with ``logits``.
+    shift_labels : bool, optional
+        Whether the logits at a position belong to the target at the next one, as in language models whose labels are
+        their inputs.
+    checks : bool, optional
+        Whether to compare the loss with that of logits and targets, and the gradients with those that the optimizer
+        gets, at the first update and now and then. Only then an update waits for a GPU.
+    step_of : torch.optim.Optimizer, optional
+        The optimizer whose steps count, where several alternate, as those of a GAN do. By default optimizers that step
+        after the same backward pass make one step together.
     overwrite : bool, optional
         Whether to replace an existing file.
     resume : mapping, optional
@@ -125,12 +158,12 @@ class Recorder:
     def __init__(
         self,
         path: str | Path,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module],
+        optimizer: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
         *,
         train_data: Data | None = None,
         val_data: Data | None = None,
-        probe_inputs: Tensor | None = None,
+        probe_inputs: Inputs | Mapping[str, Any] | None = None,
         probes: str | Iterable[str | Probe] = "standard",
         curvature_budget: float | None = None,
         flight_recorder: bool | None = None,
@@ -143,15 +176,21 @@ class Recorder:
         config: Mapping[str, Any] | None = None,
         seed: int | None = None,
         loss_dtype: torch.dtype | None = None,
+        output: Output | None = None,
+        shift_labels: bool = False,
+        checks: bool = True,
+        step_of: torch.optim.Optimizer | None = None,
         overwrite: bool = False,
         resume: Mapping[str, Any] | None = None,
         flush_seconds: float | None = None,
     ) -> None:
-        model, probes = uncompiled(model), probes if isinstance(probes, str) else list(probes)
+        model, probes = uncompiled(_as_module(model)), probes if isinstance(probes, str) else list(probes)
+        optimizers = [unwrapped(one) for one in (optimizer if isinstance(optimizer, Sequence) else [optimizer])]
+        counted = optimizers if step_of is None else [unwrapped(step_of)]
         with random_states_kept(), ForwardPass(model).undisturbed():
-            subject = make_subject(
+            self._subject = subject = make_subject(
                 model,
-                optimizer,
+                optimizers[0] if len(optimizers) == 1 else Optimizers(optimizers),
                 train_data=train_data,
                 val_data=val_data,
                 probe_inputs=probe_inputs,
@@ -159,12 +198,16 @@ class Recorder:
                 feature_layers=feature_layers,
                 loss_function=loss_function,
                 loss_dtype=loss_dtype,
+                output=output,
+                shift_labels=shift_labels,
             )
             bundles = BUNDLES
             if resume is not None and "groups" not in resume:  # a checkpoint of an earlier version
                 bundles, flight_recorder = EARLIER_BUNDLES, FLIGHT_GROUP in open_trace(path).groups
-            chosen = choose_probes(probes, subject, curvature_budget, bundles)
-            curvatures = Curvatures(subject)
+            self._probes = chosen = choose_probes(probes, subject, curvature_budget, bundles)
+            if resume is not None and resume.get("loss_only", False):
+                self._probes = chosen = without_logits(chosen)
+            self._curvatures = curvatures = Curvatures(subject)
             self._tables = make_tables(chosen, subject, curvatures)
             if flight_recorder is None:
                 flight_recorder = FlightRecorder.fits(subject) and names_curvature(probes)
@@ -177,14 +220,15 @@ class Recorder:
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         first = next(iter(subject.parameters.values()))
         attributes = provenance(first.device) | {
-            "config": json.dumps({"optimizer": describe_optimizer(optimizer), **(config or {})}),
+            "config": json.dumps({**_described(counted, optimizers), **(config or {})}),
             "dtype": dtype_name(first.dtype),
             "loss_dtype": dtype_name(loss_dtype or first.dtype),
             "last_layer": subject.last_layer,
         }
         attributes |= {"setup": setup} if setup else {}
         attributes |= {"seed": seed} if seed is not None else {}
-        groups = [table.group for table in self._tables] + ([flight.group] if flight else [])
+        self._attributes, self._flight = attributes, flight
+        groups = self._groups()
         if resume is None:
             self._writer = TraceWriter(path, groups, attributes, overwrite=overwrite)
         else:
@@ -200,28 +244,222 @@ class Recorder:
         self._flush_due = time.monotonic() + self._flush_seconds
         self._closed = False
         self.path = Path(path)
+        self._output, self._shift_labels, self._checks = output, shift_labels, checks
+        self._loss_only = resume is not None and resume.get("loss_only", False)
+        self._batches: list[MicroBatch] = []
+        self._follows_backward: bool | None = None
+        self._batches_at_backward = 0
+        self._backward: BackwardPasses | None = None
+        self._steps: Steps | None = Steps(counted)
+        self._updates = 0
+        self._gradients = GradientCheck(subject.parameters)
         self.step: int = 0 if resume is None else resume["step"]
         """Number of updates recorded so far."""
+        LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
 
-    def update(self, loss: Tensor | None = None, logits: Tensor | None = None, targets: Tensor | None = None) -> None:
-        """Record the state before this update and the update itself.
+    @property
+    def last_layer(self) -> str:
+        """Name of the layer whose norm is recorded as that of the last layer."""
+        return self._subject.last_layer
+
+    def __repr__(self) -> str:
+        rows = [f"Recorder {self.path}: step {self.step}, last layer {self.last_layer!r}"]
+        rows += [f"  {group.name}: {', '.join(q.name for q in group.quantities)}" for group in self._groups()]
+        return "\n".join(rows)
+
+    def _groups(self) -> list[Group]:
+        return [table.group for table in self._tables] + ([self._flight.group] if self._flight else [])
+
+    def attach(self) -> Self:
+        """Record each step that the optimizer makes from now on, by its own hooks.
+
+        A step that a gradient scaler skips is not counted. Gradients are recorded as the optimizer gets them: after
+        clipping and unscaling. Optimizers wrapped by a framework are unwrapped.
+
+        Returns
+        -------
+        Recorder
+            This one, so that ``recorder = Recorder(...).attach()`` is one line.
+
+        Examples
+        --------
+        >>> import tempfile, torch
+        >>> _ = torch.manual_seed(0)
+        >>> inputs, targets = torch.randn(64, 10), torch.randint(0, 2, (64,))
+        >>> model = torch.nn.Linear(10, 2)
+        >>> optimizer = torch.optim.Adam(model.parameters())
+        >>> with Recorder(f"{tempfile.mkdtemp()}/run.h5", model, optimizer, probes="light").attach() as recorder:
+        ...     for part in range(4):  # two micro-batches for each step
+        ...         logits, labels = model(inputs[16 * part :][:16]), targets[16 * part :][:16]
+        ...         loss = torch.nn.functional.cross_entropy(logits, labels)
+        ...         recorder.batch(loss, logits, labels)
+        ...         (loss / 2).backward()
+        ...         if part % 2:
+        ...             optimizer.step()
+        ...             optimizer.zero_grad()
+        >>> recorder.step
+        2
+        """
+        if self._steps is None or self._updates:
+            raise InputError(f"{self.path}: attach() comes before the first update, and not with update()")
+        self._steps.before = self._record_step
+        self._steps.skipped = self._batches.clear
+        name = self._subject.last_layer_parameters[0]
+        self._backward = BackwardPasses(self._subject.parameters[name])
+        self._backward.on_new = self._forget_skipped
+        self._gradients.found = AS_THE_OPTIMIZER
+        return self
+
+    def batch(
+        self,
+        loss: Tensor | float | None = None,
+        logits: Any = None,
+        targets: Tensor | None = None,
+        *,
+        samples: float | None = None,
+    ) -> None:
+        """Take a batch, or one of the micro-batches whose gradients are accumulated; :meth:`attach` comes first.
+
+        The row of the step has their mean loss, weighted by samples, and the errors of all. Logits and targets are kept
+        until the step.
 
         Parameters
         ----------
-        loss : () Tensor, optional
-            The loss of the batch, as it was differentiated.
-        logits : (..., classes) Tensor, optional
+        loss : () Tensor or float, optional
+            The mean loss of this batch: not divided for accumulation, and not scaled. By default, the loss of logits
+            and targets.
+        logits : (..., classes) Tensor or output of the model, optional
+            The model's outputs.
+        targets : (...) Tensor, optional
+            Targets.
+        samples : float, optional
+            Weight of the loss among those of the step; by default the number of targets.
+        """
+        if self._backward is None:
+            raise InputError(f"{self.path}: batch() needs attach() before it; or call update() before each step")
+        batch = self._understood(loss, logits, targets, samples)
+        if self._checks and is_checked(self.step):
+            self._compare_loss(batch)
+        if self._follows_backward is None:
+            self._follows_backward = self._backward.made > 0
+        self._batches.append(batch)
+
+    def _understood(
+        self, loss: Tensor | float | None, logits: Any, targets: Tensor | None, samples: float | None = None
+    ) -> MicroBatch:
+        if isinstance(loss, Tensor):
+            loss = loss.detach()
+        elif loss is not None:
+            loss = torch.tensor(float(loss), device=next(iter(self._subject.parameters.values())).device)
+        if logits is not None:
+            logits = find_logits(logits, self._output).detach()
+            if self._shift_labels:
+                logits, targets = logits[..., :-1, :], None if targets is None else targets[..., 1:]
+        if loss is None and logits is not None and targets is not None:
+            with torch.no_grad():
+                loss = self._subject.loss_function(logits, targets)
+        return MicroBatch(loss, logits, targets, samples)
+
+    def _compare_loss(self, batch: MicroBatch) -> None:
+        if batch.loss is not None and batch.logits is not None and batch.targets is not None:
+            check_loss(batch.loss, batch.logits, batch.targets, self._subject.loss_function)
+
+    def _forget_skipped(self) -> None:
+        """Forget the batches whose gradients were discarded without a step, as a gradient scaler does."""
+        kept = [] if self._follows_backward else self._batches[self._batches_at_backward :]
+        self._batches[:] = kept
+        self._batches_at_backward = len(kept)
+
+    def _record_step(self) -> None:
+        """Record the step that the optimizer is about to make."""
+        batch = joined(self._batches)
+        self._batches.clear()
+        self._batches_at_backward = 0
+        self._record_batch(batch)
+
+    def _record_batch(self, batch: MicroBatch) -> None:
+        if self.step == 0 and (batch.logits is None or batch.targets is None):
+            self._leave_out_logits()
+        self._record(self.step, batch.loss, batch.logits, batch.targets, self._tables)
+        self.step += 1
+
+    def _leave_out_logits(self) -> None:
+        """Record of each batch its loss alone, as there are no logits. No row has been written yet."""
+        kept = without_logits(self._probes)
+        if self._loss_only or kept == self._probes:
+            return
+        self._probes, self._loss_only = kept, True
+        with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
+            self._tables = make_tables(kept, self._subject, self._curvatures)
+        self._writer.close(finished=False)
+        self._writer = TraceWriter(self.path, self._groups(), self._attributes, overwrite=True)
+
+    def update(self, loss: Tensor | float | None = None, logits: Any = None, targets: Tensor | None = None) -> None:
+        """Record the state before this update and the update itself.
+
+        If the optimizer does not make the step, as a gradient scaler skips one, the next call takes its place.
+
+        Parameters
+        ----------
+        loss : () Tensor or float, optional
+            The mean loss of the batch, as it was differentiated.
+        logits : (..., classes) Tensor or output of the model, optional
             The model's outputs for the batch.
-        targets : (...) integer Tensor, optional
-            Class of each sample of the batch.
+        targets : (...) Tensor, optional
+            Target of each sample of the batch.
 
         Raises
         ------
         InputError
-            If a probe needs an argument that is missing, or there is no gradient yet.
+            If a probe needs an argument that is missing, there is no gradient yet, the call does not stand between
+            ``backward()`` and ``step()``, or the loss is not that of logits and targets.
         """
-        self._record(self.step, loss, logits, targets, self._tables)
-        self.step += 1
+        if self._steps is not None:
+            self._follow(self._steps)
+        batch = self._understood(loss, logits, targets)
+        self._record_batch(batch)
+        if self._checks and is_checked(self.step - 1):
+            self._compare_loss(batch)
+
+    def _follow(self, steps: Steps) -> None:
+        """Compare the updates recorded with the steps made; a row whose step was not made is recorded anew."""
+        if steps.before is not None and steps.before != self._gradients.compare:
+            raise InputError(f"{self.path}: attach() records each step; give its batches to batch(), not to update()")
+        if steps.begun > self._updates:
+            raise InputError(
+                f"{self.path}: the optimizer has made {steps.begun - self._updates} more steps than update() was "
+                "called: call it once for each step, between loss.backward() and optimizer.step(); or call attach() "
+                "once, and batch() for each batch"
+            )
+        if steps.begun < self._updates:
+            if not steps.begun and not self._checks:
+                self._stop_following()
+                return
+            if not steps.begun and self._gradients.were_finite:
+                warnings.warn(
+                    f"{self.path}: no step of the optimizer was seen between two updates, so steps that are skipped "
+                    "are recorded too; give the recorder the optimizer whose step() is called",
+                    stacklevel=3,
+                )
+                self._stop_following()
+                return
+            self._updates -= 1
+            self.step -= 1
+            self._open.clear()
+            for table in self._tables:
+                table.undo(self.step)
+        if not steps.begun and self._checks:
+            steps.before = self._gradients.compare
+            self._gradients.note()
+        elif steps.before is not None:
+            steps.before = None
+        self._updates += 1
+
+    def _stop_following(self) -> None:
+        for followed in (self._steps, self._backward):
+            if followed is not None:
+                followed.close()
+        self._steps = self._backward = None
 
     @torch.no_grad()
     def _record(
@@ -235,16 +473,12 @@ class Recorder:
         if self._flush_is_due():
             self._flush()
         for table in tables:
-            if table.next_due == step:
-                self._measure(table, moment)
+            if table.is_full:
+                table.send(self._writer)
+            if table.next_due == step and table.measure(moment):
+                self._open.append(table)
         if self._watch is not None:
             self._watch.update(step, loss, self._writer)
-
-    def _measure(self, table: Table, moment: Moment) -> None:
-        if table.measure(moment):
-            self._open.append(table)
-        elif table.is_full:
-            table.send(self._writer)
 
     def _complete_open_rows(self) -> None:
         for table in self._open:
@@ -277,6 +511,7 @@ class Recorder:
         self._flush()
         return {
             "step": self.step,
+            "loss_only": self._loss_only,
             "groups": [table.group.name for table in self._tables],
             "tables": [table.state_dict() for table in self._tables],
             "watch": None if self._watch is None else self._watch.state_dict(),
@@ -309,8 +544,10 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
+        self._stop_following()
         with ExitStack() as stack:  # if one of these calls fails, the others still write what was measured
-            stack.push(lambda kind, *_: self._writer.close(finished=finished and kind is None))
+            found = {"gradients": self._gradients.found} if self._gradients.found else {}
+            stack.push(lambda kind, *_: self._writer.close(finished=finished and kind is None, attributes=found))
             for table in reversed(self._tables):
                 stack.callback(table.receive, self._writer)
                 stack.callback(table.send, self._writer)
@@ -320,4 +557,19 @@ class Recorder:
                     stack.callback(self._watch.close, self._writer)
                 for table in self._tables:
                     if table.is_of_states and self.step:
-                        self._measure(table, Moment(self.step))
+                        if table.is_full:
+                            table.send(self._writer)
+                        table.measure(Moment(self.step))
+
+
+def _as_module(model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module]) -> nn.Module:
+    """Return the model, or its parts as one."""
+    if isinstance(model, nn.Module):
+        return model
+    return nn.ModuleDict(dict(model)) if isinstance(model, Mapping) else nn.ModuleList(model)
+
+
+def _described(counted: Sequence[torch.optim.Optimizer], optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:
+    """Return the optimizer whose steps count and, if there are several, all of them."""
+    described = {"optimizer": describe_optimizer(counted[0])}
+    return described | ({"optimizers": list(map(describe_optimizer, optimizers))} if len(optimizers) > 1 else {})

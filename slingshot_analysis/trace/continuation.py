@@ -55,8 +55,6 @@ def continue_trace(
     """
     path, groups = Path(path), tuple(groups)
     old = open_trace(path)
-    if old.finished:
-        raise InputError(f"{path}: the run is finished; record it anew with overwrite=True")
     _check_quantities(old, groups)
     with replaced(path) as aside:
         writer = TraceWriter(aside, groups, _attributes(old, step, attributes or {}), overwrite=True)

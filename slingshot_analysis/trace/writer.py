@@ -124,13 +124,15 @@ class TraceWriter:
         self._due = time.monotonic() + FLUSH_SECONDS
         self._write([table for table in self._tables.values() if table.filled > table.written])
 
-    def close(self, finished: bool = True) -> None:
+    def close(self, finished: bool = True, attributes: Mapping[str, str] | None = None) -> None:
         """Write the last rows and close the file. Do nothing if it is closed already.
 
         Parameters
         ----------
         finished : bool, optional
             Whether the run has finished; sets the attribute ``finished``.
+        attributes : mapping, optional
+            Root attributes that became known during the run.
 
         Raises
         ------
@@ -142,8 +144,9 @@ class TraceWriter:
         self._write([table for table in self._tables.values() if table.filled > table.written], last=True)
         self._closed = True
         self._file.close()
-        if finished:
-            self._set_finished()
+        found = dict(attributes or {})
+        if finished or found:
+            self._set_attributes(found | ({"finished": 1} if finished else {}))
 
     def __enter__(self) -> Self:
         return self
@@ -186,7 +189,7 @@ class TraceWriter:
             if self.path.stat().st_size < size:  # HDF5 refuses a file that is shorter than what it has allotted
                 os.truncate(self.path, size)
 
-    def _set_finished(self) -> None:
+    def _set_attributes(self, attributes: Mapping[str, str | int]) -> None:
         if _identity(self.path) != self._identity:
             raise InputError(
                 f"{self.path}: was moved or replaced while it was being written; "
@@ -194,7 +197,8 @@ class TraceWriter:
             )
         try:
             with h5py.File(self.path, "r+", libver=LIBVER, locking=False) as file:
-                file.attrs.modify("finished", 1)
+                for name, value in attributes.items():
+                    file.attrs.modify(name, value)
         except OSError as error:
             raise self._failed(error) from error
 

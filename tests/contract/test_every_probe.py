@@ -242,7 +242,7 @@ def watch_updates(tmp_path, monkeypatch):
         targets = torch.zeros(40, dtype=torch.long, device=device) if targets is None else targets
         data = {"train_data": (inputs, targets), "val_data": (inputs, targets)}
         layers = {"last_layer": "2", "feature_layers": ["1"], "loss_function": loss_function}
-        recorder = Recorder(tmp_path / "run.h5", model, optimizer, probes=probes, **data, **layers)
+        recorder = Recorder(tmp_path / "run.h5", model, optimizer, probes=probes, checks=False, **data, **layers)
         watch = Watch()
         for _ in range(updates):
             logits = model(inputs)

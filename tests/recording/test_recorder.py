@@ -136,7 +136,6 @@ def test_errors_say_what_to_do(tmp_path, loop):
     assert "between loss.backward() and optimizer.step()" in error(
         tmp_path, loop, lambda r, t: r.update(loss, torch.zeros(2, 3), torch.zeros(2, dtype=torch.long))
     )
-    assert "recorder.update(loss, logits, targets)" in error(tmp_path / "b", loop, lambda r, t: r.update(loss))
     assert "did you mean 'norms'" in error(tmp_path / "c", loop, probes=["norm"])
     assert "unknown last_layer '5'" in error(tmp_path / "d", loop, last_layer="5")
     assert "unknown feature layer 'x'" in error(

@@ -50,9 +50,9 @@ def test_old_attributes_are_kept_and_each_continuation_says_what_has_changed(kil
     assert second == {"step": 15}
 
 
-def test_a_finished_trace_and_other_quantities_are_refused(killed):
+def test_other_quantities_are_refused_and_a_finished_trace_goes_on(killed):
     with pytest.raises(InputError, match="differ in val_accuracy"):
         continue_trace(killed, GROUPS[:1], 10)
     TraceWriter(killed, GROUPS, overwrite=True).close()
-    with pytest.raises(InputError, match="is finished"):
-        continue_trace(killed, GROUPS, 10)
+    continue_trace(killed, GROUPS, 10).close(finished=False)
+    assert not open_trace(killed).finished

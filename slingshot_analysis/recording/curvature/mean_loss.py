@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property, reduce
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,12 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.subject.adapted import Adapted, Inputs, map_inputs
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy, float64_loss, loss_weight
 from slingshot_analysis.recording.subject.model import ForwardPass
 from slingshot_analysis.recording.torch_internals import is_compiled
 
-Chunk = tuple[Tensor, Tensor, float]
+Chunk = tuple[Inputs, Tensor, float]
 """Inputs, targets and the chunk's share of the mean."""
 
 
@@ -61,7 +63,7 @@ class MeanLoss:
         self,
         model: nn.Module,
         loss_function: LossFunction,
-        data: Sequence[tuple[Tensor, Tensor]],
+        data: Sequence[tuple[Inputs, Tensor]],
         names: Sequence[str] | None = None,
         model_dtype: torch.dtype | None = None,
     ) -> None:
@@ -85,7 +87,7 @@ class MeanLoss:
         if not sum(counts):
             raise InputError("train_data= holds no target that counts: all of its integer targets are below 0")
         self._chunks: list[Chunk] = [
-            (self._cast(inputs.to(self.device)), targets.to(self.device), count / sum(counts))
+            (map_inputs(inputs.to(self.device), self._cast), targets.to(self.device), count / sum(counts))
             for (inputs, targets), count in zip(data, counts, strict=True)
             if count
         ]
@@ -198,9 +200,19 @@ class MeanLoss:
 
 
 def _copy(model: nn.Module) -> nn.Module:
-    """Return a copy of a model whose gradients are all dense; the model may keep results of its forward pass."""
-    kept = [part for module in model.modules() for part in vars(module).values() if isinstance(part, Tensor)]
-    copied = copy.deepcopy(model, {id(part): part.detach().clone() for part in kept if not part.is_leaf})
+    """Return a copy of a model whose gradients are all dense; the model may keep results of its forward pass.
+
+    Hooks are not copied, and neither is what else the model refers to, such as a framework's trainer.
+    """
+    modules = [*model.modules(), *([model.inner] if isinstance(model, Adapted) else [])]
+    parts = [item for module in modules for item in vars(module).items()]
+    memo: dict[int, Any] = {
+        id(part): part
+        for name, part in parts
+        if "_hooks" in name or not isinstance(part, Tensor | nn.Module | dict | list | tuple | set)
+    }
+    memo |= {id(part): part.detach().clone() for _, part in parts if isinstance(part, Tensor) and not part.is_leaf}
+    copied = copy.deepcopy(model, memo)
     for module in copied.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.subject import Batches
+from slingshot_analysis.recording.subject.adapted import Inputs, join_inputs, map_inputs
 from slingshot_analysis.recording.subject.model import random_states_kept
 
 LARGEST_SET = 2048
@@ -18,7 +20,7 @@ CHUNK = 1024
 """Maximum number of samples in one forward pass."""
 
 
-def fixed_samples(batches: Batches, largest: int = LARGEST_SET) -> list[tuple[Tensor, Tensor]]:
+def fixed_samples(batches: Batches, largest: int = LARGEST_SET) -> list[tuple[Inputs, Tensor]]:
     """Return all samples, or the same random `largest` ones of a larger set each time, in chunks.
 
     Parameters
@@ -53,10 +55,16 @@ def fixed_samples(batches: Batches, largest: int = LARGEST_SET) -> list[tuple[Te
         for (inputs, targets), size in zip(batches, sizes, strict=True):
             index = drawn[(drawn >= start) & (drawn < start + size)] - start
             if len(index):
-                kept.append((inputs[index.to(inputs.device)], targets[index.to(targets.device)]))
+                kept.append((map_inputs(inputs, partial(_rows, index)), _rows(index, targets)))
             start += size
-    chunks: list[tuple[Tensor, Tensor]] = []
-    for _, alike in groupby(kept, key=lambda pair: (pair[0].shape[1:], pair[1].shape[1:])):
-        inputs, targets = (torch.cat(parts) for parts in zip(*alike, strict=True))
-        chunks += zip(torch.split(inputs, CHUNK), torch.split(targets, CHUNK), strict=True)
+    chunks: list[tuple[Inputs, Tensor]] = []
+    for _, group in groupby(kept, key=lambda pair: (pair[0].shape[1:], pair[1].shape[1:])):
+        alike = list(group)
+        inputs, targets = join_inputs([pair[0] for pair in alike]), torch.cat([pair[1] for pair in alike])
+        for start in range(0, len(targets), CHUNK):
+            chunks.append((inputs[start : start + CHUNK], targets[start : start + CHUNK]))
     return chunks
+
+
+def _rows(index: Tensor, tensor: Tensor) -> Tensor:
+    return tensor[index.to(tensor.device)]

@@ -62,6 +62,15 @@ class KeptBatches:
         self._rows += rows
         self._row = rows.stop
 
+    def undo(self, step: int) -> None:
+        """Forget the last batch, if it is of this step."""
+        if self._step != step:
+            return
+        self._row -= 1
+        self._step = -1
+        if self._rows and self._rows[-1] == self._row:
+            self._rows.pop()
+
     def _begin_block(self) -> None:
         if self._settled:
             self._row, self._rows, self._settled = 0, [], False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from slingshot_analysis.errors import InputError, unknown_name
@@ -10,7 +10,9 @@ from slingshot_analysis.recording.curvature import LARGEST_SET
 from slingshot_analysis.recording.curvature.shared import second_derivative_flops
 from slingshot_analysis.recording.probes import PROBES
 from slingshot_analysis.recording.probes._base import Probe
+from slingshot_analysis.recording.probes._batch_probe import BatchProbe
 from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe
+from slingshot_analysis.recording.probes.batch import Batch
 from slingshot_analysis.recording.schedule import Budget, Every
 from slingshot_analysis.recording.subject import Subject
 
@@ -104,6 +106,12 @@ def choose_probes(
     if not chosen:
         raise InputError("probes= is empty: name at least one")
     return list(chosen.values())
+
+
+def without_logits(probes: Sequence[Probe]) -> list[Probe]:
+    """Return the probes that need no logits, and the loss of the batch in place of those that do."""
+    kept = [probe for probe in probes if not isinstance(probe, BatchProbe)]
+    return kept if len(kept) == len(probes) else [Batch(loss_only=True), *kept]
 
 
 def names_curvature(wanted: str | Iterable[str | Probe]) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.recording.subject.adapted import Inputs
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid,
@@ -79,18 +80,18 @@ class ForwardPass:
             for attributes in training:
                 attributes["training"] = True
 
-    def features(self, inputs: Tensor) -> list[Tensor]:
+    def features(self, inputs: Inputs) -> list[Tensor]:
         """Return a copy of the output of each layer for `inputs`."""
         with self.undisturbed():
             return self._run(inputs, {})
 
-    def features_of_states(self, inputs: Tensor, states: Mapping[str, Tensor]) -> list[Tensor]:
+    def features_of_states(self, inputs: Inputs, states: Mapping[str, Tensor]) -> list[Tensor]:
         """Return each layer's (n, ...) outputs in n states of the model, given as (n, ...) parameters and buffers.
 
         A chain of linear layers and activations runs in all states at once, another model in one after the other.
         """
         with self.undisturbed():
-            if self._runs_at_once(inputs, states):
+            if isinstance(inputs, Tensor) and self._runs_at_once(inputs, states):
                 return self._run_chain(inputs, states)
             each = (dict(zip(states, tensors, strict=True)) for tensors in zip(*states.values(), strict=True))
             outputs = [self._run(inputs, state) for state in each]
@@ -111,7 +112,7 @@ class ForwardPass:
             outputs[name] = value
         return [outputs[layer] for layer in self._layers]
 
-    def _run(self, inputs: Tensor, state: dict[str, Tensor]) -> list[Tensor]:
+    def _run(self, inputs: Inputs, state: dict[str, Tensor]) -> list[Tensor]:
         outputs: dict[str, Tensor] = {}
 
         def keep_output(layer: str) -> Callable[[nn.Module, object, object], None]:
@@ -164,7 +165,7 @@ def random_states_kept() -> Iterator[None]:
         np.random.set_state(numpy_state)
 
 
-def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None = None) -> str:
+def find_last_layer(model: nn.Module, inputs: Inputs | None, given: str | None = None) -> str:
     """Return the name of the module that computes the logits, or of the parameter if no module holds it.
 
     Parameters
@@ -210,8 +211,32 @@ def find_last_layer(model: nn.Module, inputs: Tensor | None, given: str | None =
     return names[-1]
 
 
+def doubt_about(model: nn.Module, last_layer: str, inputs: Inputs | None) -> str:
+    """Return why the last layer that was found may not be the one that is meant; empty if nothing speaks against it."""
+    modules = dict(model.named_modules())
+    layer = modules.get(last_layer)
+    shared = [
+        name
+        for name, module in modules.items()
+        if isinstance(module, nn.Embedding) and name != last_layer and module.weight is getattr(layer, "weight", None)
+    ]
+    if shared:
+        return (
+            f"the last layer, {last_layer!r}, shares its weight with the embedding {shared[0]!r}: its norm is of both"
+        )
+    weights = {name: getattr(module, "weight", None) for name, module in modules.items()}
+    weighted = [name for name, weight in weights.items() if isinstance(weight, Tensor) and weight.ndim >= 2]
+    called = weighted if inputs is None else _called(model, weighted, inputs)
+    if called and called[-1] != last_layer and not called[-1].startswith(f"{last_layer}."):
+        return (
+            f"{called[-1]!r} computes the model's outputs but is frozen or an adapter's base; what is recorded as the "
+            f"last layer is {last_layer!r}, the last one that is trained"
+        )
+    return ""
+
+
 def find_feature_layers(
-    model: nn.Module, last_layer: str, inputs: Tensor, given: Sequence[str] | None = None
+    model: nn.Module, last_layer: str, inputs: Inputs, given: Sequence[str] | None = None
 ) -> list[str]:
     """Return the layers whose outputs are features.
 
@@ -271,7 +296,7 @@ def _blocks(model: nn.Module) -> list[str]:
     return max(stacks, key=len, default=[])
 
 
-def _called(model: nn.Module, layers: Sequence[str], inputs: Tensor) -> list[str]:
+def _called(model: nn.Module, layers: Sequence[str], inputs: Inputs) -> list[str]:
     """Return those of `layers` that a forward pass calls, in the order of the calls."""
     called: list[str] = []
     hooks = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording.subject.optimizers import AnyOptimizer, members_of
 from slingshot_analysis.recording.subject.subject import Subject
 
 NAMES = "max_exp_avg_sq", "exp_avg_sq", "square_avg"
@@ -86,43 +88,56 @@ class AdaptiveState:
         return replace(self, second_moment=pick(self.second_moment), mean_gradient=mean)
 
 
-def keeps_second_moment(optimizer: torch.optim.Optimizer | None) -> bool:
-    """Return whether the optimizer divides its update by √v + ε, as Adam, RMSprop and related optimizers do.
+def keeps_second_moment(optimizer: AnyOptimizer | None) -> bool:
+    """Return whether the optimizer, or one of several, divides its update by √v + ε, as Adam and RMSprop do."""
+    return optimizer is not None and any(map(_divides_by_root, members_of(optimizer)))
 
-    The state tells it, or before the first update the hyperparameters: ε, and betas (Adam) or alpha (RMSprop).
-    """
-    if optimizer is None or isinstance(optimizer, OTHERS):
+
+def _divides_by_root(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether the state, or before the first update ε and betas (Adam) or alpha (RMSprop), show √v + ε."""
+    if isinstance(optimizer, OTHERS):
         return False
     if optimizer.state:
         return any(name in state for state in optimizer.state.values() for name in NAMES)
     return any("eps" in group and ("betas" in group or "alpha" in group) for group in optimizer.param_groups)
 
 
-def has_threshold(optimizer: torch.optim.Optimizer | None) -> bool:
+def has_threshold(optimizer: AnyOptimizer | None) -> bool:
     """Return whether the curvature above which the optimizer diverges is known; it is not for Nesterov's momentum."""
-    return keeps_second_moment(optimizer) and not isinstance(optimizer, torch.optim.NAdam)
+    if optimizer is None or not keeps_second_moment(optimizer):
+        return False
+    return not any(isinstance(member, torch.optim.NAdam) for member in members_of(optimizer))
 
 
-def require_second_moment(subject: Subject, probe: str) -> torch.optim.Optimizer:
-    """Return the optimizer.
+def require_second_moment(subject: Subject, probe: str) -> AnyOptimizer:
+    """Return the optimizer. A warning tells which parameters a probe leaves out, if another optimizer updates them.
 
     Raises
     ------
     InputError
-        If the optimizer keeps no second moment; the message names the probe.
+        If no optimizer keeps a second moment; the message names the probe.
     """
     optimizer = subject.optimizer
-    if optimizer is None or not keeps_second_moment(optimizer):
+    members = [] if optimizer is None else members_of(optimizer)
+    others = [member for member in members if not _divides_by_root(member)]
+    names = ", ".join(dict.fromkeys(type(member).__name__ for member in others)) or "None"
+    if optimizer is None or len(others) == len(members):
         raise InputError(
             f"the probe {probe!r} needs an optimizer that divides by a second moment, such as Adam or RMSprop, not "
-            f"{type(optimizer).__name__}: leave it out of probes="
+            f"{names}: leave it out of probes="
+        )
+    if others:
+        held = {id(p) for member in others for group in member.param_groups for p in group["params"]}
+        count = sum(id(parameter) in held for parameter in subject.parameters.values())
+        warnings.warn(
+            f"the probe {probe!r} leaves out {count} of {len(subject.parameters)} parameters, those of {names}, which "
+            "does not divide by a second moment",
+            stacklevel=2,
         )
     return optimizer
 
 
-def adaptive_states(
-    optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]
-) -> dict[str, AdaptiveState | None]:
+def adaptive_states(optimizer: AnyOptimizer, parameters: Mapping[str, Tensor]) -> dict[str, AdaptiveState | None]:
     """Read the state of each parameter. It is None for one without a second moment, as before the first update.
 
     Raises
@@ -130,8 +145,10 @@ def adaptive_states(
     InputError
         If the optimizer corrects a bias but does not count its updates.
     """
-    groups: dict[int, dict[str, Any]] = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    return {name: _state(optimizer.state.get(p, {}), groups.get(id(p))) for name, p in parameters.items()}
+    members = [member for member in members_of(optimizer) if not isinstance(member, OTHERS)]
+    groups = {id(p): group for member in members for group in member.param_groups for p in group["params"]}
+    states = optimizer.state
+    return {name: _state(states.get(p, {}), groups.get(id(p))) for name, p in parameters.items()}
 
 
 def _state(state: Mapping[str, Any], group: Mapping[str, Any] | None) -> AdaptiveState | None:
@@ -139,7 +156,7 @@ def _state(state: Mapping[str, Any], group: Mapping[str, Any] | None) -> Adaptiv
     if kept is None or group is None:
         return None
     corrects = "betas" in group and group.get("bias_correction", True)
-    step = state.get("step", group.get("step"))
+    step = state.get("step", group.get("step", group.get("k")))  # "k" is that of schedule-free optimizers
     if corrects and step is None:
         raise InputError(
             "the optimizer corrects the bias of its averages, but keeps no 'step' in its state or in its groups"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.subject.data import Batches, Data, whole_set
+from slingshot_analysis.recording.subject.adapted import Adapted, Inputs, Output
+from slingshot_analysis.recording.subject.data import Batches, Data, as_inputs, whole_set
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy, recognised
-from slingshot_analysis.recording.subject.model import find_feature_layers, find_last_layer
+from slingshot_analysis.recording.subject.model import doubt_about, find_feature_layers, find_last_layer
+from slingshot_analysis.recording.subject.optimizers import AnyOptimizer
 from slingshot_analysis.recording.subject.targets import Kind, Targets, understand_targets
 
 PROBE_SAMPLES = 32
@@ -36,12 +40,12 @@ class Subject:
         Names of the modules whose outputs are features.
     loss_function : callable
         ``loss_function(logits, targets)``, the mean loss of a batch as a scalar tensor.
-    probe_inputs : Tensor or None
+    probe_inputs : Inputs or None
         The fixed batch on which features are compared.
     train_data, val_data : iterable of (inputs, targets) or None
         The whole sets, in batches.
-    optimizer : torch.optim.Optimizer or None
-        The optimizer, whose state and hyperparameters are only read.
+    optimizer : Optimizer, Optimizers or None
+        The optimizer or optimizers, whose state and hyperparameters are only read.
     targets : Targets
         Kind of the targets, which decides how errors are counted.
     loss_dtype : torch.dtype or None
@@ -53,10 +57,10 @@ class Subject:
     last_layer: str
     feature_layers: Sequence[str]
     loss_function: LossFunction
-    probe_inputs: Tensor | None
+    probe_inputs: Inputs | None
     train_data: Batches | None
     val_data: Batches | None
-    optimizer: torch.optim.Optimizer | None = None
+    optimizer: AnyOptimizer | None = None
     targets: Targets = Targets()  # noqa: RUF009
     loss_dtype: torch.dtype | None = None
 
@@ -83,17 +87,21 @@ class Subject:
 
 def make_subject(
     model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AnyOptimizer,
     *,
     train_data: Data | None,
     val_data: Data | None,
-    probe_inputs: Tensor | None,
+    probe_inputs: Inputs | Any | None,
     last_layer: str | None,
     feature_layers: Sequence[str] | None,
     loss_function: LossFunction,
     loss_dtype: torch.dtype | None,
+    output: Output | None = None,
+    shift_labels: bool = False,
 ) -> Subject:
     """Return the run as probes see it. Parameters are as for `Recorder`; the model is run on a batch.
+
+    A model whose inputs or outputs are no single tensors is represented by an `Adapted` one.
 
     Raises
     ------
@@ -110,15 +118,24 @@ def make_subject(
     if len(devices) > 1:
         raise InputError(f"the parameters are on several devices ({devices}); the recorder needs them on one")
     device = devices.pop()
-    train, val = whole_set(train_data, device), whole_set(val_data, device)
+    train, val = (whole_set(data, device, shift_labels) for data in (train_data, val_data))
     if probe_inputs is None and train is not None:
         probe_inputs = next(iter(train))[0][:PROBE_SAMPLES]
     if probe_inputs is not None:
-        probe_inputs = probe_inputs.to(device)
+        probe_inputs = as_inputs(probe_inputs).to(device)
+    if output is not None or shift_labels or not _is_plain(model, probe_inputs):
+        model = Adapted(model, output, shift_labels)
     last = find_last_layer(model, probe_inputs, last_layer)
+    if last_layer is None and (doubt := doubt_about(model, last, probe_inputs)):
+        warnings.warn(f"{doubt}; if that is not meant, name another one with last_layer=", stacklevel=3)
     layers = [] if probe_inputs is None else find_feature_layers(model, last, probe_inputs, feature_layers)
     loss, targets = _understand(model, train or val, device, loss_function)
     return Subject(model, parameters, last, layers, loss, probe_inputs, train, val, optimizer, targets, loss_dtype)
+
+
+def _is_plain(model: nn.Module, inputs: Inputs | None) -> bool:
+    """Return whether the model maps one tensor to one tensor, as far as it is known."""
+    return inputs is None or (isinstance(inputs, Tensor) and isinstance(model(inputs), Tensor))
 
 
 def _understand(
@@ -129,8 +146,6 @@ def _understand(
     if data is None or loss_function is cross_entropy:
         return recognised(loss_function), classes
     outputs = model(next(iter(data))[0][:PROBE_SAMPLES].to(device))
-    if not isinstance(outputs, Tensor):
-        return recognised(loss_function), classes
     known = [targets for _, targets in (data if isinstance(data, list) else [next(iter(data))])]
     kind = understand_targets(outputs, torch.cat(known).to(device), loss_function)
     one_class_each = kind.kind is Kind.CLASS and outputs.ndim == 2

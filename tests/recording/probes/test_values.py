@@ -81,7 +81,10 @@ def test_batch(record, batch_sizes):
 
 def test_batch_with_a_loss_of_ones_own(record):
     trace, watch, _ = record(
-        20, probes=["batch"], loss_function=lambda logits, targets: (logits.sum(1) * targets).mean()
+        20,
+        probes=["batch"],
+        loss_function=lambda logits, targets: (logits.sum(1) * targets).mean(),
+        checks=False,
     )
     expected = [(z.astype(np.float64).sum(1) * y).mean() for z, y in zip(watch.logits, watch.targets, strict=True)]
     np.testing.assert_allclose(trace["batch_loss_float64"].value, expected, rtol=1e-12)
@@ -106,7 +109,8 @@ def test_ignored_targets_do_not_count(tmp_path):
         tmp_path / "run.h5", model, optimizer, probes=["batch", "evaluation"], val_data=(inputs, targets)
     ) as recorder:
         logits = torch.tensor([[[5.0, 0.0], [5.0, 0.0], [5.0, 0.0]]])
-        recorder.update(torch.tensor(0.0), logits, targets)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        recorder.update(loss, logits, targets)
     trace = open_trace(tmp_path / "run.h5")
     assert trace["batch_errors"].value[0] == 1
     np.testing.assert_allclose(trace["batch_loss_float64"].value[0], np.log1p(np.exp([-5.0, 5.0])).mean())

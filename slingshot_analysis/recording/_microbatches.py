@@ -1,0 +1,79 @@
+"""The micro-batches of one step, joined into the batch whose mean loss the step minimises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from slingshot_analysis.errors import InputError
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Loss, logits and targets of a micro-batch.
+
+    Parameters
+    ----------
+    loss : () Tensor or None
+        Its mean loss.
+    logits, targets : Tensor or None
+        Outputs of the model, and targets, as far as they are given.
+    samples : float or None
+        Weight of its loss among those of the step; by default the number of targets that count.
+    """
+
+    loss: Tensor | None
+    logits: Tensor | None
+    targets: Tensor | None
+    samples: float | None = None
+
+    @property
+    def weight(self) -> Tensor:
+        """Number of its samples, as a () tensor."""
+        if self.samples is not None or self.targets is None:
+            return torch.tensor(1.0 if self.samples is None else self.samples)
+        if self.targets.is_floating_point():
+            return torch.tensor(float(len(self.targets)))
+        return (self.targets >= 0).sum()
+
+
+def joined(parts: Sequence[MicroBatch]) -> MicroBatch:
+    """Return the batch of a step: the mean loss, weighted by samples, and all logits and targets.
+
+    Raises
+    ------
+    InputError
+        If some of the micro-batches have a loss, or logits, and others have none.
+
+    Examples
+    --------
+    >>> one = MicroBatch(torch.tensor(1.0), torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64))
+    >>> other = MicroBatch(torch.tensor(2.0), torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+    >>> batch = joined([one, other])
+    >>> batch.loss.item(), batch.logits.shape
+    (1.25, torch.Size([4, 2]))
+    """
+    if len(parts) <= 1:
+        return parts[0] if parts else MicroBatch(None, None, None)
+    losses = [part.loss for part in parts if part.loss is not None]
+    logits = [part.logits for part in parts if part.logits is not None]
+    targets = [part.targets for part in parts if part.targets is not None]
+    if any(len(given) not in (0, len(parts)) for given in (losses, logits, targets)):
+        raise InputError("some micro-batches of a step have a loss, logits or targets that others lack: give them all")
+    loss = None
+    if losses:
+        weights = torch.stack([part.weight.to(losses[0].device, losses[0].dtype) for part in parts])
+        loss = (torch.stack(losses) * weights).sum() / weights.sum()
+    return MicroBatch(loss, _joined_rows(logits, 1), _joined_rows(targets, 0))
+
+
+def _joined_rows(tensors: Sequence[Tensor], kept: int) -> Tensor | None:
+    """Return all samples of some tensors. Where their shapes differ, all axes but the last `kept` become one."""
+    if not tensors:
+        return None
+    if len({tensor.shape[1:] for tensor in tensors}) > 1:
+        tensors = [tensor.reshape(-1, *tensor.shape[tensor.ndim - kept :]) for tensor in tensors]
+    return torch.cat(list(tensors))
