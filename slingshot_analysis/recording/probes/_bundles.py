@@ -35,9 +35,9 @@ EARLIER_BUNDLES = BUNDLES | {"standard": ALWAYS, "full": BUNDLES["full"][:-1]}
 BUDGETS = {"standard": 0.05, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
 
-LARGEST_CURVATURE = 5 * 10**10
+LARGEST_CURVATURE = 12 * 10**10
 """Floating-point operations of a product with the Hessian over all samples, up to which the standard bundle has
-curvature. More takes over a second of a core, and much memory."""
+curvature. More takes several seconds of a core, and much memory."""
 
 
 def choose_probes(
@@ -51,14 +51,13 @@ def choose_probes(
     Parameters
     ----------
     wanted : str, or iterable of str or Probe
-        Names of bundles, names of probes, and probes. ``"hessian:50"`` measures every 50 updates. Probes of a bundle
-        that do not fit the run are left out. A probe that is named twice is recorded as it was named last.
+        Names of bundles, names of probes, and probes; a string may have several names between commas.
+        ``"hessian:50"`` measures every 50 updates. Probes of a bundle that do not fit the run are left out. A probe that is named twice is recorded as it was named last.
     subject : Subject, optional
         The run. Without it, bundles are complete.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. By default it
         is 0.05 for those of the standard bundle and 0.12 for those of the full one; others keep their own schedule.
-
     bundles : mapping, optional
         The bundles by name.
 
@@ -72,7 +71,7 @@ def choose_probes(
     InputError
         If a name is unknown, or no probe is named.
     """
-    items = [wanted] if isinstance(wanted, str) else list(wanted)
+    items = wanted.split(",") if isinstance(wanted, str) else list(wanted)
     shares = [BUDGETS[item] for item in items if isinstance(item, str) and item in BUDGETS]
     budget = Budget(curvature_budget if curvature_budget is not None else max(shares, default=BUDGETS["standard"]))
 
@@ -117,7 +116,7 @@ def without_logits(probes: Sequence[Probe]) -> list[Probe]:
 def names_curvature(wanted: str | Iterable[str | Probe]) -> bool:
     """Return whether curvature is named, by itself or by the full bundle; the standard bundle does not name it."""
     kinds: list[type[Probe]] = []
-    for item in [wanted] if isinstance(wanted, str) else wanted:
+    for item in wanted.split(",") if isinstance(wanted, str) else wanted:
         if isinstance(item, Probe):
             kinds.append(type(item))
         elif item != "standard":
