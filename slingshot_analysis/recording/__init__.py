@@ -36,6 +36,7 @@ from slingshot_analysis.recording.probes.precision import Precision as Precision
 from slingshot_analysis.recording.probes.preconditioned import Preconditioned as Preconditioned
 from slingshot_analysis.recording.probes.spectral_norm import SpectralNorm as SpectralNorm
 from slingshot_analysis.recording.probes.update_norm import UpdateNorm as UpdateNorm
+from slingshot_analysis.recording.probes.update_ratio import UpdateRatio as UpdateRatio
 from slingshot_analysis.recording.probes.update_sharpness import UpdateSharpness as UpdateSharpness
 from slingshot_analysis.recording.recorder import Recorder as Recorder
 from slingshot_analysis.recording.schedule import Budget as Budget

@@ -1,0 +1,98 @@
+"""The probes of training stability against their formulas, computed in float64 from copies of the run's tensors."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from slingshot_analysis import Recorder, open_trace
+from slingshot_analysis.recording import Every, UpdateRatio
+
+BETAS = 0.9, 0.99
+
+
+class TwoLayers(nn.Module):
+    """Two layers, of which one bias is frozen, and a parameter that never gets a gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.first.bias.requires_grad_(False)
+        self.unused = nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x)))
+
+
+NAMES = "unused", "first.weight", "second.weight", "second.bias"
+"""The trainable parameters, in the order of the trace."""
+
+
+def adam(parameters):
+    return torch.optim.Adam(parameters, lr=0.01, betas=BETAS)
+
+
+class Watch:
+    """Keep float64 copies of the weights, gradients and moments at each update, by the parameter's name."""
+
+    def __init__(self):
+        self.weights, self.gradients, self.first, self.second, self.logits = [], [], [], [], []
+
+    def __call__(self, step, loop, logits, targets):
+        named = dict(loop.model.named_parameters())
+        states = {name: loop.optimizer.state.get(p, {}) for name, p in named.items()}
+        self.weights.append({name: array(p) for name, p in named.items()})
+        self.gradients.append({name: array(p.grad) for name, p in named.items() if p.grad is not None})
+        self.first.append({name: array(s["exp_avg"]) for name, s in states.items() if "exp_avg" in s})
+        self.second.append({name: array(s["exp_avg_sq"]) for name, s in states.items() if "exp_avg_sq" in s})
+        self.logits.append(array(logits))
+
+
+def array(tensor):
+    return tensor.detach().double().numpy().copy()
+
+
+@pytest.fixture
+def record(tmp_path, loop):
+    def run(probes, updates=12, model=TwoLayers, optimizer=adam, **options):
+        training, watch = loop(model), Watch()
+        training.optimizer = optimizer(training.model.parameters())
+        options = {"train_data": training.data, **options}
+        with Recorder(tmp_path / "run.h5", training.model, training.optimizer, probes=probes, **options) as recorder:
+            training.run(updates, recorder, watch)
+        watch.weights.append({name: array(p) for name, p in training.model.named_parameters()})
+        return open_trace(tmp_path / "run.h5"), watch, training
+
+    return run
+
+
+def test_update_ratio(record):
+    trace, watch, _ = record([UpdateRatio(Every(5))])
+    change, ratio = trace["parameter_update_norm"], trace["update_ratio"]
+    assert ratio.axes[0].labels == NAMES
+    assert ratio.step.tolist() == [0, 5, 10]
+    for row, t in enumerate(ratio.step):
+        for column, name in enumerate(NAMES):
+            before, after = watch.weights[t][name], watch.weights[t + 1][name]
+            expected = np.linalg.norm(after - before)
+            np.testing.assert_allclose(change.value[row, column], expected, rtol=1e-6)
+            np.testing.assert_allclose(ratio.value[row, column], expected / np.linalg.norm(before), rtol=1e-6)
+    assert (ratio.value[:, 0] == 0).all()
+    assert (ratio.value[:, 1:] > 1e-3).all()
+
+
+def test_update_ratio_of_parameters_that_are_zero(record):
+    class Zero(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused, self.second = nn.Parameter(torch.zeros(2)), nn.Linear(6, 3)
+            nn.init.zeros_(self.second.bias)
+
+        def forward(self, x):
+            return self.second(x)
+
+    trace, _, _ = record([UpdateRatio(Every(1))], 2, Zero)
+    stays, leaves = trace["update_ratio"].value[:, [0, 2]].T
+    assert np.isnan(stays).all()
+    assert leaves[0] == np.inf
+    assert np.isfinite(leaves[1])
