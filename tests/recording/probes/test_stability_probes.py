@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from slingshot_analysis import Recorder, open_trace
-from slingshot_analysis.recording import Every, UpdateRatio
+from slingshot_analysis import InputError, Recorder, open_trace
+from slingshot_analysis.recording import Every, Moments, UpdateRatio
 
 BETAS = 0.9, 0.99
 
@@ -96,3 +96,38 @@ def test_update_ratio_of_parameters_that_are_zero(record):
     assert np.isnan(stays).all()
     assert leaves[0] == np.inf
     assert np.isfinite(leaves[1])
+
+
+def cosine(a, b):
+    return (a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+def test_moments(record):
+    trace, watch, _ = record([Moments(Every(5))])
+    names = "parameter_first_moment_norm", "parameter_second_moment_norm", "moment_gradient_cosine"
+    assert trace[names[0]].step.tolist() == [0, 5, 10]
+    assert all(np.isnan(trace[name].value[0]).all() for name in (*names, "first_moment_norm", "second_moment_norm"))
+    for row, t in ((1, 5), (2, 10)):
+        for column, name in enumerate(NAMES):
+            values = [trace[n].value[row, column] for n in names]
+            if name == "unused":
+                assert np.isnan(values).all()
+                continue
+            first, second = (sum_of_gradients(watch, name, t, power) for power in (1, 2))
+            expected = [np.linalg.norm(first), np.linalg.norm(second), cosine(first, watch.gradients[t][name])]
+            np.testing.assert_allclose(values, expected, rtol=1e-5)
+        for moments, name in ((watch.first[t], "first_moment_norm"), (watch.second[t], "second_moment_norm")):
+            whole = np.concatenate([moment.ravel() for moment in moments.values()])
+            np.testing.assert_allclose(trace[name].value[row], np.linalg.norm(whole), rtol=1e-12)
+
+
+def sum_of_gradients(watch, name, t, power):
+    """The moment after t updates, from the gradients alone."""
+    beta = BETAS[power - 1]
+    return sum((1 - beta) * beta ** (t - 1 - s) * watch.gradients[s][name] ** power for s in range(t))
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.RMSprop, torch.optim.Adagrad])
+def test_moments_need_both_moments(record, optimizer):
+    with pytest.raises(InputError, match=f"such as Adam, not {optimizer.__name__}: leave it out"):
+        record([Moments()], optimizer=lambda parameters: optimizer(parameters, lr=0.1))
