@@ -31,6 +31,7 @@ from slingshot_analysis.recording.probes.hessian_density import HessianDensity a
 from slingshot_analysis.recording.probes.hessian_trace import HessianTrace as HessianTrace
 from slingshot_analysis.recording.probes.logit_margin import LogitMargin as LogitMargin
 from slingshot_analysis.recording.probes.mean_shares import MeanShares as MeanShares
+from slingshot_analysis.recording.probes.moment_lag import MomentLag as MomentLag
 from slingshot_analysis.recording.probes.moments import Moments as Moments
 from slingshot_analysis.recording.probes.norms import Norms as Norms
 from slingshot_analysis.recording.probes.precision import Precision as Precision

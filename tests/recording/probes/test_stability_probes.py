@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
-from slingshot_analysis.recording import Every, Moments, UpdateRatio
+from slingshot_analysis.recording import Every, MomentLag, Moments, UpdateRatio
 
 BETAS = 0.9, 0.99
 
@@ -131,3 +131,52 @@ def sum_of_gradients(watch, name, t, power):
 def test_moments_need_both_moments(record, optimizer):
     with pytest.raises(InputError, match=f"such as Adam, not {optimizer.__name__}: leave it out"):
         record([Moments()], optimizer=lambda parameters: optimizer(parameters, lr=0.1))
+
+
+def second_moment(watch, t, names=NAMES[1:]):
+    """v̂ after t updates of all elements, from the gradients alone."""
+    return flat({name: sum_of_gradients(watch, name, t, 2) / (1 - BETAS[1] ** t) for name in names})
+
+
+def flat(arrays, names=NAMES[1:]):
+    return np.concatenate([arrays[name].ravel() for name in names])
+
+
+def test_moment_lag(record):
+    trace, watch, _ = record([MomentLag(Every(5))])
+    signal = trace["moment_lag"]
+    assert signal.axes[0].labels == ("0.01", "0.25", "0.5", "0.75", "0.99")
+    assert signal.step.tolist() == [0, 5, 10]
+    assert np.isnan(signal.value[0]).all()
+    for row, t in ((1, 5), (2, 10)):
+        ratios = flat(watch.gradients[t]) ** 2 / second_moment(watch, t)
+        expected = np.quantile(ratios, [0.01, 0.25, 0.5, 0.75, 0.99], method="inverted_cdf")
+        np.testing.assert_allclose(signal.value[row], expected, rtol=1e-5)
+
+
+def test_moment_lag_of_a_sample_of_all_parameters(record, monkeypatch):
+    monkeypatch.setattr("slingshot_analysis.recording.probes.moment_lag.SAMPLED", 48)
+    trace, watch, _ = record([MomentLag(Every(5))])
+    ratios = flat(watch.gradients[10]) ** 2 / second_moment(watch, 10)
+    values = trace["moment_lag"].value[2]
+    assert all(np.isclose(ratios, value, rtol=1e-5).any() for value in values)
+    ranks = [(ratios <= value * (1 + 1e-5)).mean() for value in values]
+    np.testing.assert_allclose(ranks, [0.01, 0.25, 0.5, 0.75, 0.99], atol=0.13)
+
+
+class DeadInput(nn.Module):
+    """A layer that never sees its first input, so that half of its weights have neither gradient nor second moment."""
+
+    def __init__(self):
+        super().__init__()
+        self.second = nn.Linear(6, 3, bias=False)
+
+    def forward(self, x):
+        return self.second(x * torch.tensor([0.0, 0, 0, 1, 1, 1]))
+
+
+def test_moment_lag_leaves_out_elements_without_gradient(record):
+    trace, watch, _ = record([MomentLag(Every(5))], model=DeadInput)
+    gradients = watch.gradients[10]["second.weight"][:, 3:]
+    moments = sum_of_gradients(watch, "second.weight", 10, 2)[:, 3:] / (1 - BETAS[1] ** 10)
+    np.testing.assert_allclose(trace["moment_lag"].value[2, 0], (gradients**2 / moments).min(), rtol=1e-5)
