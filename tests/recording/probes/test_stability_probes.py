@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
-from slingshot_analysis.recording import Every, MomentLag, Moments, UpdateRatio
+from slingshot_analysis.recording import Every, GradientSpikes, MomentLag, Moments, UpdateRatio
 
 BETAS = 0.9, 0.99
 
@@ -180,3 +180,39 @@ def test_moment_lag_leaves_out_elements_without_gradient(record):
     gradients = watch.gradients[10]["second.weight"][:, 3:]
     moments = sum_of_gradients(watch, "second.weight", 10, 2)[:, 3:] / (1 - BETAS[1] ** 10)
     np.testing.assert_allclose(trace["moment_lag"].value[2, 0], (gradients**2 / moments).min(), rtol=1e-5)
+
+
+def test_gradient_spikes(record):
+    factors = torch.ones(8, 6)
+    factors[0, :5] = torch.tensor([1e3, 1e4, 12, 12, 12])
+    updates = iter(range(12))
+
+    class Spiking(TwoLayers):
+        """Two layers of which some elements of a gradient are far too large at the sixth update."""
+
+        def __init__(self):
+            super().__init__()
+            self.first.weight.register_hook(lambda gradient: gradient * factors if next(updates) == 5 else gradient)
+
+    trace, watch, _ = record([GradientSpikes(Every(1))], model=Spiking)
+    signal = trace["gradient_spike_share"]
+    assert signal.axes[0].labels == ("50", "5000")
+    assert np.isnan(signal.value[0]).all()
+    for t in range(1, 12):
+        ratios = flat(watch.gradients[t]) ** 2 / second_moment(watch, t)
+        expected = [(ratios > 50).mean(), (ratios > 5000).mean()]
+        np.testing.assert_allclose(signal.value[t], expected, rtol=1e-12)
+    assert signal.value[5, 0] > signal.value[5, 1] > 0
+
+
+def test_squares_that_vanish_are_no_spikes(record):
+    class Tiny(DeadInput):
+        """A layer whose gradients are so small that their squares are 0 in float32."""
+
+        def __init__(self):
+            super().__init__()
+            self.second.weight.register_hook(lambda gradient: gradient * 1e-30)
+
+    trace, _, _ = record([GradientSpikes(Every(1)), MomentLag(Every(1))], model=Tiny)
+    assert (trace["gradient_spike_share"].value[1:] == 0).all()
+    assert np.isnan(trace["moment_lag"].value).all()
