@@ -30,6 +30,7 @@ from slingshot_analysis.recording.probes.hessian import Hessian as Hessian
 from slingshot_analysis.recording.probes.hessian_blocks import HessianBlocks as HessianBlocks
 from slingshot_analysis.recording.probes.hessian_density import HessianDensity as HessianDensity
 from slingshot_analysis.recording.probes.hessian_trace import HessianTrace as HessianTrace
+from slingshot_analysis.recording.probes.log_z import LogZ as LogZ
 from slingshot_analysis.recording.probes.logit_margin import LogitMargin as LogitMargin
 from slingshot_analysis.recording.probes.mean_shares import MeanShares as MeanShares
 from slingshot_analysis.recording.probes.moment_lag import MomentLag as MomentLag

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import logsumexp
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
-from slingshot_analysis.recording import Every, GradientSpikes, MomentLag, Moments, UpdateRatio
+from slingshot_analysis.recording import Every, GradientSpikes, LogZ, MomentLag, Moments, UpdateRatio
 
 BETAS = 0.9, 0.99
 
@@ -216,3 +217,35 @@ def test_squares_that_vanish_are_no_spikes(record):
     trace, _, _ = record([GradientSpikes(Every(1)), MomentLag(Every(1))], model=Tiny)
     assert (trace["gradient_spike_share"].value[1:] == 0).all()
     assert np.isnan(trace["moment_lag"].value).all()
+
+
+LOG_Z = "log_z", "log_z_square", "logit_rms", "largest_logit"
+
+
+def log_z(logits):
+    values = logsumexp(logits, axis=-1)
+    return values.mean(), (values**2).mean(), np.sqrt((logits**2).mean()), abs(logits).max()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_log_z(record, monkeypatch, kept):
+    if not kept:
+        monkeypatch.setattr("slingshot_analysis.recording.probes._batch_probe.KEPT_BYTES", 0)
+    trace, watch, _ = record([LogZ(Every(5))])
+    assert trace["log_z"].step.tolist() == [0, 5, 10]
+    for row, t in enumerate((0, 5, 10)):
+        values = [trace[name].value[row] for name in LOG_Z]
+        np.testing.assert_allclose(values, log_z(watch.logits[t]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_log_z_of_tokens_with_ignored_targets(tmp_path, dtype):
+    model = nn.Linear(1, 2)
+    logits = torch.tensor([[[3.0, -4.0], [1.0, 0.5], [90.0, 7.0]]]).to(dtype)
+    with Recorder(tmp_path / "run.h5", model, torch.optim.SGD(model.parameters()), probes=["log_z:1"]) as recorder:
+        recorder.update(torch.tensor(0.0), logits, torch.tensor([[1, 0, -100]]))
+        recorder.update(torch.tensor(0.0), logits, torch.full((1, 3), -100))
+    trace = open_trace(tmp_path / "run.h5")
+    values = [trace[name].value[0] for name in LOG_Z]
+    np.testing.assert_allclose(values, log_z(array(logits)[0, :2]), rtol=1e-6)
+    assert all(np.isnan(trace[name].value[1]) for name in LOG_Z)
