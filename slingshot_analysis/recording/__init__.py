@@ -24,6 +24,7 @@ from slingshot_analysis.recording.probes.evaluation import Evaluation as Evaluat
 from slingshot_analysis.recording.probes.feature_change import FeatureChange as FeatureChange
 from slingshot_analysis.recording.probes.features import Features as Features
 from slingshot_analysis.recording.probes.gauss_newton import GaussNewton as GaussNewton
+from slingshot_analysis.recording.probes.gradient_curvature import GradientCurvature as GradientCurvature
 from slingshot_analysis.recording.probes.gradient_spikes import GradientSpikes as GradientSpikes
 from slingshot_analysis.recording.probes.gradient_weight_cosine import GradientWeightCosine as GradientWeightCosine
 from slingshot_analysis.recording.probes.hessian import Hessian as Hessian

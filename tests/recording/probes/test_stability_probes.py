@@ -7,7 +7,7 @@ from scipy.special import logsumexp
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
-from slingshot_analysis.recording import Every, GradientSpikes, LogZ, MomentLag, Moments, UpdateRatio
+from slingshot_analysis.recording import Every, GradientCurvature, GradientSpikes, LogZ, MomentLag, Moments, UpdateRatio
 
 BETAS = 0.9, 0.99
 
@@ -249,3 +249,33 @@ def test_log_z_of_tokens_with_ignored_targets(tmp_path, dtype):
     values = [trace[name].value[0] for name in LOG_Z]
     np.testing.assert_allclose(values, log_z(array(logits)[0, :2]), rtol=1e-6)
     assert all(np.isnan(trace[name].value[1]) for name in LOG_Z)
+
+
+def test_gradient_curvature(record):
+    trace, watch, training = record([GradientCurvature(Every(5))])
+    signal, bound = trace["gradient_curvature"], trace["gradient_curvature_bound"]
+    assert signal.step.tolist() == [0, 5, 10, 12]
+    assert np.isnan(signal.value[0])
+    assert np.isnan(bound.value[0])
+    np.testing.assert_allclose(bound.value[1:], 2 / 0.01)
+    sizes = [watch.weights[0][name].size for name in NAMES[1:]]
+
+    def loss_at(t):
+        kept = {name: torch.tensor(w) for name, w in watch.weights[t].items()}
+        inputs = training.inputs.double()
+
+        def loss(point):
+            parts = zip(NAMES[1:], point.split(sizes), strict=True)
+            state = kept | {name: part.view(kept[name].shape) for name, part in parts}
+            hidden = torch.tanh(inputs @ state["first.weight"].T + state["first.bias"])
+            logits = hidden @ state["second.weight"].T + state["second.bias"]
+            return nn.functional.cross_entropy(logits, training.targets)
+
+        return loss, torch.tensor(flat(watch.weights[t]))
+
+    for row, t in ((1, 5), (2, 10)):
+        gradient = torch.autograd.functional.jacobian(*loss_at(t)).numpy()
+        matrix = torch.autograd.functional.hessian(*loss_at(t)).numpy()
+        p = (1 - BETAS[0] ** t) * (np.sqrt(second_moment(watch, t)) + 1e-8)
+        expected = (gradient / p) @ matrix @ (gradient / p) / (gradient @ (gradient / p))
+        np.testing.assert_allclose(signal.value[row], expected, rtol=1e-5)
