@@ -13,6 +13,7 @@ from slingshot_analysis.recording.probes._bundles import BUNDLES as BUNDLES
 from slingshot_analysis.recording.probes._bundles import choose_probes as choose_probes
 from slingshot_analysis.recording.probes._catalogue import catalogue as catalogue
 from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe as CurvatureProbe
+from slingshot_analysis.recording.probes.activation_kurtosis import ActivationKurtosis as ActivationKurtosis
 from slingshot_analysis.recording.probes.batch import Batch as Batch
 from slingshot_analysis.recording.probes.below_epsilon_fraction import BelowEpsilon as BelowEpsilon
 from slingshot_analysis.recording.probes.cosine_distance import CosineDistance as CosineDistance
@@ -36,6 +37,7 @@ from slingshot_analysis.recording.probes.logit_margin import LogitMargin as Logi
 from slingshot_analysis.recording.probes.mean_shares import MeanShares as MeanShares
 from slingshot_analysis.recording.probes.moment_lag import MomentLag as MomentLag
 from slingshot_analysis.recording.probes.moments import Moments as Moments
+from slingshot_analysis.recording.probes.non_finite import NonFinite as NonFinite
 from slingshot_analysis.recording.probes.norms import Norms as Norms
 from slingshot_analysis.recording.probes.precision import Precision as Precision
 from slingshot_analysis.recording.probes.preconditioned import Preconditioned as Preconditioned

@@ -4,10 +4,21 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import logsumexp
+from scipy.stats import kurtosis
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
-from slingshot_analysis.recording import Every, GradientCurvature, GradientSpikes, LogZ, MomentLag, Moments, UpdateRatio
+from slingshot_analysis.recording import (
+    ActivationKurtosis,
+    Every,
+    GradientCurvature,
+    GradientSpikes,
+    LogZ,
+    MomentLag,
+    Moments,
+    NonFinite,
+    UpdateRatio,
+)
 
 BETAS = 0.9, 0.99
 
@@ -279,3 +290,32 @@ def test_gradient_curvature(record):
         p = (1 - BETAS[0] ** t) * (np.sqrt(second_moment(watch, t)) + 1e-8)
         expected = (gradient / p) @ matrix @ (gradient / p) / (gradient @ (gradient / p))
         np.testing.assert_allclose(signal.value[row], expected, rtol=1e-5)
+
+
+def test_non_finite(tmp_path):
+    model = TwoLayers()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    with Recorder(tmp_path / "run.h5", model, optimizer, probes=[NonFinite(Every(1))]) as recorder:
+        model.first.weight.grad = torch.zeros(8, 6)
+        model.first.weight.grad[0, :3] = torch.tensor([torch.nan, torch.inf, -torch.inf])
+        model.second.weight.grad = torch.full((3, 8), 3e38)
+        recorder.update()
+        optimizer.step()
+        recorder.update()
+    trace = open_trace(tmp_path / "run.h5")
+    gradients, parameters = trace["non_finite_gradient_share"], trace["non_finite_parameter_share"]
+    assert gradients.axes[0].labels == NAMES
+    np.testing.assert_array_equal(gradients.value, [[np.nan, 3 / 48, 0, np.nan]] * 2)
+    np.testing.assert_array_equal(parameters.value, [[0, 0, 0, 0], [0, 3 / 48, 0, 0]])
+
+
+def test_activation_kurtosis(record):
+    trace, watch, training = record([ActivationKurtosis(Every(5))], feature_layers=["first", "second:input"])
+    signal = trace["activation_kurtosis"]
+    assert signal.axes[0].labels == ("first", "second:input")
+    assert signal.step.tolist() == [0, 5, 10, 12]
+    for values, t in zip(signal.value, signal.step, strict=True):
+        weights = watch.weights[t]
+        outputs = array(training.inputs[:32]) @ weights["first.weight"].T + weights["first.bias"]
+        expected = [kurtosis(h, axis=None, fisher=False) for h in (outputs, np.tanh(outputs))]
+        np.testing.assert_allclose(values, expected, rtol=1e-5)
