@@ -14,6 +14,7 @@ from slingshot_analysis.recording.probes._bundles import choose_probes as choose
 from slingshot_analysis.recording.probes._catalogue import catalogue as catalogue
 from slingshot_analysis.recording.probes._curvature_probe import CurvatureProbe as CurvatureProbe
 from slingshot_analysis.recording.probes.activation_kurtosis import ActivationKurtosis as ActivationKurtosis
+from slingshot_analysis.recording.probes.attention import Attention as Attention
 from slingshot_analysis.recording.probes.batch import Batch as Batch
 from slingshot_analysis.recording.probes.below_epsilon_fraction import BelowEpsilon as BelowEpsilon
 from slingshot_analysis.recording.probes.cosine_distance import CosineDistance as CosineDistance

@@ -47,7 +47,7 @@ class GradientSpikes(Probe):
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
         self._optimizer, self._parameters = require_second_moment(subject, self.name), subject.parameters
-        axis = Axis("threshold", [str(threshold) for threshold in THRESHOLDS])
+        axis = Axis("spike_threshold", [str(threshold) for threshold in THRESHOLDS])
         description = "share of gradient elements whose square is over the threshold times the second moment"
         quantity = Quantity("gradient_spike_share", "", description, (axis,))
         return [Buffer(quantity.name, (len(THRESHOLDS),))], [quantity]

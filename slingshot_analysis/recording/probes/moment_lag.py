@@ -57,7 +57,7 @@ class MomentLag(Probe):
         device = next(iter(subject.parameters.values())).device
         self._positions = _sample(subject, device)
         self._quantiles = torch.tensor(QUANTILES, dtype=torch.float64, device=device)
-        axis = Axis("overall_quantile", [f"{quantile:g}" for quantile in QUANTILES])
+        axis = Axis("lag_quantile", [f"{quantile:g}" for quantile in QUANTILES])
         quantity = Quantity("moment_lag", "", "quantiles of the squared gradient over the second moment", (axis,))
         return [Buffer(quantity.name, (len(QUANTILES),))], [quantity]
 
