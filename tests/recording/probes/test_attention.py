@@ -194,10 +194,16 @@ def test_the_batch_is_cut_where_attention_is_large(tmp_path, monkeypatch):
     np.testing.assert_allclose(values[0], expected(*model[0].queries_and_keys(INPUTS[:2])), rtol=1e-5)
 
 
-def test_a_compiled_part_of_the_model(tmp_path):
-    written = Written()
-    values, _ = record(tmp_path / "run.h5", nn.Sequential(torch.compile(written, backend="eager"), nn.Linear(WIDTH, 3)))
+def test_a_compiled_part_of_the_model_is_not_compiled_anew(tmp_path):
+    compiled, written = [], Written()
+    backend = lambda graph, inputs: compiled.append(graph) or graph.forward  # noqa: E731
+    model = nn.Sequential(torch.compile(written, backend=backend), nn.Linear(WIDTH, 3))
+    with torch.no_grad():
+        model.eval()(INPUTS)
+    before = len(compiled)
+    values, _ = record(tmp_path / "run.h5", model)
     np.testing.assert_allclose(values[0], expected(*written.queries_and_keys(INPUTS)), rtol=1e-5)
+    assert len(compiled) == before > 0
 
 
 def test_a_model_without_attention(tmp_path):
