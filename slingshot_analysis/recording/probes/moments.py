@@ -38,7 +38,7 @@ class Moments(Probe):
     """
 
     name = "moments"
-    default_schedule = Every(100)
+    default_schedule = Every(10)
     cost = "five passes over the gradients and the moments in float64"
     source = "arXiv 1412.6980, Algorithm 1; arXiv 2304.09871"
     needs_batch = True
