@@ -2,7 +2,7 @@
 
 Run it from the project's root::
 
-    OMP_NUM_THREADS=1 python benchmarks/stability_overhead.py               # about ten minutes
+    OMP_NUM_THREADS=1 python benchmarks/stability_overhead.py               # about five minutes
     OMP_NUM_THREADS=1 python benchmarks/stability_overhead.py --bundle standard
 
 The network has 9.5 M parameters and 12 blocks, and is trained by Adam on random images. `ratio` is the processor time
@@ -46,7 +46,7 @@ def loop(run: Run, recorder: Recorder | None) -> Iterator[int]:
 
 @click.command()
 @click.option("--bundle", default="stability", show_default=True)
-@click.option("--batch", default=16, show_default=True, help="Images of an update.")
+@click.option("--batch", default=8, show_default=True, help="Images of an update.")
 @click.option("--steps", default=200, show_default=True, help="Updates of each loop; whole turns.")
 @click.option("--turn", default=10, show_default=True, help="Updates of a turn.")
 def main(bundle: str, batch: int, steps: int, turn: int) -> None:
