@@ -42,21 +42,21 @@ class Attention(Probe):
 
     References
     ----------
-    Dehghani et al. 2023, arXiv 2302.05442, section 3.2.1 (growth of the logits); Zhai et al. 2023, arXiv 2303.06296,
+    Wortsman et al. 2023, arXiv 2309.14322, section 3.1.1 (growth of the logits); Zhai et al. 2023, arXiv 2303.06296,
     section 3 (entropy collapse); Li et al. 2018, arXiv 1810.10183, section 3.2 (similarity of heads).
     """
 
     name = "attention"
     default_schedule = Every(100)
     cost = "one forward pass of the probe batch, with its attention twice, and some passes over the attention weights"
-    source = "arXiv 2302.05442, section 3.2.1; arXiv 2303.06296, section 3; arXiv 1810.10183, section 3.2"
+    source = "arXiv 2309.14322, section 3.1.1; arXiv 2303.06296, section 3; arXiv 1810.10183, section 3.2"
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:
-        return subject.probe_inputs is not None and bool(_calls(subject, subject.probe_inputs[:1]))
+        return subject.probe_inputs is not None and bool(_calls(subject, subject.probe_inputs))
 
     def attach(self, subject: Subject) -> tuple[Sequence[Buffer], Sequence[Quantity]]:
-        calls = {} if subject.probe_inputs is None else _calls(subject, subject.probe_inputs[:1])
+        calls = {} if subject.probe_inputs is None else _calls(subject, subject.probe_inputs)
         if subject.probe_inputs is None or not calls:
             raise InputError(
                 "the probe 'attention' needs inputs, and a model that calls nn.MultiheadAttention or "
@@ -114,7 +114,8 @@ def _observed(forward: ForwardPass, observe: Observer) -> Iterator[None]:
 
 
 def _calls(subject: Subject, inputs: Tensor) -> dict[str, int]:
-    """Return the size in bytes of each call's attention weights, by the name of the module that calls."""
+    """Return the bytes that a sample takes in each call's attention weights, by the name of the module that calls."""
+    few = inputs[:2]  # more could take much memory, and models may treat a single one in another way
     calls: dict[str, int] = {}
     running: list[str] = []
 
@@ -127,14 +128,14 @@ def _calls(subject: Subject, inputs: Tensor) -> dict[str, int]:
     def observe(logits: Tensor, weights: Tensor) -> None:
         name = running[-1]
         repeats = sum(call.partition("#")[0] == name for call in calls)
-        calls[f"{name}#{repeats + 1}" if repeats else name] = weights.nbytes
+        calls[f"{name}#{repeats + 1}" if repeats else name] = weights.nbytes // len(few)
 
     with ExitStack() as hooks:
         for name, module in subject.model.named_modules():
             hooks.enter_context(module.register_forward_pre_hook(enter(name or "model")))
             hooks.enter_context(module.register_forward_hook(leave))
         with _observed(ForwardPass(subject.model), observe):
-            subject.model(inputs)
+            subject.model(few)
     return calls
 
 
