@@ -43,13 +43,13 @@ class Attention(Probe):
     References
     ----------
     Wortsman et al. 2023, arXiv 2309.14322, section 3.1.1 (growth of the logits); Zhai et al. 2023, arXiv 2303.06296,
-    section 3 (entropy collapse); Li et al. 2018, arXiv 1810.10183, section 3.2 (similarity of heads).
+    section 3 (entropy collapse); Li et al. 2018, arXiv 1810.10183 (heads that are too alike, by related measures).
     """
 
     name = "attention"
     default_schedule = Every(100)
     cost = "one forward pass of the probe batch, with its attention twice, and some passes over the attention weights"
-    source = "arXiv 2309.14322, section 3.1.1; arXiv 2303.06296, section 3; arXiv 1810.10183, section 3.2"
+    source = "arXiv 2309.14322, section 3.1.1; arXiv 2303.06296, section 3; arXiv 1810.10183"
 
     @classmethod
     def fits(cls, subject: Subject) -> bool:

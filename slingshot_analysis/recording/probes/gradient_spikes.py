@@ -32,13 +32,13 @@ class GradientSpikes(Probe):
 
     References
     ----------
-    Huang et al. 2025, arXiv 2501.06842, section 2 (the gradient spike score) and section 3 (clipping by g²/v).
+    Huang et al. 2025, arXiv 2501.06842 (the gradient spike score, and the spike-aware clipping by g²/v).
     """
 
     name = "gradient_spikes"
     default_schedule = Every(10)
     cost = "six passes over the gradients and the second moments"
-    source = "arXiv 2501.06842, sections 2 and 3"
+    source = "arXiv 2501.06842"
     needs_batch = True
 
     @classmethod
