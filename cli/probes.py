@@ -32,8 +32,8 @@ def probes(form: str) -> None:
     console.print(table)
     console.print(
         "Column 'every': updates between two measurements. --probes takes names of this list, NAME:UPDATES for another "
-        "cadence, and bundles: light (norms every 10 updates, evaluation every 1,000), standard, and full (with "
-        "curvature, in at most 12% of the run's time)."
+        "cadence, and bundles: light (norms every 10 updates, evaluation every 1,000), standard, full (with "
+        "curvature, in at most 12% of the run's time), and stability (for runs whose loss spikes or diverges)."
     )
 
 

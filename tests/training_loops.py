@@ -1,7 +1,24 @@
-"""A training loop as a user would write it, and a model that is easy to disturb."""
+"""A training loop as a user would write it, a model that is easy to disturb, and one with attention."""
 
 import torch
 from torch import nn
+
+
+def perceptron(classes=3):
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, classes))
+
+
+class Attends(nn.Module):
+    """Attention of two heads over the three pairs of the six inputs, which it adds to them."""
+
+    def __init__(self):
+        super().__init__()
+        self.projections = nn.Linear(2, 6)
+
+    def forward(self, x):
+        pairs = self.projections(x.unflatten(-1, (3, 2))).unflatten(-1, (3, 2, 1))
+        attended = nn.functional.scaled_dot_product_attention(*pairs.movedim(2, 0).transpose(2, 3))
+        return x + attended.transpose(1, 2).flatten(1)
 
 
 class Loop:
@@ -12,11 +29,7 @@ class Loop:
         self.inputs = torch.randn(40, 6, generator=generator)
         self.targets = torch.randint(0, classes, (40,), generator=generator)
         torch.manual_seed(seed)
-        self.model = (
-            model()
-            if model
-            else nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, classes))
-        )
+        self.model = model() if model else perceptron(classes)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.01, weight_decay=0.1)
         self.batch_sizes = batch_sizes
         self.data = (self.inputs, self.targets)

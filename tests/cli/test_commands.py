@@ -206,7 +206,7 @@ def test_a_file_in_the_way_of_a_folder_is_explained(out, tmp_path, monkeypatch):
 
 def test_probes_are_listed_with_unit_cost_and_source():
     text = CliRunner().invoke(main, ["probes"]).stdout
-    assert "gradient_norm [loss per norm]" in text
+    assert "batch_loss_float64 [nat]" in text
     assert "arXiv 2207.14484" in text
     entries = json.loads(CliRunner().invoke(main, ["probes", "--format", "json"]).stdout)
     hessian = next(entry for entry in entries if entry["name"] == "hessian")

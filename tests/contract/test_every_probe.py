@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
-from training_loops import Disturbable, Loop
+from training_loops import Attends, Disturbable, Loop, perceptron
 
 from slingshot_analysis import InputError, Recorder, open_trace, recording
 from slingshot_analysis.recording import PROBES, Every, Subject
@@ -35,6 +35,11 @@ one_probe = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 probes_of_a_recorder = pytest.mark.parametrize(
     "kinds", [[kind] for kind in KINDS.values()] + [list(KINDS.values())], ids=[*KINDS, "all"]
 )
+
+
+def model_for(kinds, model):
+    """A function that makes a model which all of these probes fit; only one of them needs attention."""
+    return (lambda: nn.Sequential(Attends(), model())) if PROBES["attention"] in kinds else model
 
 
 @one_probe
@@ -110,7 +115,7 @@ def test_it_writes_what_it_declares(kind, tmp_path):
             declared.extend(quantities)
             return buffers, quantities
 
-    record(tmp_path / "run.h5", [Watched], Loop(), 7, flight_recorder=False)
+    record(tmp_path / "run.h5", [Watched], Loop(model_for([kind], perceptron)), 7, flight_recorder=False)
     trace = open_trace(tmp_path / "run.h5")
     assert sorted(trace.names) == sorted(quantity.name for quantity in declared)
     belongs_to_updates = kind.needs_batch or kind.spans_update
@@ -137,7 +142,7 @@ class Augmented(TensorDataset):
 @probes_of_a_recorder
 def test_it_leaves_training_as_it_was(kinds, loader, tmp_path):
     def train(recorded):
-        training = Loop(Disturbable)
+        training = Loop(model_for(kinds, Disturbable))
         if loader:
             training.data = DataLoader(Augmented(*training.data), batch_size=16, shuffle=True)
         torch.manual_seed(1), random.seed(1), np.random.seed(1)
@@ -159,8 +164,9 @@ def test_it_leaves_training_as_it_was(kinds, loader, tmp_path):
 def test_it_goes_on_from_its_state(kinds, tmp_path):
     """Its rows depend neither on the moments at which they leave the device nor on a restart."""
     whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
-    record(whole, kinds, Loop(batch_sizes=(8, 5)), 40)
-    training = Loop(batch_sizes=(8, 5))
+    model = model_for(kinds, perceptron)
+    record(whole, kinds, Loop(model, batch_sizes=(8, 5)), 40)
+    training = Loop(model, batch_sizes=(8, 5))
     state = record(parts, kinds, training, 22, finished=False, flushed=(1, 4, 15))
     file = io.BytesIO()
     torch.save(state, file)
@@ -236,7 +242,8 @@ def watch_updates(tmp_path, monkeypatch):
 
     def run(probes, device="cpu", updates=8, targets=None, loss_function=cross_entropy):
         torch.manual_seed(0)
-        model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3)).to(device)
+        first = model_for([type(probe) for probe in probes], lambda: nn.Linear(6, 16))()
+        model = nn.Sequential(first, nn.ReLU(), nn.Linear(16, 3)).to(device)
         optimizer = AdamOnDevice(model.parameters(), device)
         inputs = torch.randn(40, 6, device=device)
         targets = torch.zeros(40, dtype=torch.long, device=device) if targets is None else targets

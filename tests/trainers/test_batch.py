@@ -111,7 +111,7 @@ def test_every_setup_trains_as_alone(name, tmp_path):
     assert open_trace(paths[1]).attributes["config"] == open_trace(alone).attributes["config"]
 
 
-@pytest.mark.parametrize("probes", ["light", ["batch:3", "norms:7", "evaluation:25"], ["norms"]])
+@pytest.mark.parametrize("probes", ["light", "stability", ["batch:3", "norms:7", "evaluation:25"], ["norms"]])
 def test_probes_see_what_they_see_alone(probes, tmp_path):
     setups = varied(smaller("parity_3_50", "steps=1100", "data.train=64", "model.width=8"), runs=2)
     _, paths = batch(tmp_path, setups, probes=probes)

@@ -40,7 +40,7 @@ def preconditioner(states: Sequence[AdaptiveState | None], sizes: Sequence[int])
     >>> [round(entry, 6) for entry in preconditioner([state, None], [1, 1]).tolist()]
     [0.1, inf]
     """
-    largest = _largest_rate(states)
+    largest = largest_rate(states)
     device = next(state.second_moment.device for state in states if state is not None)
     parts = []
     for state, size in zip(states, sizes, strict=True):
@@ -71,7 +71,7 @@ def stability_threshold(states: Sequence[AdaptiveState | None]) -> float:
     >>> round(stability_threshold([AdaptiveState(torch.ones(1), 1, lr=0.1, eps=1e-8, betas=(0.9, 0.999))]), 6)
     380.0
     """
-    rate, state = _largest_rate(states), next(state for state in states if state is not None)
+    rate, state = largest_rate(states), next(state for state in states if state is not None)
     if rate == 0:
         return math.inf
     if state.betas is not None:
@@ -79,7 +79,8 @@ def stability_threshold(states: Sequence[AdaptiveState | None]) -> float:
     return (2 + 2 * state.momentum) / rate
 
 
-def _largest_rate(states: Sequence[AdaptiveState | None]) -> float:
+def largest_rate(states: Sequence[AdaptiveState | None]) -> float:
+    """Return the largest learning rate of the parameters that have been updated, the η of :func:`preconditioner`."""
     return max(float(state.lr) for state in states if state is not None)
 
 

@@ -41,7 +41,7 @@ class CatalogueEntry:
 
 
 def catalogue() -> list[CatalogueEntry]:
-    """Return all probes, with the quantities that they declare for a small network trained by Adam.
+    """Return all probes, with the quantities that they declare for a small Transformer trained by Adam.
 
     Those of the bundles come first, in the order of the bundles.
 
@@ -50,7 +50,7 @@ def catalogue() -> list[CatalogueEntry]:
     >>> [(quantity.name, quantity.unit) for quantity in catalogue()[3].quantities]
     [('update_norm', '')]
     """
-    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    model = nn.Sequential(nn.TransformerEncoderLayer(2, 1, 2), nn.ReLU(), nn.Linear(2, 2))
     data = [(torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))]
     parameters: dict[str, Tensor] = dict(model.named_parameters())
     optimizer = torch.optim.Adam(model.parameters())

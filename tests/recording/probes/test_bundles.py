@@ -30,9 +30,10 @@ def schedules(wanted, budget=None):
     return {probe.name: probe.every for probe in choose_probes(wanted, subject(), budget)}
 
 
-def test_bundles_hold_known_probes_and_each_one_all_of_the_one_before():
-    light, standard, full = ({entry.partition(":")[0] for entry in BUNDLES[name]} for name in BUNDLES)
+def test_bundles_hold_known_probes_and_all_those_of_smaller_bundles():
+    light, standard, full, stability = ({entry.partition(":")[0] for entry in BUNDLES[name]} for name in BUNDLES)
     assert light < standard < full <= set(PROBES)
+    assert light < stability <= set(PROBES)
 
 
 def test_a_bundle_leaves_out_what_does_not_fit():
@@ -41,6 +42,9 @@ def test_a_bundle_leaves_out_what_does_not_fit():
     assert not {"effective_step", "preconditioned", "below_epsilon_fraction"} & set(
         names("full", optimizer=lambda p: torch.optim.SGD(p, lr=0.1))
     )
+    of_moments = {"moments", "moment_lag", "gradient_spikes"}
+    assert {*of_moments, "update_ratio", "activation_kurtosis"} <= set(names("stability"))
+    assert not {*of_moments, "attention"} & set(names("stability", optimizer=lambda p: torch.optim.SGD(p, lr=0.1)))
 
 
 def test_cadences():
