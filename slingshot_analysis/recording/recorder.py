@@ -78,7 +78,7 @@ class Recorder:
     probe_inputs : Tensor or mapping of tensors, optional
         The fixed batch on which features are compared; by default the first 32 training inputs.
     probes : str, or iterable of str or Probe, optional
-        What to record: a bundle ("light", "standard", "full"), names of ``slingshot_analysis.recording.PROBES`` with or
+        What to record: a bundle ("light", "standard", "full", "stability"), names of ``slingshot_analysis.recording.PROBES`` with or
         without a number of updates ("hessian:50"), or objects such as ``Norms(every=Every(5))``.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. The default is

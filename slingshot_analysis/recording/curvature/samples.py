@@ -14,8 +14,8 @@ from slingshot_analysis.recording.subject.adapted import Inputs, join_inputs, ma
 from slingshot_analysis.recording.subject.model import random_states_kept
 
 LARGEST_SET = 5000
-"""Maximum number of samples; a larger set is replaced by a fixed random subset of this size. All of an operation's 4,656
-equations count: 2,048 of them gave eigenvalues up to 15% off, and sharpness up to 24% (docs/curvature.md)."""
+"""Maximum number of samples; a larger set is replaced by a fixed random subset of this size. All 4,656 equations of an
+operation count: 2,048 of them gave eigenvalues up to 15% off, and a sharpness up to 24% (docs/curvature.md)."""
 
 CHUNK = 1024
 """Maximum number of samples in one forward pass."""

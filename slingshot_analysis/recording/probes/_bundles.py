@@ -55,7 +55,8 @@ def choose_probes(
     ----------
     wanted : str, or iterable of str or Probe
         Names of bundles, names of probes, and probes; a string may have several names between commas.
-        ``"hessian:50"`` measures every 50 updates. Probes of a bundle that do not fit the run are left out. A probe that is named twice is recorded as it was named last.
+        ``"hessian:50"`` measures every 50 updates. Probes of a bundle that do not fit the run are left out. A probe
+        that is named twice is recorded as it was named last.
     subject : Subject, optional
         The run. Without it, bundles are complete.
     curvature_budget : float, optional

@@ -16,6 +16,7 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.probes._base import Buffer, Moment, Probe
 from slingshot_analysis.recording.schedule import Every
 from slingshot_analysis.recording.subject import Subject
+from slingshot_analysis.recording.subject.adapted import Inputs
 from slingshot_analysis.recording.subject.model import ForwardPass
 from slingshot_analysis.recording.torch_internals import is_compiled
 from slingshot_analysis.signal import Axis
@@ -113,7 +114,7 @@ def _observed(forward: ForwardPass, observe: Observer) -> Iterator[None]:
         yield
 
 
-def _calls(subject: Subject, inputs: Tensor) -> dict[str, int]:
+def _calls(subject: Subject, inputs: Inputs) -> dict[str, int]:
     """Return the bytes that a sample takes in each call's attention weights, by the name of the module that calls."""
     few = inputs[:2]  # more could take much memory, and models may treat a single one in another way
     calls: dict[str, int] = {}
