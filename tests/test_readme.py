@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands."""
+"""The Python of the README and of docs/integrations.md runs as it stands."""
 
 import re
 import subprocess
@@ -8,16 +8,22 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
+PAGES = README, README.parent / "docs" / "integrations.md"
 
 
 def code(name):
-    text = README.read_text(encoding="utf-8")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     return re.search(rf"<!-- test: {name} -->\n```python\n(.*?)```", text, re.DOTALL).group(1)
 
 
 @pytest.mark.parametrize(
     ("name", "output"),
-    [("arrays", r"10000 100[56]0 0\.1"), ("loop", "none"), ("log", r"(?s)Log log\n.*train_loss.*\n1\n")],
+    [
+        ("numpy", "none"),
+        ("arrays", r"10000 100[56]0 0\.1"),
+        ("loop", "none"),
+        ("log", r"(?s)Log log\n.*train_loss.*\n1\n"),
+    ],
 )
 def test_the_code_runs_and_prints_what_it_should(tmp_path, name, output):
     done = subprocess.run([sys.executable, "-c", code(name)], cwd=tmp_path, capture_output=True, text=True)

@@ -78,8 +78,9 @@ class Recorder:
     probe_inputs : Tensor or mapping of tensors, optional
         The fixed batch on which features are compared; by default the first 32 training inputs.
     probes : str, or iterable of str or Probe, optional
-        What to record: a bundle ("light", "standard", "full", "stability"), names of ``slingshot_analysis.recording.PROBES`` with or
-        without a number of updates ("hessian:50"), or objects such as ``Norms(every=Every(5))``.
+        What to record: a bundle ("light", "standard", "full", "stability"), names of
+        ``slingshot_analysis.recording.PROBES`` with or without a number of updates ("hessian:50"), or objects such as
+        ``Norms(every=Every(5))``.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. The default is
         0.05 for those of the standard bundle, 0.12 for those of the full one, and no limit for others.
@@ -563,7 +564,9 @@ class Recorder:
 
 
 def _as_module(model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module]) -> nn.Module:
-    """Return the model, or its parts as one."""
+    """Return the model behind a wrapper of parallel training, or its parts as one."""
+    if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        return model.module
     if isinstance(model, nn.Module):
         return model
     return nn.ModuleDict(dict(model)) if isinstance(model, Mapping) else nn.ModuleList(model)

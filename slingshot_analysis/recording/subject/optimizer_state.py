@@ -97,7 +97,7 @@ def _divides_by_root(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether the state, or before the first update ε and betas (Adam) or alpha (RMSprop), show √v + ε."""
     if isinstance(optimizer, OTHERS):
         return False
-    if optimizer.state:
+    if any(optimizer.state.values()):
         return any(name in state for state in optimizer.state.values() for name in NAMES)
     return any("eps" in group and ("betas" in group or "alpha" in group) for group in optimizer.param_groups)
 
