@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
+
+MOST_LINES = 39
+"""Lines of the text that Python shows for an object."""
 
 LONGEST = 200
 """Characters of a name or message that are kept."""
@@ -53,3 +57,20 @@ def in_one_line(error: BaseException) -> str:
     ('bad magic', 'EOFError')
     """
     return printable(" ".join(str(error)[: 4 * LONGEST].split())) or type(error).__name__
+
+
+def few_lines(lines: Iterable[str]) -> str:
+    r"""Return lines, each printable and not too long, as one text of at most 39; the last one counts those left out.
+
+    Examples
+    --------
+    >>> print(few_lines(["Log run", "  a\nb"]))
+    Log run
+      a\nb
+    >>> few_lines(str(line) for line in range(100)).splitlines()[-2:]
+    ['37', '  and 62 more']
+    """
+    shown = [printable(line) for line in lines]
+    if len(shown) > MOST_LINES:
+        shown[MOST_LINES - 1 :] = [f"  and {len(shown) - MOST_LINES + 1:,} more"]
+    return "\n".join(shown)

@@ -15,7 +15,6 @@ from trainers.loss_scaling import LossScaler
 from trainers.optimizers import warm_up
 from trainers.run import Run
 
-
 ALIGNED = 16
 """Each parameter starts at a multiple of this number of elements, 64 bytes of float32, as tensors of PyTorch do."""
 
