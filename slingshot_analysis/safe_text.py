@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 MOST_LINES = 39
 """Lines of the text that Python shows for an object."""
@@ -14,6 +15,9 @@ LONGEST = 200
 
 PLAIN = re.compile(r"[ -~]*")
 """Text in which nothing has to be replaced."""
+
+FORMULA = re.compile(r"[=+@\t\r]|-(?![\d.])")
+"""How a formula of a spreadsheet begins."""
 
 UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Unicode categories of control and format characters, halves of surrogate pairs and line separators."""
@@ -74,3 +78,14 @@ def few_lines(lines: Iterable[str]) -> str:
     if len(shown) > MOST_LINES:
         shown[MOST_LINES - 1 :] = [f"  and {len(shown) - MOST_LINES + 1:,} more"]
     return "\n".join(shown)
+
+
+def without_formula(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: names come from files of others.
+
+    Examples
+    --------
+    >>> without_formula("=1+1"), without_formula("loss"), without_formula(-3)
+    ("'=1+1", 'loss', -3)
+    """
+    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
