@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
+from slingshot_analysis.recording.mirrors import Mirrors
 from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
@@ -70,6 +71,10 @@ class Recorder:
     on_warning : callable, optional
         Called with a `SlingshotWarning` when a slingshot is to be expected. This happens when a block of rows reaches
         the host, and needs the probe ``precision``.
+    mirrors : sequence of Mirror or of its target, optional
+        Loggers of others that get scalars too, by increasing step, when their rows have reached the host: a
+        ``SummaryWriter`` of TensorBoard, a run of Weights & Biases, the module ``trackio``, or a `Mirror` that chooses
+        scalars for one. One that raises an exception is warned of and gets no more.
     last_layer : str, optional
         Name of the module that computes the logits, or of the parameter if no module holds it. By default it is the
         last called of the modules with a trainable weight matrix. The trace names the layer that was used.
@@ -136,6 +141,7 @@ class Recorder:
         flight_recorder: bool | None = None,
         on_event: Callable[[Transition], None] | None = None,
         on_warning: Callable[[SlingshotWarning], None] | None = None,
+        mirrors: Sequence[Any] = (),
         last_layer: str | None = None,
         feature_layers: Sequence[str] | None = None,
         loss_function: LossFunction = cross_entropy,
@@ -173,6 +179,7 @@ class Recorder:
         self._warning = EarlyWarning() if on_warning is not None else None
         if self._warning is not None and on_warning is not None:
             warn_from(self._tables, self._warning, on_warning)
+        self._mirrors = Mirrors(mirrors, self._tables)
         watched = flight is not None or on_event is not None
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         first = next(iter(subject.parameters.values()))
@@ -260,6 +267,7 @@ class Recorder:
         for table in self._tables:
             table.send(self._writer)
         self._writer.flush()
+        self._mirrors.flushed(self.step)
         self._flush_due = time.monotonic() + self._flush_seconds
 
     @torch.no_grad()
@@ -311,6 +319,7 @@ class Recorder:
         self._closed = True
         with ExitStack() as stack:  # if one of these calls fails, the others still write what was measured
             stack.push(lambda kind, *_: self._writer.close(finished=finished and kind is None))
+            stack.callback(self._mirrors.close)
             for table in reversed(self._tables):
                 stack.callback(table.receive, self._writer)
                 stack.callback(table.send, self._writer)

@@ -21,8 +21,8 @@ OPTIONS_OF_OTHERS = {
 """Options of nvidia-smi, git and pip."""
 ONLY_IN_PYTHON = {
     "deviations",
-    "feature_layers", "last_layer", "loss_function", "name", "on_warning", "probe_inputs", "rows", "train_data",
-    "train_loss", "val_data", "weight", "window",
+    "feature_layers", "last_layer", "loss_function", "mirrors", "name", "on_warning", "probe_inputs", "rows",
+    "train_data", "train_loss", "val_data", "weight", "window",
 }  # fmt: skip
 """Arguments that messages name, and for which the command line has no option."""
 

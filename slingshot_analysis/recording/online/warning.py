@@ -109,4 +109,4 @@ def warn_from(tables: Sequence[Table], rule: EarlyWarning, on_warning: Callable[
         for warning in rule.update(steps.tolist(), np.nan_to_num(values["softmax_collapse"], nan=1.0).tolist()):
             on_warning(warning)
 
-    table.on_rows = read
+    table.on_rows.append(read)
