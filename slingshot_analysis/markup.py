@@ -16,7 +16,7 @@ MOST_ROWS = 20
 """Rows of a table that are shown; the others are counted."""
 
 TABLE = "border-collapse:collapse;margin:0.4em 0"
-CELL = "padding:0.1em 0.7em 0.1em 0;text-align:left;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.3)"
+CELL = "padding:0.1em 0.7em 0.1em 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884"
 QUIET = "opacity:0.7"
 
 

@@ -6,7 +6,7 @@ import io
 
 from matplotlib.figure import Figure
 
-DPI, NOTEBOOK_DPI = 130, 80
+DPI, NOTEBOOK_DPI = 130, 72
 """Resolution of a picture in a file, and in a notebook."""
 
 
