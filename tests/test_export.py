@@ -284,6 +284,17 @@ def test_a_missing_package_is_named(trace, tmp_path, monkeypatch, to, module, ex
         exported([trace], to, tmp_path / "out")
 
 
+def test_a_run_of_wide_signals_alone_is_refused(tmp_path):
+    features = Quantity("features", axes=[Axis("unit", list(map(str, range(201))))])
+    with TraceWriter(tmp_path / "run.h5", [Group("every_1", [features])]) as writer:
+        writer.append("every_1", 0, features=np.ones(201))
+    run = open_trace(tmp_path / "run.h5")
+    with pytest.raises(InputError, match="each signal has too many columns; name those to write with signals="):
+        exported([run], "csv", tmp_path / "out")
+    (path,) = exported([run], "csv", tmp_path / "out", signals=["features"])
+    assert path.read_text().splitlines()[1] == "0" + ",1.0" * 201
+
+
 def test_runs_of_one_name_get_files_of_their_own(tmp_path):
     runs = [
         Log(tmp_path / "x", name, {"train_loss": Signal([0, 1], [0, k])})

@@ -25,7 +25,7 @@ class Selection(Trace):
     run : Trace
         The run.
     signals : sequence of str, optional
-        Those that are wanted; all if there is none.
+        Those that are wanted; by default all.
 
     Raises
     ------
@@ -33,7 +33,7 @@ class Selection(Trace):
         If the run has no such signal.
     """
 
-    def __init__(self, run: Trace, signals: Sequence[str] = ()) -> None:
+    def __init__(self, run: Trace, signals: Sequence[str] | None = None) -> None:
         self.path, self.name, self.attributes = run.path, run.name, run.attributes
         self._run = run
         self._others: dict[str, Signal] = {}
@@ -43,10 +43,10 @@ class Selection(Trace):
                 name = f"{name}_column"
             self._others[name] = signal
         held = (*run.names, *self._others)
-        for name in signals:
+        for name in signals or ():
             if name not in held:
                 raise unknown_name("signal", name, held, str(run.path))
-        self._names = tuple(name for name in held if name in signals or not signals)
+        self._names = tuple(name for name in held if signals is None or name in signals)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ class Selection(Trace):
 
     def without(self, names: Sequence[str]) -> Selection:
         """Return the selection without some signals."""
-        return Selection(self._run, [name for name in self.names if name not in names]) if names else self
+        return Selection(self._run, [name for name in self.names if name not in names])
 
     def only(self, group: str) -> Selection:
         """Return the signals of one group."""

@@ -149,13 +149,15 @@ def _plan(
         raise InputError(f"{out}: is a file; give a folder{ending}")
     names = _distinct(_safe(run.name) for run in runs)
     for run, name in zip(runs, names, strict=True):
-        selection = Selection(run, signals)
+        selection = Selection(run, signals or None)
         if not selection.names:
             raise InputError(f"{run.path}: run {run.name!r} holds no signal; name the columns with map=")
         left_out: tuple[str, ...] = ()
         if form.in_columns and not signals:
             left_out = tuple(each for each in selection.names if selection.width(each) > MOST_COLUMNS)
             selection = selection.without(left_out)
+            if not selection.names:
+                raise InputError(f"{run.path}: each signal has too many columns; name those to write with signals=")
         path = out if is_file else out / f"{name}{form.suffix}"
         if by_group:
             for group in selection.groups:
