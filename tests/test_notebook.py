@@ -18,6 +18,7 @@ from slingshot_analysis import (
     TraceWriter,
     analyze,
     compare_runs,
+    event_triggered_average,
     open_trace,
     read_log,
 )
@@ -153,6 +154,8 @@ def test_texts_stay_below_forty_lines(tmp_path, log):
     many = run("run", 1000, notes=("\n",) * 100, grokking_step=500)
     assert len(repr(many).splitlines()) < 40
     assert many._repr_html_().count("<tr>") < 60
+    average = event_triggered_average(Signal(STEP, NORM, "total_norm"), [9000], 5000, 5000, points=900)
+    assert repr(average) == "TriggeredAverage('total_norm', 1 events, 900 points, lags -5000 to 5000)"
     comparison = compare_runs([run(f"{k}", config={f"key{k}": k}) for k in range(80)], resamples=20)
     assert len(repr(comparison).splitlines()) < 40
 
