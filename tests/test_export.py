@@ -23,6 +23,8 @@ from slingshot_analysis import (
 )
 from slingshot_analysis.export import FORMATS, export_runs
 from slingshot_analysis.readers import Log
+from slingshot_analysis.readers._parts.protobuf import Message
+from slingshot_analysis.readers._parts.tfrecord import read_records
 
 LOGS = Path(__file__).parent / "readers" / "data"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "hypercube.h5"
@@ -144,6 +146,16 @@ def test_tensorboard_reads_its_files(trace, tmp_path):
     assert [event.step for event in events] == STEP.tolist()
     assert [event.value for event in events] == trace["total_norm"].value.tolist()
     assert found.file_version == 2.0
+
+
+def test_events_are_in_the_order_of_their_steps(trace, tmp_path):
+    (path,) = exported([trace], "tensorboard", tmp_path)
+    (file,) = path.iterdir()
+    records, notes = read_records(file)
+    steps = [Message(record).integer(2) for record in records]
+    assert steps == sorted(steps)
+    assert len(steps) == 1 + 4 * len(STEP) + 2 * 3
+    assert notes == []
 
 
 def test_an_offline_run_has_the_configuration(trace, tmp_path):
