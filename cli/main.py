@@ -17,6 +17,7 @@ VERBS = {
     "analyze": "Find the slingshots in traces and logs.",
     "inspect": "Show which signal each column of a log was taken for.",
     "label": "Correct the slingshots of a run by hand.",
+    "export": "Write traces and logs as CSV, Parquet, NetCDF, TensorBoard or W&B.",
     "evaluate": "Score a detector against labels.",
     "setups": "List the setups with the paper's figures and their cost.",
     "probes": "List what can be recorded.",

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from slingshot_analysis.markup import Shown
+
 PhaseKind = Literal["growth", "plateau", "decay"]
 Tier = Literal["full", "norm_only", "loss_only"]
 Shape = Literal["staircase", "sawtooth", "inverse"]
@@ -20,7 +22,7 @@ LABEL_SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class Phase:
+class Phase(Shown):
     """A part of training in which the norm grows, rests or falls.
 
     Parameters
@@ -43,7 +45,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class LossSpike:
+class LossSpike(Shown):
     """A sudden rise of the training loss above its level, or of the gradient norm.
 
     Parameters
@@ -80,7 +82,7 @@ class LossSpike:
 
 
 @dataclass(frozen=True)
-class NotFinite:
+class NotFinite(Shown):
     """A part of a signal that is NaN or infinite.
 
     Parameters
@@ -102,7 +104,7 @@ class NotFinite:
 
 
 @dataclass(frozen=True)
-class AccuracyClimb:
+class AccuracyClimb(Shown):
     """A rise of the best accuracy so far that is much faster than usual in the run.
 
     Parameters
@@ -121,7 +123,7 @@ class AccuracyClimb:
 
 
 @dataclass(frozen=True)
-class AccuracyJump:
+class AccuracyJump(Shown):
     """A rise of the accuracy that is steeper than gradual learning and larger than chance allows.
 
     Parameters
@@ -138,7 +140,7 @@ class AccuracyJump:
 
 
 @dataclass(frozen=True)
-class Peak:
+class Peak(Shown):
     """A part of training in which a positive signal rises far above its earlier level and falls again.
 
     Parameters
@@ -157,7 +159,7 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class LogGrowth:
+class LogGrowth(Shown):
     """Growth of a norm within one growth phase, compared with the logarithm of time.
 
     Under gradient descent on separable data the norm grows as c log t. Faster growth comes from the adaptive optimizer.
@@ -184,7 +186,7 @@ class LogGrowth:
 
 
 @dataclass(frozen=True)
-class Slingshot:
+class Slingshot(Shown):
     """One full cycle (Thilak et al. 2022, section 2): norm growth, sharp transition, plateau.
 
     Parameters

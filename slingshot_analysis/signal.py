@@ -10,6 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.markup import block, table
+from slingshot_analysis.safe_text import printable
+
+MOST_LABELS = 5
+"""Labels of an axis that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,23 @@ class Signal:
         rows = f"{len(self)} rows" + (f", steps {self.step[0]} to {self.step[-1]}" if len(self) else "")
         axes = "".join(f", {axis.name}: {len(axis.labels)}" for axis in self.axes)
         unit = f", {self.unit}" if self.unit else ""
-        return f"Signal({self.name!r}, {rows}{axes}{unit})"
+        return printable(f"Signal({self.name!r}, {rows}{axes}{unit})")
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, object]] = [("rows", len(self))]
+        if len(self):
+            rows.append(("steps", (self.step[0], self.step[-1])))
+        if self.unit:
+            rows.append(("unit", self.unit))
+        for axis in self.axes:
+            labels = [*axis.labels[:MOST_LABELS], *(["..."] if len(axis.labels) > MOST_LABELS else [])]
+            rows.append((axis.name, f"{len(axis.labels):,}: {', '.join(labels)}"))
+        if self.value.dtype.kind in "biuf" and self.value.size:
+            numbers = self.value.astype(np.float64)
+            finite = numbers[np.isfinite(numbers)]
+            rows += [("values", (finite.min(), finite.max()))] if len(finite) else []
+            rows.append(("not finite", numbers.size - finite.size))
+        return block(self.name, self.description, table(rows))
 
     def select(self, **labels: str) -> Signal:
         """Return the signal at one label of one or more axes.

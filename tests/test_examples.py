@@ -1,5 +1,6 @@
 """The recorded runs in examples/data: small, whole, and with the slingshots that docs/experiments.md tells of."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from slingshot_analysis import analyze, evaluate, open_trace
 
 FOLDER = Path(__file__).resolve().parents[1] / "examples" / "data"
+NOTEBOOK = FOLDER.parent / "analyze_a_run.ipynb"
 TRANSITIONS = {
     "cifar10_deep_linear_200": (31, 616, 19_682),
     "cifar10_fcn6_200": (20, 630, 12_273),
@@ -25,6 +27,7 @@ RESTLESS = [30_545, 32_567, 35_142, 37_345]
 def test_they_are_small():
     assert sorted(path.stem for path in FOLDER.glob("*.h5")) == sorted(TRANSITIONS)
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 2 * 2**20
+    assert NOTEBOOK.stat().st_size < 300_000
 
 
 @pytest.mark.parametrize("name", TRANSITIONS)
@@ -71,3 +74,35 @@ def test_the_loop_of_ones_own_runs(tmp_path):
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(open_trace(tmp_path / "my_run.h5")["batch_loss"]) == 2000
+
+
+def code_cells():
+    return [cell for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_shows_what_its_cells_give(monkeypatch, capsys):
+    monkeypatch.chdir(NOTEBOOK.parent)
+    names = {}
+    for cell in code_cells():
+        *statements, last = ast.parse("".join(cell["source"])).body
+        exec(compile(ast.Module(statements, []), NOTEBOOK.name, "exec"), names)
+        (output,) = cell["outputs"]
+        if output["output_type"] == "stream":
+            exec(compile(ast.Module([last], []), NOTEBOOK.name, "exec"), names)
+            assert "".join(output["text"]).splitlines()[0] == capsys.readouterr().out.splitlines()[0]
+        else:
+            shown = eval(compile(ast.Expression(last.value), NOTEBOOK.name, "eval"), names)
+            assert "".join(output["data"]["text/plain"]).splitlines()[0] == repr(shown).splitlines()[0]
+            assert {"text/html", "image/png"} & set(output["data"])
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_in_a_kernel(tmp_path):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
+    executed = nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    kinds = [{*output.get("data", {})} for cell in executed.cells for output in cell.get("outputs", [])]
+    assert sum("text/html" in kind for kind in kinds) == 7
+    assert sum("image/png" in kind for kind in kinds) == 1

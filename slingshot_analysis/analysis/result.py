@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from slingshot_analysis.analysis.signals import NORMS
+from slingshot_analysis.analysis._tables import EVENTS, events_table, step_of
+from slingshot_analysis.analysis.signals import NORMS, Signals
 from slingshot_analysis.association import Association, EventOrder, GainAssociation, SignalLead
 from slingshot_analysis.configuration import Plain
 from slingshot_analysis.diagnosis import Diagnosis
+from slingshot_analysis.drawing import drawer
+from slingshot_analysis.errors import unknown_name
 from slingshot_analysis.events import (
     CERTAIN,
     AccuracyClimb,
@@ -27,10 +29,31 @@ from slingshot_analysis.events import (
     Phase,
     Slingshot,
 )
+from slingshot_analysis.markup import block, table, words_of
+from slingshot_analysis.optional import needed
+from slingshot_analysis.safe_text import few_lines
 from slingshot_analysis.slingshots import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+LISTED = 5
+"""Steps and causes that are listed of a run in its short form."""
+
+SHOWN = ("transition", "confidence", "tier", "shape", "growth_start", "plateau_end", "norm_before", "norm_after")
+"""Fields of a `Slingshot` that a notebook shows for an analysis."""
+
+NUMBERS = (
+    "terminal_phase_start",
+    "grokking_step",
+    "best_val_accuracy_before",
+    "best_val_accuracy_after",
+    "final_val_accuracy",
+    "spike_score",
+)
+"""Numbers of an `Analysis` that its short form has."""
 
 
 @dataclass(frozen=True)
@@ -188,9 +211,119 @@ class Analysis:
         columns = [field.name for field in dataclasses.fields(Slingshot)]
         return pd.DataFrame([dataclasses.asdict(s) for s in self.slingshots], columns=columns)
 
+    def to_dataframe(self, event: str | None = None) -> pd.DataFrame:
+        """Return the events as a table indexed by step.
+
+        Parameters
+        ----------
+        event : str, optional
+            Only these events, such as ``"loss_spikes"``: the name of a field of the analysis that holds events. Without
+            it all events are joined, by step. The column ``event`` says which each is, and what it does not have is
+            missing.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each event. Its step is that of a transition, of the start of a spike, phase or peak, of a jump,
+            or of the onset of a climb. A pair of numbers has two columns, such as ``interval_start``.
+
+        Raises
+        ------
+        InputError
+            If there is no such field.
+        """
+        import pandas as pd
+
+        if event is not None and event not in EVENTS:
+            raise unknown_name("event", event, EVENTS)
+        if event is not None:
+            return events_table(event, getattr(self, event))
+        tables = {name: events_table(name, getattr(self, name)) for name in EVENTS if getattr(self, name)}
+        if not tables:
+            return pd.DataFrame({"event": []}, dtype=object).rename_axis("step")
+        return pd.concat(tables, names=["event", "step"]).reset_index("event").sort_index(kind="stable")
+
+    def to_xarray(self) -> xr.DataTree:
+        """Return the events as a tree with one dataset for each kind of event, along the coordinate ``step``.
+
+        Returns
+        -------
+        xarray.DataTree
+            The verdict and the other numbers of the run are attributes of the tree.
+
+        Raises
+        ------
+        SlingshotError
+            If xarray is not installed.
+        """
+        xarray = needed("xarray", "xarray")
+        tree = {event: xarray.Dataset.from_dataframe(self.to_dataframe(event)) for event in EVENTS}
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        attributes = {name: value for name, value in plain.items() if isinstance(value, str | int | float)}
+        attributes |= {"first_step": self.steps[0], "last_step": self.steps[1], "config": json.dumps(self.config)}
+        found: xr.DataTree = xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=attributes), **tree})
+        return found
+
+    def plot(self, run: Signals | None = None) -> Figure:
+        """Draw the run with its phases and events, as ``slingshot analyze --plot`` does.
+
+        Parameters
+        ----------
+        run : Trace or mapping of str to Signal, optional
+            The signals. By default they are read again from `path`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A notebook shows it; ``savefig`` writes it.
+
+        Raises
+        ------
+        InputError
+            If `run` is not given, and the file can't be read or does not hold a run of this name.
+        """
+        return drawer("plot_analysis")(self, run)
+
+    def __repr__(self) -> str:
+        return few_lines([f"Analysis of {self._title}", *(f"  {name}: {words}" for name, words in self._facts())])
+
     def _repr_html_(self) -> str:
-        head = f"<b>{html.escape(self.name or 'run')}</b>: verdict <b>{self.verdict}</b>, steps {self.steps}"
-        return f"<div>{head}{self.summary().round(4).to_html(index=False)}</div>"
+        columns = [
+            "transition",
+            "confidence",
+            "tier",
+            "shape",
+            "growth_start",
+            "plateau_end",
+            "norm_before",
+            "norm_after",
+        ]
+        rows = [[getattr(slingshot, name) for name in columns] for slingshot in self.slingshots]
+        slingshots = table(rows, columns) if rows else ""
+        return block("Analysis", f"of {self._title}", table(self._facts()), slingshots)
+
+    @property
+    def _title(self) -> str:
+        return f"{self.name or 'a run'}: verdict {self.verdict}, steps {words_of(self.steps)}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        """Yield what was found in a few words each, by the name of the field that has it all."""
+        for event in EVENTS:
+            if found := getattr(self, event):
+                steps = [words_of(step_of(one)) for one in found[:LISTED]]
+                yield event, f"{len(found):,}, at {'; '.join(steps)}{'; ...' if len(found) > LISTED else ''}"
+        for name in NUMBERS:
+            if getattr(self, name) is not None:
+                yield name, words_of(getattr(self, name))
+        test = self.association
+        if test.jumps:
+            near = f"{test.jumps_near_transitions} of {test.jumps} jumps near a transition"
+            yield "association", near if test.p_value is None else f"{near}, p = {test.p_value:.2g}"
+        if self.diagnosis.causes:
+            yield "diagnosis", "; ".join(f"{cause.title} ({cause.grade})" for cause in self.diagnosis.causes[:LISTED])
+        for name in ("skipped", "notes"):
+            if getattr(self, name):
+                yield name, f"{len(getattr(self, name)):,}"
 
 
 def _plain(value: Any) -> Any:

@@ -63,6 +63,10 @@ class TriggeredAverage:
     normalize: Normalize | None
     max_gap: float
 
+    def __repr__(self) -> str:
+        lags = f"lags {self.lag[0]:g} to {self.lag[-1]:g}" if len(self.lag) else "no lags"
+        return f"TriggeredAverage({self.name!r}, {self.events} events, {len(self.lag)} points, {lags})"
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row for each lag."""
         import pandas as pd

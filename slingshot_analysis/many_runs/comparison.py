@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +24,24 @@ from slingshot_analysis.association import (
     pool_shifts,
     run_swap_test,
 )
+from slingshot_analysis.drawing import drawer
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.many_runs.keys import KeyTest, key_tests
 from slingshot_analysis.many_runs.table import runs_table
+from slingshot_analysis.markup import block, table
+from slingshot_analysis.optional import needed
+from slingshot_analysis.safe_text import few_lines
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+LISTED = 3
+"""Keys of one test that its short form names."""
+
+SHOWN = ("name", "verdict", "slingshots", "loss_spikes", "first_transition", "grokking_step", "best_val_accuracy")
+"""Columns of the table of runs that a notebook shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +127,104 @@ class Comparison:
         )
         return plain
 
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return one row for each run, with its configuration: a copy of `runs`. `summary` has the tests."""
+        return self.runs.copy()
+
+    def to_xarray(self) -> xr.DataTree:
+        """Return a tree of two datasets: ``runs`` along the coordinate ``run``, and ``summary`` along ``quantity``.
+
+        Returns
+        -------
+        xarray.DataTree
+            What a run does not have is NaN, or an empty text.
+
+        Raises
+        ------
+        SlingshotError
+            If xarray is not installed.
+        """
+        xarray = needed("xarray", "xarray")
+        runs = _plain_columns(self.runs.rename_axis("run"))
+        summary = _plain_columns(self.summary().set_index("quantity"))
+        tables = {"runs": xarray.Dataset.from_dataframe(runs), "summary": xarray.Dataset.from_dataframe(summary)}
+        found: xr.DataTree = xarray.DataTree.from_dict(tables)
+        return found
+
+    def plot(self, against: str = "") -> Figure:
+        """Draw the runs together.
+
+        Parameters
+        ----------
+        against : str, optional
+            A number of the configuration, such as ``"optimizer.eps"``, for a dose response, or two with a comma between
+            them, for a heatmap. By default the figure shows slingshots against grokking.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A notebook shows it; ``savefig`` writes it.
+
+        Raises
+        ------
+        InputError
+            If a name of `against` is no number that varies between the runs.
+        """
+        return drawer("plot_comparison")(self, against)
+
+    def __repr__(self) -> str:
+        return few_lines([f"Comparison of {self._title}", *(f"  {name}: {words}" for name, words in self._facts())])
+
     def _repr_html_(self) -> str:
-        tables = (
-            table.to_html(index=False, float_format=lambda value: f"{value:.4g}", na_rep="")
-            for table in (self.runs, self.summary())
+        columns = [name for name in SHOWN if self.runs[name].notna().any()]
+        rows = self.runs[columns].astype(object).where(self.runs[columns].notna(), None)
+        parts = [table(rows.itertuples(index=False), columns), table(self._facts())]
+        return block("Comparison", f"of {self._title}", *parts)
+
+    @property
+    def _title(self) -> str:
+        return f"{len(self.runs):,} runs, {self.undecided:,} undecided"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        """Yield what was found in a few words each, by the name of the field that has it all."""
+        cells = ("both", "slingshot_only", "grokked_only", "neither")
+        yield "contingency", ", ".join(f"{name} {getattr(self.contingency, name):,}" for name in cells)
+        found = self.association
+        near = (
+            f"{found.jumps_near_transitions:,} of {found.jumps:,} jumps near one of {found.transitions:,} transitions"
         )
-        notes = html.escape("; ".join(f"{one.what}: {one.why}" for one in self.skipped))
-        return f"<div><b>{len(self.runs)} runs</b>, {self.undecided} undecided{''.join(tables)}{notes}</div>"
+        yield "association", _with_p(near, found.p_value)
+        if self.gain_association is not None:
+            yield "gain_association", _with_p(f"{self.gain_association.cycles:,} cycles", self.gain_association.p_value)
+        yield "shift", _with_p("shifts in log time", self.shift.p_value)
+        if self.swap is not None:
+            yield "swap", _with_p(f"{self.swap.runs:,} runs", self.swap.p_value)
+        for test in self.keys:
+            more = f" and {len(test.keys) - LISTED} more" if len(test.keys) > LISTED else ""
+            yield "keys", _with_p(", ".join(test.keys[:LISTED]) + more, test.p_value)
+        for one in self.skipped:
+            yield "skipped", f"{one.what}: {one.why}"
+
+
+def _with_p(words: str, p_value: float | None) -> str:
+    return words if p_value is None else f"{words}, p = {p_value:.2g}"
+
+
+def _plain_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with columns of numbers, with NaN for what is missing, and of texts, empty for what is missing."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            name: column.astype(float)
+            if pd.api.types.is_numeric_dtype(column) and column.isna().any()
+            else column.to_numpy()
+            if pd.api.types.is_numeric_dtype(column)
+            else column.astype(object).where(column.notna(), "")
+            for name, column in table.items()
+        },
+        index=table.index,
+    )
 
 
 def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: int = 0) -> Comparison:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.safe_text import without_formula
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +35,6 @@ RESULTS: dict[str, Any] = {
     "p_value": float,
 }
 """The columns of results, and their types; all other columns are the configuration."""
-FORMULA = re.compile(r"[=+@\t\r]|-(?![\d.])")
-"""How a formula of a spreadsheet begins."""
-
 STEPS = ("first_transition", "grokking_step")
 RESERVED = {
     *RESULTS,
@@ -151,18 +148,13 @@ def write_table(table: pd.DataFrame, path: str | Path) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".csv":
-            texts = table.select_dtypes(exclude=["number", "bool", "boolean"]).map(_without_formula)
-            table.assign(**texts).rename(columns=_without_formula).to_csv(path, index=False)
+            texts = table.select_dtypes(exclude=["number", "bool", "boolean"]).map(without_formula)
+            table.assign(**texts).rename(columns=without_formula).to_csv(path, index=False)
         else:
             table.to_parquet(path, index=False, engine="pyarrow")
     except OSError as error:
         raise InputError(f"{path}: can't be written ({error.strerror or error})") from error
     return path
-
-
-def _without_formula(cell: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: names come from files of others."""
-    return f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell
 
 
 def _bests(analysis: Analysis) -> list[float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from slingshot_analysis.errors import unknown_name
 from slingshot_analysis.readers._raw import LineTemplate
+from slingshot_analysis.safe_text import few_lines
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 
@@ -92,7 +93,11 @@ class Log(Trace):
             raise unknown_name("signal", name, self._signals, str(self.path))
         return self._signals[name]
 
+    def describe(self, name: str) -> tuple[str, str]:
+        """Return the unit of a signal and the column that it was read from."""
+        return self[name].unit, f"column {self[name].name!r}"
+
     def __repr__(self) -> str:
         lines = [f"Log {self.name}"]
         lines += [f"  {name} = {signal.name!r}, {len(signal):,} rows" for name, signal in self._signals.items()]
-        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+        return few_lines([*lines, *(f"  note: {note}" for note in self.notes)])

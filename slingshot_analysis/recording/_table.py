@@ -71,7 +71,7 @@ class Table:
         self._of_every_batch = schedule == Every(1) and all(isinstance(probe, BatchProbe) for probe in probes)
         self._kept: KeptBatches | None = None
         self.next_due = schedule.next(0)
-        self.on_rows: Callable[[npt.NDArray[np.int64], Columns], None] | None = None
+        self.on_rows: list[Callable[[npt.NDArray[np.int64], Columns], None]] = []
         """Called with the rows of each block after they have reached the host."""
         self.latest: dict[str, float] = {}
 
@@ -205,8 +205,8 @@ class Table:
         for probe, host in zip(self._probes, self._host, strict=True):
             values |= probe.derive({name: column[: len(steps)].numpy() for name, column in host.items()})
         writer.append(self.group.name, steps, **values)
-        if self.on_rows is not None:
-            self.on_rows(steps, values)
+        for hear in self.on_rows:
+            hear(steps, values)
         self.latest = {name: float(column[-1]) for name, column in values.items() if column.ndim == 1}
 
 

@@ -21,6 +21,7 @@ from slingshot_analysis.recording._microbatches import MicroBatch, joined
 from slingshot_analysis.recording._steps import BackwardPasses, Steps, unwrapped
 from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
+from slingshot_analysis.recording.mirrors import Mirrors
 from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
@@ -92,6 +93,10 @@ class Recorder:
     on_warning : callable, optional
         Called with a `SlingshotWarning` when a slingshot is to be expected. This happens when a block of rows reaches
         the host, and needs the probe ``precision``.
+    mirrors : sequence of Mirror or of its target, optional
+        Loggers of others that get scalars too, by increasing step, when their rows have reached the host: a
+        ``SummaryWriter`` of TensorBoard, a run of Weights & Biases, the module ``trackio``, or a `Mirror` that chooses
+        scalars for one. One that raises an exception is warned of and gets no more.
     last_layer : str, optional
         Name of the module that computes the logits, or of the parameter if no module holds it. By default it is the
         last called of the modules with a trainable weight matrix. The trace names the layer that was used.
@@ -170,6 +175,7 @@ class Recorder:
         flight_recorder: bool | None = None,
         on_event: Callable[[Transition], None] | None = None,
         on_warning: Callable[[SlingshotWarning], None] | None = None,
+        mirrors: Sequence[Any] = (),
         last_layer: str | None = None,
         feature_layers: Sequence[str] | None = None,
         loss_function: LossFunction = cross_entropy,
@@ -215,8 +221,8 @@ class Recorder:
             budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
             flight = FlightRecorder(subject, curvatures, budget) if flight_recorder else None
         self._warning = EarlyWarning() if on_warning is not None else None
-        if self._warning is not None and on_warning is not None:
-            warn_from(self._tables, self._warning, on_warning)
+        self._on_warning, self._targets = on_warning, list(mirrors)
+        self._mirrors = self._pass_rows_on()
         watched = flight is not None or on_event is not None
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         first = next(iter(subject.parameters.values()))
@@ -384,6 +390,12 @@ class Recorder:
         self._record(self.step, batch.loss, batch.logits, batch.targets, self._tables)
         self.step += 1
 
+    def _pass_rows_on(self) -> Mirrors:
+        """Let warnings and mirrors get the rows that reach the host."""
+        if self._warning is not None and self._on_warning is not None:
+            warn_from(self._tables, self._warning, self._on_warning)
+        return Mirrors(self._targets, self._tables)
+
     def _leave_out_logits(self) -> None:
         """Record of each batch its loss alone, as there are no logits. No row has been written yet."""
         kept = without_logits(self._probes)
@@ -392,6 +404,7 @@ class Recorder:
         self._probes, self._loss_only = kept, True
         with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
             self._tables = make_tables(kept, self._subject, self._curvatures)
+        self._mirrors = self._pass_rows_on()
         self._writer.close(finished=False)
         self._writer = TraceWriter(self.path, self._groups(), self._attributes, overwrite=True)
 
@@ -495,6 +508,7 @@ class Recorder:
         for table in self._tables:
             table.send(self._writer)
         self._writer.flush()
+        self._mirrors.flushed(self.step)
         self._flush_due = time.monotonic() + self._flush_seconds
 
     @torch.no_grad()
@@ -549,6 +563,7 @@ class Recorder:
         with ExitStack() as stack:  # if one of these calls fails, the others still write what was measured
             found = {"gradients": self._gradients.found} if self._gradients.found else {}
             stack.push(lambda kind, *_: self._writer.close(finished=finished and kind is None, attributes=found))
+            stack.callback(self._mirrors.close)
             for table in reversed(self._tables):
                 stack.callback(table.receive, self._writer)
                 stack.callback(table.send, self._writer)
@@ -565,8 +580,8 @@ class Recorder:
 
 def _as_module(model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module]) -> nn.Module:
     """Return the model behind a wrapper of parallel training, or its parts as one."""
-    if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-        return model.module
+    while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        model = model.module
     if isinstance(model, nn.Module):
         return model
     return nn.ModuleDict(dict(model)) if isinstance(model, Mapping) else nn.ModuleList(model)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.analysis.signals import Signals, chosen_curvature, chosen_features, chosen_norm
@@ -16,6 +15,7 @@ from slingshot_analysis.events import LogGrowth, LossSpike, Peak
 from slingshot_analysis.readers import Log
 from slingshot_analysis.report._words import count_of
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
+from slingshot_analysis.report.picture import DPI, Picture
 from slingshot_analysis.signal import Signal
 
 Array = npt.NDArray[np.float64]
@@ -72,6 +72,14 @@ def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
     InputError
         If the file can't be written.
     """
+    figure, path = run_figure(analysis, signals), Path(path)
+    with writing_pictures(picture_folder(path.parent)):
+        figure.savefig(path, dpi=DPI)
+    return path
+
+
+def run_figure(analysis: Analysis, signals: Signals) -> Picture:
+    """Return the figure of a run and its analysis."""
     has_loss, has_accuracy = (any(_holds(signals, name) for name in names) for names in (LOSSES, ACCURACIES))
     has_gradient = any(_holds(signals, name) for name in GRADIENTS)
     features, curvature = chosen_features(signals), chosen_curvature(signals)
@@ -86,7 +94,7 @@ def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
     ]
     shown = [panel for panel in panels if panel[0]] or panels[2:3]
     heights = [height for _, height, _ in shown]
-    figure = Figure(figsize=(11, 1 + 2.2 * sum(heights)), layout="constrained")
+    figure = Picture(figsize=(11, 1 + 2.2 * sum(heights)), layout="constrained")
     grid = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=heights)
     for (_, _, draw_panel), axes in zip(shown, grid[:, 0], strict=True):
         draw_panel(axes)
@@ -96,10 +104,7 @@ def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
     _number_transitions(grid[0, 0], analysis)
     figure.suptitle(_title(analysis), fontsize=11)
     grid[-1, 0].set_xlabel(_step_words(signals))
-    path = Path(path)
-    with writing_pictures(picture_folder(path.parent)):
-        figure.savefig(path, dpi=130)
-    return path
+    return figure
 
 
 def _title(analysis: Analysis) -> str:

@@ -7,24 +7,20 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from slingshot_analysis.errors import InputError, SlingshotError, unknown_name
-from slingshot_analysis.safe_text import in_one_line
+from slingshot_analysis.errors import InputError, unknown_name
+from slingshot_analysis.safe_text import few_lines, in_one_line
 from slingshot_analysis.signal import Axis, Signal
 from slingshot_analysis.trace._block import UNFILTERED
 from slingshot_analysis.trace._file import opened, read_attributes, read_groups
 from slingshot_analysis.trace.members import HDF5_ERRORS
 from slingshot_analysis.trace.schema import FORMAT, Group, Quantity
-from slingshot_analysis.trace.trace import Trace, columns_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
+from slingshot_analysis.trace.trace import Trace
 
 HEAD = 1 << 16
 MOST_LOOKED_AT = 1 << 28
@@ -225,90 +221,31 @@ class TraceFile(Trace):
             raise InputError(f"{self.path}: no quantity can be read: {notes[-1]}")
         return TraceFile(self.path, attributes, tuple(kept), notes)
 
-    def to_dataframe(self, group: str | None = None) -> pd.DataFrame:
-        """Return the rows as a table indexed by step.
+    def schedule(self, group: str) -> str:
+        """Return when the quantities of a group were measured, such as ``every 10``."""
+        return self._groups[group].schedule
 
-        Parameters
-        ----------
-        group : str, optional
-            Only this group, exactly as recorded. Without it the groups are joined: a step that a group did not
-            measure has NaN there.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One column for each quantity; ``parameter_norm[0.weight]`` and so on for one with axes.
-
-        Raises
-        ------
-        InputError
-            If there is no such group, or the rows can't be read.
-        """
-        import pandas as pd
-
-        if group is not None and group not in self._groups:
-            raise unknown_name("group", group, self._groups, str(self.path))
-        frames = []
+    def steps_of(self, group: str) -> _Steps:
+        """Return the steps of a group; no quantity is read."""
         with opened(self.path) as file:
-            for name in self._groups if group is None else [group]:
-                datasets = self._datasets(file, name)
-                steps = self._read_steps(datasets)
-                columns: dict[str, npt.NDArray[Any]] = {}
-                for quantity in self.groups[name]:
-                    columns.update(columns_of(self._read_signal(datasets[quantity], steps)))
-                frames.append(pd.DataFrame(columns, index=pd.Index(steps, name="step")))
-        return frames[0] if len(frames) == 1 else pd.concat(frames, axis=1, sort=True).rename_axis("step")
+            return self._read_steps(self._datasets(file, group))
 
-    def to_xarray(self) -> xr.DataTree:
-        """Return all rows as a tree with one dataset for each group.
-
-        Returns
-        -------
-        xarray.DataTree
-            Root attributes on the tree; unit and description on each variable.
-
-        Raises
-        ------
-        SlingshotError
-            If xarray is not installed.
-        """
-        try:
-            import xarray as xr
-        except ImportError as error:
-            raise SlingshotError('xarray is not installed: pip install "slingshot-analysis[xarray]"') from error
-        tree = {"/": xr.Dataset(attrs=self.attributes)}
-        with opened(self.path) as file:
-            for name, group in self._groups.items():
-                datasets = self._datasets(file, name)
-                steps = self._read_steps(datasets)
-                signals = [self._read_signal(datasets[quantity], steps) for quantity in self.groups[name]]
-                tree[name] = xr.Dataset(
-                    {
-                        signal.name: (
-                            ["step", *(axis.name for axis in signal.axes)],
-                            signal.value,
-                            {"unit": signal.unit, "description": signal.description},
-                        )
-                        for signal in signals
-                    },
-                    coords={"step": steps} | {axis.name: list(axis.labels) for axis in group.axes.values()},
-                    attrs={"schedule": group.schedule},
-                )
-        return xr.DataTree.from_dict(tree)
+    def describe(self, name: str) -> tuple[str, str]:
+        """Return the unit of a quantity and what it is, without reading it."""
+        return self._found[name][1].unit, self._found[name][1].description
 
     def __repr__(self) -> str:
         run = [f"{key} {self.attributes[key]}" for key in ("setup", "seed") if key in self.attributes]
         state = "finished" if self.finished else "unfinished: killed or still being written"
         lines = [f"Trace {self.path.name}: " + ", ".join([*run, state])]
-        with opened(self.path) as file:
-            for name, group in self._groups.items():
-                steps = self._read_steps(self._datasets(file, name))
-                schedule = f" ({group.schedule})" if group.schedule else ""
-                span = _range(steps)
-                where = f", steps {span[0]} to {span[1]}" if span else ""
-                lines.append(f"  {name}{schedule}: {len(steps):,} rows{where}")
-                lines += [f"    {_describe(quantity)}" for quantity in group.quantities]
-        return "\n".join(lines)
+        for name, group in self._groups.items():
+            steps = self.steps_of(name)
+            schedule = f" ({group.schedule})" if group.schedule else ""
+            span = _range(steps)
+            where = f", steps {span[0]} to {span[1]}" if span else ""
+            lines.append(f"  {name}{schedule}: {len(steps):,} rows{where}")
+            lines += [f"    {_describe(quantity)}" for quantity in group.quantities]
+        return few_lines(lines)
 
     def _datasets(self, file: h5py.File, group: str) -> _Datasets:
         """Return the steps and the quantities of a group by name."""

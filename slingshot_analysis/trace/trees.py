@@ -1,4 +1,4 @@
-"""Names and norms of the arrays in a tree, for loops in JAX, MLX or NumPy that write their trace with a `TraceWriter`."""
+"""Names and norms of the arrays in a tree, for loops in JAX, MLX or NumPy that write a trace with `TraceWriter`."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def test_summary_json_and_html(runs):
     assert document["contingency"]["neither"] == found.contingency.neither
     assert document["contingency"]["odds_ratio"] is None
     assert document["undecided"] == found.undecided
-    assert f"<b>{len(runs)} runs</b>" in found._repr_html_()
+    assert f"<b>Comparison</b> of {len(runs)} runs" in found._repr_html_()
 
 
 def test_names_are_escaped_in_html():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from outside import outside
 
+from slingshot_analysis.crc32c import masked_checksums
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers import read_log
 from slingshot_analysis.readers._parts.protobuf import Message, read_varint
-from slingshot_analysis.readers._parts.tfrecord import _checksums
 from slingshot_analysis.readers.tensorboard import TensorBoardReader, _scalar, _split
 
 DATA = Path(__file__).parent / "data" / "tensorboard"
@@ -173,7 +173,9 @@ def write_scalars(folder, tag, first, plugin=""):
             event = b"\x09" + bytes(8) + b"\x10" + bytes([step]) + field(0x2A, field(0x0A, value))
             for part in (struct.pack("<Q", len(event)), event):
                 file.write(part)
-                file.write(_checksums(np.frombuffer(part, np.uint8), np.array([0]), np.array([len(part)])).tobytes())
+                file.write(
+                    masked_checksums(np.frombuffer(part, np.uint8), np.array([0]), np.array([len(part)])).tobytes()
+                )
 
 
 def test_numbers_of_another_plugin_are_no_scalars(tmp_path):

@@ -18,12 +18,12 @@ def drawn(tmp_path, monkeypatch):
     """Draw signals and return the panels of the figure."""
     made = []
 
-    class Kept(figures.Figure):
+    class Kept(figures.Picture):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             made.append(self)
 
-    monkeypatch.setattr(figures, "Figure", Kept)
+    monkeypatch.setattr(figures, "Picture", Kept)
 
     def panels(signals, found=None):
         path = draw(found or analyze(signals), signals, tmp_path / "deep" / "run.png")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from slingshot_analysis.crc32c import masked_checksums
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.text_file import read_raw
 
@@ -43,7 +43,9 @@ def _frame(path: Path, data: bytes) -> tuple[list[tuple[int, int]], int]:
     while position + AROUND <= len(data):
         size, checksum = HEAD.unpack_from(data, position)
         if size not in known:
-            known[size] = int(_checksums(np.frombuffer(data, np.uint8, 8, position), np.array([0]), np.array([8]))[0])
+            known[size] = int(
+                masked_checksums(np.frombuffer(data, np.uint8, 8, position), np.array([0]), np.array([8]))[0]
+            )
         if checksum != known[size]:
             if not spans:
                 raise InputError(f"{path}: is not an event file; give one that a TensorBoard writer made")
@@ -65,37 +67,10 @@ def _check(path: Path, data: bytes, spans: list[tuple[int, int]]) -> None:
     places = np.array(spans, dtype=np.int64).reshape(-1, 2)
     places = places[places[:, 1] - places[:, 0] <= LONGEST_CHECKED]
     stated = array[places[:, 1, None] + np.arange(4)].astype(np.uint32) @ (1 << np.arange(0, 32, 8, dtype=np.uint32))
-    wrong = np.flatnonzero(stated != _checksums(array, places[:, 0], places[:, 1] - places[:, 0]))
+    wrong = np.flatnonzero(stated != masked_checksums(array, places[:, 0], places[:, 1] - places[:, 0]))
     if len(wrong):
         start = int(places[wrong[0], 0])
         raise InputError(
             f"{path}: the record at byte {start} fails its checksum, and so do {len(wrong) - 1} more; "
             "the file is damaged, restore it from a copy"
         )
-
-
-def _checksums(
-    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
-) -> npt.NDArray[np.uint32]:
-    """Return the masked CRC-32C of many pieces of `data`, byte by byte for all pieces at once."""
-    order = np.argsort(-sizes, kind="stable")
-    starts, sizes = starts[order], sizes[order]
-    state = np.full(len(starts), 0xFFFFFFFF, np.uint32)
-    remaining = np.searchsorted(-sizes, -np.arange(1, sizes.max(initial=0) + 1), side="right")
-    for position, count in enumerate(remaining):
-        byte = data[starts[:count] + position]
-        state[:count] = TABLE[(state[:count] ^ byte) & 0xFF] ^ (state[:count] >> 8)
-    state ^= np.uint32(0xFFFFFFFF)
-    result = np.empty_like(state)
-    result[order] = ((state >> 15) | (state << 17)) + np.uint32(0xA282EAD8)
-    return result
-
-
-def _make_table() -> npt.NDArray[np.uint32]:
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, table >> 1 ^ np.uint32(0x82F63B78), table >> 1)
-    return table
-
-
-TABLE = _make_table()

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.markup import Shown
 from slingshot_analysis.recording._table import Table
 from slingshot_analysis.recording.probes._base import Columns
 
@@ -21,7 +22,7 @@ THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class SlingshotWarning:
+class SlingshotWarning(Shown):
     """A warning that a slingshot is to be expected.
 
     Parameters
@@ -108,4 +109,4 @@ def warn_from(tables: Sequence[Table], rule: EarlyWarning, on_warning: Callable[
         for warning in rule.update(steps.tolist(), np.nan_to_num(values["softmax_collapse"], nan=1.0).tolist()):
             on_warning(warning)
 
-    table.on_rows = read
+    table.on_rows.append(read)

@@ -8,13 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
+from slingshot_analysis.markup import Shown
 from slingshot_analysis.recording.online.flight import FlightRecorder
 from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger
 from slingshot_analysis.trace import TraceWriter
 
 
 @dataclass(frozen=True)
-class Transition:
+class Transition(Shown):
     """A transition that was detected during the run.
 
     Parameters

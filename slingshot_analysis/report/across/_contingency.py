@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from slingshot_analysis.association import Contingency, Proportion, contingency
 from slingshot_analysis.many_runs import by_configuration
-from slingshot_analysis.report.across._style import save, wrapped
+from slingshot_analysis.report.across._style import wrapped
+from slingshot_analysis.report.picture import Picture
 
 CELLS = {
     "both": ("slingshots and grokking", "#5b8c5a"),
@@ -31,20 +29,18 @@ BAR_LABEL = 40
 """Characters in a line of the label of a bar."""
 
 
-def draw_contingency(runs: pd.DataFrame, path: Path) -> Path:
+def contingency_figure(runs: pd.DataFrame) -> Picture:
     """Draw how many runs had slingshots, grokked, did both or neither.
 
     Parameters
     ----------
     runs : DataFrame
         The table of `runs_table`.
-    path : Path
-        File to write.
 
     Returns
     -------
-    Path
-        The file written.
+    Picture
+        The figure.
 
     References
     ----------
@@ -56,13 +52,13 @@ def draw_contingency(runs: pd.DataFrame, path: Path) -> Path:
     shown = groups.iloc[:MOST_BARS]
     tallest = max(wrapped(label, BAR_LABEL).count("\n") + 1 for label in shown["configuration"])
     lines = len(shown) * max(2.0, tallest + 0.6)
-    figure = Figure(figsize=(11, max(3.6, 1.2 + 0.17 * lines)), layout="constrained")
+    figure = Picture(figsize=(11, max(3.6, 1.2 + 0.17 * lines)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
     _draw_table(left, found, int(groups["undecided"].sum()))
     _draw_bars(right, shown)
     if len(shown) < len(groups):
         right.set_title(f"{len(groups) - len(shown)} more configurations are left out", fontsize=9)
-    return save(figure, path)
+    return figure
 
 
 def _draw_table(axes: Axes, found: Contingency, undecided: int) -> None:

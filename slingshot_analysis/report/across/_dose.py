@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from slingshot_analysis.many_runs import dose_response, labels_of
-from slingshot_analysis.report.across._style import LINES, number_axis, save, wrapped
+from slingshot_analysis.report.across._style import LINES, number_axis, wrapped
+from slingshot_analysis.report.picture import Picture
 
 SPACING = 0.08
 """Distance in inches of the intervals of two lines that share a value."""
@@ -22,7 +21,7 @@ PANELS = {
 }
 
 
-def draw_dose_response(runs: pd.DataFrame, key: str, path: Path) -> Path:
+def dose_response_figure(runs: pd.DataFrame, key: str) -> Picture:
     """Draw slingshots and accuracy at each value of a number, with a line for each configuration in all other keys.
 
     At most six lines are drawn, those with the most runs.
@@ -33,13 +32,11 @@ def draw_dose_response(runs: pd.DataFrame, key: str, path: Path) -> Path:
         The table of `runs_table`.
     key : str
         A column of numbers in which runs differ, such as ``optimizer.eps``.
-    path : Path
-        File to write.
 
     Returns
     -------
-    Path
-        The file written.
+    Picture
+        The figure.
 
     Raises
     ------
@@ -51,7 +48,7 @@ def draw_dose_response(runs: pd.DataFrame, key: str, path: Path) -> Path:
     doses, totals = table.groupby("others")[key].nunique(), table.groupby("others")["runs"].sum()
     telling = totals[doses > 1] if (doses > 1).any() else totals
     shown = telling.sort_values(ascending=False, kind="stable").index[: len(LINES)].tolist()
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = Picture(figsize=(11, 4.2), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     shifts = _shifts({others: set(table[key][table["others"] == others]) for others in shown})
     for color, others in zip(LINES, shown, strict=False):
@@ -81,7 +78,7 @@ def draw_dose_response(runs: pd.DataFrame, key: str, path: Path) -> Path:
     if len(shown) > 1:
         handles, words = panels[0].get_legend_handles_labels()
         figure.legend(handles, words, loc="outside lower center", ncols=min(len(shown), 3), fontsize=8, frameon=False)
-    return save(figure, path)
+    return figure
 
 
 def _shifts(values: Mapping[str, set[float]]) -> dict[str, float]:

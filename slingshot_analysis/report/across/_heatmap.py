@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from slingshot_analysis.many_runs import cells, configuration_keys, short_names
-from slingshot_analysis.report.across._style import save, wrapped
+from slingshot_analysis.report.across._style import wrapped
+from slingshot_analysis.report.picture import Picture
 
 PANELS = {
     "slingshots": ("slingshots, mean", "YlGnBu", "{:.3g}"),
@@ -22,7 +20,7 @@ CHARACTERS_PER_INCH = 13
 """Characters of a title that fit into an inch."""
 
 
-def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
+def heatmap_figure(runs: pd.DataFrame, x: str, y: str) -> Picture:
     """Draw slingshots and accuracy at each pair of values of two numbers.
 
     The runs of a pair are pooled over all other keys.
@@ -33,13 +31,11 @@ def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
         The table of `runs_table`.
     x, y : str
         Columns of numbers in which runs differ.
-    path : Path
-        File to write.
 
     Returns
     -------
-    Path
-        The file written.
+    Picture
+        The figure.
 
     Raises
     ------
@@ -51,7 +47,7 @@ def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
     counts = table.pivot(index=y, columns=x, values="runs").sort_index(ascending=False)
     rows, columns = counts.shape
     size = (max(7.0, 2.4 + 1.6 * columns), max(3.2, 1.7 + 0.6 * rows))
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Picture(figsize=size, layout="constrained")
     for axes, (name, (words, colors, form)) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
         _draw(axes, tables[name], counts, colors, form)
         axes.set_title(words, fontsize=10)
@@ -62,7 +58,7 @@ def draw_heatmap(runs: pd.DataFrame, x: str, y: str, path: Path) -> Path:
     if pooled := _pooled(runs, x, y):
         title += f", pooled over {', '.join(pooled)}"
     figure.suptitle(wrapped(title, int(CHARACTERS_PER_INCH * size[0])), fontsize=9)
-    return save(figure, path)
+    return figure
 
 
 def _pooled(runs: pd.DataFrame, x: str, y: str) -> list[str]:

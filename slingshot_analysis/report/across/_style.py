@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from slingshot_analysis.report.picture import DPI
+
 LINES = ("#1f4e79", "#c44e52", "#e0a030", "#5b8c5a", "#7b5ea7", "#7f7f7f")
 """Colours of configurations; the first two are the colours of training and validation in the figure of a run."""
 
@@ -44,5 +46,5 @@ def number_axis(axes: Axes, values: Iterable[float], name: str) -> None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure and return its file."""
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=DPI)
     return path

@@ -9,11 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from slingshot_analysis.many_runs import check_key, fills_a_grid, is_telling, numeric_keys, split_against
-from slingshot_analysis.report.across._contingency import draw_contingency
-from slingshot_analysis.report.across._dose import draw_dose_response
-from slingshot_analysis.report.across._heatmap import draw_heatmap
+from slingshot_analysis.report.across._contingency import contingency_figure
+from slingshot_analysis.report.across._dose import dose_response_figure
+from slingshot_analysis.report.across._heatmap import heatmap_figure
 from slingshot_analysis.report.across._overlay import draw_overlay
+from slingshot_analysis.report.across._style import save
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
+from slingshot_analysis.report.picture import Picture
 from slingshot_analysis.signal import Signal
 
 MOST_DOSES = 6
@@ -57,14 +59,40 @@ def draw_across_runs(
     folder = picture_folder(folder)
     with writing_pictures(folder):
         written = draw_overlay(runs, curves, folder / "overlay.png")
-        written.append(draw_contingency(runs, folder / "contingency.png"))
+        written.append(save(contingency_figure(runs), folder / "contingency.png"))
         for keys in chosen:
             name = "-".join(re.sub(r"[^\w.]+", "_", key) for key in keys)
-            if len(keys) == 2:
-                written.append(draw_heatmap(runs, keys[0], keys[1], folder / f"heatmap-{name}.png"))
-            else:
-                written.append(draw_dose_response(runs, keys[0], folder / f"dose-{name}.png"))
+            kind = "heatmap" if len(keys) == 2 else "dose"
+            written.append(save(_figure_of(runs, keys), folder / f"{kind}-{name}.png"))
     return written
+
+
+def figure_across_runs(runs: pd.DataFrame, against: str = "") -> Picture:
+    """Return one figure of many runs.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        The table of `runs_table`.
+    against : str, optional
+        A number of the configuration, for a dose response, or two with a comma between them, for a heatmap. By default
+        the figure shows slingshots against grokking.
+
+    Returns
+    -------
+    Picture
+        The figure.
+
+    Raises
+    ------
+    InputError
+        If a name of `against` is no number that varies between the runs.
+    """
+    return _figure_of(runs, _check_against(runs, against)) if against else contingency_figure(runs)
+
+
+def _figure_of(runs: pd.DataFrame, keys: tuple[str, ...]) -> Picture:
+    return heatmap_figure(runs, keys[0], keys[1]) if len(keys) == 2 else dose_response_figure(runs, keys[0])
 
 
 def _check_against(runs: pd.DataFrame, words: str) -> tuple[str, ...]:

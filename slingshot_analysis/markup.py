@@ -1,0 +1,99 @@
+"""HTML that a notebook shows for an object: plain tables in the colours of the page, with every text escaped."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, ClassVar
+
+import numpy as np
+
+from slingshot_analysis.safe_text import printable
+
+MOST_ROWS = 20
+"""Rows of a table that are shown; the others are counted."""
+
+TABLE = "border-collapse:collapse;margin:0.4em 0"
+CELL = "padding:0.1em 0.7em 0.1em 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884"
+QUIET = "opacity:0.7"
+
+
+class Shown:
+    """A dataclass that a notebook shows as a table of its fields."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def _repr_html_(self) -> str:
+        fields = [(field.name, getattr(self, field.name)) for field in dataclasses.fields(self)]
+        return block(type(self).__name__, "", table(fields))
+
+
+def block(title: str, words: str, *parts: str) -> str:
+    """Return a title in bold with some words after it, and HTML below.
+
+    Examples
+    --------
+    >>> block("a<b", "3 rows")
+    '<div><b>a&lt;b</b> 3 rows</div>'
+    """
+    return f"<div><b>{escaped(title)}</b> {escaped(words)}{''.join(parts)}</div>"
+
+
+def table(rows: Iterable[Sequence[object]], head: Sequence[str] = (), most: int = MOST_ROWS) -> str:
+    """Return a table of up to `most` rows, and the number of the others below it.
+
+    Parameters
+    ----------
+    rows : iterable of sequence
+        Numbers and texts, which are escaped.
+    head : sequence of str, optional
+        The name of each column. Without it the first cell of each row is its name.
+    most : int, optional
+        Rows that are shown.
+    """
+    waiting = iter(rows)
+    lines = ["".join(_cell("th", name) for name in head)] if head else []
+    for name, *others in islice(waiting, most):
+        lines.append(_cell("td" if head else "th", name) + "".join(_cell("td", other) for other in others))
+    left = sum(1 for _ in waiting)
+    return f'<table style="{TABLE}">{"".join(f"<tr>{line}</tr>" for line in lines)}</table>' + (
+        quiet(f"and {left:,} more") if left else ""
+    )
+
+
+def quiet(text: str) -> str:
+    """Return a paragraph of less weight."""
+    return f'<div style="{QUIET}">{escaped(text)}</div>'
+
+
+def escaped(text: str) -> str:
+    """Return a text in which nothing is markup and nothing is unprintable."""
+    return html.escape(printable(text))
+
+
+def words_of(value: object) -> str:
+    """Return a value in short words: numbers with six digits, a pair as a range.
+
+    Examples
+    --------
+    >>> words_of(12345), words_of(0.123456789), words_of(None), words_of((10, 20)), words_of(("a", "b"))
+    ('12,345', '0.123457', '-', '10 to 20', 'a, b')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, bool | np.bool_ | str):
+        return str(value)
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    if isinstance(value, float | np.floating):
+        return f"{value:,.6g}"
+    if isinstance(value, tuple | list):
+        is_range = len(value) == 2 and not isinstance(value[0], str)
+        return (" to " if is_range else ", ").join(map(words_of, value))
+    return str(value)
+
+
+def _cell(tag: str, value: object) -> str:
+    return f'<{tag} style="{CELL}">{escaped(words_of(value))}</{tag}>'
