@@ -52,7 +52,7 @@ WAYS = {"chosen": _lockstep.find_batched_passes, "vmap": Mapped, "compiled": Com
 
 TURN = 500
 """Length of a turn of the plain loop, in updates."""
-LIMIT_TURNS = 1000
+LIMIT_TURNS, LIMIT_REPEATS = 100, 20
 
 
 def sweep(runs: int, steps: int) -> list[Setup]:
@@ -134,12 +134,14 @@ def limits(runs: int) -> dict[str, float]:
     for _ in range(LIMIT_TURNS):
         for name, part in parts.items():
             start = time.perf_counter()
-            part()
-            seconds[name].append((time.perf_counter() - start) / runs)
+            for _ in range(LIMIT_REPEATS):
+                part()
+            seconds[name].append((time.perf_counter() - start) / runs / LIMIT_REPEATS)
         with torch.enable_grad():
             start = time.perf_counter()
-            next(plain)
-            seconds["plain"].append(time.perf_counter() - start)
+            for _ in range(LIMIT_REPEATS):
+                next(plain)
+            seconds["plain"].append((time.perf_counter() - start) / LIMIT_REPEATS)
     return {name: float(np.median(times)) for name, times in seconds.items()}
 
 

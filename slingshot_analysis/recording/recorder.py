@@ -355,11 +355,12 @@ class Recorder:
         self, loss: Tensor | float | None, logits: Any, targets: Tensor | None, samples: float | None = None
     ) -> MicroBatch:
         if isinstance(loss, Tensor):
-            loss = loss.detach()
+            loss = loss.detach() if loss.requires_grad else loss
         elif loss is not None:
             loss = torch.tensor(float(loss), device=next(iter(self._subject.parameters.values())).device)
         if logits is not None:
-            logits = find_logits(logits, self._output).detach()
+            logits = logits if isinstance(logits, Tensor) else find_logits(logits, self._output)
+            logits = logits.detach() if logits.requires_grad else logits
             if self._shift_labels:
                 logits, targets = logits[..., :-1, :], None if targets is None else targets[..., 1:]
         if loss is None and logits is not None and targets is not None:
