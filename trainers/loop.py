@@ -40,7 +40,7 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
     passes = find_passes(run, stack)
     parameters = list(run.model.parameters())
     run.model.train()
-    if recorder:
+    if isinstance(recorder, Recorder):
         ignore_steps(recorder)
     step = start
     while step < setup.steps:

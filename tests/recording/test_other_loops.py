@@ -305,6 +305,18 @@ def test_a_loss_that_is_not_that_of_the_logits_is_an_error_that_names_the_cause(
     assert len(trace["batch_loss"]) == 2
 
 
+@pytest.mark.parametrize("ignored", [-1, -100])
+def test_targets_that_are_ignored_have_a_loss(tmp_path, ignored):
+    def update(recorder, optimizer, loss, logits, targets):
+        targets = targets.clone()
+        targets[0] = ignored
+        loss = nn.functional.cross_entropy(logits, targets, ignore_index=ignored)
+        by_hook(recorder, optimizer, loss, logits, targets)
+
+    trace, _ = train(tmp_path / "run.h5", batches(3), update)
+    np.testing.assert_allclose(trace["batch_loss"].value, trace["batch_loss_float64"].value, rtol=1e-5)
+
+
 class LanguageModel(nn.Module):
     """A model as of Transformers: named inputs, and an output with loss and logits."""
 

@@ -88,8 +88,8 @@ def _cause(
         return "it is the sum over the samples; give the mean, reduction='mean'"
     if classes:
         for smoothing in SMOOTHINGS:
-            flat = logits.flatten(0, -2), targets.flatten()
-            smoothed = float(functional.cross_entropy(*flat, label_smoothing=smoothing))
+            flat = logits.flatten(0, -2), targets.flatten().clamp(min=-1)
+            smoothed = float(functional.cross_entropy(*flat, ignore_index=-1, label_smoothing=smoothing))
             if _alike(given, smoothed, tolerance):
                 return (
                     f"it has a label smoothing of {smoothing:g}; give "

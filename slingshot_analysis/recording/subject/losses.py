@@ -20,8 +20,8 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy of logits (..., classes) and targets (...), in nat."""
-    return functional.cross_entropy(logits.flatten(0, -2), targets.flatten())
+    """Return the mean cross-entropy of logits (..., classes) and targets (...), in nat; targets below 0 are left out."""
+    return functional.cross_entropy(logits.flatten(0, -2), targets.flatten().clamp(min=-1), ignore_index=-1)
 
 
 def recognised(loss_function: LossFunction) -> LossFunction:
