@@ -11,9 +11,9 @@ from torch import Tensor
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.torch_internals import norms
 
-TOLERANCE = 1e-3
-"""Largest relative difference of two norms that are called equal."""
-LEAST_SCALE = 4
+TOLERANCE, OF_SCALES = 1e-3, 1e-5
+"""Largest relative difference of two norms that are called equal, and of their ratio from a power of 2."""
+LEAST_SCALE = 2**8
 """Smallest power of 2 that counts as the scale of a gradient scaler."""
 
 
@@ -57,7 +57,7 @@ class GradientCheck:
         ratio = self._noted / norm if norm else 1.0
         self.found = AS_THE_OPTIMIZER if abs(ratio - 1) < TOLERANCE else "before clipping"
         power = 2 ** round(math.log2(ratio)) if 0 < ratio < math.inf else 0
-        if power >= LEAST_SCALE and abs(ratio / power - 1) < TOLERANCE:
+        if power >= LEAST_SCALE and abs(ratio / power - 1) < OF_SCALES:
             raise InputError(
                 f"the gradients recorded are {power:,} times those that the optimizer gets: a gradient scaler has "
                 "scaled them; call recorder.update() after scaler.unscale_(optimizer), or use recorder.attach()"

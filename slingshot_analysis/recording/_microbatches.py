@@ -21,23 +21,14 @@ class MicroBatch:
         Its mean loss.
     logits, targets : Tensor or None
         Outputs of the model, and targets, as far as they are given.
-    samples : float or None
-        Weight of its loss among those of the step; by default the number of targets that count.
+    weight : float or Tensor, optional
+        Weight of its loss among those of the step.
     """
 
     loss: Tensor | None
     logits: Tensor | None
     targets: Tensor | None
-    samples: float | None = None
-
-    @property
-    def weight(self) -> Tensor:
-        """Number of its samples, as a () tensor."""
-        if self.samples is not None or self.targets is None:
-            return torch.tensor(1.0 if self.samples is None else self.samples)
-        if self.targets.is_floating_point():
-            return torch.tensor(float(len(self.targets)))
-        return (self.targets >= 0).sum()
+    weight: float | Tensor = 1.0
 
 
 def joined(parts: Sequence[MicroBatch]) -> MicroBatch:
@@ -50,8 +41,8 @@ def joined(parts: Sequence[MicroBatch]) -> MicroBatch:
 
     Examples
     --------
-    >>> one = MicroBatch(torch.tensor(1.0), torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64))
-    >>> other = MicroBatch(torch.tensor(2.0), torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+    >>> one = MicroBatch(torch.tensor(1.0), torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64), 3)
+    >>> other = MicroBatch(torch.tensor(2.0), torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64), 1)
     >>> batch = joined([one, other])
     >>> batch.loss.item(), batch.logits.shape
     (1.25, torch.Size([4, 2]))
@@ -65,8 +56,9 @@ def joined(parts: Sequence[MicroBatch]) -> MicroBatch:
         raise InputError("some micro-batches of a step have a loss, logits or targets that others lack: give them all")
     loss = None
     if losses:
-        weights = torch.stack([part.weight.to(losses[0].device, losses[0].dtype) for part in parts])
-        loss = (torch.stack(losses) * weights).sum() / weights.sum()
+        wide = torch.stack([part.to(torch.float64) for part in losses])
+        weights = torch.stack([torch.as_tensor(part.weight, dtype=wide.dtype, device=wide.device) for part in parts])
+        loss = ((wide * weights).sum() / weights.sum()).to(torch.promote_types(losses[0].dtype, torch.float32))
     return MicroBatch(loss, _joined_rows(logits, 1), _joined_rows(targets, 0))
 
 

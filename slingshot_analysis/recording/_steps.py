@@ -57,6 +57,10 @@ class Steps:
             self._hooks.append(optimizer.register_step_pre_hook(partial(self._before, member)))
             self._hooks.append(optimizer.register_step_post_hook(partial(self._after, member)))
 
+    def end(self) -> None:
+        """End the present step, although some optimizers have made none: a new backward pass begins another one."""
+        self._members = set()
+
     def close(self) -> None:
         """Follow no further steps."""
         for hook in self._hooks:
@@ -79,8 +83,12 @@ class Steps:
         calls = iter([partial(self._begin, member, optimizer)])
 
         def closure_and_hook() -> Any:
-            with torch.enable_grad():
-                loss = closure()
+            try:
+                with torch.enable_grad():
+                    loss = closure()
+            except BaseException:
+                self._inside.discard(member)
+                raise
             for begin in calls:
                 begin()
             return loss
@@ -118,16 +126,17 @@ class BackwardPasses:
     def __init__(self, parameter: Tensor) -> None:
         self.made = 0
         """Number of backward passes."""
-        self.on_new: Callable[[], None] | None = None
-        """Called when gradients are new; before the pass is counted."""
+        self.on_pass: Callable[[bool], None] | None = None
+        """Called at each pass, before it is counted, with whether it makes new gradients."""
         self._gradient: weakref.ref[Tensor] | None = None
         self._hook = parameter.register_post_accumulate_grad_hook(self._note)
 
     def _note(self, parameter: Tensor) -> None:
-        assert parameter.grad is not None
-        if (self._gradient is None or self._gradient() is not parameter.grad) and self.on_new is not None:
-            self.on_new()
-        self._gradient = weakref.ref(parameter.grad)
+        gradient = parameter.grad
+        is_new = gradient is None or self._gradient is None or self._gradient() is not gradient
+        if self.on_pass is not None:
+            self.on_pass(is_new)
+        self._gradient = None if gradient is None else weakref.ref(gradient)
         self.made += 1
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.subject.adapted import Inputs, Output, find_logits
 from slingshot_analysis.recording.subject.data import Data
 from slingshot_analysis.recording.subject.loss_check import check_loss, is_checked
-from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy
+from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy, loss_weight
 from slingshot_analysis.recording.subject.model import ForwardPass, random_states_kept
 from slingshot_analysis.recording.subject.optimizers import Optimizers
 from slingshot_analysis.recording.subject.subject import make_subject
@@ -46,6 +46,11 @@ from slingshot_analysis.recording.torch_internals import uncompiled
 from slingshot_analysis.trace import Group, TraceWriter, continue_trace, open_trace
 
 LOGGER = logging.getLogger("slingshot_analysis")
+
+MOST_SKIPPED = 50
+"""Number of updates in a row whose step a gradient scaler may skip; it halves its scale each time."""
+MOST_MICRO_BATCHES = 10_000
+"""Maximum number of micro-batches of a step."""
 
 FLUSH_SECONDS = 2.0
 """Longest time for which measured rows stay in memory, unless the user asks for another."""
@@ -255,8 +260,10 @@ class Recorder:
         self._loss_only = resume is not None and resume.get("loss_only", False)
         self._batches: list[MicroBatch] = []
         self._follows_backward: bool | None = None
-        self._batches_at_backward = 0
-        self._backward: BackwardPasses | None = None
+        self._batches_at_backward = self._discarded = 0
+        self._was_checked = False
+        self._skipped = 0
+        self._backward: BackwardPasses | None = self._follow_backward() if len(counted) > 1 else None
         self._steps: Steps | None = Steps(counted)
         self._updates = 0
         self._gradients = GradientCheck(subject.parameters)
@@ -311,11 +318,14 @@ class Recorder:
             raise InputError(f"{self.path}: attach() comes before the first update, and not with update()")
         self._steps.before = self._record_step
         self._steps.skipped = self._batches.clear
-        name = self._subject.last_layer_parameters[0]
-        self._backward = BackwardPasses(self._subject.parameters[name])
-        self._backward.on_new = self._forget_skipped
+        self._backward = self._backward or self._follow_backward()
         self._gradients.found = AS_THE_OPTIMIZER
         return self
+
+    def _follow_backward(self) -> BackwardPasses:
+        passes = BackwardPasses(self._subject.parameters[self._subject.last_layer_parameters[0]])
+        passes.on_pass = self._forget_skipped
+        return passes
 
     def batch(
         self,
@@ -349,7 +359,14 @@ class Recorder:
             self._compare_loss(batch)
         if self._follows_backward is None:
             self._follows_backward = self._backward.made > 0
+        del self._batches[: self._discarded]
+        self._discarded = 0
         self._batches.append(batch)
+        if len(self._batches) > MOST_MICRO_BATCHES:
+            raise InputError(
+                f"{self.path}: {len(self._batches):,} batches without a step of the optimizer; if it is another object "
+                "by now, make a new recorder with resume="
+            )
 
     def _understood(
         self, loss: Tensor | float | None, logits: Any, targets: Tensor | None, samples: float | None = None
@@ -364,25 +381,44 @@ class Recorder:
             if self._shift_labels:
                 logits, targets = logits[..., :-1, :], None if targets is None else targets[..., 1:]
         if loss is None and logits is not None and targets is not None:
-            with torch.no_grad():
+            with ForwardPass(self._subject.model).undisturbed():
                 loss = self._subject.loss_function(logits, targets)
-        return MicroBatch(loss, logits, targets, samples)
+        weight: float | Tensor = 1.0 if samples is None else samples
+        if samples is None and targets is not None:
+            weight = loss_weight(self._subject.loss_function, targets)
+        return MicroBatch(loss, logits, targets, weight)
 
     def _compare_loss(self, batch: MicroBatch) -> None:
-        if batch.loss is not None and batch.logits is not None and batch.targets is not None:
-            check_loss(batch.loss, batch.logits, batch.targets, self._subject.loss_function)
+        if batch.loss is None or batch.logits is None or batch.targets is None:
+            return
+        try:
+            with ForwardPass(self._subject.model).undisturbed():
+                check_loss(batch.loss, batch.logits, batch.targets, self._subject.loss_function)
+        except InputError as error:
+            if not self._was_checked:
+                raise
+            warnings.warn(f"{self.path}: step {self.step}: {error}", stacklevel=3)
+            self._checks = False
+        self._was_checked = True
 
-    def _forget_skipped(self) -> None:
-        """Forget the batches whose gradients were discarded without a step, as a gradient scaler does."""
-        kept = [] if self._follows_backward else self._batches[self._batches_at_backward :]
-        self._batches[:] = kept
-        self._batches_at_backward = len(kept)
+    def _forget_skipped(self, is_new: bool) -> None:
+        """At a backward pass, forget batches whose gradients were discarded without a step, as a gradient scaler does.
+
+        They are forgotten only for batches that come after them: two passes may also belong to one step, as in SAM.
+        """
+        if is_new and self._steps is not None:
+            self._steps.end()
+        if is_new and self._follows_backward:
+            self._discarded = len(self._batches)
+        elif is_new and len(self._batches) > self._batches_at_backward:
+            del self._batches[: self._batches_at_backward]
+        self._batches_at_backward = len(self._batches)
 
     def _record_step(self) -> None:
         """Record the step that the optimizer is about to make."""
         batch = joined(self._batches)
         self._batches.clear()
-        self._batches_at_backward = 0
+        self._batches_at_backward = self._discarded = 0
         self._record_batch(batch)
 
     def _record_batch(self, batch: MicroBatch) -> None:
@@ -458,17 +494,37 @@ class Recorder:
                 )
                 self._stop_following()
                 return
-            self._updates -= 1
-            self.step -= 1
-            self._open.clear()
-            for table in self._tables:
-                table.undo(self.step)
+            self._skipped += 1
+            if self._skipped > MOST_SKIPPED:
+                warnings.warn(
+                    f"{self.path}: no step of the optimizer was seen in {self._skipped} updates, whose rows are lost, "
+                    "so steps are not followed any more; is the optimizer another object by now?",
+                    stacklevel=3,
+                )
+                self._stop_following()
+                return
+            self._undo()
+        else:
+            self._skipped = 0
         if not steps.begun and self._checks:
             steps.before = self._gradients.compare
             self._gradients.note()
         elif steps.before is not None:
             steps.before = None
         self._updates += 1
+
+    def _undo(self) -> None:
+        """Take back the last row, whose step was not made."""
+        self._updates -= 1
+        self.step -= 1
+        self._open.clear()
+        for table in self._tables:
+            table.undo(self.step)
+
+    def _undo_skipped(self) -> None:
+        """Take back the last row if its step is known not to have been made."""
+        if self._steps is not None and 0 < self._steps.begun < self._updates:
+            self._undo()
 
     def _stop_following(self) -> None:
         for followed in (self._steps, self._backward):
@@ -523,6 +579,7 @@ class Recorder:
         dict
             Numbers, text and tensors in dictionaries and lists, which ``torch.save`` can write.
         """
+        self._undo_skipped()
         self._complete_open_rows()
         self._flush()
         return {
@@ -560,6 +617,8 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
+        if finished:
+            self._undo_skipped()
         self._stop_following()
         with ExitStack() as stack:  # if one of these calls fails, the others still write what was measured
             found = {"gradients": self._gradients.found} if self._gradients.found else {}

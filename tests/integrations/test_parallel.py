@@ -38,6 +38,7 @@ def train(rank, port, folder, records):
         recorder.close()
     if rank == 0:
         torch.save(model.module.state_dict(), folder / f"{records}.pt")
+    distributed.barrier()
     distributed.destroy_process_group()
 
 

@@ -202,7 +202,7 @@ class MeanLoss:
 def _copy(model: nn.Module) -> nn.Module:
     """Return a copy of a model whose gradients are all dense; the model may keep results of its forward pass.
 
-    Hooks are not copied, and neither is what else the model refers to, such as a framework's trainer.
+    Hooks are shared with the model, and so is what else it refers to, such as a framework's trainer.
     """
     modules = [*model.modules(), *([model.inner] if isinstance(model, Adapted) else [])]
     parts = [item for module in modules for item in vars(module).items()]
@@ -211,12 +211,23 @@ def _copy(model: nn.Module) -> nn.Module:
         for name, part in parts
         if "_hooks" in name or not isinstance(part, Tensor | nn.Module | dict | list | tuple | set)
     }
-    memo |= {id(part): part.detach().clone() for _, part in parts if isinstance(part, Tensor) and not part.is_leaf}
+    memo |= {id(kept): kept.detach().clone() for _, part in parts for kept in _results(part)}
     copied = copy.deepcopy(model, memo)
     for module in copied.modules():
         if isinstance(module, nn.Embedding | nn.EmbeddingBag):
             module.sparse = False
     return copied
+
+
+def _results(part: Any) -> Iterator[Tensor]:
+    """Yield the tensors in nested containers that a forward pass has computed."""
+    if isinstance(part, Tensor):
+        if not part.is_leaf:
+            yield part
+    elif isinstance(part, Mapping):
+        yield from (kept for value in part.values() for kept in _results(value))
+    elif isinstance(part, list | tuple | set):
+        yield from (kept for value in part for kept in _results(value))
 
 
 def _precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -301,9 +301,9 @@ def test_non_finite(tmp_path):
         model.first.weight.grad = torch.zeros(8, 6)
         model.first.weight.grad[0, :3] = torch.tensor([torch.nan, torch.inf, -torch.inf])
         model.second.weight.grad = torch.full((3, 8), 3e38)
-        recorder.update()
-        optimizer.step()
-        recorder.update()
+        for _ in range(2):
+            recorder.update()
+            optimizer.step()
     trace = open_trace(tmp_path / "run.h5")
     gradients, parameters = trace["non_finite_gradient_share"], trace["non_finite_parameter_share"]
     assert gradients.axes[0].labels == NAMES
