@@ -14,7 +14,7 @@ def needed(module: str, extra: str) -> ModuleType:
     Parameters
     ----------
     module : str
-        Its name.
+        Its name; one inside the package, where a folder of the user could have the name of the package.
     extra : str
         The extra of this project that installs the package.
 
@@ -32,4 +32,6 @@ def needed(module: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise SlingshotError(f'{module} is not installed: pip install "slingshot-analysis[{extra}]"') from error
+        raise SlingshotError(
+            f'{module.partition(".")[0]} is not installed: pip install "slingshot-analysis[{extra}]"'
+        ) from error

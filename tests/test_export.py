@@ -79,7 +79,7 @@ def assert_same(run, again, single=False):
 @pytest.mark.parametrize("to", FORMATS)
 def test_a_trace_goes_there_and_back(trace, tmp_path, to):
     if to == "wandb":
-        pytest.importorskip("wandb")
+        pytest.importorskip("wandb.sdk")
     (path,) = exported([trace], to, tmp_path / "out")
     (again,) = read_log(path)
     assert_same(trace, again, single=to == "tensorboard")
@@ -159,7 +159,7 @@ def test_events_are_in_the_order_of_their_steps(trace, tmp_path):
 
 
 def test_an_offline_run_has_the_configuration(trace, tmp_path):
-    pytest.importorskip("wandb")
+    pytest.importorskip("wandb.sdk")
     (path,) = exported([trace], "wandb", tmp_path)
     (run,) = read_log(path)
     assert run.attributes["optimizer.lr"] == 0.1

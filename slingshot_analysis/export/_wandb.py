@@ -22,6 +22,7 @@ PATIENCE = 60.0
 
 def write_offline_run(run: Selection, path: Path) -> Path:
     """Write a run into the folder ``wandb`` beside `path`, without what W&B finds out about this machine."""
+    needed("wandb.sdk", "wandb")  # a folder of runs has the name of the package too
     wandb = needed("wandb", "wandb")
     rows: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for names in run.groups.values():

@@ -48,7 +48,7 @@ FORMATS = {
     "parquet": Format(".parquet", write_parquet, {"pyarrow": "parquet"}),
     "netcdf": Format(".nc", write_netcdf, {"xarray": "xarray", "h5netcdf": "xarray"}, in_columns=False),
     "tensorboard": Format("", write_events, {}),
-    "wandb": Format("", write_offline_run, {"wandb": "wandb"}),
+    "wandb": Format("", write_offline_run, {"wandb.sdk": "wandb"}),
 }
 """The formats of export by name."""
 

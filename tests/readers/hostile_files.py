@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from slingshot_analysis.readers._parts.tfrecord import _checksums
+from slingshot_analysis.crc32c import masked_checksums
 
 SCALE = 1
 ROWS = 200
@@ -241,7 +241,7 @@ def flipped(data):
 def endless_record(data):
     """Declare a record of 2^63 bytes, with the right checksum of that length."""
     head = struct.pack("<Q", 1 << 63)
-    checksum = _checksums(np.frombuffer(head, np.uint8), np.array([0]), np.array([8]))
+    checksum = masked_checksums(np.frombuffer(head, np.uint8), np.array([0]), np.array([8]))
     return data + head + checksum.astype("<u4").tobytes() + data[:100]
 
 

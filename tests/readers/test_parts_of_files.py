@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from slingshot_analysis.crc32c import masked_checksums
 from slingshot_analysis.readers._parts.protobuf import read_varint
 from slingshot_analysis.readers._parts.text_file import HEAD, head_text
-from slingshot_analysis.readers._parts.tfrecord import _checksums
 
 
 def test_checksums_of_many_pieces_are_masked_crc_32c():
@@ -13,7 +13,7 @@ def test_checksums_of_many_pieces_are_masked_crc_32c():
     data = np.frombuffer(b"123456789" + bytes(32), np.uint8)
     plain = [0x8A9136AA, 0xE3069283, 0]
     masked = [((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32 for crc in plain]
-    assert _checksums(data, np.array([9, 0, 5]), np.array([32, 9, 0])).tolist() == masked
+    assert masked_checksums(data, np.array([9, 0, 5]), np.array([32, 9, 0])).tolist() == masked
 
 
 def test_an_encoded_integer_has_at_most_ten_bytes():

@@ -162,7 +162,7 @@ def test_mistakes_are_found_before_the_run(tmp_path, mirror, message):
 
 
 def test_tensorboard(tmp_path):
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard.compat")
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(tmp_path / "tb") as writer:
@@ -174,7 +174,9 @@ def test_tensorboard(tmp_path):
 
 
 def test_an_offline_run_of_wandb(tmp_path):
-    wandb = pytest.importorskip("wandb")
+    pytest.importorskip("wandb.sdk")
+    import wandb
+
     settings = wandb.Settings(silent=True, console="off")
     with wandb.init(mode="offline", dir=tmp_path, project="mirrors", settings=settings) as run:
         record(tmp_path / "run.h5", Mirror(run, ["batch_loss", "train_loss"]), updates=600)
