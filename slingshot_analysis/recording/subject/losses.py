@@ -20,7 +20,7 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy of logits (..., classes) and targets (...), in nat; targets below 0 do not count."""
+    """Return the mean cross-entropy of logits (..., classes) and targets (...), in nat, without targets below 0."""
     return functional.cross_entropy(logits.flatten(0, -2), targets.flatten().clamp(min=-1), ignore_index=-1)
 
 
