@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,18 +21,25 @@ class MicroBatch:
         Its mean loss.
     logits, targets : Tensor or None
         Outputs of the model, and targets, as far as they are given.
-    weight : float or Tensor, optional
-        Weight of its loss among those of the step.
+    samples : float or None
+        Weight of its loss among those of the step, if it is given.
     """
 
     loss: Tensor | None
     logits: Tensor | None
     targets: Tensor | None
-    weight: float | Tensor = 1.0
+    samples: float | None = None
 
 
-def joined(parts: Sequence[MicroBatch]) -> MicroBatch:
+def joined(parts: Sequence[MicroBatch], weight_of: Callable[[Tensor], Tensor]) -> MicroBatch:
     """Return the batch of a step: the mean loss, weighted by samples, and all logits and targets.
+
+    Parameters
+    ----------
+    parts : sequence of MicroBatch
+        The micro-batches.
+    weight_of : callable
+        Returns the weight of the mean loss of some targets, where none is given.
 
     Raises
     ------
@@ -41,9 +48,9 @@ def joined(parts: Sequence[MicroBatch]) -> MicroBatch:
 
     Examples
     --------
-    >>> one = MicroBatch(torch.tensor(1.0), torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64), 3)
-    >>> other = MicroBatch(torch.tensor(2.0), torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64), 1)
-    >>> batch = joined([one, other])
+    >>> one = MicroBatch(torch.tensor(1.0), torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64))
+    >>> other = MicroBatch(torch.tensor(2.0), torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+    >>> batch = joined([one, other], lambda targets: (targets >= 0).sum())
     >>> batch.loss.item(), batch.logits.shape
     (1.25, torch.Size([4, 2]))
     """
@@ -57,9 +64,16 @@ def joined(parts: Sequence[MicroBatch]) -> MicroBatch:
     loss = None
     if losses:
         wide = torch.stack([part.to(torch.float64) for part in losses])
-        weights = torch.stack([torch.as_tensor(part.weight, dtype=wide.dtype, device=wide.device) for part in parts])
+        given = [_weight(part, weight_of) for part in parts]
+        weights = torch.stack([torch.as_tensor(weight, dtype=wide.dtype, device=wide.device) for weight in given])
         loss = ((wide * weights).sum() / weights.sum()).to(torch.promote_types(losses[0].dtype, torch.float32))
     return MicroBatch(loss, _joined_rows(logits, 1), _joined_rows(targets, 0))
+
+
+def _weight(part: MicroBatch, weight_of: Callable[[Tensor], Tensor]) -> float | Tensor:
+    if part.samples is not None or part.targets is None:
+        return 1.0 if part.samples is None else part.samples
+    return weight_of(part.targets)
 
 
 def _joined_rows(tensors: Sequence[Tensor], kept: int) -> Tensor | None:

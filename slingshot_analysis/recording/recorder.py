@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -383,10 +384,7 @@ class Recorder:
         if loss is None and logits is not None and targets is not None:
             with ForwardPass(self._subject.model).undisturbed():
                 loss = self._subject.loss_function(logits, targets)
-        weight: float | Tensor = 1.0 if samples is None else samples
-        if samples is None and targets is not None:
-            weight = loss_weight(self._subject.loss_function, targets)
-        return MicroBatch(loss, logits, targets, weight)
+        return MicroBatch(loss, logits, targets, samples)
 
     def _compare_loss(self, batch: MicroBatch) -> None:
         if batch.loss is None or batch.logits is None or batch.targets is None:
@@ -416,7 +414,7 @@ class Recorder:
 
     def _record_step(self) -> None:
         """Record the step that the optimizer is about to make."""
-        batch = joined(self._batches)
+        batch = joined(self._batches, partial(loss_weight, self._subject.loss_function))
         self._batches.clear()
         self._batches_at_backward = self._discarded = 0
         self._record_batch(batch)

@@ -125,6 +125,22 @@ def test_the_row_of_accumulated_micro_batches_is_that_of_the_whole_batch(tmp_pat
         np.testing.assert_allclose(parts[name].value, whole[name].value, rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("settings", [{"ignore_index": 0}, {"weight": torch.tensor([1.0, 5.0, 0.5])}])
+def test_micro_batches_are_weighted_as_the_loss_weighs_their_targets(tmp_path, settings):
+    loss_of, (inputs, targets) = nn.CrossEntropyLoss(**settings), batches(1, size=12)[0]
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters())
+    with Recorder(tmp_path / "run.h5", model, optimizer, probes=["batch"], loss_function=loss_of).attach() as recorder:
+        whole = float(loss_of(model(inputs), targets).detach())
+        for rows in (slice(0, 5), slice(5, 12)):
+            logits = model(inputs[rows])
+            loss = loss_of(logits, targets[rows])
+            recorder.batch(loss, logits, targets[rows])
+            loss.backward()
+        optimizer.step()
+    assert open_trace(tmp_path / "run.h5")["batch_loss"].value[0] == pytest.approx(whole, rel=1e-6)
+
+
 def test_micro_batches_of_several_lengths_are_joined(tmp_path):
     model = nn.Linear(4, 5)
     optimizer = torch.optim.Adam(model.parameters())
