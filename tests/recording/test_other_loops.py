@@ -342,6 +342,44 @@ def test_steps_that_are_not_seen_are_said_once(tmp_path):
     assert len(trace["batch_loss"]) == 4
 
 
+def test_an_optimizer_that_was_made_anew_is_said(tmp_path):
+    def update(recorder, optimizer, loss, logits, targets):
+        loss.backward()
+        recorder.update(loss, logits, targets)
+        if recorder.step <= 2 and not others:
+            optimizer.step()
+            others.append(None) if recorder.step == 2 else None
+
+    others = []
+    with pytest.warns(UserWarning, match="no step of the optimizer was seen in 51 updates") as said:
+        trace, _ = train(tmp_path / "run.h5", batches(70), update)
+    assert len(said) == 1
+    assert len(trace["batch_loss"]) == 2 + 70 - 2 - 50
+
+
+def test_clipping_to_a_quarter_is_no_gradient_scaler(tmp_path):
+    def update(recorder, optimizer, loss, logits, targets):
+        loss.backward()
+        recorder.update(loss, logits, targets)
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad /= 4
+        optimizer.step()
+
+    trace, _ = train(tmp_path / "run.h5", batches(2), update)
+    assert trace.attributes["gradients"] == "before clipping"
+
+
+def test_a_loss_that_differs_later_is_a_warning_and_ends_no_run(tmp_path):
+    def update(recorder, optimizer, loss, logits, targets):
+        by_update(recorder, optimizer, loss + 0.1 * (recorder.step >= 3), logits, targets)
+
+    with pytest.warns(UserWarning, match=r"step 5: the batch's loss is .* another loss than cross_entropy") as said:
+        trace, _ = train(tmp_path / "run.h5", batches(20), update)
+    assert len(said) == 1
+    assert len(trace["batch_loss"]) == 20
+
+
 MISTAKES = {
     "accumulation": (lambda loss, z, y: loss / 8, "divided by 8"),
     "a scaled loss": (lambda loss, z, y: loss * 4096, "multiplied by 4,096"),
