@@ -2,6 +2,7 @@
 
 import socket
 
+import pytest
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -42,6 +43,7 @@ def train(rank, port, folder, records):
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_the_first_process_records_and_the_weights_are_those_of_a_run_without_it(tmp_path):
     for records in (False, True):
         torch.multiprocessing.spawn(train, (free_port(), tmp_path, records), nprocs=2)
