@@ -136,7 +136,7 @@ class Recorder:
         Whether to replace an existing file.
     resume : mapping, optional
         What :meth:`state_dict` returned when model and optimizer were in their present state. The trace at `path`, of a
-        run that was killed, is cut at that step and continued.
+        run that was killed, stopped early or finished, is cut at that step and continued.
     flush_seconds : float, optional, seconds
         Longest time between two writes of rows to the file; 2 by default.
 
@@ -144,7 +144,7 @@ class Recorder:
     ------
     InputError
         If the file exists, a name is unknown, or the model has no trainable parameter. With `resume`: if the file
-        does not exist, is finished or holds other quantities.
+        does not exist or holds other quantities.
 
     Examples
     --------
@@ -296,6 +296,11 @@ class Recorder:
         Recorder
             This one, so that ``recorder = Recorder(...).attach()`` is one line.
 
+        Raises
+        ------
+        InputError
+            If updates have been recorded already, or the recorder is closed.
+
         Examples
         --------
         >>> import tempfile, torch
@@ -351,7 +356,12 @@ class Recorder:
         targets : (...) Tensor, optional
             Targets.
         samples : float, optional
-            Weight of the loss among those of the step; by default the number of targets.
+            Weight of the loss among those of the step; by default that of its targets in the loss function's mean.
+
+        Raises
+        ------
+        InputError
+            If :meth:`attach` was not called, the loss is not that of logits and targets, or no step follows.
         """
         if self._backward is None:
             raise InputError(f"{self.path}: batch() needs attach() before it; or call update() before each step")

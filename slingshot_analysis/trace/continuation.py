@@ -27,7 +27,7 @@ def continue_trace(
     Parameters
     ----------
     path : path-like
-        A trace that is not finished.
+        A trace, finished or not.
     groups : iterable of Group
         All that will be measured; the trace must hold the same.
     step : int, updates
@@ -38,7 +38,7 @@ def continue_trace(
     Raises
     ------
     InputError
-        If there is no such trace, it is finished, holds other quantities or can't be written.
+        If there is no such trace, it holds other quantities or can't be written.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,15 @@ def files(tmp_path_factory):
     bad = folder / "bad.h5"
     bad.write_text("not a trace")
     return [*made[:3], bad, *made[3:], folder / "missing.h5"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files are read in a child process on Linux only")
+def test_one_child_process_opens_file_after_file(files, monkeypatch):
+    forks, fork = [], os.fork
+    monkeypatch.setattr(os, "fork", lambda: forks.append(None) or fork())
+    good = [path for path in files if path.stem.isdigit()]
+    assert not any(found.problems for found in analyze_files(good))
+    assert len(forks) == 1
 
 
 def length(run, analysis):
