@@ -53,7 +53,7 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
             if setup.orthogonal_gradient:
                 orthogonalize_gradients(parameters)
             if recorder:
-                recorder.update(loss, logits, targets)
+                recorder.update(loss, logits, targets, indices=batch)
             stack.warm_up([step])
             stack.update()
             stack.share()

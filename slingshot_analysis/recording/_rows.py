@@ -12,14 +12,17 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.recording._microbatches import MicroBatch
 from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
 from slingshot_analysis.recording.mirrors import Mirrors
 from slingshot_analysis.recording.online.flight import FlightRecorder
+from slingshot_analysis.recording.online.sample_losses import SampleLosses
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe
 from slingshot_analysis.recording.probes._bundles import without_logits
+from slingshot_analysis.recording.probes.samples import Samples
 from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.trace import Group, TraceWriter, continue_trace
@@ -43,6 +46,8 @@ class Rows:
         Root attributes of the trace.
     flight_recorder : bool
         Whether to keep the last states for the flight recorder.
+    sample_losses : bool
+        Whether to keep the losses of samples for transitions, if the probe `samples` is there.
     on_event, on_warning, mirrors, overwrite, resume, flush_seconds
         As for `Recorder`.
     """
@@ -55,6 +60,7 @@ class Rows:
         attributes: Mapping[str, Any],
         *,
         flight_recorder: bool,
+        sample_losses: bool,
         on_event: Callable[[Transition], None] | None,
         on_warning: Callable[[SlingshotWarning], None] | None,
         mirrors: Sequence[Any],
@@ -71,9 +77,10 @@ class Rows:
         self.tables = make_tables(self._probes, subject, self._curvatures)
         budget = next((probe.every for probe in self._probes if isinstance(probe.every, Budget)), None)
         flight = FlightRecorder(subject, self._curvatures, budget) if flight_recorder else None
-        self._flight = flight
-        watched = flight is not None or on_event is not None
-        self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
+        size = max((probe.size for probe in self._probes if isinstance(probe, Samples)), default=0)
+        samples = SampleLosses(subject, size) if size and sample_losses else None
+        watched = flight or samples or on_event
+        self._watch = Watch(flight, samples, [on_event] if on_event else []) if watched else None
         self._warning = EarlyWarning() if on_warning is not None else None
         self._on_warning, self._targets = on_warning, mirrors
         self._mirrors = self._pass_rows_on()
@@ -90,7 +97,7 @@ class Rows:
     @property
     def groups(self) -> list[Group]:
         """What is written."""
-        return [table.group for table in self.tables] + ([self._flight.group] if self._flight else [])
+        return [table.group for table in self.tables] + ([] if self._watch is None else self._watch.groups)
 
     @property
     def latest(self) -> dict[str, float]:
@@ -119,9 +126,19 @@ class Rows:
         self._writer.close(finished=False)
         self._writer = TraceWriter(self._path, self.groups, self._attributes, overwrite=True)
 
-    def record(self, loss: Tensor | None, logits: Tensor | None, targets: Tensor | None) -> None:
+    @property
+    def follows_clipping(self) -> bool:
+        """Whether a probe needs the norm of the gradient before clipping."""
+        return any(table.needs_unclipped for table in self.tables)
+
+    def needs_unclipped(self) -> bool:
+        """Return whether the next update needs the norm of the gradient before clipping."""
+        return any(table.needs_unclipped and table.next_due == self.step for table in self.tables)
+
+    def record(self, batch: MicroBatch, unclipped_norm: Tensor | None) -> None:
         """Record the next update, whose batch is given, in the tables that are due."""
-        self.record_moment(Moment(self.step, loss, logits, targets), self.tables)
+        moment = Moment(self.step, batch.loss, batch.logits, batch.targets, batch.indices, unclipped_norm)
+        self.record_moment(moment, self.tables)
         self.step += 1
 
     @torch.no_grad()
@@ -137,7 +154,7 @@ class Rows:
             if table.next_due == moment.step and table.measure(moment):
                 self._open.append(table)
         if self._watch is not None:
-            self._watch.update(moment.step, moment.loss, self._writer)
+            self._watch.update(moment, self._writer)
 
     @torch.no_grad()
     def take(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:

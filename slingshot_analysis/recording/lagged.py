@@ -51,18 +51,18 @@ class LaggedRecording:
             return max(self._after, recorder.step)
         return min((table.next_due for table in recorder._rows.tables if table.kept_batches is None), default=math.inf)
 
-    def record_state(self, step: int, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def record_state(self, step: int, loss: Tensor, logits: Tensor, targets: Tensor, indices: Tensor) -> None:
         """Record everything but the batch itself of the update from `step`, a step that :attr:`next_state` gave.
 
         Parameters
         ----------
         step : int, updates
             At least the step of the recorder.
-        loss, logits, targets
+        loss, logits, targets, indices
             As for :meth:`Recorder.update`.
         """
         tables = [table for table in self._recorder._rows.tables if table.kept_batches is None]
-        self._recorder._rows.record_moment(Moment(step, loss, logits, targets), tables)
+        self._recorder._rows.record_moment(Moment(step, loss, logits, targets, indices), tables)
         self._after = step + 1
 
     def record_batches(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:

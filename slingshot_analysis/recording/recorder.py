@@ -17,6 +17,7 @@ from slingshot_analysis.recording._loop import FollowedLoop
 from slingshot_analysis.recording._microbatches import MicroBatch
 from slingshot_analysis.recording._rows import Rows
 from slingshot_analysis.recording._steps import unwrapped
+from slingshot_analysis.recording._unclipped import UnclippedNorm
 from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
 from slingshot_analysis.recording.online.warning import SlingshotWarning
 from slingshot_analysis.recording.online.watch import Transition
@@ -71,7 +72,8 @@ class Recorder:
         0.05 for those of the standard bundle, 0.12 for those of the full one, and no limit for others.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and to measure the curvature at each update around a transition. By default
-        this is done where `probes` names the full bundle or curvature, and the states fit into 256 MiB.
+        this is done where `probes` names the full bundle or curvature, and the states fit into 256 MiB. Unless it is
+        False, the losses of samples around a transition are recorded where `probes` names samples.
     on_event : callable, optional
         Called within :meth:`update` with a `Transition` when one begins. An exception that it raises ends the run.
     on_warning : callable, optional
@@ -107,6 +109,8 @@ class Recorder:
     checks : bool, optional
         Whether to compare the loss with that of logits and targets, and the gradients with those that the optimizer
         gets, at the first update and now and then. Only then an update waits for a GPU.
+    scaler : torch.amp.GradScaler, optional
+        The gradient scaler, for the probes `loss_scale` and `clip_coefficient`; by default that of a wrapped optimizer.
     step_of : torch.optim.Optimizer, optional
         The optimizer whose steps count, where several alternate, as those of a GAN do. By default optimizers that step
         after the same backward pass make one step together.
@@ -170,6 +174,7 @@ class Recorder:
         output: Output | None = None,
         shift_labels: bool = False,
         checks: bool = True,
+        scaler: torch.amp.GradScaler | None = None,
         step_of: torch.optim.Optimizer | None = None,
         overwrite: bool = False,
         resume: Mapping[str, Any] | None = None,
@@ -177,7 +182,8 @@ class Recorder:
     ) -> None:
         self.path = Path(path)
         model, probes = uncompiled(as_module(model)), probes if isinstance(probes, str) else list(probes)
-        optimizers = [unwrapped(one) for one in (optimizer if isinstance(optimizer, Sequence) else [optimizer])]
+        given = optimizer if isinstance(optimizer, Sequence) else [optimizer]
+        optimizers = [unwrapped(one) for one in given]
         counted = optimizers if step_of is None else [unwrapped(step_of)]
         with random_states_kept(), ForwardPass(model).undisturbed():
             self._subject = subject = make_subject(
@@ -192,12 +198,14 @@ class Recorder:
                 loss_dtype=loss_dtype,
                 output=output,
                 shift_labels=shift_labels,
+                scaler=scaler or getattr(given[0], "scaler", None),
             )
             bundles = BUNDLES
             if resume is not None and "groups" not in resume:  # a checkpoint of an earlier version
                 bundles, flight_recorder = EARLIER_BUNDLES, FLIGHT_GROUP in open_trace(path).groups
-            if flight_recorder is None:
-                flight_recorder = FlightRecorder.fits(subject) and names_curvature(probes)
+            flies = flight_recorder
+            if flies is None:
+                flies = FlightRecorder.fits(subject) and names_curvature(probes)
             first = next(iter(subject.parameters.values()))
             attributes = provenance(first.device) | {
                 "config": json.dumps({**describe_optimizers(counted, optimizers), **(config or {})}),
@@ -212,7 +220,8 @@ class Recorder:
                 subject,
                 choose_probes(probes, subject, curvature_budget, bundles),
                 attributes,
-                flight_recorder=flight_recorder,
+                flight_recorder=flies,
+                sample_losses=flight_recorder is not False,
                 on_event=on_event,
                 on_warning=on_warning,
                 mirrors=mirrors,
@@ -221,7 +230,8 @@ class Recorder:
                 flush_seconds=flush_seconds,
             )
         self._given = GivenBatches(self.path, subject, output, shift_labels, checks)
-        self._loop = FollowedLoop(self.path, subject, counted, checks)
+        unclipped = UnclippedNorm(subject, self._rows.needs_unclipped) if self._rows.follows_clipping else None
+        self._loop = FollowedLoop(self.path, subject, counted, checks, unclipped)
         LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
 
     @property
@@ -270,6 +280,7 @@ class Recorder:
         targets: Tensor | None = None,
         *,
         samples: float | None = None,
+        indices: Sequence[int] | Tensor | None = None,
     ) -> None:
         """Take a batch, or one of the micro-batches whose gradients are accumulated; :meth:`attach` comes first.
 
@@ -287,13 +298,15 @@ class Recorder:
             Targets.
         samples : float, optional
             Weight of the loss among those of the step; by default that of its targets in the loss function's mean.
+        indices : (n,) integers, optional
+            The numbers of the batch's samples in the data, for the probe `samples`.
 
         Raises
         ------
         InputError
             If :meth:`attach` was not called, the loss is not that of logits and targets, or no step follows.
         """
-        batch = self._given.understood(loss, logits, targets, samples)
+        batch = self._given.understood(loss, logits, targets, samples, indices)
         self._loop.add(batch)
         self._given.check(self.step, batch)
 
@@ -301,9 +314,16 @@ class Recorder:
         if self.step == 0 and (batch.logits is None or batch.targets is None):
             with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
                 self._rows.leave_out_logits()
-        self._rows.record(batch.loss, batch.logits, batch.targets)
+        self._rows.record(batch, self._loop.unclipped_norm())
 
-    def update(self, loss: Tensor | float | None = None, logits: Any = None, targets: Tensor | None = None) -> None:
+    def update(
+        self,
+        loss: Tensor | float | None = None,
+        logits: Any = None,
+        targets: Tensor | None = None,
+        *,
+        indices: Sequence[int] | Tensor | None = None,
+    ) -> None:
         """Record the state before this update and the update itself.
 
         If the optimizer does not make the step, as a gradient scaler skips one, the next call takes its place.
@@ -316,6 +336,8 @@ class Recorder:
             The model's outputs for the batch.
         targets : (...) Tensor, optional
             Target of each sample of the batch.
+        indices : (n,) integers, optional
+            The numbers of the batch's samples in the data, for the probe `samples`.
 
         Raises
         ------
@@ -325,7 +347,7 @@ class Recorder:
         """
         if self._loop.take_call():
             self._rows.undo()
-        batch = self._given.understood(loss, logits, targets)
+        batch = self._given.understood(loss, logits, targets, indices=indices)
         self._record(batch)
         self._given.check(self.step - 1, batch)
 

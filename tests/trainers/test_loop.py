@@ -54,7 +54,7 @@ class Losses:
     def __init__(self):
         self.seen = []
 
-    def update(self, loss, logits, targets):
+    def update(self, loss, logits, targets, indices):
         self.seen.append(loss.item())
 
 
