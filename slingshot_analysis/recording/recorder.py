@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,15 +14,14 @@ from torch import Tensor, nn
 from slingshot_analysis.recording._given import GivenBatches
 from slingshot_analysis.recording._loop import FollowedLoop
 from slingshot_analysis.recording._microbatches import MicroBatch
+from slingshot_analysis.recording._ranks import NoRows, rank, refuse_shards
 from slingshot_analysis.recording._rows import Rows
 from slingshot_analysis.recording._steps import unwrapped
 from slingshot_analysis.recording._unclipped import UnclippedNorm
-from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
 from slingshot_analysis.recording.online.warning import SlingshotWarning
 from slingshot_analysis.recording.online.watch import Transition
-from slingshot_analysis.recording.probes._base import Probe, dtype_name
-from slingshot_analysis.recording.probes._bundles import BUNDLES, EARLIER_BUNDLES, choose_probes, names_curvature
-from slingshot_analysis.recording.provenance import describe_optimizers, provenance
+from slingshot_analysis.recording.probes._base import Probe
+from slingshot_analysis.recording.provenance import describe_optimizers, run_attributes
 from slingshot_analysis.recording.subject.adapted import Inputs, Output, as_module
 from slingshot_analysis.recording.subject.data import Data
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy
@@ -31,7 +29,6 @@ from slingshot_analysis.recording.subject.model import ForwardPass, random_state
 from slingshot_analysis.recording.subject.optimizers import Optimizers
 from slingshot_analysis.recording.subject.subject import make_subject
 from slingshot_analysis.recording.torch_internals import uncompiled
-from slingshot_analysis.trace import open_trace
 
 LOGGER = logging.getLogger("slingshot_analysis")
 
@@ -47,6 +44,7 @@ class Recorder:
     the random states of Python, NumPy and PyTorch, and the weights stay bit-identical. The only exception is a model
     that changes something else in evaluation mode, such as a counter or a random generator of its own.
     Values are measured on the device of the parameters and copied to the host in blocks: every 512 rows or 2 s.
+    In parallel training, the recorder of rank 0 records, and those of other ranks only count the updates.
 
     Parameters
     ----------
@@ -181,7 +179,8 @@ class Recorder:
         flush_seconds: float | None = None,
     ) -> None:
         self.path = Path(path)
-        model, probes = uncompiled(as_module(model)), probes if isinstance(probes, str) else list(probes)
+        model = uncompiled(as_module(model))
+        refuse_shards(model)
         given = optimizer if isinstance(optimizer, Sequence) else [optimizer]
         optimizers = [unwrapped(one) for one in given]
         counted = optimizers if step_of is None else [unwrapped(step_of)]
@@ -200,44 +199,41 @@ class Recorder:
                 shift_labels=shift_labels,
                 scaler=scaler or getattr(given[0], "scaler", None),
             )
-            bundles = BUNDLES
-            if resume is not None and "groups" not in resume:  # a checkpoint of an earlier version
-                bundles, flight_recorder = EARLIER_BUNDLES, FLIGHT_GROUP in open_trace(path).groups
-            flies = flight_recorder
-            if flies is None:
-                flies = FlightRecorder.fits(subject) and names_curvature(probes)
-            first = next(iter(subject.parameters.values()))
-            attributes = provenance(first.device) | {
-                "config": json.dumps({**describe_optimizers(counted, optimizers), **(config or {})}),
-                "dtype": dtype_name(first.dtype),
-                "loss_dtype": dtype_name(loss_dtype or first.dtype),
-                "last_layer": subject.last_layer,
-            }
-            attributes |= {"setup": setup} if setup else {}
-            attributes |= {"seed": seed} if seed is not None else {}
-            self._rows = Rows(
-                self.path,
-                subject,
-                choose_probes(probes, subject, curvature_budget, bundles),
-                attributes,
-                flight_recorder=flies,
-                sample_losses=flight_recorder is not False,
-                on_event=on_event,
-                on_warning=on_warning,
-                mirrors=mirrors,
-                overwrite=overwrite,
-                resume=resume,
-                flush_seconds=flush_seconds,
-            )
+            if rank():
+                self._rows: Rows | NoRows = NoRows(resume)
+            else:
+                config = {**describe_optimizers(counted, optimizers), **(config or {})}
+                self._rows = Rows(
+                    self.path,
+                    subject,
+                    probes,
+                    run_attributes(
+                        next(iter(subject.parameters.values())), loss_dtype, subject.last_layer, config, setup, seed
+                    ),
+                    curvature_budget=curvature_budget,
+                    flight_recorder=flight_recorder,
+                    on_event=on_event,
+                    on_warning=on_warning,
+                    mirrors=mirrors,
+                    overwrite=overwrite,
+                    resume=resume,
+                    flush_seconds=flush_seconds,
+                )
         self._given = GivenBatches(self.path, subject, output, shift_labels, checks)
         unclipped = UnclippedNorm(subject, self._rows.needs_unclipped) if self._rows.follows_clipping else None
         self._loop = FollowedLoop(self.path, subject, counted, checks, unclipped)
-        LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
+        if self.is_recording:
+            LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
 
     @property
     def step(self) -> int:
         """Number of updates recorded so far."""
         return self._rows.step
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether this process records; in parallel training, a recorder on a rank other than 0 only counts."""
+        return isinstance(self._rows, Rows)
 
     @property
     def last_layer(self) -> str:
@@ -250,7 +246,8 @@ class Recorder:
         return self._rows.latest
 
     def __repr__(self) -> str:
-        rows = [f"Recorder {self.path}: step {self.step}, last layer {self.last_layer!r}"]
+        where = "" if self.is_recording else ", recorded by rank 0"
+        rows = [f"Recorder {self.path}: step {self.step}, last layer {self.last_layer!r}{where}"]
         rows += [f"  {group.name}: {', '.join(q.name for q in group.quantities)}" for group in self._rows.groups]
         return "\n".join(rows)
 
