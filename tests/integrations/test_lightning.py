@@ -98,31 +98,35 @@ class Saving(lightning.Callback):
         trainer.save_checkpoint(self.path)
 
 
-def loop(optimizer, model, recorder, backward):
-    inputs, targets = data()
-    for rows in torch.arange(48).split(8):
-        optimizer.zero_grad()
-        logits = model(inputs[rows])
-        loss = nn.functional.cross_entropy(logits, targets[rows])
-        recorder.batch(loss, logits, targets[rows])
-        backward(loss)
-        optimizer.step()
+def loop(prepare, backward, path):
+    """Train with and without a recorder; the weights must be the same."""
+    weights = []
+    for records in (False, True):
+        model = mlp()
+        model, optimizer = prepare(model, torch.optim.Adam(model.parameters()))
+        recorder = Recorder(path, model, optimizer, probes=PROBES).attach() if records else None
+        inputs, targets = data()
+        for rows in torch.arange(48).split(8):
+            optimizer.zero_grad()
+            logits = model(inputs[rows])
+            loss = nn.functional.cross_entropy(logits, targets[rows])
+            if recorder:
+                recorder.batch(loss, logits, targets[rows])
+            backward(loss)
+            optimizer.step()
+        if recorder:
+            recorder.close()
+        weights.append([parameter.detach().clone() for parameter in model.parameters()])
+    assert all(map(torch.equal, *weights))
+    assert len(open_trace(path)["batch_loss"]) == 6
 
 
 def test_fabric(tmp_path):
     fabric = lightning.Fabric(accelerator="cpu")
-    model = mlp()
-    model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters()))
-    with Recorder(tmp_path / "run.h5", model.module, optimizer, probes=PROBES).attach() as recorder:
-        loop(optimizer, model, recorder, fabric.backward)
-    assert len(open_trace(tmp_path / "run.h5")["batch_loss"]) == 6
+    loop(fabric.setup, fabric.backward, tmp_path / "run.h5")
 
 
 def test_accelerate(tmp_path):
     accelerate = pytest.importorskip("accelerate", reason="Accelerate is not installed")
     accelerator = accelerate.Accelerator(cpu=True)
-    model = mlp()
-    model, optimizer = accelerator.prepare(model, torch.optim.Adam(model.parameters()))
-    with Recorder(tmp_path / "run.h5", model, optimizer, probes=PROBES).attach() as recorder:
-        loop(optimizer, model, recorder, accelerator.backward)
-    assert len(open_trace(tmp_path / "run.h5")["batch_loss"]) == 6
+    loop(accelerator.prepare, accelerator.backward, tmp_path / "run.h5")
