@@ -5,12 +5,12 @@ Run it from the project's root, where the frameworks are installed (constraints-
     OMP_NUM_THREADS=1 python benchmarks/integrations_overhead.py               # about six minutes on a quiet machine
     OMP_NUM_THREADS=1 python benchmarks/integrations_overhead.py plain --probes stability --batch 8
 
-The network has 9.5 M parameters and 12 blocks, and is trained by AdamW on random images. In each framework, one training
-that records nothing and one for each bundle make updates in turns: they are threads of one process, of which one runs at
-a time. `ratio` is the processor time of a recorded training relative to that of the unrecorded one, in all turns but the
-first; its quartiles are over bootstrap samples of the turns. `start` is what the recording has cost until the end of the
-first turn, in updates. Only one batch is evaluated, as the cost of evaluation is that of the user's set. The default
-bundle leaves out curvature, as it does for every network of this size.
+The network has 9.5 M parameters and 12 blocks, and is trained by AdamW on random images. In each framework, one
+training that records nothing and one for each bundle make updates in turns: they are threads of one process, of which
+one runs at a time. `ratio` is the processor time of a recorded training relative to that of the unrecorded one, in
+all turns but the first; its quartiles are over bootstrap samples of the turns. `start` is what the recording has cost
+until the end of the first turn, in updates. Only one batch is evaluated, as the cost of evaluation is that of the
+user's set. The default bundle leaves out curvature, as it does for every network of this size.
 """
 
 from __future__ import annotations
