@@ -178,6 +178,17 @@ def test_a_run_of_an_earlier_version_goes_on_with_the_bundle_of_then(tmp_path, l
     assert trace["last_layer_norm"].step.tolist() == list(range(0, 40, 10 if bundle == "light" else 1))
 
 
+def test_the_last_layer_that_was_chosen_is_printed_once(tmp_path, loop, capsys):
+    training = loop()
+    with Recorder(tmp_path / "run.h5", training.model, training.optimizer) as recorder:
+        training.run(3, recorder)
+        state = recorder.state_dict()
+    assert capsys.readouterr().err == f"{recorder.path}: the last layer is '4'; last_layer= names another\n"
+    for options in ({"resume": state}, {"last_layer": "2", "overwrite": True}, {"checks": False, "overwrite": True}):
+        Recorder(tmp_path / "run.h5", training.model, training.optimizer, **options).close()
+    assert capsys.readouterr().err == ""
+
+
 def test_a_frozen_last_layer_is_said(tmp_path):
     model = mlp()
     model[2].requires_grad_(False)
