@@ -79,6 +79,23 @@ def test_each_step_has_the_loss_of_its_batches(tmp_path, parts, inner):
     assert trace.attributes["last_layer"] == ("2" if inner else "net.2")
 
 
+def test_with_a_gradient_scaler_losses_and_gradients_are_unscaled(tmp_path):
+    from lightning.pytorch.plugins import MixedPrecision
+
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    probes = [*PROBES, "loss_scale", "clip_coefficient"]
+    callback = SlingshotCallback(tmp_path / "run.h5", probes=probes, train_data=data())
+    plugin = MixedPrecision("16-mixed", "cpu", scaler)
+    _, module = train(tmp_path, [callback], plugins=[plugin], gradient_clip_val=0.1, accumulate_grad_batches=2)
+    trace = open_trace(tmp_path / "run.h5")
+    expected = np.array(module.losses).reshape(-1, 2).mean(1)
+    np.testing.assert_allclose(trace["batch_loss"].value, expected, rtol=1e-3)
+    assert (trace["loss_scale"].value == 1024).all()
+    assert trace["gradient_norm"].value == pytest.approx(0.1, rel=1e-3)
+    assert (trace["clip_coefficient"].value > 0.01).all()
+    assert (trace["clip_coefficient"].value < 1).all()
+
+
 def test_a_resumed_training_goes_on_with_its_trace(tmp_path):
     _, begun = train(tmp_path, [SlingshotCallback(tmp_path / "run.h5", probes=PROBES), Saving(tmp_path / "a.ckpt")])
     again = SlingshotCallback(tmp_path / "run.h5", probes=PROBES)
