@@ -1,4 +1,4 @@
-"""The micro-batches of one step, joined into the batch whose mean loss the step minimises."""
+"""The micro-batches of a step: those that wait for it, joined into the batch whose mean loss it minimises."""
 
 from __future__ import annotations
 
@@ -29,6 +29,49 @@ class MicroBatch:
     logits: Tensor | None
     targets: Tensor | None
     samples: float | None = None
+
+
+class PendingBatches:
+    """The micro-batches since the last step, without those whose gradients were discarded without a step."""
+
+    def __init__(self) -> None:
+        self._parts: list[MicroBatch] = []
+        self._follow_backward: bool | None = None
+        self._at_last_pass = self._discarded = 0
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def add(self, batch: MicroBatch, passes: int) -> None:
+        """Take a batch, after so many backward passes."""
+        if self._follow_backward is None:
+            self._follow_backward = passes > 0
+        del self._parts[: self._discarded]
+        self._discarded = 0
+        self._parts.append(batch)
+
+    def backward(self, is_new: bool) -> None:
+        """Note a backward pass; if its gradients are new ones, those before were used or discarded.
+
+        A gradient scaler discards them. Batches are forgotten only for such as come after them: two passes may also
+        belong to one step, as in SAM.
+        """
+        if is_new and self._follow_backward:
+            self._discarded = len(self._parts)
+        elif is_new and len(self._parts) > self._at_last_pass:
+            del self._parts[: self._at_last_pass]
+        self._at_last_pass = len(self._parts)
+
+    def take(self, weight_of: Callable[[Tensor], Tensor]) -> MicroBatch:
+        """Return the batch of the step that is made now; see :func:`joined`."""
+        batch = joined(self._parts, weight_of)
+        self.clear()
+        return batch
+
+    def clear(self) -> None:
+        """Forget all batches."""
+        self._parts.clear()
+        self._at_last_pass = self._discarded = 0
 
 
 def joined(parts: Sequence[MicroBatch], weight_of: Callable[[Tensor], Tensor]) -> MicroBatch:

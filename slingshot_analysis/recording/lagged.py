@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
+from slingshot_analysis.recording.probes._base import Moment
 from slingshot_analysis.recording.recorder import Recorder
 
 
 def share_time(recorder: Recorder, runs: int) -> None:
     """Tell a recorder how many runs train at the same time, so that their curvature keeps within its share of it."""
-    for table in recorder._tables:
+    for table in recorder._rows.tables:
         if table.budget is not None:
             table.budget.runs = runs
 
 
 def ignore_steps(recorder: Recorder) -> None:
     """Tell a recorder that the steps are made without the optimizer's own ``step()``."""
-    recorder._stop_following()
+    recorder._loop.close()
 
 
 class LaggedRecording:
@@ -41,15 +41,15 @@ class LaggedRecording:
     @property
     def is_possible(self) -> bool:
         """Whether the recorder can wait for batches: after the first update, if it keeps the batch of every update."""
-        return any(table.kept_batches for table in self._recorder._tables)
+        return any(table.kept_batches for table in self._recorder._rows.tables)
 
     @property
     def next_state(self) -> float:
         """The step of the next update whose state has to be recorded; infinite if there is none."""
         recorder = self._recorder
-        if recorder._open or recorder._watch is not None:
+        if recorder._rows.needs_every_state:
             return max(self._after, recorder.step)
-        return min((table.next_due for table in recorder._tables if table.kept_batches is None), default=math.inf)
+        return min((table.next_due for table in recorder._rows.tables if table.kept_batches is None), default=math.inf)
 
     def record_state(self, step: int, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Record everything but the batch itself of the update from `step`, a step that :attr:`next_state` gave.
@@ -61,11 +61,10 @@ class LaggedRecording:
         loss, logits, targets
             As for :meth:`Recorder.update`.
         """
-        tables = [table for table in self._recorder._tables if table.kept_batches is None]
-        self._recorder._record(step, loss, logits, targets, tables)
+        tables = [table for table in self._recorder._rows.tables if table.kept_batches is None]
+        self._recorder._rows.record_moment(Moment(step, loss, logits, targets), tables)
         self._after = step + 1
 
-    @torch.no_grad()
     def record_batches(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Record the batches of the next n updates, after the last of them was made and all states were recorded.
 
@@ -78,11 +77,4 @@ class LaggedRecording:
         targets : (n, ...) integer Tensor
             Class of each sample.
         """
-        recorder = self._recorder
-        for table in recorder._tables:
-            if table.kept_batches is not None:
-                table.take(recorder.step, losses, logits, targets, recorder._writer)
-        recorder.step += len(losses)
-        if recorder._flush_is_due():
-            recorder._complete_open_rows()
-            recorder._flush()
+        self._recorder._rows.take(losses, logits, targets)

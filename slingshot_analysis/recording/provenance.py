@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def provenance(device: torch.device) -> dict[str, str | int | bool]:
     }
     revision = _git_revision()
     return attributes | ({"git_revision": revision} if revision else {})
+
+
+def describe_optimizers(
+    counted: Sequence[torch.optim.Optimizer], optimizers: Sequence[torch.optim.Optimizer]
+) -> dict[str, Any]:
+    """Return the optimizer whose steps count and, if there are several, all of them."""
+    described: dict[str, Any] = {"optimizer": describe_optimizer(counted[0])}
+    return described | ({"optimizers": list(map(describe_optimizer, optimizers))} if len(optimizers) > 1 else {})
 
 
 def describe_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

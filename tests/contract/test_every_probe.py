@@ -238,7 +238,7 @@ class AdamOnDevice(torch.optim.Optimizer):
 @pytest.fixture
 def watch_updates(tmp_path, monkeypatch):
     """A block leaves the device when it is full, not because a busy machine took two seconds over a few updates."""
-    monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr("slingshot_analysis.recording._rows.FLUSH_SECONDS", 1e9)
 
     def run(probes, device="cpu", updates=8, targets=None, loss_function=cross_entropy):
         torch.manual_seed(0)

@@ -374,7 +374,7 @@ def test_a_loss_that_differs_later_is_a_warning_and_ends_no_run(tmp_path):
     def update(recorder, optimizer, loss, logits, targets):
         by_update(recorder, optimizer, loss + 0.1 * (recorder.step >= 3), logits, targets)
 
-    with pytest.warns(UserWarning, match=r"step 5: the batch's loss is .* another loss than cross_entropy") as said:
+    with pytest.warns(UserWarning, match=r"step 4: the batch's loss is .* another loss than cross_entropy") as said:
         trace, _ = train(tmp_path / "run.h5", batches(20), update)
     assert len(said) == 1
     assert len(trace["batch_loss"]) == 20

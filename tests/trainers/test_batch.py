@@ -474,7 +474,7 @@ class Reads(TorchDispatchMode):
 @pytest.mark.parametrize("optimizer", [RMSProp(momentum=0.5), GenericAdaptive(warmup=3)])
 def test_an_update_never_waits_for_the_device(device, optimizer, tmp_path, monkeypatch):
     """On the meta device, whose tensors hold no data, reading a value is an error."""
-    monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr("slingshot_analysis.recording._rows.FLUSH_SECONDS", 1e9)
     monkeypatch.setattr(
         "trainers.batch._lockstep.TURN_SECONDS", 1e9
     )  # on a busy machine, fewer updates are made at once
