@@ -120,13 +120,12 @@ class Rows:
         self._writer = TraceWriter(self._path, self.groups, self._attributes, overwrite=True)
 
     def record(self, loss: Tensor | None, logits: Tensor | None, targets: Tensor | None) -> None:
-        """Record the next update, whose batch is given, in the tables that are due."""
+        """Record the next update, whose batch is given, in the tables that are due. The caller disables gradients."""
         self.record_moment(Moment(self.step, loss, logits, targets), self.tables)
         self.step += 1
 
-    @torch.no_grad()
     def record_moment(self, moment: Moment, tables: Sequence[Table]) -> None:
-        """Record an update in those of the tables that are due, without counting it."""
+        """Record an update in those of the tables that are due, without counting it. The caller disables gradients."""
         if self._is_closed:
             raise InputError(f"{self._path}: this recorder is closed; make a new recorder for another run")
         self._complete_open_rows()

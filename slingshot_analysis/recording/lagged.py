@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -17,9 +18,14 @@ def share_time(recorder: Recorder, runs: int) -> None:
             table.budget.runs = runs
 
 
-def ignore_steps(recorder: Recorder) -> None:
-    """Tell a recorder that the steps are made without the optimizer's own ``step()``."""
+def without_following(recorder: Recorder) -> Callable[[Tensor, Tensor, Tensor], None]:
+    """Return what records an update like :meth:`Recorder.update`, for a loop that needs neither help nor checks.
+
+    The recorder no longer follows the optimizer's ``step()``, which may not be called at all. The caller disables
+    gradients. On a small network this costs half as much.
+    """
     recorder._loop.close()
+    return recorder._rows.record
 
 
 class LaggedRecording:
@@ -33,7 +39,7 @@ class LaggedRecording:
     """
 
     def __init__(self, recorder: Recorder) -> None:
-        ignore_steps(recorder)
+        without_following(recorder)
         self._recorder = recorder
         self._after = recorder.step
         """The step after the last state that was recorded."""

@@ -297,6 +297,7 @@ class Recorder:
         self._loop.add(batch)
         self._given.check(self.step, batch)
 
+    @torch.no_grad()
     def _record(self, batch: MicroBatch) -> None:
         if self.step == 0 and (batch.logits is None or batch.targets is None):
             with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
