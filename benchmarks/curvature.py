@@ -91,7 +91,7 @@ class Watch:
     def __init__(self) -> None:
         self.trigger, self.fired = TransitionTrigger(), False
 
-    def __call__(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def __call__(self, loss: Tensor, logits: Tensor, targets: Tensor, indices: Tensor) -> None:
         """Read the loss of an update."""
         self.fired = self.trigger.update(loss.item())
 

@@ -14,8 +14,8 @@ from trainers.passes import find_passes
 from trainers.run import Run
 from trainers.stack import Stack
 
-Watcher = Callable[[Tensor, Tensor, Tensor], None]
-"""What is called with loss, logits and targets of each update's batch."""
+Watcher = Callable[[Tensor, Tensor, Tensor, Tensor], None]
+"""What is called with loss, logits, targets and indices of each update's batch."""
 
 
 def updates(run: Run, recorder: Recorder | Watcher | None = None, start: int = 0) -> Iterator[int]:
@@ -30,7 +30,8 @@ def updates(run: Run, recorder: Recorder | Watcher | None = None, start: int = 0
     run : Run
         The run, which is changed in place.
     recorder : Recorder or callable, optional
-        Called once per update, between backward pass and optimizer step, with loss, logits and targets of the batch.
+        Called once per update, between backward pass and optimizer step, with loss, logits, targets and indices of the
+        batch.
     start : int, optional, updates
         Number of updates that the run has already made.
 
@@ -56,7 +57,7 @@ def updates(run: Run, recorder: Recorder | Watcher | None = None, start: int = 0
             if setup.orthogonal_gradient:
                 orthogonalize_gradients(parameters)
             if record:
-                record(loss, logits, targets)
+                record(loss, logits, targets, batch)
             stack.warm_up([step])
             stack.update()
             stack.share()

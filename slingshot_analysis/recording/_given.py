@@ -34,15 +34,21 @@ class GivenBatches:
         self._path, self._subject = path, subject
         self._output, self._shift_labels, self._checks = output, shift_labels, checks
         self._was_checked = False
+        self._device = next(iter(subject.parameters.values())).device
 
     def understood(
-        self, loss: Tensor | float | None, logits: Any, targets: Tensor | None, samples: float | None = None
+        self,
+        loss: Tensor | float | None,
+        logits: Any,
+        targets: Tensor | None,
+        samples: float | None = None,
+        indices: Any = None,
     ) -> MicroBatch:
         """Return the batch: the loss as a tensor, computed where it is missing, and logits beside their targets."""
         if isinstance(loss, Tensor):
             loss = loss.detach() if loss.requires_grad else loss
         elif loss is not None:
-            loss = torch.tensor(float(loss), device=next(iter(self._subject.parameters.values())).device)
+            loss = torch.tensor(float(loss), device=self._device)
         if logits is not None:
             logits = logits if isinstance(logits, Tensor) else find_logits(logits, self._output)
             logits = logits.detach() if logits.requires_grad else logits
@@ -51,7 +57,9 @@ class GivenBatches:
         if loss is None and logits is not None and targets is not None:
             with ForwardPass(self._subject.model).undisturbed():
                 loss = self._subject.loss_function(logits, targets)
-        return MicroBatch(loss, logits, targets, samples)
+        if indices is not None:
+            indices = torch.as_tensor(indices).flatten().to(self._device, non_blocking=True)
+        return MicroBatch(loss, logits, targets, samples, indices)
 
     def check(self, step: int, batch: MicroBatch) -> None:
         """Compare the loss of a batch with that of its logits and targets, if it is checked at this step.

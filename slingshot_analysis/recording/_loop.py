@@ -7,12 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording._calls import UpdateCalls
 from slingshot_analysis.recording._gradient_check import AS_THE_OPTIMIZER, GradientCheck
 from slingshot_analysis.recording._microbatches import MicroBatch, PendingBatches
 from slingshot_analysis.recording._steps import BackwardPasses, Steps
+from slingshot_analysis.recording._unclipped import UnclippedNorm
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.losses import loss_weight
 
@@ -33,14 +35,25 @@ class FollowedLoop:
         The optimizers whose steps count.
     checks : bool
         Whether gradients and calls are compared with the steps.
+    unclipped : UnclippedNorm or None
+        Measures the norm of the gradient at the end of backward passes.
     """
 
-    def __init__(self, path: Path, subject: Subject, optimizers: Sequence[torch.optim.Optimizer], checks: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        subject: Subject,
+        optimizers: Sequence[torch.optim.Optimizer],
+        checks: bool,
+        unclipped: UnclippedNorm | None = None,
+    ) -> None:
         self._path, self._subject = path, subject
-        self._steps, self._gradients = Steps(optimizers), GradientCheck(subject.parameters)
+        self._steps, self._gradients = Steps(optimizers), GradientCheck(subject.parameters, unclipped is not None)
         self._calls = UpdateCalls(path, self._steps, self._gradients, checks)
         self._pending = PendingBatches()
-        self._backward = self._follow_backward() if len(optimizers) > 1 else None
+        self._unclipped, self._checks_unclipped = unclipped, checks
+        self._backward = self._follow_backward() if len(optimizers) > 1 or unclipped is not None else None
+        self._is_attached = False
 
     def attach(self, record: Callable[[MicroBatch], None]) -> None:
         """Call `record` with the batch of each step from now on, when the optimizer is about to make it."""
@@ -51,6 +64,7 @@ class FollowedLoop:
         self._steps.skipped = self._pending.clear
         self._backward = self._backward or self._follow_backward()
         self._gradients.found = AS_THE_OPTIMIZER
+        self._is_attached = True
 
     def _follow_backward(self) -> BackwardPasses:
         subject = self._subject
@@ -60,10 +74,20 @@ class FollowedLoop:
         if is_new:
             self._steps.end()
         self._pending.backward(is_new)
+        if self._unclipped is not None:
+            self._unclipped.begin()
+
+    def unclipped_norm(self) -> Tensor | None:
+        """Return the norm of the gradient at the end of the last backward pass, once, if it was measured."""
+        norm = None if self._unclipped is None else self._unclipped.take()
+        if norm is not None and self._checks_unclipped:
+            self._gradients.compare_unclipped(norm)
+            self._checks_unclipped = False
+        return norm
 
     def add(self, batch: MicroBatch) -> None:
         """Keep a batch for the next step."""
-        if self._backward is None:
+        if self._backward is None or not self._is_attached:
             raise InputError(f"{self._path}: batch() needs attach() before it; or call update() before each step")
         self._pending.add(batch, self._backward.made)
         if len(self._pending) > MOST_MICRO_BATCHES:

@@ -23,12 +23,15 @@ class MicroBatch:
         Outputs of the model, and targets, as far as they are given.
     samples : float or None
         Weight of its loss among those of the step, if it is given.
+    indices : (n,) integer Tensor or None
+        Numbers of its samples, if they are given.
     """
 
     loss: Tensor | None
     logits: Tensor | None
     targets: Tensor | None
     samples: float | None = None
+    indices: Tensor | None = None
 
 
 class PendingBatches:
@@ -102,15 +105,18 @@ def joined(parts: Sequence[MicroBatch], weight_of: Callable[[Tensor], Tensor]) -
     losses = [part.loss for part in parts if part.loss is not None]
     logits = [part.logits for part in parts if part.logits is not None]
     targets = [part.targets for part in parts if part.targets is not None]
-    if any(len(given) not in (0, len(parts)) for given in (losses, logits, targets)):
-        raise InputError("some micro-batches of a step have a loss, logits or targets that others lack: give them all")
+    indices = [part.indices for part in parts if part.indices is not None]
+    if any(len(given) not in (0, len(parts)) for given in (losses, logits, targets, indices)):
+        raise InputError(
+            "some micro-batches of a step have a loss, logits, targets or indices that others lack: give them all"
+        )
     loss = None
     if losses:
         wide = torch.stack([part.to(torch.float64) for part in losses])
         given = [_weight(part, weight_of) for part in parts]
         weights = torch.stack([torch.as_tensor(weight, dtype=wide.dtype, device=wide.device) for weight in given])
         loss = ((wide * weights).sum() / weights.sum()).to(torch.promote_types(losses[0].dtype, torch.float32))
-    return MicroBatch(loss, _joined_rows(logits, 1), _joined_rows(targets, 0))
+    return MicroBatch(loss, _joined_rows(logits, 1), _joined_rows(targets, 0), indices=_joined_rows(indices, 0))
 
 
 def _weight(part: MicroBatch, weight_of: Callable[[Tensor], Tensor]) -> float | Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,22 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
 from slingshot_analysis.recording.mirrors import Mirrors
-from slingshot_analysis.recording.online.flight import FlightRecorder
+from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
+from slingshot_analysis.recording.online.sample_losses import SampleLosses
 from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe
-from slingshot_analysis.recording.probes._bundles import without_logits
+from slingshot_analysis.recording.probes._bundles import (
+    BUNDLES,
+    EARLIER_BUNDLES,
+    choose_probes,
+    names_curvature,
+    without_logits,
+)
+from slingshot_analysis.recording.probes.samples import Samples
 from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.subject import Subject
-from slingshot_analysis.trace import Group, TraceWriter, continue_trace
+from slingshot_analysis.trace import Group, TraceWriter, continue_trace, open_trace
 
 FLUSH_SECONDS = 2.0
 """Longest time for which measured rows stay in memory, unless the user asks for another."""
@@ -37,13 +45,11 @@ class Rows:
         The HDF5 file.
     subject : Subject
         The run.
-    probes : sequence of Probe
+    probes : str, or iterable of str or Probe
         What is measured.
     attributes : mapping
         Root attributes of the trace.
-    flight_recorder : bool
-        Whether to keep the last states for the flight recorder.
-    on_event, on_warning, mirrors, overwrite, resume, flush_seconds
+    curvature_budget, flight_recorder, on_event, on_warning, mirrors, overwrite, resume, flush_seconds
         As for `Recorder`.
     """
 
@@ -51,10 +57,11 @@ class Rows:
         self,
         path: Path,
         subject: Subject,
-        probes: Sequence[Probe],
+        probes: str | Iterable[str | Probe],
         attributes: Mapping[str, Any],
         *,
-        flight_recorder: bool,
+        curvature_budget: float | None,
+        flight_recorder: bool | None,
         on_event: Callable[[Transition], None] | None,
         on_warning: Callable[[SlingshotWarning], None] | None,
         mirrors: Sequence[Any],
@@ -67,13 +74,21 @@ class Rows:
         """Number of updates whose rows are complete."""
         self._curvatures = Curvatures(subject)
         self._loss_only = resume is not None and resume.get("loss_only", False)
-        self._probes = without_logits(probes) if self._loss_only else list(probes)
+        bundles, keeps_samples = BUNDLES, flight_recorder is not False
+        if resume is not None and "groups" not in resume:  # a checkpoint of an earlier version
+            bundles, flight_recorder = EARLIER_BUNDLES, FLIGHT_GROUP in open_trace(path).groups
+        probes = probes if isinstance(probes, str) else list(probes)
+        chosen = choose_probes(probes, subject, curvature_budget, bundles)
+        self._probes = without_logits(chosen) if self._loss_only else chosen
         self.tables = make_tables(self._probes, subject, self._curvatures)
         budget = next((probe.every for probe in self._probes if isinstance(probe.every, Budget)), None)
+        if flight_recorder is None:
+            flight_recorder = FlightRecorder.fits(subject) and names_curvature(probes)
         flight = FlightRecorder(subject, self._curvatures, budget) if flight_recorder else None
-        self._flight = flight
-        watched = flight is not None or on_event is not None
-        self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
+        size = max((probe.size for probe in self._probes if isinstance(probe, Samples)), default=0)
+        samples = SampleLosses(subject, size) if size and keeps_samples else None
+        watched = flight or samples or on_event
+        self._watch = Watch(flight, samples, [on_event] if on_event else []) if watched else None
         self._warning = EarlyWarning() if on_warning is not None else None
         self._on_warning, self._targets = on_warning, mirrors
         self._mirrors = self._pass_rows_on()
@@ -90,7 +105,7 @@ class Rows:
     @property
     def groups(self) -> list[Group]:
         """What is written."""
-        return [table.group for table in self.tables] + ([self._flight.group] if self._flight else [])
+        return [table.group for table in self.tables] + ([] if self._watch is None else self._watch.groups)
 
     @property
     def latest(self) -> dict[str, float]:
@@ -119,9 +134,25 @@ class Rows:
         self._writer.close(finished=False)
         self._writer = TraceWriter(self._path, self.groups, self._attributes, overwrite=True)
 
-    def record(self, loss: Tensor | None, logits: Tensor | None, targets: Tensor | None) -> None:
+    @property
+    def follows_clipping(self) -> bool:
+        """Whether a probe needs the norm of the gradient before clipping."""
+        return any(table.needs_unclipped for table in self.tables)
+
+    def needs_unclipped(self) -> bool:
+        """Return whether the next update needs the norm of the gradient before clipping."""
+        return any(table.needs_unclipped and table.next_due == self.step for table in self.tables)
+
+    def record(
+        self,
+        loss: Tensor | None,
+        logits: Tensor | None,
+        targets: Tensor | None,
+        indices: Tensor | None = None,
+        unclipped_norm: Tensor | None = None,
+    ) -> None:
         """Record the next update, whose batch is given, in the tables that are due. The caller disables gradients."""
-        self.record_moment(Moment(self.step, loss, logits, targets), self.tables)
+        self.record_moment(Moment(self.step, loss, logits, targets, indices, unclipped_norm), self.tables)
         self.step += 1
 
     def record_moment(self, moment: Moment, tables: Sequence[Table]) -> None:
@@ -136,7 +167,7 @@ class Rows:
             if table.next_due == moment.step and table.measure(moment):
                 self._open.append(table)
         if self._watch is not None:
-            self._watch.update(moment.step, moment.loss, self._writer)
+            self._watch.update(moment, self._writer)
 
     @torch.no_grad()
     def take(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,14 +14,14 @@ from torch import Tensor, nn
 from slingshot_analysis.recording._given import GivenBatches
 from slingshot_analysis.recording._loop import FollowedLoop
 from slingshot_analysis.recording._microbatches import MicroBatch
+from slingshot_analysis.recording._ranks import NoRows, rank, refuse_shards
 from slingshot_analysis.recording._rows import Rows
 from slingshot_analysis.recording._steps import unwrapped
-from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
+from slingshot_analysis.recording._unclipped import UnclippedNorm
 from slingshot_analysis.recording.online.warning import SlingshotWarning
 from slingshot_analysis.recording.online.watch import Transition
-from slingshot_analysis.recording.probes._base import Probe, dtype_name
-from slingshot_analysis.recording.probes._bundles import BUNDLES, EARLIER_BUNDLES, choose_probes, names_curvature
-from slingshot_analysis.recording.provenance import describe_optimizers, provenance
+from slingshot_analysis.recording.probes._base import Probe
+from slingshot_analysis.recording.provenance import describe_optimizers, run_attributes
 from slingshot_analysis.recording.subject.adapted import Inputs, Output, as_module
 from slingshot_analysis.recording.subject.data import Data
 from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy
@@ -30,7 +29,6 @@ from slingshot_analysis.recording.subject.model import ForwardPass, random_state
 from slingshot_analysis.recording.subject.optimizers import Optimizers
 from slingshot_analysis.recording.subject.subject import make_subject
 from slingshot_analysis.recording.torch_internals import uncompiled
-from slingshot_analysis.trace import open_trace
 
 LOGGER = logging.getLogger("slingshot_analysis")
 
@@ -46,6 +44,7 @@ class Recorder:
     the random states of Python, NumPy and PyTorch, and the weights stay bit-identical. The only exception is a model
     that changes something else in evaluation mode, such as a counter or a random generator of its own.
     Values are measured on the device of the parameters and copied to the host in blocks: every 512 rows or 2 s.
+    In parallel training, the recorder of rank 0 records, and those of other ranks only count the updates.
 
     Parameters
     ----------
@@ -71,7 +70,8 @@ class Recorder:
         0.05 for those of the standard bundle, 0.12 for those of the full one, and no limit for others.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and to measure the curvature at each update around a transition. By default
-        this is done where `probes` names the full bundle or curvature, and the states fit into 256 MiB.
+        this is done where `probes` names the full bundle or curvature, and the states fit into 256 MiB. Unless it is
+        False, the losses of samples around a transition are recorded where `probes` names samples.
     on_event : callable, optional
         Called within :meth:`update` with a `Transition` when one begins. An exception that it raises ends the run.
     on_warning : callable, optional
@@ -107,6 +107,8 @@ class Recorder:
     checks : bool, optional
         Whether to compare the loss with that of logits and targets, and the gradients with those that the optimizer
         gets, at the first update and now and then. Only then an update waits for a GPU.
+    scaler : torch.amp.GradScaler, optional
+        The gradient scaler, for the probes `loss_scale` and `clip_coefficient`; by default that of a wrapped optimizer.
     step_of : torch.optim.Optimizer, optional
         The optimizer whose steps count, where several alternate, as those of a GAN do. By default optimizers that step
         after the same backward pass make one step together.
@@ -170,14 +172,17 @@ class Recorder:
         output: Output | None = None,
         shift_labels: bool = False,
         checks: bool = True,
+        scaler: torch.amp.GradScaler | None = None,
         step_of: torch.optim.Optimizer | None = None,
         overwrite: bool = False,
         resume: Mapping[str, Any] | None = None,
         flush_seconds: float | None = None,
     ) -> None:
         self.path = Path(path)
-        model, probes = uncompiled(as_module(model)), probes if isinstance(probes, str) else list(probes)
-        optimizers = [unwrapped(one) for one in (optimizer if isinstance(optimizer, Sequence) else [optimizer])]
+        model = uncompiled(as_module(model))
+        refuse_shards(model)
+        given = optimizer if isinstance(optimizer, Sequence) else [optimizer]
+        optimizers = [unwrapped(one) for one in given]
         counted = optimizers if step_of is None else [unwrapped(step_of)]
         with random_states_kept(), ForwardPass(model).undisturbed():
             self._subject = subject = make_subject(
@@ -192,42 +197,43 @@ class Recorder:
                 loss_dtype=loss_dtype,
                 output=output,
                 shift_labels=shift_labels,
+                scaler=scaler or getattr(given[0], "scaler", None),
             )
-            bundles = BUNDLES
-            if resume is not None and "groups" not in resume:  # a checkpoint of an earlier version
-                bundles, flight_recorder = EARLIER_BUNDLES, FLIGHT_GROUP in open_trace(path).groups
-            if flight_recorder is None:
-                flight_recorder = FlightRecorder.fits(subject) and names_curvature(probes)
-            first = next(iter(subject.parameters.values()))
-            attributes = provenance(first.device) | {
-                "config": json.dumps({**describe_optimizers(counted, optimizers), **(config or {})}),
-                "dtype": dtype_name(first.dtype),
-                "loss_dtype": dtype_name(loss_dtype or first.dtype),
-                "last_layer": subject.last_layer,
-            }
-            attributes |= {"setup": setup} if setup else {}
-            attributes |= {"seed": seed} if seed is not None else {}
-            self._rows = Rows(
-                self.path,
-                subject,
-                choose_probes(probes, subject, curvature_budget, bundles),
-                attributes,
-                flight_recorder=flight_recorder,
-                on_event=on_event,
-                on_warning=on_warning,
-                mirrors=mirrors,
-                overwrite=overwrite,
-                resume=resume,
-                flush_seconds=flush_seconds,
-            )
+            if rank():
+                self._rows: Rows | NoRows = NoRows(resume)
+            else:
+                config = {**describe_optimizers(counted, optimizers), **(config or {})}
+                self._rows = Rows(
+                    self.path,
+                    subject,
+                    probes,
+                    run_attributes(
+                        next(iter(subject.parameters.values())), loss_dtype, subject.last_layer, config, setup, seed
+                    ),
+                    curvature_budget=curvature_budget,
+                    flight_recorder=flight_recorder,
+                    on_event=on_event,
+                    on_warning=on_warning,
+                    mirrors=mirrors,
+                    overwrite=overwrite,
+                    resume=resume,
+                    flush_seconds=flush_seconds,
+                )
         self._given = GivenBatches(self.path, subject, output, shift_labels, checks)
-        self._loop = FollowedLoop(self.path, subject, counted, checks)
-        LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
+        unclipped = UnclippedNorm(subject, self._rows.needs_unclipped) if self._rows.follows_clipping else None
+        self._loop = FollowedLoop(self.path, subject, counted, checks, unclipped)
+        if self.is_recording:
+            LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
 
     @property
     def step(self) -> int:
         """Number of updates recorded so far."""
         return self._rows.step
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether this process records; in parallel training, a recorder on a rank other than 0 only counts."""
+        return isinstance(self._rows, Rows)
 
     @property
     def last_layer(self) -> str:
@@ -240,7 +246,8 @@ class Recorder:
         return self._rows.latest
 
     def __repr__(self) -> str:
-        rows = [f"Recorder {self.path}: step {self.step}, last layer {self.last_layer!r}"]
+        where = "" if self.is_recording else ", recorded by rank 0"
+        rows = [f"Recorder {self.path}: step {self.step}, last layer {self.last_layer!r}{where}"]
         rows += [f"  {group.name}: {', '.join(q.name for q in group.quantities)}" for group in self._rows.groups]
         return "\n".join(rows)
 
@@ -270,6 +277,7 @@ class Recorder:
         targets: Tensor | None = None,
         *,
         samples: float | None = None,
+        indices: Sequence[int] | Tensor | None = None,
     ) -> None:
         """Take a batch, or one of the micro-batches whose gradients are accumulated; :meth:`attach` comes first.
 
@@ -287,13 +295,15 @@ class Recorder:
             Targets.
         samples : float, optional
             Weight of the loss among those of the step; by default that of its targets in the loss function's mean.
+        indices : (n,) integers, optional
+            The numbers of the batch's samples in the data, for the probe `samples`.
 
         Raises
         ------
         InputError
             If :meth:`attach` was not called, the loss is not that of logits and targets, or no step follows.
         """
-        batch = self._given.understood(loss, logits, targets, samples)
+        batch = self._given.understood(loss, logits, targets, samples, indices)
         self._loop.add(batch)
         self._given.check(self.step, batch)
 
@@ -302,9 +312,16 @@ class Recorder:
         if self.step == 0 and (batch.logits is None or batch.targets is None):
             with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
                 self._rows.leave_out_logits()
-        self._rows.record(batch.loss, batch.logits, batch.targets)
+        self._rows.record(batch.loss, batch.logits, batch.targets, batch.indices, self._loop.unclipped_norm())
 
-    def update(self, loss: Tensor | float | None = None, logits: Any = None, targets: Tensor | None = None) -> None:
+    def update(
+        self,
+        loss: Tensor | float | None = None,
+        logits: Any = None,
+        targets: Tensor | None = None,
+        *,
+        indices: Sequence[int] | Tensor | None = None,
+    ) -> None:
         """Record the state before this update and the update itself.
 
         If the optimizer does not make the step, as a gradient scaler skips one, the next call takes its place.
@@ -317,6 +334,8 @@ class Recorder:
             The model's outputs for the batch.
         targets : (...) Tensor, optional
             Target of each sample of the batch.
+        indices : (n,) integers, optional
+            The numbers of the batch's samples in the data, for the probe `samples`.
 
         Raises
         ------
@@ -326,7 +345,7 @@ class Recorder:
         """
         if self._loop.take_call():
             self._rows.undo()
-        batch = self._given.understood(loss, logits, targets)
+        batch = self._given.understood(loss, logits, targets, indices=indices)
         self._record(batch)
         self._given.check(self.step - 1, batch)
 

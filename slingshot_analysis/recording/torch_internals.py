@@ -94,6 +94,31 @@ def nll_loss_and_gradient(log_p: Tensor, targets: Tensor) -> tuple[Tensor, Tenso
     return loss.detach(), torch.autograd.grad(loss, leaf)[0]
 
 
+def norm_of_gradients(parameters: Sequence[Tensor]) -> Tensor:
+    """Return the norm of all gradients together, a () float64 tensor; 0 where there are none."""
+    gradients = [p.grad.to_dense() if p.grad.is_sparse else p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return torch.zeros((), dtype=torch.float64, device=parameters[0].device)
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms(gradients)).to(torch.float64))
+    return norm
+
+
+def after_backward(call: Callable[[], None]) -> None:
+    """Call a function at the end of the backward pass that is going on; needs to be called within it.
+
+    The second callback comes after those that DistributedDataParallel has made, which wait for its sums of gradients.
+    """
+    engine: Any = getattr(torch.autograd.Variable, "_execution_engine", None)
+    if engine is not None:
+        engine.queue_callback(lambda: engine.queue_callback(call))
+
+
+def scale_of(scaler: torch.amp.GradScaler, device: torch.device) -> Tensor:
+    """Return the present scale of a gradient scaler as a () tensor, without waiting for the device."""
+    scale: Tensor | None = getattr(scaler, "_scale", None)
+    return torch.full((), scaler.get_scale(), device=device) if scale is None else scale
+
+
 def log_softmax_backward(upstream: Tensor, log_p: Tensor, logits: Tensor) -> Tensor:
     """Return the gradient with respect to the logits of log_p = log_softmax(logits) over the last axis.
 

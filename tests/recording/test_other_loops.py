@@ -536,7 +536,9 @@ def test_two_optimizers_that_step_together_make_one_step(tmp_path):
     model = Halves()
     body, head = torch.optim.Muon(model.body.parameters()), torch.optim.AdamW(model.head.parameters())
     probes = [*PROBES, "update_norm:1", "effective_step:1"]
-    with pytest.warns(UserWarning, match="leaves out 1 of 3 parameters, those of Muon"):
+    with pytest.warns(
+        UserWarning, match="leaves out 1 of 3 parameters, which are updated by Muon, which orthogonalises"
+    ):
         recorder = Recorder(tmp_path / "run.h5", model, [body, head], probes=probes).attach()
     with recorder:
         for inputs, targets in batches(4):
