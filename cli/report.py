@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from cli._engines import engine_options, slurm_parameters
-from cli._messages import in_options, print_errors, print_note
+from cli._messages import print_errors, print_note
 from cli._reading import Reading, reading_options
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError

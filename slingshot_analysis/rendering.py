@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @lru_cache
 def environment(folder: str = "") -> Environment:
-    """Return what renders templates.
+    r"""Return what renders templates.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ def environment(folder: str = "") -> Environment:
 
     Examples
     --------
-    >>> environment().from_string("{{ name|plain }}").render(name="<b>\\x1b[2J")
-    '&lt;b&gt;\\\\x1b[2J'
+    >>> environment().from_string("{{ name|plain }}").render(name="<b>\x1b[2J")
+    '&lt;b&gt;\\x1b[2J'
     """
     from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 

@@ -69,11 +69,17 @@ function stepWords(step) {
   return step.toLocaleString("en", { maximumFractionDigits: Number.isInteger(step) ? 0 : 4 });
 }
 
+const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+
 function valueWords(value, scale) {
   if (value === 0) return "0";
   if (scale === "share") return `${(100 * value).toFixed(1)}%`;
   const size = Math.abs(value);
-  if (size >= 1e5 || size < 1e-3) return value.toExponential(1).replace("e+", "e");
+  if (size >= 1e5 || size < 1e-3) {
+    const [factor, power] = value.toExponential(1).split("e");
+    const raised = power.replace("+", "").replace("-", "⁻").replace(/\d/g, (digit) => SUPERSCRIPTS[digit]);
+    return factor === "1.0" ? `10${raised}` : `${factor}·10${raised}`;
+  }
   return value.toLocaleString("en", { maximumSignificantDigits: 4 });
 }
 
@@ -233,6 +239,7 @@ class Panel {
     ctx.save();
     ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
     ctx.textBaseline = "top";
+    ctx.textAlign = "left";
     for (const [kind, start, end] of this.figure.data.phases) {
       if (end < low || start > high) continue;
       const left = Math.max(plot.valToPos(start, "x", true), bbox.left);
@@ -281,11 +288,7 @@ class Panel {
   // Label each curve at the height of its last value in view, and never two at the same place.
   placeLabels() {
     const { plot } = this;
-    const [low, high] = this.figure.view;
-    const wanted = this.buttons.map((button, i) => {
-      const at = this.lastIndex(i + 1, low, high);
-      return { button, top: at === null ? plot.height / 2 : plot.valToPos(this.columns[i + 1][at], "y") };
-    });
+    const wanted = this.buttons.map((button, i) => ({ button, top: this.endOf(i + 1) ?? plot.height / 2 }));
     wanted.sort((a, b) => a.top - b.top);
     const last = plot.height - LABEL_HEIGHT;
     wanted.forEach((label, i) => {
@@ -297,12 +300,19 @@ class Panel {
     }
   }
 
-  lastIndex(column, low, high) {
-    const [steps] = this.columns;
-    for (let i = steps.length - 1; i >= 0 && steps[i] >= low; i--) {
-      if (steps[i] <= high && this.columns[column][i] != null) return i;
+  // The height at which a curve leaves the view, or ends in it.
+  endOf(column) {
+    const [steps, values] = [this.columns[0], this.columns[column]];
+    const high = this.figure.view[1];
+    let before = null;
+    for (let i = 0; i < steps.length; i++) {
+      if (values[i] == null) continue;
+      const here = { step: steps[i], top: this.plot.valToPos(values[i], "y") };
+      if (here.step > high && before === null) return null;
+      if (here.step > high) return before.top + ((here.top - before.top) * (high - before.step)) / (here.step - before.step);
+      before = here;
     }
-    return null;
+    return before && before.top;
   }
 
   read(index) {

@@ -87,10 +87,8 @@ class RunFigure {
     this.waiting = requestAnimationFrame(() => {
       this.waiting = 0;
       const [min, max] = this.view;
-      for (const panel of this.panels) {
-        panel.plot.setScale("x", { min, max });
-        panel.placeLabels();
-      }
+      for (const panel of this.panels) panel.plot.setScale("x", { min, max });
+      queueMicrotask(() => this.panels.forEach((panel) => panel.placeLabels())); // after uPlot's own
       this.placeFlags();
       this.placeTicks();
       const all = min === this.whole[0] && max === this.whole[1];
@@ -158,14 +156,19 @@ class RunFigure {
     this.onEvent(number);
   }
 
+  // Where a step stands, in pixels from the left edge of the figure.
+  placeOf(step) {
+    const [low, high] = this.view;
+    return LEFT + ((step - low) / (high - low)) * (this.plotWidth() - LEFT);
+  }
+
   // Number the events in view; where they are too close, the most important ones.
   placeFlags() {
-    const { plot } = this.panels[0];
     const [low, high] = this.view;
     const inView = this.data.events.map((event, i) => ({ ...event, i })).filter((event) => event.step >= low && event.step <= high);
     const placed = [];
     for (const event of [...inView].sort((a, b) => b.weight - a.weight || a.step - b.step)) {
-      const x = LEFT + plot.valToPos(event.step, "x");
+      const x = this.placeOf(event.step);
       if (placed.every((other) => Math.abs(other.x - x) >= FLAG_WIDTH)) placed.push({ ...event, x });
     }
     placed.sort((a, b) => a.x - b.x);
@@ -189,12 +192,11 @@ class RunFigure {
   }
 
   placeTicks() {
-    const { plot } = this.panels[0];
     const [low, high] = this.view;
-    const most = Math.max(2, Math.floor(plot.over.clientWidth / 110));
+    const most = Math.max(2, Math.floor((this.plotWidth() - LEFT) / 110));
     this.ticks.replaceChildren(...niceTicks(low, high, most).map((tick) => {
       const made = element("span", {}, stepWords(tick));
-      made.style.left = `${LEFT + plot.valToPos(tick, "x")}px`;
+      made.style.left = `${this.placeOf(tick)}px`;
       return made;
     }));
     const [first, last] = this.whole;

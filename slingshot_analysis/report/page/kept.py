@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.many_runs import thin_curves
+from slingshot_analysis.report.page.cycles import Aligned, align
 from slingshot_analysis.report.page.figure import figure_json
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
@@ -19,9 +20,10 @@ FEWEST, MOST = 200, 2000
 
 @dataclass(frozen=True)
 class KeptRun:
-    """The figure of a run as JSON, and its thinned curves."""
+    """The figure of a run as JSON, its signals around transitions, and its thinned curves."""
 
     figure: str
+    aligned: Sequence[Aligned]
     curves: Mapping[str, Signal]
 
 
@@ -39,7 +41,7 @@ class KeepRun:
 
     def __call__(self, run: Trace, analysis: Analysis) -> KeptRun:
         """Return what is kept of a run."""
-        return KeptRun(figure_json(analysis, run, self.columns), thin_curves(run))
+        return KeptRun(figure_json(analysis, run, self.columns), align(analysis, run), thin_curves(run))
 
 
 def columns_for(files: int) -> int:

@@ -115,6 +115,9 @@ def _learning_rate(run: Signals) -> Signal | None:
     return None
 
 
+TITLES = {"last_layer_norm": "Norm of the last layer", "total_norm": "Norm of all parameters"}
+"""Titles of the panel of the norm."""
+
 EFFECTIVE = "effective_step_quantiles", "event_effective_step"
 
 PANELS = (
@@ -207,5 +210,5 @@ def recorded(run: Signals) -> Iterator[tuple[Panel, str]]:
     for panel in PANELS:
         title = panel.title
         if panel.name == "norm" and (name := first_of(NORMS, run)):
-            title = name.replace("_", " ").capitalize()
+            title = TITLES.get(name, name.replace("_", " ").capitalize())
         yield panel, title
