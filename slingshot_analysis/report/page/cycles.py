@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.analysis.signals import LOSSES, Signals, chosen_norm, first_of
-from slingshot_analysis.association import EventOrder, event_triggered_average
+from slingshot_analysis.association import EventOrder
 from slingshot_analysis.canonical import canonical
 from slingshot_analysis.report._words import count_of, lag_words, step_words
 from slingshot_analysis.report.page.svg import Axis, path
@@ -72,9 +72,9 @@ def align(analysis: Analysis, run: Signals) -> list[Aligned]:
     loss, norm = first_of(LOSSES, run), chosen_norm(run)
     found = []
     if norm is not None:
-        found.append(_aligned(norm, "Norm", "of its first value", at, wide, relative=True))
+        found.append(_aligned(norm, "Norm", "times its first value", at, wide, relative=True))
     if loss is not None:
-        found.append(_aligned(run[loss], "Loss, close up", "nat", at, None, log=True))
+        found.append(_aligned(run[loss], "Loss, close up", "nat", at, None, is_log=True))
     if "val_accuracy" in run:
         found.append(_aligned(run["val_accuracy"], "Validation accuracy", "share", at, wide))
     return [one for one in found if one is not None]
@@ -87,30 +87,28 @@ def _aligned(
     at: list[float],
     reach: float | None,
     *,
-    log: bool = False,
+    is_log: bool = False,
     relative: bool = False,
 ) -> Aligned | None:
+    """Interpolate a signal at the same lags behind each transition; the ends of the run leave curves short."""
     step, value = canonical(signal.step, signal.value, signal.name)
+    if is_log:
+        step, value = step[value > 0], np.log(value[value > 0])
     if len(step) < 2:
         return None
     if reach is None:
         reach = CLOSE_ROWS * float(np.median(np.diff(step)))
-    normalize = "first" if relative else None
-
-    def around(events: list[float]) -> Any:
-        first, last = np.searchsorted(step, [min(events) - 4 * reach, max(events) + 4 * reach])
-        part = slice(max(int(first) - 4, 0), int(last) + 4)
-        if len(step[part]) < 2:
-            return None
-        return event_triggered_average(
-            (step[part], value[part]), events, reach, reach, points=POINTS + 1, log=log, normalize=normalize
-        )
-
-    average = around(at)
-    single = [one.mean for event in at[:DRAWN] if (one := around([event])) is not None]
-    if average is None or not np.isfinite(average.mean).any():
+    lag = np.linspace(-reach, reach, POINTS + 1)
+    curves = np.stack([np.interp(event + lag, step, value, left=np.nan, right=np.nan) for event in at])
+    curves = curves[np.isfinite(curves).any(axis=1)]
+    if not len(curves):
         return None
-    return Aligned(title, unit, log, average.lag, np.array(single), average.mean, len(at))
+    if relative:
+        curves = curves / curves[np.arange(len(curves)), np.isfinite(curves).argmax(axis=1)][:, None]
+    measured = np.isfinite(curves).any(axis=0)
+    average = np.full(len(lag), np.nan)
+    average[measured] = np.nanmean(curves[:, measured], axis=0)
+    return Aligned(title, unit, is_log, lag, curves[:DRAWN], average, len(curves))
 
 
 def aligned_context(found: Aligned) -> dict[str, Any]:

@@ -117,6 +117,10 @@ def _other_spikes(analysis: Analysis) -> Iterator[LossSpike]:
 
 def _spike(spike: LossSpike) -> Event:
     height = f"{spike.height:.3g} nats high" if np.isfinite(spike.height) else "without bound"
-    back = "" if spike.recovery_steps is None else f" after {step_words(spike.recovery_steps)} steps"
+    back = (
+        ""
+        if spike.recovery_steps is None
+        else f" after {step_words(spike.recovery_steps)} step{'' if spike.recovery_steps == 1 else 's'}"
+    )
     extra = min(float(np.log1p(max(spike.height, 0))) / 10, 0.9) if np.isfinite(spike.height) else 0.9
     return _event(spike.start, "spike", "Loss spike", f"{height}; {spike.outcome}{back}", None, extra)

@@ -118,9 +118,12 @@ def _grid(run: Signals, curves: list[tuple[Panel, str, Curve]], columns: int, ev
     """Return the shared grid of the signals that are too long to be kept as they are."""
     steps: Array = np.empty(0)
     for _, _, curve in curves:
-        samples = _samples(run, curve)
-        if samples is not None and len(samples.step) > WHOLE * columns and not np.array_equal(steps, samples.step):
-            steps = samples.step if not len(steps) else np.union1d(steps, samples.step)
+        signal = curve.read(run)
+        if signal is not None and len(signal) > WHOLE * columns:
+            own = signal.step.astype(np.float64)
+            if not np.array_equal(own, steps):
+                own = own if (np.diff(own) > 0).all() else np.unique(own[np.isfinite(own)])
+                steps = np.union1d(steps, own) if len(steps) else own
     return shared_grid(steps, columns, events) if len(steps) else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -153,7 +154,7 @@ def spread(places: Sequence[float], room: float) -> list[float]:
     """
     found = list(places)
     order = np.argsort(places)
-    for before, here in zip(order[:-1], order[1:], strict=True):
+    for before, here in pairwise(order):
         found[here] = max(found[here], found[before] + room)
     return found
 

@@ -18,7 +18,7 @@ from slingshot_analysis.many_runs import compare_runs
 from slingshot_analysis.rendering import render, script_hash, source
 from slingshot_analysis.report._run_text import what_happened
 from slingshot_analysis.report._runs_text import answer
-from slingshot_analysis.report._words import sentence
+from slingshot_analysis.report.page.across import across_context
 from slingshot_analysis.report.page.kept import KeptRun
 from slingshot_analysis.report.page.run import run_context
 
@@ -97,8 +97,8 @@ def _page(
     }
     if len(analyses) > 1:
         found = compare_runs(analyses)
-        first, *lines = answer(analyses, found)
-        values |= {"headline": first, "across": {"lines": [sentence(line) for line in lines]}}
+        across = across_context(analyses, [own.curves for own in kept], found)
+        values |= {"headline": next(answer(analyses, found)), "across": across}
     values["title"] = f"{values['headline']} - slingshot report"
     return render("report.html", templates, **values)
 
