@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from cli._engines import engine_options, slurm_parameters
-from cli._messages import print_errors, print_note
+from cli._messages import analysis_in_options, print_errors, print_note
 from cli._reading import Reading, reading_options
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError
@@ -68,7 +68,7 @@ def report(
             print_note(note)
         for analysis, own in zip(result.analyses, result.kept, strict=True):
             if own is not None:
-                analyses.append(analysis)
+                analyses.append(analysis_in_options(analysis))
                 kept.append(own)
     print_errors(problems)
     if analyses:

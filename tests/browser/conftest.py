@@ -1,4 +1,4 @@
-"""One headless Chromium for all tests of pages. Where it or its driver is not installed, they are skipped and say so."""
+"""One headless Chromium for all tests of pages. Without it, or without Playwright, they are skipped and say why."""
 
 import os
 import shutil

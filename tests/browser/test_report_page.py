@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_runs import write_staircase
 
 from slingshot_analysis import analyze, open_trace
 from slingshot_analysis.report.page import KeepRun, write_report
-from made_runs import write_staircase
 
 EVIL = "<script>alert(1)</script>"
 AXE = Path(__file__).with_name("axe") / "axe.min.js"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.association import Contingency, Proportion
@@ -16,6 +15,9 @@ from slingshot_analysis.report._words import p_words, sentence, step_words
 from slingshot_analysis.report.page.curves import bands_context, dose_contexts
 from slingshot_analysis.report.page.lags import lags_context
 from slingshot_analysis.signal import Signal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_CONFIGURATIONS = 60
 """Largest number of configurations that have a row."""
@@ -105,11 +107,11 @@ def _configurations(runs: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _percent(share: float | None) -> float | None:
-    return None if share is None or pd.isna(share) else round(100 * float(share), 1)
+    return None if share is None or math.isnan(share) else round(100 * float(share), 1)
 
 
 def _median_step(step: float | None) -> str:
-    return "" if step is None or pd.isna(step) else step_words(round(step) if step >= 1000 else step)
+    return "" if step is None or math.isnan(step) else step_words(round(step) if step >= 1000 else step)
 
 
 def _gain(analyses: Sequence[Analysis]) -> dict[str, Any] | None:
@@ -148,17 +150,19 @@ def _times(analysis: Analysis) -> Counter[str]:
 
 
 def _run_table(analyses: Sequence[Analysis], runs: pd.DataFrame) -> dict[str, Any]:
+    from pandas.api.types import is_numeric_dtype
+
     keys = varying_keys(runs)
     shown = short_names(keys[:KEYS_SHOWN])
     values = runs[list(shown)].astype(object).to_numpy().tolist()
     return {
-        "keys": [(short, pd.api.types.is_numeric_dtype(runs[key])) for key, short in shown.items()],
+        "keys": [(short, is_numeric_dtype(runs[key])) for key, short in shown.items()],
         "hidden": len(keys) - len(shown),
         "rows": [
             {
                 "number": number,
                 "name": analysis.name or f"run {number}",
-                "keys": [(shown_value(value), "" if pd.isna(value) else str(value)) for value in own],
+                "keys": [(shown_value(value), "" if shown_value(value) == "-" else str(value)) for value in own],
                 "verdict": analysis.verdict,
                 "cells": list(_cells(analysis)),
             }

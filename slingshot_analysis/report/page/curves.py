@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from slingshot_analysis.many_runs import band, by_configuration, dose_response, is_telling, labels_of, numeric_keys
 from slingshot_analysis.report._words import count_of
 from slingshot_analysis.report.page.svg import Axis, area, path, spread
 from slingshot_analysis.signal import Signal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Array = npt.NDArray[np.float64]
 
