@@ -14,6 +14,7 @@ from cli._reading import Reading, reading_options
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.many_runs import analyze_files
+from slingshot_analysis.rendering import check_templates
 from slingshot_analysis.report.page import KeepRun, KeptRun, columns_for, write_report
 
 
@@ -49,6 +50,8 @@ def report(
     """
     if Path(out).suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{out}: the report is a page; give a name that ends in .html")
+    if templates is not None:
+        check_templates(templates)
     columns = columns_for(len(files))
     found = analyze_files(
         files,

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slingshot_analysis.errors import InputError
 from slingshot_analysis.safe_text import printable
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ def source(name: str, folder: str | Path | None = None) -> str:
     found = environment(str(folder or ""))
     assert found.loader is not None
     return found.loader.get_source(found, name)[0]
+
+
+def check_templates(folder: str | Path) -> None:
+    """Raise InputError unless this is a folder."""
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: no such folder of templates; copy the packaged ones and change those")
 
 
 def script_hash(script: str) -> str:

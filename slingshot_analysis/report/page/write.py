@@ -15,7 +15,7 @@ from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.files import replaced
 from slingshot_analysis.many_runs import compare_runs
-from slingshot_analysis.rendering import render, script_hash, source
+from slingshot_analysis.rendering import check_templates, render, script_hash, source
 from slingshot_analysis.report._run_text import what_happened
 from slingshot_analysis.report._runs_text import answer
 from slingshot_analysis.report.page.across import across_context
@@ -61,8 +61,10 @@ def write_report(
     Raises
     ------
     InputError
-        If there is no run, or the file can't be written.
+        If there is no run, there is no such folder of templates, or the file can't be written.
     """
+    if templates is not None:
+        check_templates(templates)
     if not analyses:
         raise InputError("report: no run could be analyzed, so there is nothing to show")
     path = Path(path)
