@@ -4,6 +4,8 @@
 const FLAG_WIDTH = 24;
 const FEWEST_ROWS = 8;
 
+const rounded = (step) => Math.round(step * 1e4) / 1e4;
+
 class RunFigure {
   constructor(root, data, onEvent) {
     this.root = root;
@@ -92,8 +94,8 @@ class RunFigure {
       this.placeFlags();
       this.placeTicks();
       const all = min === this.whole[0] && max === this.whole[1];
-      const words = `${stepWords(Math.round(min * 1e4) / 1e4)} to ${stepWords(Math.round(max * 1e4) / 1e4)}`;
-      this.status.textContent = all ? `Whole run, ${words} ${this.data.step_words}` : `${words} ${this.data.step_words}`;
+      const words = `${this.data.step_words} ${stepWords(rounded(min))} to ${stepWords(rounded(max))}`;
+      this.status.textContent = all ? `whole run, ${words}` : words;
       this.root.dataset.view = `${min} ${max}`;
     });
   }

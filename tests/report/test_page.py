@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -118,21 +117,6 @@ def test_a_run_with_only_a_loss_and_one_of_few_rows_have_figures():
     data = json.loads(figure_json(analyze(run), run, 300))
     assert unpacked_steps(data["axes"][0]).tolist() == run["train_loss"].step.tolist()
     assert unpacked_values(data["panels"][0]["curves"][0]["value"])[-1] == 0
-
-
-def test_memory_does_not_grow_with_the_number_of_signals():
-    def peak(*names):
-        step = np.arange(200_000)
-        run = {name: Signal(step, np.ones(len(step))) for name in ("batch_loss", *names)}
-        found = analyze({"batch_loss": Signal(step[:1000], np.ones(1000))})
-        tracemalloc.start()
-        figure_json(found, run, 100)
-        used = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return used
-
-    more = "last_layer_norm", "train_loss", "val_loss", "gradient_norm", "update_norm", "batch_errors", "val_accuracy"
-    assert peak(*more) < 1.3 * peak("last_layer_norm")
 
 
 def test_events_are_listed_once_and_in_order(found):

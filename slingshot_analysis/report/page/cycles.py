@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.analysis import Analysis
-from slingshot_analysis.analysis.signals import LOSSES, Signals, chosen_norm, first_of
+from slingshot_analysis.analysis.signals import LOSSES, chosen_norm, first_of
 from slingshot_analysis.association import EventOrder
 from slingshot_analysis.canonical import canonical
 from slingshot_analysis.report._words import count_of, lag_words, step_words
@@ -61,7 +62,7 @@ class Aligned:
     events: int
 
 
-def align(analysis: Analysis, run: Signals) -> list[Aligned]:
+def align(analysis: Analysis, signals: Mapping[str, Signal]) -> list[Aligned]:
     """Return norm, loss and validation accuracy around the transitions of a run, as far as they were recorded."""
     at = [float(found.transition) for found in analysis.certain]
     if not at:
@@ -69,14 +70,14 @@ def align(analysis: Analysis, run: Signals) -> list[Aligned]:
     span = float(analysis.steps[1] - analysis.steps[0])
     growths = [s.transition - s.growth_start for s in analysis.certain if s.growth_start is not None]
     wide = max(REACH * float(np.median(growths)) if growths else 0.0, SHORTEST_SHARE * span)
-    loss, norm = first_of(LOSSES, run), chosen_norm(run)
+    loss, norm = first_of(LOSSES, signals), chosen_norm(signals)
     found = []
     if norm is not None:
         found.append(_aligned(norm, "Norm", "times its first value", at, wide, relative=True))
     if loss is not None:
-        found.append(_aligned(run[loss], "Loss, close up", "nat", at, None, is_log=True))
-    if "val_accuracy" in run:
-        found.append(_aligned(run["val_accuracy"], "Validation accuracy", "share", at, wide))
+        found.append(_aligned(signals[loss], "Loss, close up", "nat", at, None, is_log=True))
+    if "val_accuracy" in signals:
+        found.append(_aligned(signals["val_accuracy"], "Validation accuracy", "share", at, wide))
     return [one for one in found if one is not None]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from slingshot_analysis.canonical import Samples, canonical
 from slingshot_analysis.readers import Log
 from slingshot_analysis.report.page.events import events_of, resolved_steps
 from slingshot_analysis.report.page.packing import packed_steps, packed_values
-from slingshot_analysis.report.page.panels import Curve, Panel, recorded
+from slingshot_analysis.report.page.panels import curves_of
 from slingshot_analysis.report.page.thinning import Grid, on_grid, shared_grid
 from slingshot_analysis.safe_text import printable
+from slingshot_analysis.signal import Signal
 
 Array = npt.NDArray[np.float64]
 
@@ -25,31 +26,31 @@ WHOLE = 2
 """A signal of up to this many rows for each bucket is kept as it is."""
 
 
-def figure_json(analysis: Analysis, run: Signals, columns: int) -> str:
+def figure_json(analysis: Analysis, signals: Mapping[str, Signal], columns: int, step_words: str = "step") -> str:
     """Return what the script of the page needs to draw a run.
-
-    Signals are read twice, one after the other, so that no more than one of them is in memory.
 
     Parameters
     ----------
     analysis : Analysis
         What was found in the run.
-    run : Trace or mapping of str to Signal
-        Its signals.
+    signals : mapping of str to Signal
+        Those of `shown_signals`.
     columns : int
         Number of buckets of equal length into which long signals are thinned.
+    step_words : str, optional
+        What the steps are.
 
     Returns
     -------
     str
         JSON without any character that could end a script.
     """
-    curves = list(_curves(run))
-    axes = _Axes(_grid(run, curves, columns, resolved_steps(analysis)), columns)
+    curves = list(curves_of(signals))
+    axes = _Axes(_grid([signal for *_, signal in curves], columns, resolved_steps(analysis)), columns)
     panels: dict[str, dict[str, Any]] = {}
-    for panel, title, curve in curves:
-        samples = _samples(run, curve)
-        if samples is None:
+    for panel, title, curve, signal in curves:
+        samples = canonical(signal.step, signal.value, signal.name, keep_nan=True)
+        if not np.isfinite(samples.value).any():
             continue
         axis, value = axes.place(samples)
         own = panels.setdefault(
@@ -58,7 +59,7 @@ def figure_json(analysis: Analysis, run: Signals, columns: int) -> str:
         own["curves"].append({"label": curve.label, "pen": curve.pen, "axis": axis, "value": packed_values(value)})
     data = {
         "steps": [float(step) for step in analysis.steps],
-        "step_words": _step_words(run),
+        "step_words": step_words,
         "axes": [packed_steps(step) for step in axes.steps],
         "panels": list(panels.values()),
         "phases": [[phase.kind, float(phase.start), float(phase.end)] for phase in analysis.phases],
@@ -100,26 +101,11 @@ def _kept(value: Array) -> Array:
     return np.where(np.isfinite(value), value, np.inf)
 
 
-def _curves(run: Signals) -> Iterator[tuple[Panel, str, Curve]]:
-    for panel, title in recorded(run):
-        for curve in panel.curves:
-            yield panel, title, curve
-
-
-def _samples(run: Signals, curve: Curve) -> Samples | None:
-    signal = curve.read(run)
-    if signal is None or signal.value.ndim != 1 or not len(signal):
-        return None
-    samples = canonical(signal.step, signal.value, signal.name, keep_nan=True)
-    return samples if np.isfinite(samples.value).any() else None
-
-
-def _grid(run: Signals, curves: list[tuple[Panel, str, Curve]], columns: int, events: list[float]) -> Grid | None:
+def _grid(signals: Sequence[Signal], columns: int, events: Sequence[float]) -> Grid | None:
     """Return the shared grid of the signals that are too long to be kept as they are."""
     steps: Array = np.empty(0)
-    for _, _, curve in curves:
-        signal = curve.read(run)
-        if signal is not None and len(signal) > WHOLE * columns:
+    for signal in signals:
+        if len(signal) > WHOLE * columns:
             own = signal.step.astype(np.float64)
             if not np.array_equal(own, steps):
                 own = own if (np.diff(own) > 0).all() else np.unique(own[np.isfinite(own)])
@@ -127,8 +113,8 @@ def _grid(run: Signals, curves: list[tuple[Panel, str, Curve]], columns: int, ev
     return shared_grid(steps, columns, events) if len(steps) else None
 
 
-def _step_words(run: Signals) -> str:
+def words_of_steps(run: Signals) -> str:
     """Say what the steps count: the name of the column of a log, or else updates."""
     if not isinstance(run, Log):
-        return "optimizer updates"
+        return "update"
     return printable(next((column.column for column in run.columns if column.signal == "step"), "step"))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.many_runs import thin_curves
 from slingshot_analysis.report.page.cycles import Aligned, align
-from slingshot_analysis.report.page.figure import figure_json
+from slingshot_analysis.report.page.figure import figure_json, words_of_steps
+from slingshot_analysis.report.page.panels import shown_signals
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 
@@ -41,7 +42,9 @@ class KeepRun:
 
     def __call__(self, run: Trace, analysis: Analysis) -> KeptRun:
         """Return what is kept of a run."""
-        return KeptRun(figure_json(analysis, run, self.columns), align(analysis, run), thin_curves(run))
+        signals = shown_signals(run)
+        figure = figure_json(analysis, signals, self.columns, words_of_steps(run))
+        return KeptRun(figure, align(analysis, signals), thin_curves(signals))
 
 
 def columns_for(files: int) -> int:

@@ -11,12 +11,15 @@ import numpy as np
 
 from slingshot_analysis.analysis.signals import (
     BATCH_LOSSES,
+    CURVATURES,
+    FLIGHT_CURVATURES,
     NORMS,
     Signals,
     chosen_curvature,
     chosen_features,
     chosen_norm,
     first_of,
+    read_signals,
 )
 from slingshot_analysis.diagnosis.evidence import ROLES
 from slingshot_analysis.readers import Log
@@ -37,13 +40,13 @@ class Curve:
         Stands beside the curve.
     pen : str
         How it is drawn.
-    read : callable
-        Returns its signal, or None if that was not recorded. Signals are read one by one, and only when they are drawn.
+    choose : callable
+        Returns its signal from those of `shown_signals`, or None if it was not recorded.
     """
 
     label: str
     pen: Pen
-    read: Callable[[Signals], Signal | None]
+    choose: Callable[[Mapping[str, Signal]], Signal | None]
 
 
 @dataclass(frozen=True)
@@ -71,28 +74,28 @@ class Panel:
     curves: tuple[Curve, ...]
 
 
-def _named(*names: str, at: str | None = None) -> Callable[[Signals], Signal | None]:
-    """Return a function that reads the first of these signals that was recorded, of a vector the component `at`."""
+def _named(*names: str, at: str | None = None) -> Callable[[Mapping[str, Signal]], Signal | None]:
+    """Return a function that chooses the first of these signals that was recorded, of a vector the component `at`."""
 
-    def read(run: Signals) -> Signal | None:
-        name = first_of(names, run)
-        return None if name is None else _component(run[name], at)
+    def choose(signals: Mapping[str, Signal]) -> Signal | None:
+        name = first_of(names, signals)
+        return None if name is None else _component(signals[name], at)
 
-    return read
+    return choose
 
 
-def _with_flight(name: str, event: str, at: str | None = None) -> Callable[[Signals], Signal | None]:
-    """Return a function that reads a signal together with the rows of the flight recorder."""
+def _with_flight(name: str, event: str, at: str | None = None) -> Callable[[Mapping[str, Signal]], Signal | None]:
+    """Return a function that chooses a signal together with the rows of the flight recorder."""
 
-    def read(run: Signals) -> Signal | None:
-        parts = [_component(run[given], at) for given in (event, name) if given in run]
+    def choose(signals: Mapping[str, Signal]) -> Signal | None:
+        parts = [_component(signals[given], at) for given in (event, name) if given in signals]
         found = [part for part in parts if part is not None]
         if len(found) < 2:
             return found[0] if found else None
         step, rows = np.unique(np.concatenate([part.step for part in found]), return_index=True)
         return Signal(step, np.concatenate([part.value for part in found])[rows], name, found[0].unit)
 
-    return read
+    return choose
 
 
 def _component(signal: Signal, at: str | None) -> Signal | None:
@@ -103,17 +106,7 @@ def _component(signal: Signal, at: str | None) -> Signal | None:
     return None if label is None or len(signal.axes) > 1 else signal.select(**{axis.name: label})
 
 
-def _learning_rate(run: Signals) -> Signal | None:
-    """Return the column that is called like a learning rate."""
-    others: Mapping[str, Signal] = run.others if isinstance(run, Log) else {}
-    for name in (*run, *others):
-        plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
-        if re.search(ROLES["learning rate"], plain) and not plain.startswith(("event", "effective")):
-            signal = _component(run[name] if name in run else others[name], None)
-            if signal is not None and signal.value.dtype.kind in "fiu":
-                return signal
-    return None
-
+LEARNING_RATE = "learning_rate"
 
 TITLES = {"last_layer_norm": "Norm of the last layer", "total_norm": "Norm of all parameters"}
 """Titles of the panel of the norm."""
@@ -158,7 +151,7 @@ PANELS = (
         "log",
         (Curve("gradient", "ink", _named("gradient_norm")), Curve("update", "quiet", _named("update_norm"))),
     ),
-    Panel("rate", "Learning rate", "", "linear", (Curve("learning rate", "ink", _learning_rate),)),
+    Panel("rate", "Learning rate", "", "linear", (Curve("learning rate", "ink", _named(LEARNING_RATE)),)),
     Panel(
         "features",
         "Change of the features",
@@ -202,13 +195,40 @@ PANELS = (
 )
 
 
-def recorded(run: Signals) -> Iterator[tuple[Panel, str]]:
-    """Yield the panels, each with its title for this run.
+SHOWN = (
+    *BATCH_LOSSES,
+    *("train_loss", "val_loss", "train_accuracy", "val_accuracy", "batch_errors", "train_errors", "val_errors"),
+    *("gradient_norm", "update_norm", "feature_change", *CURVATURES, *FLIGHT_CURVATURES.values()),
+    *("event_update_sharpness", *EFFECTIVE, "max_stable_step", "event_max_stable_step"),
+    *("zero_gradient_fraction", "zero_loss_fraction", "softmax_collapse", "zero_sum_violation"),
+)
+"""Signals of which the panels choose, beside the norm and the learning rate."""
 
-    The norm's panel says which norm it is, because a log may have another than that of the last layer.
+
+def shown_signals(run: Signals) -> dict[str, Signal]:
+    """Return the signals of a run that its figures need, read at once; a learning rate by the name that it has here."""
+    norm = first_of(NORMS, run)
+    found = read_signals(run, [name for name in (norm, *dict.fromkeys(SHOWN)) if name is not None and name in run])
+    others: Mapping[str, Signal] = run.others if isinstance(run, Log) else {}
+    for name in (*run, *others):
+        plain = re.sub(r"[^a-z0-9]+", "_", name.lower())
+        if re.search(ROLES["learning rate"], plain) and not plain.startswith(("event_", "effective_")):
+            rate = run[name] if name in run else others[name]
+            if rate.value.ndim == 1 and rate.value.dtype.kind in "fiu":
+                return found | {LEARNING_RATE: rate}
+    return found
+
+
+def curves_of(signals: Mapping[str, Signal]) -> Iterator[tuple[Panel, str, Curve, Signal]]:
+    """Yield panel, its title for this run, curve and signal of each curve that was recorded.
+
+    The panel of the norm is titled by its norm, because a log may have another than that of the last layer.
     """
     for panel in PANELS:
         title = panel.title
-        if panel.name == "norm" and (name := first_of(NORMS, run)):
+        if panel.name == "norm" and (name := first_of(NORMS, signals)):
             title = TITLES.get(name, name.replace("_", " ").capitalize())
-        yield panel, title
+        for curve in panel.curves:
+            signal = curve.choose(signals)
+            if signal is not None and signal.value.ndim == 1 and len(signal):
+                yield panel, title, curve, signal

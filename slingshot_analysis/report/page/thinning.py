@@ -67,7 +67,7 @@ def shared_grid(step: Array, columns: int, events: Sequence[float] = ()) -> Grid
     --------
     >>> grid = shared_grid(np.arange(1_000_000.0), columns=1000, events=[123_456])
     >>> len(grid.step), np.isin(np.arange(123_400, 123_500), grid.step).all()
-    (3023, np.True_)
+    (3025, np.True_)
     """
     coarse = np.searchsorted(step, np.linspace(step[0], step[-1], columns + 1)[:-1])
     starts = np.union1d(coarse, _around(step, events, 2 * columns))
