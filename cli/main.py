@@ -15,6 +15,7 @@ VERBS = {
     "record": "Train a setup of the paper and write its trace.",
     "sweep": "Train many runs: grids, lists, random draws.",
     "analyze": "Find the slingshots in traces and logs.",
+    "report": "Write a page about runs, to look at and to send.",
     "inspect": "Show which signal each column of a log was taken for.",
     "label": "Correct the slingshots of a run by hand.",
     "export": "Write traces and logs as CSV, Parquet, NetCDF, TensorBoard or W&B.",
