@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from cli._sweep_plan import Options, plan
 from cli.main import main
 from slingshot_analysis import InputError
 from trainers.setups import SETUPS
 from trainers.sweep import SweepConfig, read_config, shipped_sweeps
+from trainers.sweep.asked import Options, plan
 
 NAMES = shipped_sweeps()
 RUNS = {name: plan(read_config(name), Options(name)) for name in NAMES}
