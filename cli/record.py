@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli._choices import AUTOCAST, DTYPES, LOSSES, OPTIMIZERS
+from slingshot_analysis.errors import InputError
 
 if TYPE_CHECKING:
     from slingshot_analysis.recording import Recorder
+    from trainers.setup import Setup
 
 TERMINAL_SECONDS = 0.2
 LOG_SECONDS = 5.0
@@ -32,6 +34,18 @@ def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str)
     from trainers.setups import SETUPS
 
     return [name for name in SETUPS if name.startswith(incomplete)]
+
+
+def with_data_folder(setup: Setup, folder: str | None) -> Setup:
+    """Return a setup that reads its data from the folder of ``--data-dir``, if one is given."""
+    from trainers.overrides import override_all
+    from trainers.setup import settings_of
+
+    if folder is None:
+        return setup
+    if "data.folder" not in settings_of(setup):
+        raise InputError(f"--data-dir: {setup.name} reads no files; leave it out")
+    return override_all(setup, [f"data.folder={folder}"], "--data-dir")
 
 
 def probe_names(text: str) -> list[str]:
@@ -127,7 +141,7 @@ def record(
 ) -> None:
     """Train a setup of the paper and write its trace."""
     from slingshot_analysis.trace import open_trace
-    from trainers.overrides import override_all, with_data_folder, with_optimizer
+    from trainers.overrides import override_all, with_optimizer
     from trainers.recorded_run import record as record_setup
     from trainers.setups import find_setup
     from trainers.sweep.work import end_of

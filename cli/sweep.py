@@ -121,10 +121,10 @@ def sweep(
     if listing:
         _list_sweeps(form)
         return
+    from cli._sweep_plan import Options, plan
     from slingshot_analysis.analysis import finite
     from trainers.sweep import SweepConfig, read_config
     from trainers.sweep import sweep as run_sweep
-    from trainers.sweep.asked import Options, plan
 
     file = SweepConfig() if config is None else read_config(config)
     runs = plan(file, Options(config, setup, steps, assignments, data_dir, grid, draw, draws, draw_seed, seeds))
@@ -182,8 +182,8 @@ def _list_sweeps(form: str) -> None:
 
 
 def _row(name: str) -> dict[str, Any]:
+    from cli._sweep_plan import Options, plan
     from trainers.sweep import read_config
-    from trainers.sweep.asked import Options, plan
 
     file = read_config(name)
     runs = plan(file, Options(name))

@@ -34,21 +34,6 @@ def with_optimizer(setup: Setup, name: str) -> Setup:
     return dataclasses.replace(setup, optimizer=as_kind(setup.optimizer, OPTIMIZERS[name]))
 
 
-def with_data_folder(setup: Setup, folder: str | None) -> Setup:
-    """Return a setup that reads its data from the folder of ``--data-dir``, if one is given.
-
-    Raises
-    ------
-    InputError
-        If the setup reads no files.
-    """
-    if folder is None:
-        return setup
-    if "data.folder" not in settings_of(setup):
-        raise InputError(f"--data-dir: {setup.name} reads no files; leave it out")
-    return override_all(setup, [f"data.folder={folder}"], "--data-dir")
-
-
 def override_all(setup: Setup, assignments: Iterable[str], where: str = "") -> Setup:
     """Return the setup with each ``key=value`` of `assignments` applied.
 

@@ -5,8 +5,21 @@ from pkgutil import iter_modules
 
 from slingshot_analysis.errors import unknown_name
 from trainers.claims._claim import Claim, Finding, Measured, Scale, Verdict
+from trainers.claims._reproduce import Result, plan_sweep, planned_runs, reproduce
 
-__all__ = ["CLAIMS", "Claim", "Finding", "Measured", "Scale", "Verdict", "find_claim"]
+__all__ = [
+    "CLAIMS",
+    "Claim",
+    "Finding",
+    "Measured",
+    "Result",
+    "Scale",
+    "Verdict",
+    "find_claim",
+    "plan_sweep",
+    "planned_runs",
+    "reproduce",
+]
 
 CLAIMS: dict[str, Claim] = {
     module.name: import_module(f"{__name__}.{module.name}").CLAIM

@@ -15,8 +15,8 @@ FITTED_PART, LEAST_ROWS = 2 / 3, 12
 LEAST_SHARE, LEAST_PHASES = 0.8, 10
 
 
-def log_is_worse(run: Trace, analysis: Analysis) -> list[bool]:
-    """Return, for the growth phase before each transition, whether an exponential predicts its last third better than
+def line_is_better(run: Trace, analysis: Analysis) -> list[bool]:
+    """Return, for the growth phase before each transition, whether a line a + b t predicts its last third better than
     a + c log t does, where both are fitted to the first two thirds.
     """
     steps, norms = samples(run, analysis.norm_signal or "last_layer_norm")
@@ -30,8 +30,8 @@ def log_is_worse(run: Trace, analysis: Analysis) -> list[bool]:
             continue
         fitted = int(FITTED_PART * len(step))
         log = np.polyval(np.polyfit(np.log(step[:fitted]), norm[:fitted], 1), np.log(step[fitted:]))
-        grown = np.exp(np.polyval(np.polyfit(step[:fitted], np.log(norm[:fitted]), 1), step[fitted:]))
-        log_error, error = (np.mean((law - norm[fitted:]) ** 2) for law in (log, grown))
+        line = np.polyval(np.polyfit(step[:fitted], norm[:fitted], 1), step[fitted:])
+        log_error, error = (np.mean((law - norm[fitted:]) ** 2) for law in (log, line))
         found.append(bool(log_error > error))
     return found
 
@@ -39,7 +39,7 @@ def log_is_worse(run: Trace, analysis: Analysis) -> list[bool]:
 def decide(runs: Sequence[Measured]) -> Finding:
     """Count the growth phases that the logarithm of time predicts worse."""
     outcomes = [worse for run in runs for worse in run.found]
-    what = "growth phases are predicted better by an exponential than by c log t"
+    what = "growth phases are predicted better by a line than by c log t"
     return at_least(outcomes, LEAST_SHARE, what, LEAST_PHASES)
 
 
@@ -47,9 +47,9 @@ CLAIM = Claim(
     title="Before a slingshot the norm grows unlike c log t, the law of gradient descent.",
     figures="App. F",
     sweeps={"small": ("parity_features",), "paper": ("parity",)},
-    rule="Fitted to the first two thirds of a growth phase that ends in a transition, an exponential predicts the last "
+    rule="Fitted to the first two thirds of a growth phase that ends in a transition, a line a + b t predicts the last "
     "third with a smaller mean square error than a + c log t, in 80% or more of at least 10 phases.",
-    measure=log_is_worse,
+    measure=line_is_better,
     decide=decide,
     draws="growth_law",
     core_hours=0.1,

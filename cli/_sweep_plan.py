@@ -1,4 +1,4 @@
-"""The runs that the file of a sweep asks for, and the options that change it."""
+"""The runs that the options and the file of ``slingshot sweep`` ask for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cli.record import with_data_folder
 from slingshot_analysis.errors import InputError
-from trainers.overrides import override_all, with_data_folder
+from trainers.overrides import override_all
 from trainers.setup import Setup
 from trainers.setups import find_setup
-from trainers.sweep.config import SweepConfig
-from trainers.sweep.plan import as_text, by_name, parse_seeds, parse_values, plan_runs
+from trainers.sweep import SweepConfig, parse_seeds, parse_values, plan_runs
+from trainers.sweep.plan import as_text, by_name
 
 Value = TypeVar("Value")
 
@@ -40,14 +41,14 @@ class Options:
         return fixed | ({} if self.data_dir is None else {"data.folder": "--data-dir"})
 
 
-def plan(file: SweepConfig, options: Options | None = None) -> list[Setup]:
+def plan(file: SweepConfig, options: Options) -> list[Setup]:
     """Return the runs; options come before the file.
 
     Parameters
     ----------
     file : SweepConfig
         Contents of the file; without a file, an empty configuration.
-    options : Options, optional
+    options : Options
         Options of the command line.
 
     Raises
@@ -55,7 +56,6 @@ def plan(file: SweepConfig, options: Options | None = None) -> list[Setup]:
     InputError
         If options or file contradict each other, or name what does not exist.
     """
-    options = options or Options()
     varied = [options.setup] if options.setup else file.setups
     own = [run["setup"] for run in file.runs if "setup" in run]
     if not varied and (len(own) < len(file.runs) or not own):
