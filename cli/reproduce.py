@@ -102,9 +102,10 @@ def reproduce(
                 show.close()
                 click.echo("Stopped. The same command continues the reproduction.", err=True)
                 sys.exit(130)
-        figures = _keep(name, claim, results[name], Path(out), kinds)
+        command = f"slingshot reproduce {name} --scale {scale}{f' --seeds {seeds}' if seeds else ''}"
+        figures = _keep(name, claim, command, results[name], Path(out), kinds)
         if form == "text":
-            _print(name, claim, results[name], figures)
+            _print(name, claim, command, results[name], figures)
         print_errors(results[name].problems)
     if form == "json":
         documents = [{"claim": name} | result.to_dict() for name, result in results.items()]
@@ -113,7 +114,7 @@ def reproduce(
         sys.exit(1)
 
 
-def _keep(name: str, claim: Claim, result: Result, out: Path, kinds: list[str]) -> list[Path]:
+def _keep(name: str, claim: Claim, command: str, result: Result, out: Path, kinds: list[str]) -> list[Path]:
     """Write the verdict and, where there are runs, the figure; return the files of the figure."""
     from slingshot_analysis.files import replaced
     from slingshot_analysis.report.paper import PaperRun, save_figure
@@ -122,7 +123,7 @@ def _keep(name: str, claim: Claim, result: Result, out: Path, kinds: list[str]) 
     try:
         out.mkdir(parents=True, exist_ok=True)
         with replaced(out / f"{name}-{result.scale}.json") as aside:
-            document = {"claim": name, "command": _command(name, result)} | result.to_dict()
+            document = {"claim": name, "command": command} | result.to_dict()
             aside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{out}: can't be written ({error.strerror}); choose another out=") from error
@@ -132,11 +133,7 @@ def _keep(name: str, claim: Claim, result: Result, out: Path, kinds: list[str]) 
     return save_figure(claim.draws, runs, out, name, kinds)
 
 
-def _command(name: str, result: Result) -> str:
-    return f"slingshot reproduce {name} --scale {result.scale}"
-
-
-def _print(name: str, claim: Claim, result: Result, figures: list[Path]) -> None:
+def _print(name: str, claim: Claim, command: str, result: Result, figures: list[Path]) -> None:
     found, made = result.finding, len(result.measured)
     click.echo(f"{name}: {found.verdict}")
     click.echo(f"  claim: {claim.title}")
@@ -147,7 +144,7 @@ def _print(name: str, claim: Claim, result: Result, figures: list[Path]) -> None
     click.echo(f"  n: {found.n}; {made} of {result.planned} runs were made")
     if not made:
         cost = f", about {claim.core_hours:g} core-hours" if result.scale == "small" else ""
-        click.echo(f"  not run here: {_command(name, result)} makes {result.planned} runs{cost}")
+        click.echo(f"  not run here: {command} makes {result.planned} runs{cost}")
     for figure in figures:
         click.echo(f"  figure: {figure}")
 

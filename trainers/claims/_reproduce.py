@@ -187,10 +187,14 @@ def plan_sweep(name: str, out: Path, seeds: str | None = None, data_dir: str | N
     file = read_config(sweep_file(name))
     probes = tuple((file.probes or "light").split(","))
     folder = out / name
+    others: dict[str, list[Path]] = {}
+    for path in sorted(out.rglob("*.h5")):
+        if path.parent != folder:
+            others.setdefault(path.name, []).append(path)
     missing, elsewhere = [], []
     for setup in plan_file(file, seeds, data_dir):
-        others = (path for path in sorted(out.rglob(default_name(setup))) if path.parent != folder)
-        found = next((path for path in others if _serves(path, setup, probes)), None)
+        same_name = others.get(default_name(setup), ())
+        found = next((path for path in same_name if _serves(path, setup, probes)), None)
         if found is None or (folder / found.name).exists():
             missing.append(setup)
         else:
