@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.report.paper._panels import NORM
@@ -33,5 +34,6 @@ def draw(runs: Sequence[PaperRun]) -> Figure:
     axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
     axes.set_xlabel(WORDS[key])
     axes.set_ylabel("slingshots of a run")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title("points: runs; lines: means")
     return figure

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from slingshot_analysis.report.paper._panels import HEIGHT, NORM, WIDTH, norm_and_accuracy
+from slingshot_analysis.errors import InputError
+from slingshot_analysis.report.paper._panels import HEIGHT, NORM, VALIDATION, WIDTH, norm_and_accuracy
 from slingshot_analysis.report.paper._runs import PaperRun
 
 SHOWS = "norm and accuracy in float32, float64, with the loss in float64, StableMax and orthogonal gradients"
@@ -28,10 +29,13 @@ def draw(runs: Sequence[PaperRun]) -> Figure:
         for kind, has in KINDS.items()
     }
     found = {kind: own for kind, own in found.items() if own}
+    if not found:
+        raise InputError(f"precision: no run is one of {', '.join(KINDS)}; give runs of the sweep parity_precision")
     figure = Figure(figsize=(WIDTH * len(found), HEIGHT + 0.3))
     for axes, (kind, own) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
-        norm_and_accuracy(axes, own)
+        right = norm_and_accuracy(axes, own)
         axes.set_title(f"{kind}\nslingshots in {sum(bool(run.transitions) for run in own)} of {len(own)}")
         axes.set_xlabel("update")
+    right.set_ylabel("validation accuracy", color=VALIDATION)
     figure.supylabel("norm", color=NORM, fontsize=8)
     return figure
