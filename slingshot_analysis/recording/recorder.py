@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,8 +29,6 @@ from slingshot_analysis.recording.subject.model import ForwardPass, random_state
 from slingshot_analysis.recording.subject.optimizers import Optimizers
 from slingshot_analysis.recording.subject.subject import make_subject
 from slingshot_analysis.recording.torch_internals import uncompiled
-
-LOGGER = logging.getLogger("slingshot_analysis")
 
 
 class Recorder:
@@ -83,7 +81,7 @@ class Recorder:
         scalars for one. One that raises an exception is warned of and gets no more.
     last_layer : str, optional
         Name of the module that computes the logits, or of the parameter if no module holds it. By default it is the
-        last called of the modules with a trainable weight matrix. The trace names the layer that was used.
+        last called of the modules with a trainable weight matrix; its name is printed. The trace has the name too.
     feature_layers : sequence of str, optional
         Modules whose outputs are features. By default these are the blocks or, in a model without blocks, the
         activations, and always the input of the last layer.
@@ -222,8 +220,8 @@ class Recorder:
         self._given = GivenBatches(self.path, subject, output, shift_labels, checks)
         unclipped = UnclippedNorm(subject, self._rows.needs_unclipped) if self._rows.follows_clipping else None
         self._loop = FollowedLoop(self.path, subject, counted, checks, unclipped)
-        if self.is_recording:
-            LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
+        if self.is_recording and checks and last_layer is None and resume is None:
+            print(f"{self.path}: the last layer is {self.last_layer!r}; last_layer= names another", file=sys.stderr)
 
     @property
     def step(self) -> int:
