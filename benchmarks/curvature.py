@@ -86,12 +86,12 @@ class Counted:
 
 
 class Watch:
-    """Takes the place of a recorder, and tells when a slingshot begins."""
+    """Tells when a slingshot begins."""
 
     def __init__(self) -> None:
         self.trigger, self.fired = TransitionTrigger(), False
 
-    def update(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def __call__(self, loss: Tensor, logits: Tensor, targets: Tensor, indices: Tensor) -> None:
         """Read the loss of an update."""
         self.fired = self.trigger.update(loss.item())
 

@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor, distributed, nn
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording._microbatches import MicroBatch
 from slingshot_analysis.trace import Group
 
 
@@ -57,7 +56,7 @@ class NoRows:
         self.step: int = 0 if resume is None else resume["step"]
         self.latest: dict[str, float] = {}
 
-    def record(self, batch: MicroBatch, unclipped_norm: Tensor | None) -> None:
+    def record(self, *batch: Tensor | None) -> None:
         """Count an update."""
         self.step += 1
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording._microbatches import MicroBatch
 from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
 from slingshot_analysis.recording.mirrors import Mirrors
@@ -144,15 +143,20 @@ class Rows:
         """Return whether the next update needs the norm of the gradient before clipping."""
         return any(table.needs_unclipped and table.next_due == self.step for table in self.tables)
 
-    def record(self, batch: MicroBatch, unclipped_norm: Tensor | None) -> None:
-        """Record the next update, whose batch is given, in the tables that are due."""
-        moment = Moment(self.step, batch.loss, batch.logits, batch.targets, batch.indices, unclipped_norm)
-        self.record_moment(moment, self.tables)
+    def record(
+        self,
+        loss: Tensor | None,
+        logits: Tensor | None,
+        targets: Tensor | None,
+        indices: Tensor | None = None,
+        unclipped_norm: Tensor | None = None,
+    ) -> None:
+        """Record the next update, whose batch is given, in the tables that are due. The caller disables gradients."""
+        self.record_moment(Moment(self.step, loss, logits, targets, indices, unclipped_norm), self.tables)
         self.step += 1
 
-    @torch.no_grad()
     def record_moment(self, moment: Moment, tables: Sequence[Table]) -> None:
-        """Record an update in those of the tables that are due, without counting it."""
+        """Record an update in those of the tables that are due, without counting it. The caller disables gradients."""
         if self._is_closed:
             raise InputError(f"{self._path}: this recorder is closed; make a new recorder for another run")
         self._complete_open_rows()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -18,9 +19,14 @@ def share_time(recorder: Recorder, runs: int) -> None:
             table.budget.runs = runs
 
 
-def ignore_steps(recorder: Recorder) -> None:
-    """Tell a recorder that the steps are made without the optimizer's own ``step()``."""
+def without_following(recorder: Recorder) -> Callable[[Tensor, Tensor, Tensor, Tensor], None]:
+    """Return what records an update, given its loss, logits, targets and indices, without help and checks.
+
+    The recorder no longer follows the optimizer's ``step()``, which may not be called at all. The caller disables
+    gradients. On a small network this costs half as much.
+    """
     recorder._loop.close()
+    return recorder._rows.record
 
 
 class LaggedRecording:
@@ -34,7 +40,7 @@ class LaggedRecording:
     """
 
     def __init__(self, recorder: Recorder) -> None:
-        ignore_steps(recorder)
+        without_following(recorder)
         assert isinstance(recorder._rows, Rows)
         self._rows = recorder._rows
         self._after = recorder.step

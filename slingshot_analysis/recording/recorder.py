@@ -305,11 +305,12 @@ class Recorder:
         self._loop.add(batch)
         self._given.check(self.step, batch)
 
+    @torch.no_grad()
     def _record(self, batch: MicroBatch) -> None:
         if self.step == 0 and (batch.logits is None or batch.targets is None):
             with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
                 self._rows.leave_out_logits()
-        self._rows.record(batch, self._loop.unclipped_norm())
+        self._rows.record(batch.loss, batch.logits, batch.targets, batch.indices, self._loop.unclipped_norm())
 
     def update(
         self,
