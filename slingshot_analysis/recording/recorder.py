@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.online_rules import EarlyWarning, SlingshotWarning
 from slingshot_analysis.recording._gradient_check import AS_THE_OPTIMIZER, GradientCheck
 from slingshot_analysis.recording._microbatches import MicroBatch, joined
 from slingshot_analysis.recording._steps import BackwardPasses, Steps, unwrapped
@@ -24,7 +25,7 @@ from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
 from slingshot_analysis.recording.mirrors import Mirrors
 from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
-from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
+from slingshot_analysis.recording.online.warning import warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe, dtype_name
 from slingshot_analysis.recording.probes._bundles import (

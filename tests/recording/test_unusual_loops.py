@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from slingshot_analysis import Recorder, open_trace
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.online_rules import TransitionTrigger
 from slingshot_analysis.recording import Every, Hessian, Preconditioned
 from slingshot_analysis.recording.curvature import HessianOperator, MeanLoss, Solver
-from slingshot_analysis.recording.online.trigger import TransitionTrigger
 from slingshot_analysis.recording.subject.losses import cross_entropy
 
 SAMPLES = 24

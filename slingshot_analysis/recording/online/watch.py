@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from slingshot_analysis.markup import Shown
+from slingshot_analysis.online_rules import TransitionTrigger
 from slingshot_analysis.recording.online.flight import FlightRecorder
-from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger
+from slingshot_analysis.recording.online.lagged_loss import LaggedLoss
 from slingshot_analysis.trace import TraceWriter
 
 
