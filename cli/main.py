@@ -15,6 +15,7 @@ VERBS = {
     "record": "Train a setup of the paper and write its trace.",
     "sweep": "Train many runs: grids, lists, random draws.",
     "analyze": "Find the slingshots in traces and logs.",
+    "watch": "Follow runs while they are recorded, in the terminal or on a page.",
     "inspect": "Show which signal each column of a log was taken for.",
     "label": "Correct the slingshots of a run by hand.",
     "export": "Write traces and logs as CSV, Parquet, NetCDF, TensorBoard or W&B.",
