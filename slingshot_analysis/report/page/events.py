@@ -10,7 +10,7 @@ import numpy as np
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.events import CERTAIN, LossSpike, Slingshot
-from slingshot_analysis.report._words import lag_words, step_words
+from slingshot_analysis.report._words import count_of, lag_words, step_words
 
 Kind = Literal["slingshot", "spike", "not finite", "jump", "milestone", "peak"]
 
@@ -70,8 +70,8 @@ def _events(analysis: Analysis) -> Iterator[Event]:
     yield from map(_spike, _other_spikes(analysis))
     for part in analysis.not_finite:
         end = "to the end" if part.end is None else f"up to {step_words(part.end)}"
-        what = f"{part.signal.replace('_', ' ').capitalize()} is not finite"
-        yield _event(part.start, "not finite", what, f"{end}; {part.values:,} values")
+        what = f"{part.signal} is not finite"
+        yield _event(part.start, "not finite", what, f"{end}; {count_of(part.values, 'value')}")
     for jump in analysis.accuracy_jumps:
         details = f"{jump.before:.1%} → {jump.after:.1%}"
         yield _event(jump.step, "jump", "Validation accuracy jumps", details)
@@ -117,10 +117,6 @@ def _other_spikes(analysis: Analysis) -> Iterator[LossSpike]:
 
 def _spike(spike: LossSpike) -> Event:
     height = f"{spike.height:.3g} nats high" if np.isfinite(spike.height) else "without bound"
-    back = (
-        ""
-        if spike.recovery_steps is None
-        else f" after {step_words(spike.recovery_steps)} step{'' if spike.recovery_steps == 1 else 's'}"
-    )
+    back = "" if spike.recovery_steps is None else f" after {step_words(spike.recovery_steps)} steps"
     extra = min(float(np.log1p(max(spike.height, 0))) / 10, 0.9) if np.isfinite(spike.height) else 0.9
     return _event(spike.start, "spike", "Loss spike", f"{height}; {spike.outcome}{back}", None, extra)
