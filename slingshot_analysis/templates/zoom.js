@@ -149,8 +149,7 @@ class RunFigure {
   choose(number) {
     this.chosen = number;
     const { step } = this.data.events[number];
-    let row = this.finest.findIndex((at) => at >= step);
-    if (row < 0) row = this.finest.length - 1;
+    const row = Math.max(0, lastUpTo(this.finest, step));
     const low = this.finest[Math.max(0, row - ROWS_AROUND)];
     const high = this.finest[Math.min(this.finest.length - 1, row + ROWS_AROUND)];
     const reach = Math.max(step - low, high - step);
@@ -212,14 +211,6 @@ class RunFigure {
     const step = plot.cursor.idx == null ? null : plot.data[0][plot.cursor.idx];
     if (plot !== this.panels.find((panel) => panel.plot.over.matches(":hover"))?.plot && step !== null) return;
     this.pointer.textContent = step === null ? "" : `at ${stepWords(step)}`;
-    for (const panel of this.panels) {
-      const [steps] = panel.columns;
-      let at = null;
-      if (step !== null) {
-        at = steps.findLastIndex((other) => other <= step);
-        if (at < 0) at = null;
-      }
-      panel.read(at);
-    }
+    for (const panel of this.panels) panel.read(step);
   }
 }
