@@ -72,7 +72,7 @@ class RunFigure {
     const width = this.plotWidth();
     if (!this.root.clientWidth || width === this.panels[0]?.plot.width) return;
     for (const panel of this.panels) panel.plot.setSize({ width, height: panel.plot.height });
-    this.show(...this.view);
+    this.draw();
   }
 
   redraw() {
@@ -85,19 +85,20 @@ class RunFigure {
     const width = Math.min(Math.max(high - low, this.narrowest), last - first);
     low = Math.max(first, Math.min((low + high - width) / 2, last - width));
     this.view = [low, low + width];
-    if (this.waiting) return;
-    this.waiting = requestAnimationFrame(() => {
-      this.waiting = 0;
-      const [min, max] = this.view;
-      for (const panel of this.panels) panel.plot.setScale("x", { min, max });
-      queueMicrotask(() => this.panels.forEach((panel) => panel.placeLabels())); // after uPlot's own
-      this.placeFlags();
-      this.placeTicks();
-      const all = min === this.whole[0] && max === this.whole[1];
-      const words = `${this.data.step_words} ${stepWords(rounded(min))} to ${stepWords(rounded(max))}`;
-      this.status.textContent = all ? `whole run, ${words}` : words;
-      this.root.dataset.view = `${min} ${max}`;
-    });
+    this.waiting ||= requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.waiting = 0;
+    const [min, max] = this.view;
+    for (const panel of this.panels) panel.plot.setScale("x", { min, max });
+    queueMicrotask(() => this.panels.forEach((panel) => panel.placeLabels())); // after uPlot's own
+    this.placeFlags();
+    this.placeTicks();
+    const all = min === this.whole[0] && max === this.whole[1];
+    const words = `${this.data.step_words} ${stepWords(rounded(min))} to ${stepWords(rounded(max))}`;
+    this.status.textContent = all ? `whole run, ${words}` : words;
+    this.root.dataset.view = `${min} ${max}`;
   }
 
   zoom(factor, at = (this.view[0] + this.view[1]) / 2) {
