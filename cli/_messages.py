@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from slingshot_analysis.analysis import Analysis
 
 ARGUMENT = re.compile(r"""(?<![\w.])([a-z_]+)=(?:True\b|('[^']*'|"[^"]*")|(?=[\s,.;:)]|$))""")
 """An argument as messages of the library name it: ``overwrite=True``, ``device='cuda'``, or ``map=``."""
@@ -37,6 +42,15 @@ def in_options(message: str, command: click.Command | None = None) -> str:
         return f"{options[name]} {value[1:-1]}" if value else options[name]
 
     return ARGUMENT.sub(translate, message)
+
+
+def analysis_in_options(analysis: Analysis) -> Analysis:
+    """Return an analysis with its remarks in the words of the command line."""
+    return replace(
+        analysis,
+        notes=tuple(map(in_options, analysis.notes)),
+        skipped=tuple(replace(skipped, why=in_options(skipped.why)) for skipped in analysis.skipped),
+    )
 
 
 def print_errors(messages: Iterable[str]) -> None:

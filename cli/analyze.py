@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -13,7 +13,7 @@ import click
 from cli._console import open_console
 from cli._engines import engine_options, slurm_parameters
 from cli._keeping import Keep
-from cli._messages import in_options, print_errors, print_note
+from cli._messages import analysis_in_options, in_options, print_errors, print_note
 from cli._reading import Reading, reading_options
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError, unknown_name
@@ -128,7 +128,7 @@ def analyze(
     else:
         console = open_console()
         with console.capture() as text:
-            print_analyses([_in_options(analysis) for analysis in analyses], console, full=full)
+            print_analyses([analysis_in_options(analysis) for analysis in analyses], console, full=full)
         click.echo(in_options(text.get()), nl=False)
     for figure in figures:
         click.echo(f"picture: {figure}", err=form == "json")
@@ -169,15 +169,6 @@ def _write_across(
 
         for figure in draw_across_runs(runs, curves, plot_across, against):
             click.echo(f"picture: {figure}", err=form == "json")
-
-
-def _in_options(analysis: Analysis) -> Analysis:
-    """Return the analysis with its remarks in the words of the command line."""
-    return replace(
-        analysis,
-        notes=tuple(map(in_options, analysis.notes)),
-        skipped=tuple(replace(skipped, why=in_options(skipped.why)) for skipped in analysis.skipped),
-    )
 
 
 def _safe(name: str) -> str:

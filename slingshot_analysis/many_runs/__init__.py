@@ -1,6 +1,6 @@
 """Many runs together: tables by run, by configuration and by dose, curves over seeds, and pooled tests."""
 
-from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, summarize_runs
+from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, run_events, summarize_runs
 from slingshot_analysis.many_runs.curves import Band, band, thin_curves
 from slingshot_analysis.many_runs.dose import (
     cells,
@@ -43,6 +43,7 @@ __all__ = [
     "key_tests",
     "labels_of",
     "numeric_keys",
+    "run_events",
     "runs_table",
     "short_names",
     "shown_value",

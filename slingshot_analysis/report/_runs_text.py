@@ -42,10 +42,10 @@ def describe_runs(analyses: Sequence[Analysis]) -> RenderableType:
     found = compare_runs(analyses)
     groups = by_configuration(found.runs)
     shared = [Text(), _configuration_table(groups)] if 1 < len(groups) < len(analyses) else []
-    return Group(*map(Text, _answer(analyses, found)), Text(), _run_table(analyses, found.runs), *shared)
+    return Group(*map(Text, answer(analyses, found)), Text(), _run_table(analyses, found.runs), *shared)
 
 
-def _answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
+def answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
     """Say what the runs show together, every number with the number of runs or events behind it."""
     counts = summarize_runs(analyses)
     others = [
