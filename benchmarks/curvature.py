@@ -39,6 +39,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from slingshot_analysis.online_rules import TransitionTrigger
 from slingshot_analysis.recording.curvature import (
     EigenvalueTracker,
     HessianOperator,
@@ -48,7 +49,6 @@ from slingshot_analysis.recording.curvature import (
     fixed_samples,
 )
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
-from slingshot_analysis.recording.online.trigger import TransitionTrigger
 from slingshot_analysis.recording.subject.losses import cross_entropy
 from trainers.loop import updates
 from trainers.run import Run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -16,6 +17,9 @@ from slingshot_analysis.errors import InputError
 from slingshot_analysis.many_runs import analyze_files
 from slingshot_analysis.rendering import check_templates
 from slingshot_analysis.report.page import KeepRun, KeptRun, columns_for, write_report
+
+FILES_SHOWN = 3
+"""Files of the command that the page shows."""
 
 
 @click.command()
@@ -75,7 +79,13 @@ def report(
                 kept.append(own)
     print_errors(problems)
     if analyses:
-        command = shlex.join(["slingshot", *sys.argv[1:]])
-        click.echo(write_report(out, analyses, kept, columns=columns, templates=templates, command=command))
+        click.echo(write_report(out, analyses, kept, columns=columns, templates=templates, command=_command(files)))
     if problems or not analyses:
         click.get_current_context().exit(2)
+
+
+def _command(files: Sequence[str]) -> str:
+    """Return the command that was given, with its first files only: the page lists all of them."""
+    left_out = set(files[FILES_SHOWN:])
+    words = shlex.join(["slingshot", *(word for word in sys.argv[1:] if word not in left_out)])
+    return f"{words} and {len(left_out)} more files" if left_out else words

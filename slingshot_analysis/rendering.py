@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,11 @@ from slingshot_analysis.safe_text import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+LONGEST = 1000
+"""Characters of a text that a page shows."""
+MINUS = re.compile(r"(?:(?<=\de)|(?<![\w.)\]-]))-(?=\d)")
+"""The minus sign of a number or of its exponent, but no hyphen of a name."""
 
 
 @lru_cache
@@ -35,7 +41,19 @@ def environment(folder: str = "") -> Environment:
     loader = ChoiceLoader([FileSystemLoader(folder), packaged]) if folder else packaged
     found = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     found.filters["plain"] = printable
+    found.filters["prose"] = prose
     return found
+
+
+def prose(text: str, longest: int = LONGEST) -> str:
+    """Return a printable text in which the minus signs of numbers are such, so that no line ends after them.
+
+    Examples
+    --------
+    >>> prose("run-3: [-1,000, +2.1e-08]")
+    'run-3: [−1,000, +2.1e−08]'
+    """
+    return MINUS.sub("−", printable(text, longest))
 
 
 def render(template: str, folder: str | Path | None = None, **values: Any) -> str:

@@ -3,8 +3,8 @@
 Everything that this module imports is public.
 """
 
+from slingshot_analysis.online_rules import SlingshotWarning as SlingshotWarning
 from slingshot_analysis.recording.mirrors import Mirror as Mirror
-from slingshot_analysis.recording.online.warning import SlingshotWarning as SlingshotWarning
 from slingshot_analysis.recording.online.watch import Transition as Transition
 from slingshot_analysis.recording.probes import PROBES as PROBES
 from slingshot_analysis.recording.probes._base import Buffer as Buffer

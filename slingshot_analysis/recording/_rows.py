@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.online_rules import EarlyWarning, SlingshotWarning
 from slingshot_analysis.recording._table import Table, make_tables
 from slingshot_analysis.recording.curvature import Curvatures
 from slingshot_analysis.recording.mirrors import Mirrors
 from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
 from slingshot_analysis.recording.online.sample_losses import SampleLosses
-from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
+from slingshot_analysis.recording.online.warning import warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe
 from slingshot_analysis.recording.probes._bundles import (

@@ -11,6 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from slingshot_analysis.online_rules import SlingshotWarning
 from slingshot_analysis.recording._given import GivenBatches
 from slingshot_analysis.recording._loop import FollowedLoop
 from slingshot_analysis.recording._microbatches import MicroBatch
@@ -18,7 +19,6 @@ from slingshot_analysis.recording._ranks import NoRows, rank, refuse_shards
 from slingshot_analysis.recording._rows import Rows
 from slingshot_analysis.recording._steps import unwrapped
 from slingshot_analysis.recording._unclipped import UnclippedNorm
-from slingshot_analysis.recording.online.warning import SlingshotWarning
 from slingshot_analysis.recording.online.watch import Transition
 from slingshot_analysis.recording.probes._base import Probe
 from slingshot_analysis.recording.provenance import describe_optimizers, run_attributes

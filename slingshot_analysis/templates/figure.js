@@ -83,6 +83,17 @@ function valueWords(value, scale) {
   return value.toLocaleString("en", { maximumSignificantDigits: 4 });
 }
 
+// The last place of a sorted array whose number is not above another; -1 if there is none.
+function lastUpTo(sorted, number) {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] <= number) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
 function niceTicks(low, high, most) {
   const rough = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -304,22 +315,24 @@ class Panel {
   endOf(column) {
     const [steps, values] = [this.columns[0], this.columns[column]];
     const high = this.figure.view[1];
-    let before = null;
-    for (let i = 0; i < steps.length; i++) {
-      if (values[i] == null) continue;
-      const here = { step: steps[i], top: this.plot.valToPos(values[i], "y") };
-      if (here.step > high && before === null) return null;
-      if (here.step > high) return before.top + ((here.top - before.top) * (high - before.step)) / (here.step - before.step);
-      before = here;
-    }
-    return before && before.top;
+    const at = lastUpTo(steps, high);
+    let before = at;
+    while (before >= 0 && values[before] == null) before--;
+    if (before < 0) return null;
+    let after = at + 1;
+    while (after < steps.length && values[after] == null) after++;
+    const top = this.plot.valToPos(values[before], "y");
+    if (after === steps.length) return top;
+    const share = (high - steps[before]) / (steps[after] - steps[before]);
+    return top + share * (this.plot.valToPos(values[after], "y") - top);
   }
 
-  read(index) {
+  // Say beside each label the last value up to a step, or none.
+  read(step) {
     this.buttons.forEach((button, i) => {
-      let at = index;
+      let at = step === null ? -1 : lastUpTo(this.columns[0], step);
       while (at > 0 && this.columns[i + 1][at] == null) at--;
-      const value = index == null ? null : this.columns[i + 1][at];
+      const value = this.columns[i + 1][at];
       const words = value == null ? "" : valueWords(this.zero && value === this.zero ? 0 : value, this.data.scale);
       button.lastElementChild.textContent = words;
     });

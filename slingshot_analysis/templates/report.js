@@ -1,6 +1,8 @@
 // The behaviour of the page: which run is open, sorting and filtering, light and dark, printing.
 "use strict";
 
+const PRINTED_WIDTH = "680px";
+
 const figures = new Map();
 
 function openRun(number) {
@@ -58,6 +60,15 @@ function setTheme(theme) {
   for (const figure of figures.values()) figure?.redraw();
 }
 
+// Give the figures this width, or that of the window: a canvas does not shrink with the paper.
+function setWidth(width) {
+  for (const figure of figures.values()) {
+    if (!figure) continue;
+    figure.root.style.width = width;
+    figure.resize();
+  }
+}
+
 function sortable(table) {
   const body = table.tBodies[0];
   table.querySelectorAll("th button").forEach((button) => {
@@ -111,8 +122,12 @@ function start() {
   addEventListener("beforeprint", () => {
     before = document.documentElement.dataset.theme;
     setTheme("light");
+    setWidth(PRINTED_WIDTH);
   });
-  addEventListener("afterprint", () => setTheme(before));
+  addEventListener("afterprint", () => {
+    setTheme(before);
+    setWidth("");
+  });
 }
 
 start();

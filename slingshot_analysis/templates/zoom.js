@@ -72,7 +72,7 @@ class RunFigure {
     const width = this.plotWidth();
     if (!this.root.clientWidth || width === this.panels[0]?.plot.width) return;
     for (const panel of this.panels) panel.plot.setSize({ width, height: panel.plot.height });
-    this.show(...this.view);
+    this.draw();
   }
 
   redraw() {
@@ -85,19 +85,20 @@ class RunFigure {
     const width = Math.min(Math.max(high - low, this.narrowest), last - first);
     low = Math.max(first, Math.min((low + high - width) / 2, last - width));
     this.view = [low, low + width];
-    if (this.waiting) return;
-    this.waiting = requestAnimationFrame(() => {
-      this.waiting = 0;
-      const [min, max] = this.view;
-      for (const panel of this.panels) panel.plot.setScale("x", { min, max });
-      queueMicrotask(() => this.panels.forEach((panel) => panel.placeLabels())); // after uPlot's own
-      this.placeFlags();
-      this.placeTicks();
-      const all = min === this.whole[0] && max === this.whole[1];
-      const words = `${this.data.step_words} ${stepWords(rounded(min))} to ${stepWords(rounded(max))}`;
-      this.status.textContent = all ? `whole run, ${words}` : words;
-      this.root.dataset.view = `${min} ${max}`;
-    });
+    this.waiting ||= requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    this.waiting = 0;
+    const [min, max] = this.view;
+    for (const panel of this.panels) panel.plot.setScale("x", { min, max });
+    queueMicrotask(() => this.panels.forEach((panel) => panel.placeLabels())); // after uPlot's own
+    this.placeFlags();
+    this.placeTicks();
+    const all = min === this.whole[0] && max === this.whole[1];
+    const words = `${this.data.step_words} ${stepWords(rounded(min))} to ${stepWords(rounded(max))}`;
+    this.status.textContent = all ? `whole run, ${words}` : words;
+    this.root.dataset.view = `${min} ${max}`;
   }
 
   zoom(factor, at = (this.view[0] + this.view[1]) / 2) {
@@ -149,8 +150,7 @@ class RunFigure {
   choose(number) {
     this.chosen = number;
     const { step } = this.data.events[number];
-    let row = this.finest.findIndex((at) => at >= step);
-    if (row < 0) row = this.finest.length - 1;
+    const row = Math.max(0, lastUpTo(this.finest, step));
     const low = this.finest[Math.max(0, row - ROWS_AROUND)];
     const high = this.finest[Math.min(this.finest.length - 1, row + ROWS_AROUND)];
     const reach = Math.max(step - low, high - step);
@@ -212,14 +212,6 @@ class RunFigure {
     const step = plot.cursor.idx == null ? null : plot.data[0][plot.cursor.idx];
     if (plot !== this.panels.find((panel) => panel.plot.over.matches(":hover"))?.plot && step !== null) return;
     this.pointer.textContent = step === null ? "" : `at ${stepWords(step)}`;
-    for (const panel of this.panels) {
-      const [steps] = panel.columns;
-      let at = null;
-      if (step !== null) {
-        at = steps.findLastIndex((other) => other <= step);
-        if (at < 0) at = null;
-      }
-      panel.read(at);
-    }
+    for (const panel of this.panels) panel.read(step);
   }
 }

@@ -11,8 +11,8 @@ from unusual_loops import data, mlp, record, train
 
 from slingshot_analysis import Recorder, open_trace
 from slingshot_analysis.errors import InputError
+from slingshot_analysis.online_rules import TransitionTrigger
 from slingshot_analysis.recording import Every, Preconditioned
-from slingshot_analysis.recording.online.trigger import TransitionTrigger
 
 
 def fire_at(monkeypatch, update):

@@ -14,7 +14,9 @@ from made_runs import staircase, write_staircase
 
 from cli.main import main
 from slingshot_analysis import InputError, Signal, analyze
+from slingshot_analysis.many_runs import compare_runs, thin_curves
 from slingshot_analysis.report.page import KeepRun, write_report
+from slingshot_analysis.report.page.across import across_context
 from slingshot_analysis.report.page.events import events_of
 from slingshot_analysis.report.page.figure import figure_json, json_in_page
 from slingshot_analysis.report.page.lags import by_chance
@@ -119,6 +121,13 @@ def test_a_run_with_only_a_loss_and_one_of_few_rows_have_figures():
     assert unpacked_values(data["panels"][0]["curves"][0]["value"])[-1] == 0
 
 
+def test_a_loss_below_zero_has_a_linear_axis_and_its_own_unit():
+    step = np.arange(100)
+    run = {"train_loss": Signal(step, np.cos(step / 10), unit="bit")}
+    (panel,) = json.loads(figure_json(analyze(run), run, 300))["panels"]
+    assert (panel["scale"], panel["unit"]) == ("linear", "bit")
+
+
 def test_events_are_listed_once_and_in_order(found):
     events = events_of(found)
     assert [event.step for event in events] == sorted(event.step for event in events)
@@ -145,6 +154,37 @@ def test_lags_by_chance_lie_in_the_jumps_own_cycle():
 )
 def test_ticks_are_round_numbers(axis, words):
     assert [word for _, word in axis.ticks()] == words
+
+
+def test_what_runs_show_together_agrees_with_their_comparison():
+    rare = np.arange(0, 10_000, 100)
+    runs = []
+    for at in (4000, 6000, 8000, None):
+        step, norm, loss = staircase(at, stride=10)
+        accuracy = np.where(rare < (at or 10_000) + 150, 0.5, 0.9) + 0.001 * np.sin(rare)
+        errors = np.where((rare < 500) | (abs(rare - (at or -1000)) < 50), 9, 0)
+        runs.append(
+            {
+                "last_layer_norm": Signal(step, norm),
+                "batch_loss": Signal(step, loss),
+                "val_accuracy": Signal(rare, accuracy),
+                "train_errors": Signal(rare, errors),
+            }
+        )
+    analyses = [replace(analyze(run), name=str(i), config={"eps": 10.0**-i}) for i, run in enumerate(runs)]
+    comparison = compare_runs(analyses)
+    context = across_context(analyses, [thin_curves(run) for run in runs], comparison)
+    cells = context["contingency"]
+    assert [cells[name] for name in ("both", "slingshot_only", "grokked_only", "neither")] == [0, 3, 0, 1]
+    assert [row["words"] for row in context["configurations"]["rows"]] == ["0 of 1", "1 of 1", "1 of 1", "1 of 1"]
+    gained = {row["name"]: row["gain"] for row in context["gain"]["rows"]}
+    assert sum(gained.values()) == pytest.approx(100, abs=0.2)
+    assert sum(row["time"] for row in context["gain"]["rows"]) == pytest.approx(100, abs=0.2)
+    assert sum(count for *_, count in context["lags"]["bars"]) == comparison.association.jumps == 3
+    assert str(round(100 * comparison.lags.rate_difference.value)) in context["lags"]["estimates"][1]
+    assert [dose["key"] for dose in context["doses"]] == ["eps"]
+    assert len(context["bands"]["parts"]) == 4
+    assert [row["cells"][0][0] for row in context["table"]["rows"]] == ["1", "1", "1", "0"]
 
 
 def test_names_from_logs_are_text(tmp_path, found, kept):

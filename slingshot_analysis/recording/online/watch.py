@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from slingshot_analysis.markup import Shown
+from slingshot_analysis.online_rules import TransitionTrigger
 from slingshot_analysis.recording.online._window import EventWindow
 from slingshot_analysis.recording.online.flight import FlightRecorder
+from slingshot_analysis.recording.online.lagged_loss import LaggedLoss
 from slingshot_analysis.recording.online.sample_losses import SampleLosses
-from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger
 from slingshot_analysis.recording.probes._base import Moment
 from slingshot_analysis.trace import TraceWriter
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST_CONFIGURATIONS = 60
 """Largest number of configurations that have a row."""
 
+MOST_CAUSES = 3
+"""Largest number of causes that are named."""
+
 PHASES = ("growth", "transition", "plateau", "decay", "other")
 
 
@@ -41,7 +44,7 @@ def across_context(
     """
     _, *lines = answer(analyses, found)
     return {
-        "lines": [sentence(line) for line in lines],
+        "lines": [*_causes(analyses), *map(sentence, lines)],
         "contingency": _contingency(found.contingency, found.undecided),
         "configurations": _configurations(found.runs),
         "doses": dose_contexts(found.runs),
@@ -50,6 +53,18 @@ def across_context(
         "bands": bands_context(found.runs, curves),
         "table": _run_table(analyses, found.runs),
     }
+
+
+def _causes(analyses: Sequence[Analysis]) -> Iterator[str]:
+    """Say in how many of the runs each cause is the likely one, or is the first candidate."""
+    for decided, words in ((True, "The likely cause"), (False, "The first candidate, undecided,")):
+        counts = Counter(
+            analysis.diagnosis.causes[0].title
+            for analysis in analyses
+            if analysis.diagnosis.causes and analysis.diagnosis.decided == decided
+        )
+        for title, count in counts.most_common(MOST_CAUSES):
+            yield f"{words} is in {count} of {len(analyses)} runs: {title}."
 
 
 def _contingency(cells: Contingency, undecided: int) -> dict[str, Any]:

@@ -19,9 +19,9 @@ from slingshot_analysis.signal import Signal
 
 Array = npt.NDArray[np.float64]
 
-DRAWN = 12
+DRAWN = 8
 """Largest number of transitions that are drawn one by one; the average is over all."""
-POINTS = 160
+POINTS = 128
 """Points of a curve."""
 CLOSE_ROWS = 64
 """Rows on either side of a transition at which the loss is shown, as many as the flight recorder keeps."""
@@ -46,7 +46,7 @@ class Aligned:
     lag : (n,) float array, updates
         Lag behind the transition.
     curves : (m, n) float array
-        Of up to 12 transitions; NaN where there is no measurement.
+        Of up to 8 transitions; NaN where there is no measurement.
     average : (n,) float array
         Over all of them.
     events : int

@@ -10,7 +10,7 @@ import numpy as np
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.events import CERTAIN, LossSpike, Slingshot
-from slingshot_analysis.report._words import lag_words, step_words
+from slingshot_analysis.report._words import count_of, lag_words, step_words
 
 Kind = Literal["slingshot", "spike", "not finite", "jump", "milestone", "peak"]
 
@@ -18,6 +18,8 @@ MOST = 200
 """Largest number of events that are listed; the most important ones are kept."""
 SAME_SHARE = 0.002
 """Distance, as a share of the run, up to which a loss spike belongs to a transition."""
+HUGE = 1e9
+"""Ratio from which on it is written with an exponent."""
 WEIGHTS = {"slingshot": 6, "not finite": 5, "spike": 4, "jump": 3, "milestone": 2, "peak": 1}
 """Importance of a kind of event: where there is no room for all numbers, the most important ones are shown."""
 
@@ -70,8 +72,8 @@ def _events(analysis: Analysis) -> Iterator[Event]:
     yield from map(_spike, _other_spikes(analysis))
     for part in analysis.not_finite:
         end = "to the end" if part.end is None else f"up to {step_words(part.end)}"
-        what = f"{part.signal.replace('_', ' ').capitalize()} is not finite"
-        yield _event(part.start, "not finite", what, f"{end}; {part.values:,} values")
+        what = f"{part.signal} is not finite"
+        yield _event(part.start, "not finite", what, f"{end}; {count_of(part.values, 'value')}")
     for jump in analysis.accuracy_jumps:
         details = f"{jump.before:.1%} → {jump.after:.1%}"
         yield _event(jump.step, "jump", "Validation accuracy jumps", details)
@@ -79,12 +81,11 @@ def _events(analysis: Analysis) -> Iterator[Event]:
         yield _event(analysis.terminal_phase_start, "milestone", "Training set fitted", "and stays so for a while")
     if analysis.grokking_step is not None:
         yield _event(analysis.grokking_step, "milestone", "Grokking", "validation accuracy stays above 95%")
-    for what, peaks in (
-        ("Features change fast", analysis.feature_bursts),
-        ("Curvature peak", analysis.curvature_peaks),
-    ):
+    kinds = {"Features change fast": analysis.feature_bursts, "Curvature peak": analysis.curvature_peaks}
+    for what, peaks in kinds.items():
         for peak in peaks:
-            yield _event(peak.peak, "peak", what, f"{peak.ratio:.3g} times the level before")
+            ratio = f"{peak.ratio:,.0f}" if 100 <= peak.ratio < HUGE else f"{peak.ratio:.3g}"
+            yield _event(peak.peak, "peak", what, f"{ratio} times the level before")
 
 
 def _event(
@@ -117,10 +118,10 @@ def _other_spikes(analysis: Analysis) -> Iterator[LossSpike]:
 
 def _spike(spike: LossSpike) -> Event:
     height = f"{spike.height:.3g} nats high" if np.isfinite(spike.height) else "without bound"
-    back = (
-        ""
-        if spike.recovery_steps is None
-        else f" after {step_words(spike.recovery_steps)} step{'' if spike.recovery_steps == 1 else 's'}"
-    )
+    back = "" if spike.recovery_steps is None else f" after {_steps(spike.recovery_steps)}"
     extra = min(float(np.log1p(max(spike.height, 0))) / 10, 0.9) if np.isfinite(spike.height) else 0.9
     return _event(spike.start, "spike", "Loss spike", f"{height}; {spike.outcome}{back}", None, extra)
+
+
+def _steps(number: float) -> str:
+    return f"{step_words(number)} step{'' if number == 1 else 's'}"

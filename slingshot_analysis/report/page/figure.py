@@ -56,6 +56,10 @@ def figure_json(analysis: Analysis, signals: Mapping[str, Signal], columns: int,
         own = panels.setdefault(
             panel.name, {"name": panel.name, "title": title, "unit": panel.unit, "scale": panel.scale, "curves": []}
         )
+        if panel.name == "loss" and signal.unit:
+            own["unit"] = signal.unit
+        if panel.scale == "log" and (samples.value < 0).any():
+            own["scale"] = "linear"
         own["curves"].append({"label": curve.label, "pen": curve.pen, "axis": axis, "value": packed_values(value)})
     data = {
         "steps": [float(step) for step in analysis.steps],

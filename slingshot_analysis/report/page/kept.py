@@ -13,7 +13,7 @@ from slingshot_analysis.report.page.panels import shown_signals
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.trace import Trace
 
-COLUMNS_OF_ALL = 60_000
+COLUMNS_OF_ALL = 50_000
 """Number of parts, over all runs of a page, into which long signals are thinned."""
 FEWEST, MOST = 200, 2000
 """Smallest and largest number of parts of one run."""
@@ -53,6 +53,6 @@ def columns_for(files: int) -> int:
     Examples
     --------
     >>> columns_for(1), columns_for(50), columns_for(5000)
-    (2000, 1200, 200)
+    (2000, 1000, 200)
     """
     return max(FEWEST, min(MOST, COLUMNS_OF_ALL // max(files, 1)))

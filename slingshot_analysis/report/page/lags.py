@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,9 @@ def lags_context(analyses: Sequence[Analysis], found: Comparison) -> dict[str, A
         for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
         if count
     ]
-    lag_summary = found.lags
+    tallest = max(bars, key=lambda bar: bar[3])
+    lags_found = found.lags
+    highest = int(by_luck.argmax())
     return {
         "width": WIDTH,
         "height": HEIGHT,
@@ -58,13 +60,24 @@ def lags_context(analyses: Sequence[Analysis], found: Comparison) -> dict[str, A
         "x_ticks": x.ticks(8),
         "y_ticks": [tick for tick in y.ticks(4) if "." not in tick[1]],
         "bars": bars,
+        "tallest": (round(tallest[0] + tallest[2] / 2, 1), tallest[1] - 5),
+        "jumps": count_of(len(lags), "jump") if len(bars) == 1 else "jumps",
         "chance": path(np.repeat(edges, 2)[1:-1], y.at(np.repeat(by_luck, 2))),
+        "chance_label": (
+            round(float(edges[highest : highest + 2].mean()), 1),
+            round(float(y.at(by_luck[highest])) - 6, 1),
+        ),
         "zero": round(float(x.at(0)), 1),
         "name": f"Lags of {count_of(len(lags), 'jump')} behind their nearest transitions, against those by chance",
         "estimates": [
-            _words("The median lag is", lag_summary.median_lag, lag_words, " updates"),
-            _words("The share of jumps near a transition exceeds chance by", lag_summary.rate_difference, _percent),
-            _words("It is, as a ratio to chance,", lag_summary.rate_ratio, lambda ratio: f"{ratio:.3g}"),
+            _words("The median lag", lags_found.median_lag, lag_words, " steps"),
+            _words(
+                "The share of jumps near a transition, minus that by chance,",
+                lags_found.rate_difference,
+                lambda share: f"{100 * share:.0f}",
+                " percentage points",
+            ),
+            _words("The ratio of the two", lags_found.rate_ratio, lambda ratio: f"{ratio:.3g}"),
         ],
     }
 
@@ -100,12 +113,8 @@ def by_chance(jump: float, transitions: Sequence[float], span: tuple[float, floa
     return np.asarray(distances[np.arange(SAMPLES), np.abs(distances).argmin(axis=1)])
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} percentage points"
-
-
-def _words(what: str, found: Estimate, words: Any, unit: str = "") -> str:
+def _words(what: str, found: Estimate, words: Callable[[float], str], unit: str = "") -> str:
     if found.value is None:
-        return f"{what} not known: {found.reason}."
+        return f"{what} is not known: {found.reason}."
     interval = "" if found.interval is None else f" (95% interval {' to '.join(map(words, found.interval))})"
-    return f"{what} {words(found.value)}{unit}{interval}."
+    return f"{what} is {words(found.value)}{unit}{interval}."

@@ -16,6 +16,9 @@ from slingshot_analysis.report.page.cycles import aligned_context, order_context
 from slingshot_analysis.report.page.events import events_of
 from slingshot_analysis.report.page.kept import KeptRun
 
+UNCHECKED = 6
+"""Largest number of signals that are listed because they would tell more."""
+
 
 def run_context(number: int, analysis: Analysis, kept: KeptRun) -> dict[str, Any]:
     """Return what the template of a run names.
@@ -52,6 +55,7 @@ def run_context(number: int, analysis: Analysis, kept: KeptRun) -> dict[str, Any
         ],
         "aligned": [aligned_context(found) for found in kept.aligned],
         "order": order_context(analysis.order),
+        "unchecked": [f"{check.signal}: {check.tells}" for check in analysis.diagnosis.unchecked[:UNCHECKED]],
         "notes": [*analysis.notes, *(f"{one.what}: {one.why}" for one in analysis.skipped)],
         "figure": Markup(kept.figure),
     }

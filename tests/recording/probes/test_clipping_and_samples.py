@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
+from slingshot_analysis.online_rules import TransitionTrigger
 from slingshot_analysis.recording import Samples
-from slingshot_analysis.recording.online.trigger import TransitionTrigger
 
 
 def gradient_norm(model):
