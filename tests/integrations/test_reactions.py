@@ -6,8 +6,8 @@ from documented import code
 from torch import nn
 
 from slingshot_analysis import Recorder, open_trace
+from slingshot_analysis.online_rules import EarlyWarning, TransitionTrigger
 from slingshot_analysis.recording import SlingshotWarning
-from slingshot_analysis.recording.online import EarlyWarning, TransitionTrigger
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the frameworks, about themselves
 
