@@ -12,11 +12,15 @@ from cli._messages import in_options
 from slingshot_analysis.errors import SlingshotError, unknown_name
 
 VERBS = {
+    "demo": "Show what there is with a recorded run, in a few seconds.",
     "record": "Train a setup of the paper and write its trace.",
     "sweep": "Train many runs: grids, lists, random draws.",
+    "reproduce": "Say whether the paper's claims hold here, and train what that needs.",
     "analyze": "Find the slingshots in traces and logs.",
     "report": "Write a page about runs, to look at and to send.",
+    "watch": "Follow runs while they are recorded, in the terminal or on a page.",
     "inspect": "Show which signal each column of a log was taken for.",
+    "figure": "Draw the paper's figures from recorded runs.",
     "label": "Correct the slingshots of a run by hand.",
     "export": "Write traces and logs as CSV, Parquet, NetCDF, TensorBoard or W&B.",
     "evaluate": "Score a detector against labels.",

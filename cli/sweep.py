@@ -229,9 +229,11 @@ class Progress:
             click.echo(line, err=True)
 
     def _line(self, status: Status) -> str:
+        from slingshot_analysis.markup import duration_words
+
         counts = "  ".join(f"{count} {state}" for state, count in sorted(status.counts.items()))
-        left = f"  {_duration(status.left)} left" if math.isfinite(status.left) else ""
-        gone = _duration(time.monotonic() - self._start)
+        left = f"  {duration_words(status.left)} left" if math.isfinite(status.left) else ""
+        gone = duration_words(time.monotonic() - self._start)
         return f"{_runs(len(status.runs))}: {counts}  {status.rate:,.0f} updates/s  {gone}{left}"
 
 
@@ -255,17 +257,3 @@ def _running(status: Status) -> list[Table]:
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration in words.
-
-    Examples
-    --------
-    >>> _duration(59), _duration(3_720), _duration(200_000)
-    ('59 s', '1 h 02 min', '55 h 33 min')
-    """
-    minutes = round(seconds) // 60
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

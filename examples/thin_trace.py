@@ -5,7 +5,8 @@ Run it from the project's root::
     python examples/thin_trace.py runs/hypercube-s0.h5 examples/data/hypercube.h5
 
 It keeps all rows of rarely measured groups, every 10th row of the others, and all rows around loss spikes and
-slingshots. It leaves out quantities with axes. The attribute `thinned` describes this.
+slingshots. It leaves out quantities with axes, and with ``--only`` all that are not named. The attribute `thinned`
+describes this.
 """
 
 from __future__ import annotations
@@ -26,21 +27,23 @@ FORMAT_ATTRIBUTES = ("format", "version", "finished")
 @click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--every", default=10, show_default=True, help="Keep one row in this many away from events.")
 @click.option("--around", default=100, show_default=True, help="Rows kept on either side of an event.")
-def main(source: Path, target: Path, every: int, around: int) -> None:
+@click.option("--only", metavar="NAMES", help="Keep these quantities, also those with axes, and no others.")
+def main(source: Path, target: Path, every: int, around: int, only: str | None) -> None:
     """Write the thinned trace of SOURCE to TARGET."""
     trace, analysis = open_trace(source), analyze(source)
     events = {spike.start for spike in analysis.loss_spikes} | {event.transition for event in analysis.slingshots}
-    groups, rows = [], {}
+    wanted = set(trace if only is None else only.split(","))
+    groups, rows, frequent = [], {}, len(trace["val_loss"]) if "val_loss" in trace else 0
     for name, names in trace.groups.items():
-        signals = [signal for signal in map(trace.__getitem__, names) if not signal.axes]
+        signals = [trace[name] for name in names if name in wanted and (only or not trace[name].axes)]
         if not signals:
             continue
         step = signals[0].step
-        kept = np.arange(len(step)) % every == 0 if len(step) > len(trace["val_loss"]) else np.ones(len(step), bool)
+        kept = np.arange(len(step)) % every == 0 if len(step) > frequent else np.ones(len(step), bool)
         kept[[0, -1]] = True
         for at in np.searchsorted(step, sorted(events)):
             kept[max(0, at - around) : at + around + 1] = True
-        quantities = [Quantity(s.name, s.unit, s.description, dtype=str(s.value.dtype)) for s in signals]
+        quantities = [Quantity(s.name, s.unit, s.description, s.axes, str(s.value.dtype)) for s in signals]
         groups.append(Group(name, quantities, "thinned"))
         rows[name] = step[kept], {signal.name: signal.value[kept] for signal in signals}
     attributes = {name: value for name, value in trace.attributes.items() if name not in FORMAT_ATTRIBUTES}

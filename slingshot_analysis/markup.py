@@ -78,3 +78,17 @@ def words_of(value: object) -> str:
         is_range = len(value) == 2 and not isinstance(value[0], str)
         return (" to " if is_range else ", ").join(map(words_of, value))
     return str(value)
+
+
+def duration_words(seconds: float) -> str:
+    """Return a duration in words.
+
+    Examples
+    --------
+    >>> duration_words(59), duration_words(3_720), duration_words(200_000)
+    ('59 s', '1 h 02 min', '55 h 33 min')
+    """
+    minutes = round(seconds) // 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -24,6 +24,16 @@ RESTLESS = [30_545, 32_567, 35_142, 37_345]
 """Loss spikes with misclassified samples at the restless end of the last run, whose norm of 465 does not grow."""
 
 
+def test_a_trace_is_thinned_to_the_quantities_named(tmp_path):
+    source, target = FOLDER / "hypercube.h5", tmp_path / "thin.h5"
+    command = [sys.executable, "examples/thin_trace.py", source, target, "--every", "40", "--only"]
+    subprocess.run([*command, "last_layer_norm,batch_loss,val_accuracy"], check=True, cwd=FOLDER.parents[1])
+    thin, whole = open_trace(target), open_trace(source)
+    assert set(thin) == {"last_layer_norm", "batch_loss", "val_accuracy"}
+    assert thin.config == whole.config
+    assert set(thin["batch_loss"].step) < set(whole["batch_loss"].step)
+
+
 def test_they_are_small():
     assert sorted(path.stem for path in FOLDER.glob("*.h5")) == sorted(TRANSITIONS)
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 2 * 2**20

@@ -42,6 +42,7 @@ def test_it_holds_the_three_packages_and_nothing_else(wheel):
         for path in (PROJECT / package).rglob("*.py")
     }
     assert sources <= set(names)
+    assert "cli/demo_files/parity_3_50.h5" in names
     others = {"py.typed", "__init__.pyi", "readers/names.toml", "templates/vendor/uPlot.LICENSE"}
     assert {f"slingshot_analysis/{name}" for name in others} <= set(names)
     templates = PROJECT / "slingshot_analysis" / "templates"

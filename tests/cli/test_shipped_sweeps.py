@@ -12,7 +12,7 @@ from cli._sweep_plan import Options, plan
 from cli.main import main
 from slingshot_analysis import InputError
 from trainers.setups import SETUPS
-from trainers.sweep import SweepConfig, read_config, shipped_sweeps
+from trainers.sweep import SweepConfig, plan_file, read_config, shipped_sweeps
 
 NAMES = shipped_sweeps()
 RUNS = {name: plan(read_config(name), Options(name)) for name in NAMES}
@@ -98,6 +98,11 @@ def test_its_probes_are_known(name):
         assert probe.partition(":")[0] in names
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_alone_asks_for_the_same_runs(name):
+    assert plan_file(read_config(name)) == RUNS[name]
+
+
 def test_they_are_listed():
     done = CliRunner().invoke(main, ["sweep", "--list", "--format", "json"])
     assert done.exit_code == 0, done.output
@@ -132,6 +137,7 @@ def test_setups_of_runs_stand_beside_those_of_the_grid():
         seeds="4-5",
     )
     runs = plan(file, Options())
+    assert plan_file(file) == runs
     assert Counter(run.name for run in runs) == {"modular_addition": 6, "s5_sandwich": 8, "parity_3_50": 2}
     assert {run.batch_size for run in runs if run.name == "parity_3_50"} == {16}
     assert {run.optimizer.eps for run in runs if run.name == "parity_3_50"} == {1e-8}

@@ -199,7 +199,7 @@ def _read_progress(path: Path, run: RunState, setup: Setup, probes: tuple[str, .
         check_settings(path, setup, trace.config)
     if not finished or run.state not in DONE:
         run.state = end_of(trace) if finished else "pending"
-        wanted = _quantities(replace(setup, seed=0, steps=1), probes) if probes else frozenset()
+        wanted = quantities_of(replace(setup, seed=0, steps=1), probes) if probes else frozenset()
         if probes and wanted and (differ := wanted.difference(trace.names) if finished else wanted ^ set(trace.names)):
             run.state = "failed"
             run.error = (
@@ -210,8 +210,8 @@ def _read_progress(path: Path, run: RunState, setup: Setup, probes: tuple[str, .
 
 
 @lru_cache(maxsize=256)
-def _quantities(setup: Setup, probes: tuple[str, ...]) -> frozenset[str]:
-    """Return the names of the recorded quantities; none if the data can't be made on this machine."""
+def quantities_of(setup: Setup, probes: tuple[str, ...]) -> frozenset[str]:
+    """Return the names of the quantities that probes record of a setup; none if its data can't be made here."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run.h5"
         try:

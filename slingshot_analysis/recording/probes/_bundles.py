@@ -22,13 +22,14 @@ OPTIMIZER = ("effective_step", "effective_step_quantiles", "below_epsilon_fracti
 LAYERS = ("logit_margin", "mean_shares", "spectral_norm")
 CURVATURE = ("hessian", "preconditioned", "update_sharpness")
 STABILITY = ("update_ratio", "moments", "moment_lag", "gradient_spikes", "log_z", "non_finite")
+CLIPPING = ("clip_coefficient", "loss_scale")
 FORWARD = ("activation_kurtosis", "attention")
 
 BUNDLES: dict[str, tuple[str, ...]] = {
     "light": LIGHT,
     "standard": (*ALWAYS, "features:1000", "hessian", "update_sharpness"),
     "full": (*ALWAYS, *OPTIMIZER, *LAYERS, *CURVATURE, "features:1000"),
-    "stability": ("batch", "norms", "update_norm", "evaluation:1000", *STABILITY, *FORWARD),
+    "stability": ("batch", "norms", "update_norm", "evaluation:1000", *STABILITY, *CLIPPING, *FORWARD),
 }
 """Names of probes by the name of their bundle; ``NAME:N`` measures every N updates."""
 
