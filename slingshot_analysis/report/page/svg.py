@@ -73,7 +73,11 @@ class Axis:
             first, last = int(np.ceil(np.log10(self.low) - 1e-9)), int(np.floor(np.log10(self.high) + 1e-9))
             stride = max(1, -(-(last - first + 1) // most))
             powers = [10.0**power for power in range(first, last + 1, stride)]
-            return powers if len(powers) > 1 else [value for value in nice_numbers(self.low, self.high, 3) if value > 0]
+            if len(powers) > 2:
+                return powers
+            finer = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in (1, 2, 5)]
+            finer = [value for value in finer if self.low <= value <= self.high]
+            return finer if len(finer) > 1 else [value for value in nice_numbers(self.low, self.high, 3) if value > 0]
         reach = int(np.floor(np.log10(max(abs(self.low), abs(self.high), 1))))
         stride = max(1, -(-reach // max(most // 2, 1)))
         sizes = [10.0**power for power in range(reach, 0, -stride)]
