@@ -217,19 +217,23 @@ class Panel {
     }
     return {
       ...common,
-      splits: (_, __, low, high) => this.decades(low, high),
+      splits: (_, __, low, high) => this.logTicks(low, high),
       filter: (_, ticks) => ticks,
       values: (_, ticks) => ticks.map((tick) => (tick === this.zero ? "0" : valueWords(tick))),
     };
   }
 
-  decades(low, high) {
-    const first = Math.ceil(Math.log10(Math.max(low, this.zero * 10)) - 1e-9);
-    const last = Math.floor(Math.log10(high) + 1e-9);
-    const stride = Math.max(1, Math.ceil((last - first + 1) / 5));
-    const ticks = [];
-    for (let power = first; power <= last; power += stride) ticks.push(10 ** power);
-    if (ticks.length < 2) ticks.splice(0, Infinity, ...niceTicks(Math.max(low, this.zero * 5), high, 3).filter((tick) => tick > 0));
+  // Ticks of a logarithmic axis: powers of ten, or of a short one 1, 2 and 5, or else round numbers.
+  logTicks(low, high) {
+    const bottom = Math.max(low, this.zero * 5);
+    const powers = [];
+    for (let power = Math.floor(Math.log10(bottom)); power <= Math.log10(high); power++) powers.push(10 ** power);
+    const inside = (ticks) => ticks.filter((tick) => tick >= bottom * (1 - 1e-9) && tick <= high * (1 + 1e-9));
+    const decades = inside(powers);
+    const stride = Math.ceil(decades.length / 5);
+    let ticks = decades.filter((_, i) => i % stride === 0);
+    if (ticks.length < 3) ticks = inside(powers.flatMap((power) => [power, 2 * power, 5 * power]));
+    if (ticks.length < 2) ticks = inside(niceTicks(low, high, 3)).filter((tick) => tick > 0);
     return this.zero && low <= this.zero ? [this.zero, ...ticks] : ticks;
   }
 

@@ -48,8 +48,12 @@ class RunFigure {
       button("Whole run", "Show the whole run", () => this.show(...this.whole)),
       button("−", "Zoom out", () => this.zoom(2)),
       button("+", "Zoom in", () => this.zoom(0.5)),
-      button("◀ event", "Previous event", () => this.next(-1)),
-      button("event ▶", "Next event", () => this.next(1)),
+      ...(this.data.events.length
+        ? [
+            button("◀ event", "Previous event", () => this.next(-1)),
+            button("event ▶", "Next event", () => this.next(1)),
+          ]
+        : []),
       this.status, this.pointer,
     );
     this.stack = element("div", { class: "stack" });

@@ -1,4 +1,4 @@
-"""One headless Chromium for all tests of pages. Without it, or without Playwright, they are skipped and say why."""
+"""A headless Chromium for the tests of a file. Without it, or without Playwright, they are skipped and say why."""
 
 import os
 import shutil
@@ -8,8 +8,9 @@ import pytest
 NAMES = "chromium", "chromium-browser", "google-chrome"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Playwright runs an event loop until this ends: with each file, before tests of others run loops of their own."""
     driver = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install '.[test]'")
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:

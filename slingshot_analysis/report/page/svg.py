@@ -73,7 +73,11 @@ class Axis:
             first, last = int(np.ceil(np.log10(self.low) - 1e-9)), int(np.floor(np.log10(self.high) + 1e-9))
             stride = max(1, -(-(last - first + 1) // most))
             powers = [10.0**power for power in range(first, last + 1, stride)]
-            return powers if len(powers) > 1 else [value for value in nice_numbers(self.low, self.high, 3) if value > 0]
+            if len(powers) > 2:
+                return powers
+            finer = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in (1, 2, 5)]
+            finer = [value for value in finer if self.low <= value <= self.high]
+            return finer if len(finer) > 1 else [value for value in nice_numbers(self.low, self.high, 3) if value > 0]
         reach = int(np.floor(np.log10(max(abs(self.low), abs(self.high), 1))))
         stride = max(1, -(-reach // max(most // 2, 1)))
         sizes = [10.0**power for power in range(reach, 0, -stride)]
@@ -125,16 +129,15 @@ def path(x: npt.ArrayLike, y: npt.ArrayLike) -> str:
     Examples
     --------
     >>> path([0, 1, 2, 3], [5, np.nan, 4, 3.55])
-    'M0,5M2,4L3,3.5'
+    'M0,5M2,4L3,3.6'
     """
-    parts, pen_down = [], False
-    for place_x, place_y in zip(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64), strict=True):
-        if not np.isfinite(place_x + place_y):
-            pen_down = False
-            continue
-        parts.append(f"{'L' if pen_down else 'M'}{_short(place_x)},{_short(place_y)}")
-        pen_down = True
-    return "".join(parts)
+    places = np.round(np.stack(np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))), 1)
+    known = np.asarray(np.isfinite(places).all(axis=0))
+    begins = known & ~np.concatenate([[False], known[:-1]])
+    letters = np.where(begins, "M", "L")[known].tolist()
+    return "".join(
+        f"{letter}{at_x:g},{at_y:g}" for letter, at_x, at_y in zip(letters, *places[:, known].tolist(), strict=True)
+    )
 
 
 def area(x: Array, low: Array, high: Array) -> str:
@@ -157,7 +160,3 @@ def spread(places: Sequence[float], room: float) -> list[float]:
     for before, here in pairwise(order):
         found[here] = max(found[here], found[before] + room)
     return found
-
-
-def _short(place: float) -> str:
-    return f"{place:.1f}".rstrip("0").rstrip(".")

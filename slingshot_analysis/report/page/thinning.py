@@ -108,15 +108,15 @@ def on_grid(grid: Grid, step: Array, value: Array) -> Array:
     >>> len(thin), thin.max()
     (2000, np.float64(1.0))
     """
-    bucket = np.searchsorted(grid.edges, step, side="right") - 1
-    starts = np.flatnonzero(np.diff(bucket, prepend=-1))
-    rows = np.diff(np.append(starts, len(step)))
+    begins = np.searchsorted(step, grid.edges)
+    counts = np.diff(begins, append=len(step))
+    here = np.flatnonzero(counts)
+    starts, rows = begins[here], counts[here]
     finite = np.where(np.isfinite(value), value, np.nan)
     low, high = np.fmin.reduceat(finite, starts), np.fmax.reduceat(finite, starts)
     falls = _first_row(finite, high, starts, rows) < _first_row(finite, low, starts, rows)
     low[np.isnan(low)] = high[np.isnan(high)] = np.inf
     places = np.full(len(grid.step), np.nan)
-    here = bucket[starts]
     one, two = grid.first[here], grid.is_wide[here] & (rows > 1)
     places[one] = np.where(two & ~falls, low, high)
     places[one[two] + 1] = np.where(falls, low, high)[two]
