@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from slingshot_analysis import InputError, Recorder, open_trace
+from slingshot_analysis import Recorder, open_trace
 from slingshot_analysis.recording import (
     BelowEpsilon,
     EffectiveStep,
@@ -158,13 +158,3 @@ def test_a_reloaded_optimizer_is_followed(tmp_path, loop):
     assert state["step"] == 101
     expected = 0.01 / (np.sqrt(state["exp_avg_sq"].double().flatten()[place].item() / (1 - 0.999**101)) + 1e-8)
     assert last == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    "optimizer", [torch.optim.SGD, torch.optim.Adadelta, torch.optim.Adamax, torch.optim.ASGD, torch.optim.Adagrad]
-)
-@pytest.mark.parametrize("probe", PROBES[:3])
-def test_other_optimizers_have_no_effective_step(tmp_path, loop, optimizer, probe):
-    model = nn.Linear(6, 3)
-    with pytest.raises(InputError, match=f"'{probe.name}' needs .* not {optimizer.__name__}: leave it out"):
-        Recorder(tmp_path / "run.h5", model, optimizer(model.parameters(), lr=0.1), probes=[probe()])

@@ -185,7 +185,7 @@ def test_probes_know_which_run_they_fit(loop):
     )
     sgd = torch.optim.SGD(training.model.parameters(), lr=0.1)
     poor = Subject(training.model, parameters, "4", [], lambda logits, targets: logits.sum(), None, None, None, sgd)
-    assert [name for name in PROBES if not PROBES[name].fits(rich)] == ["attention"]
+    assert [name for name in PROBES if not PROBES[name].fits(rich)] == ["attention", "loss_scale"]
     unfit = {name for name in PROBES if not PROBES[name].fits(poor)}
     assert unfit >= {"feature_change", "evaluation", "precision", "features"}
     assert unfit >= {"effective_step", "effective_step_quantiles", "below_epsilon_fraction"}
