@@ -57,14 +57,14 @@ def across_context(
 
 def _causes(analyses: Sequence[Analysis]) -> Iterator[str]:
     """Say in how many of the runs each cause is the likely one, or is the first candidate."""
-    for decided, words in ((True, "The likely cause"), (False, "The first candidate, undecided,")):
+    for decided, words in ((True, "the likely cause"), (False, "the cause is not decided, and the first candidate")):
         counts = Counter(
             analysis.diagnosis.causes[0].title
             for analysis in analyses
             if analysis.diagnosis.causes and analysis.diagnosis.decided == decided
         )
         for title, count in counts.most_common(MOST_CAUSES):
-            yield f"{words} is in {count} of {len(analyses)} runs: {title}."
+            yield f"In {count} of {len(analyses)} runs {words} is {title}."
 
 
 def _contingency(cells: Contingency, undecided: int) -> dict[str, Any]:
