@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -126,6 +127,20 @@ def test_a_loss_below_zero_has_a_linear_axis_and_its_own_unit():
     run = {"train_loss": Signal(step, np.cos(step / 10), unit="bit")}
     (panel,) = json.loads(figure_json(analyze(run), run, 300))["panels"]
     assert (panel["scale"], panel["unit"]) == ("linear", "bit")
+
+
+def test_thinning_takes_no_more_memory_for_more_signals(found):
+    def peak(*names):
+        signals = {name: Signal(STEP, LOSS) for name in names}
+        tracemalloc.start()
+        figure_json(found, signals, 20)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    few = "batch_loss", "last_layer_norm"
+    more = "train_loss", "val_loss", "gradient_norm", "update_norm", "batch_errors", "train_errors", "feature_change"
+    assert peak(*few, *more) < 1.5 * peak(*few)
 
 
 def test_events_are_listed_once_and_in_order(found):
