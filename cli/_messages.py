@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli._verb import is_quiet
+
 if TYPE_CHECKING:
     from slingshot_analysis.analysis import Analysis
 
@@ -60,5 +62,7 @@ def print_errors(messages: Iterable[str]) -> None:
 
 
 def print_note(message: str) -> None:
-    """Print a remark to standard error."""
+    """Print a remark to standard error, unless --quiet was given."""
+    if is_quiet():
+        return
     click.echo(f"Note: {in_options(message)}", err=True)

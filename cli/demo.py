@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli._console import open_console
+from cli._verb import Verb
 from cli.record import Progress
 from slingshot_analysis.errors import InputError
 
@@ -27,7 +28,13 @@ What to try next:
 """
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "demo",
+        "demo --record --out mine",
+    ),
+)
 @click.option("--record", "fresh", is_flag=True, help="Train and record a run in place of the one that is shipped.")
 @click.option(
     "-o", "--out", metavar="DIR", default="slingshot-demo", show_default=True, type=click.Path(file_okay=False)

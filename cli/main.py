@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from importlib.metadata import version
 from typing import Any
 
 import click
 
 from cli._messages import in_options
+from cli._verb import VERBOSE
 from slingshot_analysis.errors import SlingshotError, unknown_name
 
 VERBS = {
@@ -50,6 +52,8 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except SlingshotError as error:
             verb = self.get_command(ctx, ctx.invoked_subcommand) if ctx.invoked_subcommand else None
+            if ctx.meta.get(VERBOSE):
+                click.echo("".join(traceback.format_exception(error)), err=True)
             click.echo(f"Error: {in_options(str(error), verb)}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import click
 from cli._engines import engine_options, slurm_parameters
 from cli._messages import analysis_in_options, print_errors, print_note
 from cli._reading import Reading, reading_options
+from cli._verb import Verb
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.many_runs import analyze_files
@@ -22,7 +23,13 @@ FILES_SHOWN = 3
 """Files of the command that the page shows."""
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "report runs/*.h5",
+        "report metrics.csv train.log -o report.html",
+    ),
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @reading_options
 @click.option(

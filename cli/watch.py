@@ -14,13 +14,20 @@ from rich.live import Live
 
 from cli._messages import print_note
 from cli._reading import Reading, reading_options
+from cli._verb import Verb, is_quiet
 from slingshot_analysis.watching import CommandRunner, Event, LivePage, RunState, Watcher, runs_view
 
 SECONDS = 1.0
 """Seconds between two looks."""
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "watch runs",
+        "watch train.log --web --on-event 'notify-send \"$SLINGSHOT_MESSAGE\"'",
+    ),
+)
 @click.argument("path", metavar="FILE|FOLDER", type=click.Path())
 @reading_options
 @click.option("--web", is_flag=True, help="Show the runs on a page of this machine, whose address is printed.")
@@ -148,7 +155,7 @@ class _View:
 
     def show(self, states: Sequence[RunState], events: Sequence[Event]) -> None:
         """Show what is known now, and what has happened."""
-        for event in events:
+        for event in () if is_quiet() and not self._json else events:
             text = f"{event.run}: {event.kind}: {event.words}"
             self._console.print(json.dumps(vars(event)) if self._json else text, soft_wrap=True)
         if self._live:

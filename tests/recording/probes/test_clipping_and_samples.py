@@ -1,5 +1,7 @@
 """Clip coefficient, loss scale, and the samples of batches, against what a loop computes in float64."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,14 @@ def test_clip_coefficient_and_loss_scale_with_a_gradient_scaler(record):
     np.testing.assert_allclose(trace["clip_coefficient"].value, coefficients, rtol=1e-6)
     assert trace["gradient_norm"].value.max() < 0.3001
     assert trace.attributes["gradients"] == "as the optimizer gets them"
+
+
+def test_the_scaler_of_a_wrapped_optimizer_is_found(tmp_path, loop):
+    training = loop()
+    wrapped = SimpleNamespace(optimizer=training.optimizer, scaler=torch.amp.GradScaler("cpu", init_scale=8.0))
+    with Recorder(tmp_path / "run.h5", training.model, wrapped, probes=["loss_scale"]) as recorder:
+        training.run(2, recorder)
+    assert open_trace(tmp_path / "run.h5")["loss_scale"].value.tolist() == [8, 8]
 
 
 def test_a_scaler_that_was_not_given_is_an_error(record):
