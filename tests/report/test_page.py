@@ -270,3 +270,17 @@ def test_a_page_that_cant_be_written_is_an_error_and_leaves_the_old_one(tmp_path
     done = report(file, "-o", tmp_path / "page.html")
     assert done.exit_code == 2
     assert "can't be written" in done.output
+
+
+def test_an_interrupted_report_shows_what_was_analyzed(tmp_path, monkeypatch):
+    files = [write_staircase(tmp_path / f"run{at}.h5", at) for at in (4000, 6000)]
+
+    def interrupt(results, total, what):
+        yield next(iter(results))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.report.track", interrupt)
+    done = report(*files, "-o", tmp_path / "page.html")
+    assert done.exit_code == 130
+    assert "stopped after 1 of 2 files" in done.output
+    assert (tmp_path / "page.html").read_text().count('<article class="run"') == 1
