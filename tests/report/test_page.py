@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from made_runs import staircase, write_staircase
 
 from cli.main import main
-from slingshot_analysis import InputError, Signal, analyze
+from slingshot_analysis import InputError, Peak, Signal, analyze
 from slingshot_analysis.many_runs import compare_runs, thin_curves
 from slingshot_analysis.report.page import KeepRun, write_report
 from slingshot_analysis.report.page.across import across_context
@@ -149,6 +149,15 @@ def test_events_are_listed_once_and_in_order(found):
     assert [event.kind for event in events].count("spike") == 0  # that of the slingshot is no event of its own
     (slingshot,) = (event for event in events if event.kind == "slingshot")
     assert slingshot.details.startswith("norm grows from -")
+
+
+def test_of_many_events_the_most_important_are_listed_and_the_page_says_so(tmp_path, found, kept):
+    peaks = tuple(Peak(at, at, at + 1, 2.0) for at in range(300))
+    many = replace(found, feature_bursts=peaks)
+    assert len(events_of(many)) == 200
+    assert any(event.kind == "slingshot" for event in events_of(many))
+    page = write_report(tmp_path / "r.html", [many], [kept], columns=100).read_text()
+    assert re.search(r"Events, the 200 most important of 30\d\. A number", page)
 
 
 def test_lags_by_chance_lie_in_the_jumps_own_cycle():
