@@ -11,6 +11,7 @@ import click
 
 from cli._engines import engine_options, slurm_parameters
 from cli._messages import analysis_in_options, print_errors, print_note
+from cli._progress import track
 from cli._reading import Reading, reading_options
 from cli._verb import Verb
 from slingshot_analysis.analysis import Analysis
@@ -76,19 +77,25 @@ def report(
     analyses: list[Analysis] = []
     kept: list[KeptRun] = []
     problems: list[str] = []
-    for result in found:
-        problems += result.problems
-        for note in result.notes:
-            print_note(note)
-        for analysis, own in zip(result.analyses, result.kept, strict=True):
-            if own is not None:
-                analyses.append(analysis_in_options(analysis))
-                kept.append(own)
+    done, stopped = 0, False
+    try:
+        for result in track(found, len(files), "analyzing"):
+            done += 1
+            problems += result.problems
+            for note in result.notes:
+                print_note(note)
+            for analysis, own in zip(result.analyses, result.kept, strict=True):
+                if own is not None:
+                    analyses.append(analysis_in_options(analysis))
+                    kept.append(own)
+    except KeyboardInterrupt:
+        stopped = True
+        problems.append(f"stopped after {done} of {len(files)} files; the page shows these alone")
     print_errors(problems)
     if analyses:
         click.echo(write_report(out, analyses, kept, columns=columns, templates=templates, command=_command(files)))
     if problems or not analyses:
-        click.get_current_context().exit(2)
+        click.get_current_context().exit(130 if stopped else 2)
 
 
 def _command(files: Sequence[str]) -> str:

@@ -38,12 +38,17 @@ MAXIMUM_LABELS = 16
 """Maximum number of components of a signal that are looked at one by one."""
 
 
-def other_signals(run: Signals) -> dict[str, Signal]:
-    """Return all scalars of a run beside the loss, known by name or not, each component of a short vector by itself."""
+def other_signals(run: Signals, chosen: Mapping[str, Signal]) -> dict[str, Signal]:
+    """Return all scalars of a run beside the loss, known by name or not, each component of a short vector by itself.
+
+    Those that were chosen for the detectors are not read again.
+    """
     wanted = [
         name for name in run if not _is_left_out(name) and (not isinstance(run, Trace) or _is_short(run.axes(name)))
     ]
-    found = read_signals(run, wanted[:MAXIMUM_SIGNALS])
+    wanted = wanted[:MAXIMUM_SIGNALS]
+    read = {**read_signals(run, [name for name in wanted if name not in chosen]), **chosen}
+    found = {name: read[name] for name in wanted}
     if isinstance(run, Log):
         found |= {name: signal for name, signal in run.others.items() if not _is_left_out(name)}
     parts = {name: part for given, signal in found.items() for name, part in _parts(given, signal)}

@@ -95,7 +95,8 @@ def analyze(
     path, name = (str(trace.path), trace.name) if isinstance(trace, Trace) else ("", "")
     if labels is None:
         labels = read_labels(trace) if isinstance(trace, Trace) else Labels()
-    used, hidden = revealed(choose_signals(trace))
+    chosen = choose_signals(trace)
+    used, hidden = revealed(chosen)
     first, last = _steps(used, path or "run", getattr(trace, "notes", ()))
     norm, batch_loss = chosen_norm(used), used.get(first_of(BATCH_LOSSES, used) or "")
     assembled = partial(
@@ -110,7 +111,7 @@ def analyze(
         options=options,
     )
     assembly = assembled(removed=labels.removed)
-    others, loss = other_signals(trace), used.get(first_of(LOSSES, used) or "")
+    others, loss = other_signals(trace, chosen), used.get(first_of(LOSSES, used) or "")
     near = LABEL_SHARE * (last - first)
     spikes = find_spikes(used)
     events = (*assembly.slingshots, *assembly.spikes_without_norm_growth)

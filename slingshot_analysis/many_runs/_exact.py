@@ -89,6 +89,8 @@ def rank_sum_test(values: npt.ArrayLike, success: npt.ArrayLike) -> tuple[float,
     doubled = np.rint(2 * stats.rankdata(values)).astype(np.int64)  # midranks of equal values are halves
     chosen = np.asarray(success, dtype=bool)
     count, total = int(chosen.sum()), int(doubled.sum())
+    if count in (0, len(doubled)):
+        return 1.0, 1.0
     if len(doubled) > MAXIMUM_RANKED:
         found = stats.mannwhitneyu(doubled[chosen], doubled[~chosen], method="asymptotic")
         ordered = np.sort(doubled)

@@ -61,12 +61,12 @@ def answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
     ]
     verdicts = ", ".join([f"{counts['with_slingshots']} with slingshots", *others])
     yield f"{counts['runs']} runs: {verdicts}; {_grokked(counts['grokked'], counts['both'])}"
-    yield from _key_lines(found)
-    yield from _jump_lines(found)
+    yield from key_lines(found)
+    yield from jump_lines(found)
     yield from _grokking_lines(found)
 
 
-def _key_lines(found: Comparison) -> Iterator[str]:
+def key_lines(found: Comparison) -> Iterator[str]:
     """Say for each key that differs between the runs how many runs at each value have slingshots."""
     tests = [test for test in found.keys if test.p_value is not None]
     hits = sum(count.slingshots for count in tests[0].values) if tests else 0
@@ -101,7 +101,7 @@ def _p_values(test: KeyTest) -> str:
     return f"{words}; the smallest that so few runs can reach is {p_words(least)}"
 
 
-def _jump_lines(found: Comparison) -> Iterator[str]:
+def jump_lines(found: Comparison) -> Iterator[str]:
     together = found.association
     if together.p_value is not None:
         yield (

@@ -91,11 +91,11 @@ function compare(a, b) {
 }
 
 function filterable(input, table, status) {
-  const rows = [...table.tBodies[0].rows];
+  const rows = [...table.tBodies[0].rows].map((row) => ({ row, text: row.textContent.toLowerCase() }));
   const filter = () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
-    const shown = rows.filter((row) => !row.hidden).length;
+    for (const { row, text } of rows) row.hidden = !words.every((word) => text.includes(word));
+    const shown = rows.filter(({ row }) => !row.hidden).length;
     status.textContent = `${shown} of ${rows.length} runs`;
   };
   input.addEventListener("input", filter);

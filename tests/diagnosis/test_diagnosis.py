@@ -123,7 +123,7 @@ def test_every_column_counts_but_the_loss_itself_and_counters(tmp_path):
     names = "step,loss,perplexity,step_size,effective_step,beta,epoch,tokens,elapsed_time,eta,global_step,odd"
     path.write_text("\n".join([names, *(f"{k},2.5,9,1e-3,0.1,0.99,{k},{k},{k},{k},{k},{k % 7}" for k in range(50))]))
     (run,) = read_log(path)
-    assert set(other_signals(run)) == {"step_size", "effective_step", "beta", "odd"}
+    assert set(other_signals(run, {})) == {"step_size", "effective_step", "beta", "odd"}
     assert run.others["odd"].value[:8].tolist() == [0, 1, 2, 3, 4, 5, 6, 0]
     assert Evidence(None, {"step_size": Samples(STEP, STEP)}).names("learning rate") == ["step_size"]
 

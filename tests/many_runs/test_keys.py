@@ -74,6 +74,12 @@ def sweep(*runs, **more):
     return runs_table([found(f"{i}", [9000] * hit, **config, **more) for i, (hit, config) in enumerate(runs)])
 
 
+@pytest.mark.parametrize("runs", [5, MAXIMUM_RANKED + 1])
+@pytest.mark.parametrize("success", [False, True])
+def test_where_all_runs_are_alike_nothing_is_shown(runs, success):
+    assert rank_sum_test(np.arange(runs), np.full(runs, success)) == (1.0, 1.0)
+
+
 def test_three_of_three_against_none_of_three():
     runs = [(eps == 1e-8, {"optimizer__eps": eps, "seed": seed}) for eps in (1e-6, 1e-8) for seed in range(3)]
     (test,) = key_tests(sweep(*runs))

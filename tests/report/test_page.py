@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from made_runs import staircase, write_staircase
 
 from cli.main import main
-from slingshot_analysis import InputError, Signal, analyze
+from slingshot_analysis import InputError, Peak, Signal, analyze
 from slingshot_analysis.many_runs import compare_runs, thin_curves
 from slingshot_analysis.report.page import KeepRun, write_report
 from slingshot_analysis.report.page.across import across_context
@@ -128,12 +129,35 @@ def test_a_loss_below_zero_has_a_linear_axis_and_its_own_unit():
     assert (panel["scale"], panel["unit"]) == ("linear", "bit")
 
 
+def test_thinning_takes_no_more_memory_for_more_signals(found):
+    def peak(*names):
+        signals = {name: Signal(STEP, LOSS) for name in names}
+        tracemalloc.start()
+        figure_json(found, signals, 20)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    few = "batch_loss", "last_layer_norm"
+    more = "train_loss", "val_loss", "gradient_norm", "update_norm", "batch_errors", "train_errors", "feature_change"
+    assert peak(*few, *more) < 1.5 * peak(*few)
+
+
 def test_events_are_listed_once_and_in_order(found):
     events = events_of(found)
     assert [event.step for event in events] == sorted(event.step for event in events)
     assert [event.kind for event in events].count("spike") == 0  # that of the slingshot is no event of its own
     (slingshot,) = (event for event in events if event.kind == "slingshot")
     assert slingshot.details.startswith("norm grows from -")
+
+
+def test_of_many_events_the_most_important_are_listed_and_the_page_says_so(tmp_path, found, kept):
+    peaks = tuple(Peak(at, at, at + 1, 2.0) for at in range(300))
+    many = replace(found, feature_bursts=peaks)
+    assert len(events_of(many)) == 200
+    assert any(event.kind == "slingshot" for event in events_of(many))
+    page = write_report(tmp_path / "r.html", [many], [kept], columns=100).read_text()
+    assert re.search(r"Events, the 200 most important of 30\d\. A number", page)
 
 
 def test_lags_by_chance_lie_in_the_jumps_own_cycle():
@@ -255,3 +279,17 @@ def test_a_page_that_cant_be_written_is_an_error_and_leaves_the_old_one(tmp_path
     done = report(file, "-o", tmp_path / "page.html")
     assert done.exit_code == 2
     assert "can't be written" in done.output
+
+
+def test_an_interrupted_report_shows_what_was_analyzed(tmp_path, monkeypatch):
+    files = [write_staircase(tmp_path / f"run{at}.h5", at) for at in (4000, 6000)]
+
+    def interrupt(results, total, what):
+        yield next(iter(results))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.report.track", interrupt)
+    done = report(*files, "-o", tmp_path / "page.html")
+    assert done.exit_code == 130
+    assert "stopped after 1 of 2 files" in done.output
+    assert (tmp_path / "page.html").read_text().count('<article class="run"') == 1

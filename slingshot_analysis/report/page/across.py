@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.association import Contingency, Proportion
 from slingshot_analysis.many_runs import Comparison, by_configuration, short_names, shown_value, varying_keys
-from slingshot_analysis.report._runs_text import KEYS_SHOWN, answer
+from slingshot_analysis.report._runs_text import KEYS_SHOWN, jump_lines, key_lines
 from slingshot_analysis.report._words import p_words, sentence, step_words
 from slingshot_analysis.report.page.curves import bands_context, dose_contexts
 from slingshot_analysis.report.page.lags import lags_context
@@ -42,9 +42,8 @@ def across_context(
     found : Comparison
         Of these runs.
     """
-    _, *lines = answer(analyses, found)
     return {
-        "lines": [*_causes(analyses), *map(sentence, lines)],
+        "lines": [*_causes(analyses), *map(sentence, (*key_lines(found), *jump_lines(found)))],
         "contingency": _contingency(found.contingency, found.undecided),
         "configurations": _configurations(found.runs),
         "doses": dose_contexts(found.runs),
@@ -57,14 +56,14 @@ def across_context(
 
 def _causes(analyses: Sequence[Analysis]) -> Iterator[str]:
     """Say in how many of the runs each cause is the likely one, or is the first candidate."""
-    for decided, words in ((True, "The likely cause"), (False, "The first candidate, undecided,")):
+    for decided, words in ((True, "the likely cause"), (False, "the cause is not decided, and the first candidate")):
         counts = Counter(
             analysis.diagnosis.causes[0].title
             for analysis in analyses
             if analysis.diagnosis.causes and analysis.diagnosis.decided == decided
         )
         for title, count in counts.most_common(MOST_CAUSES):
-            yield f"{words} is in {count} of {len(analyses)} runs: {title}."
+            yield f"In {count} of {len(analyses)} runs {words} is {title}."
 
 
 def _contingency(cells: Contingency, undecided: int) -> dict[str, Any]:

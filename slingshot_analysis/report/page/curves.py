@@ -34,7 +34,9 @@ PANELS = {
 DOSES = {"share": "Share of runs with slingshots", "best_val_accuracy": "Best validation accuracy, mean"}
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 300, 110, 50, 6, 8, 22
-DOSE_WIDTH, DOSE_HEIGHT, DOSE_RIGHT = 460, 210, 16
+DOSE_WIDTH, DOSE_HEIGHT, DOSE_RIGHT, LABEL_ROOM, SPACING = 460, 210, 16, 130, 7
+"""Of a dose response, pixels: its size, the room at its right without labels and with them, and the distance of the
+intervals of two lines that share a value."""
 
 
 def bands_context(runs: pd.DataFrame, curves: Sequence[Mapping[str, Signal]]) -> dict[str, Any] | None:
@@ -105,7 +107,7 @@ def _dose(runs: pd.DataFrame, key: str) -> dict[str, Any]:
     table = dose_response(runs, key)
     doses, totals = table.groupby("others")[key].nunique(), table.groupby("others")["runs"].sum()
     shown = totals[doses > 1].sort_values(ascending=False, kind="stable").index[:MOST_LINES].tolist()
-    x = _dose_axis(table[key].to_numpy(dtype=np.float64))
+    x = _dose_axis(table[key].to_numpy(dtype=np.float64), LABEL_ROOM if len(shown) > 1 else DOSE_RIGHT)
     return {
         "key": key,
         "panels": [_dose_panel(table, key, name, shown, x) for name in DOSES if table[name].notna().any()],
@@ -114,21 +116,21 @@ def _dose(runs: pd.DataFrame, key: str) -> dict[str, Any]:
     }
 
 
-def _dose_axis(values: Array) -> Axis:
+def _dose_axis(values: Array, right: float) -> Axis:
     low, high = float(values.min()), float(values.max())
     if low > 0 and high / low >= WIDE_RANGE:
         room = (high / low) ** 0.08
-        return Axis(low / room, high * room, LEFT, DOSE_WIDTH - DOSE_RIGHT, "log")
+        return Axis(low / room, high * room, LEFT, DOSE_WIDTH - right, "log")
     room = 0.08 * (high - low)
-    return Axis(low - room, high + room, LEFT, DOSE_WIDTH - DOSE_RIGHT)
+    return Axis(low - room, high + room, LEFT, DOSE_WIDTH - right)
 
 
 def _dose_panel(table: pd.DataFrame, key: str, name: str, shown: Sequence[str], x: Axis) -> dict[str, Any]:
     y = Axis(-0.04, 1.04, DOSE_HEIGHT - BOTTOM, TOP)
     lines: list[dict[str, Any]] = []
-    for others in shown:
+    for number, others in enumerate(shown):
         part = table[table["others"] == others]
-        at, middle = x.at(part[key]), y.at(part[name])
+        at, middle = x.at(part[key]) + SPACING * (number - (len(shown) - 1) / 2), y.at(part[name])
         low, high = y.at(part[f"{name}_low"]), y.at(part[f"{name}_high"])
         lines.append(
             {
@@ -158,7 +160,7 @@ def _dose_panel(table: pd.DataFrame, key: str, name: str, shown: Sequence[str], 
         "width": DOSE_WIDTH,
         "height": DOSE_HEIGHT,
         "left": LEFT,
-        "right": DOSE_WIDTH - DOSE_RIGHT,
+        "right": x.end,
         "top": TOP,
         "bottom": DOSE_HEIGHT - BOTTOM,
         "x_ticks": x.ticks(5),

@@ -58,6 +58,11 @@ def events_of(analysis: Analysis) -> list[Event]:
     return sorted(events, key=lambda event: event.step)
 
 
+def number_of_events(analysis: Analysis) -> int:
+    """Return the number of events of a run, with those that are not listed."""
+    return sum(1 for _ in _events(analysis))
+
+
 def resolved_steps(analysis: Analysis) -> list[float]:
     """Return the steps around which every row is kept, the most important first."""
     telling = [event for event in events_of(analysis) if event.kind in ("slingshot", "spike", "not finite")]

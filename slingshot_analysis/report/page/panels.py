@@ -40,12 +40,15 @@ class Curve:
         Stands beside the curve.
     pen : str
         How it is drawn.
+    names : tuple of str
+        Signals of which it may be made.
     choose : callable
-        Returns its signal from those of `shown_signals`, or None if it was not recorded.
+        Returns the signal to draw from those that were recorded, or None if there is none.
     """
 
     label: str
     pen: Pen
+    names: tuple[str, ...]
     choose: Callable[[Mapping[str, Signal]], Signal | None]
 
 
@@ -74,18 +77,18 @@ class Panel:
     curves: tuple[Curve, ...]
 
 
-def _named(*names: str, at: str | None = None) -> Callable[[Mapping[str, Signal]], Signal | None]:
-    """Return a function that chooses the first of these signals that was recorded, of a vector the component `at`."""
+def _first(label: str, pen: Pen, *names: str) -> Curve:
+    """Return a curve of the first of these signals that was recorded."""
 
     def choose(signals: Mapping[str, Signal]) -> Signal | None:
         name = first_of(names, signals)
-        return None if name is None else _component(signals[name], at)
+        return None if name is None else _component(signals[name], None)
 
-    return choose
+    return Curve(label, pen, names, choose)
 
 
-def _with_flight(name: str, event: str, at: str | None = None) -> Callable[[Mapping[str, Signal]], Signal | None]:
-    """Return a function that chooses a signal together with the rows of the flight recorder."""
+def _with_flight(label: str, pen: Pen, name: str, event: str, at: str | None = None) -> Curve:
+    """Return a curve of a signal, of a vector the component `at`, together with the rows of the flight recorder."""
 
     def choose(signals: Mapping[str, Signal]) -> Signal | None:
         parts = [_component(signals[given], at) for given in (event, name) if given in signals]
@@ -95,7 +98,7 @@ def _with_flight(name: str, event: str, at: str | None = None) -> Callable[[Mapp
         step, rows = np.unique(np.concatenate([part.step for part in found]), return_index=True)
         return Signal(step, np.concatenate([part.value for part in found])[rows], name, found[0].unit)
 
-    return choose
+    return Curve(label, pen, (name, event), choose)
 
 
 def _component(signal: Signal, at: str | None) -> Signal | None:
@@ -114,16 +117,16 @@ TITLES = {"last_layer_norm": "Norm of the last layer", "total_norm": "Norm of al
 EFFECTIVE = "effective_step_quantiles", "event_effective_step"
 
 PANELS = (
-    Panel("norm", "Norm", "Euclidean norm", "linear", (Curve("norm", "ink", chosen_norm),)),
+    Panel("norm", "Norm", "Euclidean norm", "linear", (Curve("norm", "ink", tuple(NORMS), chosen_norm),)),
     Panel(
         "loss",
         "Loss",
         "nat",
         "log",
         (
-            Curve("batch", "quiet", _named(*BATCH_LOSSES)),
-            Curve("training", "ink", _named("train_loss")),
-            Curve("validation", "accent", _named("val_loss")),
+            _first("batch", "quiet", *BATCH_LOSSES),
+            _first("training", "ink", "train_loss"),
+            _first("validation", "accent", "val_loss"),
         ),
     ),
     Panel(
@@ -131,7 +134,7 @@ PANELS = (
         "Accuracy",
         "share of samples",
         "share",
-        (Curve("training", "ink", _named("train_accuracy")), Curve("validation", "accent", _named("val_accuracy"))),
+        (_first("training", "ink", "train_accuracy"), _first("validation", "accent", "val_accuracy")),
     ),
     Panel(
         "errors",
@@ -139,9 +142,9 @@ PANELS = (
         "samples",
         "log",
         (
-            Curve("batch", "quiet", _named("batch_errors")),
-            Curve("training", "ink", _named("train_errors")),
-            Curve("validation", "accent", _named("val_errors")),
+            _first("batch", "quiet", "batch_errors"),
+            _first("training", "ink", "train_errors"),
+            _first("validation", "accent", "val_errors"),
         ),
     ),
     Panel(
@@ -149,15 +152,15 @@ PANELS = (
         "Gradient and update",
         "Euclidean norm",
         "log",
-        (Curve("gradient", "ink", _named("gradient_norm")), Curve("update", "quiet", _named("update_norm"))),
+        (_first("gradient", "ink", "gradient_norm"), _first("update", "quiet", "update_norm")),
     ),
-    Panel("rate", "Learning rate", "", "linear", (Curve("learning rate", "ink", _named(LEARNING_RATE)),)),
+    Panel("rate", "Learning rate", "", "linear", (_first("learning rate", "ink", LEARNING_RATE),)),
     Panel(
         "features",
         "Change of the features",
         "relative, in one update",
         "log",
-        (Curve("last layer", "ink", chosen_features),),
+        (Curve("last layer", "ink", ("feature_change",), chosen_features),),
     ),
     Panel(
         "curvature",
@@ -165,8 +168,8 @@ PANELS = (
         "loss per squared norm",
         "log",
         (
-            Curve("largest eigenvalue", "ink", chosen_curvature),
-            Curve("along the update", "accent", _with_flight("update_sharpness", "event_update_sharpness")),
+            Curve("largest eigenvalue", "ink", (*CURVATURES, *FLIGHT_CURVATURES.values()), chosen_curvature),
+            _with_flight("along the update", "accent", "update_sharpness", "event_update_sharpness"),
         ),
     ),
     Panel(
@@ -175,9 +178,9 @@ PANELS = (
         "learning rate",
         "log",
         (
-            Curve("smallest step", "quiet", _with_flight(*EFFECTIVE, at="0")),
-            Curve("median step", "ink", _with_flight(*EFFECTIVE, at="0.5")),
-            Curve("bound 2/L", "accent dashed", _with_flight("max_stable_step", "event_max_stable_step")),
+            _with_flight("smallest step", "quiet", *EFFECTIVE, at="0"),
+            _with_flight("median step", "ink", *EFFECTIVE, at="0.5"),
+            _with_flight("bound 2/L", "accent dashed", "max_stable_step", "event_max_stable_step"),
         ),
     ),
     Panel(
@@ -186,29 +189,20 @@ PANELS = (
         "share of the batch",
         "share",
         (
-            Curve("zero gradient", "quiet", _named("zero_gradient_fraction")),
-            Curve("zero loss", "ink", _named("zero_loss_fraction")),
-            Curve("softmax collapse", "accent", _named("softmax_collapse")),
-            Curve("zero-sum violation", "accent dashed", _named("zero_sum_violation")),
+            _first("zero gradient", "quiet", "zero_gradient_fraction"),
+            _first("zero loss", "ink", "zero_loss_fraction"),
+            _first("softmax collapse", "accent", "softmax_collapse"),
+            _first("zero-sum violation", "accent dashed", "zero_sum_violation"),
         ),
     ),
 )
 
 
-SHOWN = (
-    *BATCH_LOSSES,
-    *("train_loss", "val_loss", "train_accuracy", "val_accuracy", "batch_errors", "train_errors", "val_errors"),
-    *("gradient_norm", "update_norm", "feature_change", *CURVATURES, *FLIGHT_CURVATURES.values()),
-    *("event_update_sharpness", *EFFECTIVE, "max_stable_step", "event_max_stable_step"),
-    *("zero_gradient_fraction", "zero_loss_fraction", "softmax_collapse", "zero_sum_violation"),
-)
-"""Signals of which the panels choose, beside the norm and the learning rate."""
-
-
 def shown_signals(run: Signals) -> dict[str, Signal]:
     """Return the signals of a run that its figures need, read at once; a learning rate by the name that it has here."""
-    norm = first_of(NORMS, run)
-    found = read_signals(run, [name for name in (norm, *dict.fromkeys(SHOWN)) if name is not None and name in run])
+    names = dict.fromkeys(name for panel in PANELS for curve in panel.curves for name in curve.names)
+    unused = set(NORMS) - {first_of(NORMS, run)}
+    found = read_signals(run, [name for name in names if name in run and name not in unused])
     others: Mapping[str, Signal] = run.others if isinstance(run, Log) else {}
     for name in (*run, *others):
         plain = re.sub(r"[^a-z0-9]+", "_", name.lower())

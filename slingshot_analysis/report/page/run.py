@@ -13,7 +13,7 @@ from slingshot_analysis.report._diagnosis_text import REMEDIES, SHOWN
 from slingshot_analysis.report._run_text import is_eventful, other_facts, what_happened
 from slingshot_analysis.report._words import sentence, step_words
 from slingshot_analysis.report.page.cycles import aligned_context, order_context
-from slingshot_analysis.report.page.events import events_of
+from slingshot_analysis.report.page.events import events_of, number_of_events
 from slingshot_analysis.report.page.kept import KeptRun
 
 UNCHECKED = 6
@@ -55,6 +55,7 @@ def run_context(number: int, analysis: Analysis, kept: KeptRun) -> dict[str, Any
         ],
         "aligned": [aligned_context(found) for found in kept.aligned],
         "order": order_context(analysis.order),
+        "all_events": number_of_events(analysis),
         "unchecked": [f"{check.signal}: {check.tells}" for check in analysis.diagnosis.unchecked[:UNCHECKED]],
         "notes": [*analysis.notes, *(f"{one.what}: {one.why}" for one in analysis.skipped)],
         "figure": Markup(kept.figure),
