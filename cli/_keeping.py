@@ -31,10 +31,19 @@ class Keep:
         Folder of the pictures; None draws none.
     curves : bool
         Whether curves are wanted.
+    form : str
+        Format of the pictures, which is their suffix.
+    panels : tuple of str
+        What to draw; see `run_figure`.
+    size : (float, float) or None, inches
+        Size of the pictures.
     """
 
     folder: str | None
     curves: bool
+    form: str = "png"
+    panels: tuple[str, ...] = ()
+    size: tuple[float, float] | None = None
 
     def __call__(self, run: Trace, analysis: Analysis) -> Kept:
         """Return the picture and the curves that are wanted."""
@@ -42,5 +51,6 @@ class Keep:
         if self.folder is not None:
             from slingshot_analysis.report.figure import draw
 
-            picture = draw(analysis, run, Path(self.folder) / f".{uuid.uuid4().hex}.png")
+            picture = Path(self.folder) / f".{uuid.uuid4().hex}.{self.form}"
+            picture = draw(analysis, run, picture, panels=self.panels, size=self.size)
         return Kept(picture, thin_curves(run) if self.curves else {})

@@ -25,6 +25,8 @@ from slingshot_analysis.report.text import print_analyses
 from slingshot_analysis.signal import Signal
 from slingshot_analysis.slingshots import Options, Verdict
 
+LARGEST = 100
+"""Longest side of a picture, in inches."""
 VERDICTS = get_args(Verdict)
 
 
@@ -54,6 +56,21 @@ class _WithSettings(Verb):
 )
 @click.option(
     "--plot", metavar="DIR", type=click.Path(file_okay=False), help="Draw a picture of each run into this folder."
+)
+@click.option(
+    "--plot-format", type=click.Choice(["png", "svg", "pdf"]), default="png", show_default=True, help="For --plot."
+)
+@click.option(
+    "--plot-size",
+    metavar="WIDTHxHEIGHT",
+    callback=lambda context, option, value: _size(value),
+    help="For --plot: inches, such as 6.5x4; by default as the panels need.",
+)
+@click.option(
+    "--panels",
+    metavar="NAME[,NAME]",
+    help="For --plot: what to draw, from top to bottom: norm, loss, gradient, accuracy, features, curvature, or any "
+    "recorded signal; by default all of the former that there are.",
 )
 @click.option(
     "--plot-across",
@@ -88,6 +105,9 @@ def analyze(
     form: str,
     settings: tuple[str, ...],
     plot: str | None,
+    plot_format: str,
+    plot_size: tuple[float, float] | None,
+    panels: str | None,
     plot_across: str | None,
     against: tuple[str, ...],
     table: str | None,
@@ -120,7 +140,7 @@ def analyze(
         scheduler=scheduler,
         slurm=slurm_parameters(slurm),
         read=reading.runs_of,
-        keep=Keep(plot, plot_across is not None),
+        keep=Keep(plot, plot_across is not None, plot_format, _names(panels), plot_size),
         options=Options().changed(settings),
     )
     analyses: list[Analysis] = []
@@ -160,6 +180,21 @@ def analyze(
         click.get_current_context().exit(130 if stopped else 2)
     if any(analysis.verdict in failing for analysis in analyses):
         click.get_current_context().exit(1)
+
+
+def _names(given: str | None) -> tuple[str, ...]:
+    return () if given is None else tuple(name.strip() for name in given.split(","))
+
+
+def _size(given: str | None) -> tuple[float, float] | None:
+    """Return the width and the height of a text such as ``"6.5x4"``."""
+    if given is None:
+        return None
+    found = re.fullmatch(r"(\d+\.?\d*)x(\d+\.?\d*)", given)
+    size = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    if not all(1 <= length <= LARGEST for length in size):
+        raise InputError(f"--plot-size {given}: give WIDTHxHEIGHT from 1 to {LARGEST} inches, such as 6.5x4")
+    return size
 
 
 def _verdicts(given: str | None) -> list[str]:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from slingshot_analysis import (
     Axis,
@@ -234,6 +235,9 @@ def test_figures_of_a_comparison():
     runs = [run("run", config={"optimizer.eps": eps, "optimizer.lr": lr}) for eps, lr in ((0.0, 1), (1e-8, 2))]
     comparison = compare_runs(runs, resamples=20)
     assert len(comparison.plot().axes) == 2
+    mine = Figure()
+    assert comparison.plot("optimizer.eps", axes=mine.subplots(1, 3)) is mine
+    assert comparison.plot(axes=Figure().subplots(1, 2)).axes[0].texts
     assert comparison.plot("optimizer.eps").axes[0].get_xlabel() == "optimizer.eps"
     heatmap = comparison.plot("optimizer.eps,optimizer.lr").axes[0]
     assert (heatmap.get_xlabel(), heatmap.get_ylabel()) == ("optimizer.eps", "optimizer.lr")

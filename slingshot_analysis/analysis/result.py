@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from slingshot_analysis.analysis._tables import EVENTS, events_table, step_of
-from slingshot_analysis.analysis.signals import NORMS, Signals
+from slingshot_analysis.analysis.signals import NORMS
 from slingshot_analysis.association import Association, EventOrder, GainAssociation, SignalLead
 from slingshot_analysis.configuration import Plain
 from slingshot_analysis.diagnosis import Diagnosis
@@ -37,7 +37,10 @@ from slingshot_analysis.slingshots import Verdict
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from slingshot_analysis.trace import Trace
 
 LISTED = 5
 """Steps and causes that are listed of a run in its short form."""
@@ -264,13 +267,24 @@ class Analysis:
         found: xr.DataTree = xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=attributes), **tree})
         return found
 
-    def plot(self, run: Signals | None = None) -> Figure:
+    def plot(
+        self,
+        run: Trace | Mapping[str, Any] | None = None,
+        panels: Sequence[str] = (),
+        *,
+        axes: Axes | Sequence[Axes] | None = None,
+    ) -> Figure:
         """Draw the run with its phases and events, as ``slingshot analyze --plot`` does.
 
         Parameters
         ----------
-        run : Trace or mapping of str to Signal, optional
-            The signals. By default they are read again from `path`.
+        run : Trace or mapping of str to Signal or (step, value), optional
+            The signals, as `analyze` takes them. By default they are read again from `path`.
+        panels : sequence of str, optional
+            What to draw, from top to bottom: "norm", "loss", "gradient", "accuracy", "features", "curvature", or the
+            name of any signal. By default all of the former that there are.
+        axes : matplotlib.axes.Axes or sequence of them, optional
+            Axes to draw into, one for each panel. By default a new figure is made.
 
         Returns
         -------
@@ -280,9 +294,10 @@ class Analysis:
         Raises
         ------
         InputError
-            If `run` is not given, and the file can't be read or does not hold a run of this name.
+            If `run` is not given, and the file can't be read or does not hold a run of this name; if there is no such
+            panel, or the number of axes is another.
         """
-        return drawer("plot_analysis")(self, run)
+        return drawer("plot_analysis")(self, run, panels, axes)
 
     def __repr__(self) -> str:
         return few_lines([f"Analysis of {self._title}", *(f"  {name}: {words}" for name, words in self._facts())])

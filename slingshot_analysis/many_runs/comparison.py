@@ -35,6 +35,7 @@ from slingshot_analysis.safe_text import few_lines
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LISTED = 3
@@ -151,7 +152,7 @@ class Comparison:
         found: xr.DataTree = xarray.DataTree.from_dict(tables)
         return found
 
-    def plot(self, against: str = "") -> Figure:
+    def plot(self, against: str = "", *, axes: Sequence[Axes] | None = None) -> Figure:
         """Draw the runs together.
 
         Parameters
@@ -159,6 +160,8 @@ class Comparison:
         against : str, optional
             A number of the configuration, such as ``"optimizer.eps"``, for a dose response, or two with a comma between
             them, for a heatmap. By default the figure shows slingshots against grokking.
+        axes : sequence of matplotlib.axes.Axes, optional
+            Axes to draw into: three for a dose response, two for the others. By default a new figure is made.
 
         Returns
         -------
@@ -168,9 +171,9 @@ class Comparison:
         Raises
         ------
         InputError
-            If a name of `against` is no number that varies between the runs.
+            If a name of `against` is no number that varies between the runs, or the number of axes is another.
         """
-        return drawer("plot_comparison")(self, against)
+        return drawer("plot_comparison")(self, against, axes)
 
     def __repr__(self) -> str:
         return few_lines([f"Comparison of {self._title}", *(f"  {name}: {words}" for name, words in self._facts())])

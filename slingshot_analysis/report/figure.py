@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.analysis.signals import Signals, chosen_curvature, chosen_features, chosen_norm
+from slingshot_analysis.errors import unknown_name
 from slingshot_analysis.events import LogGrowth, LossSpike, Peak
 from slingshot_analysis.readers import Log
 from slingshot_analysis.report._words import count_of
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
-from slingshot_analysis.report.picture import DPI, Picture
+from slingshot_analysis.report.picture import DPI, Given, panels_of
 from slingshot_analysis.signal import Signal
 
 Array = npt.NDArray[np.float64]
@@ -47,10 +49,20 @@ OUTCOMES = {
     "not finite": ("X", VALIDATION),
 }
 """Marker and colour of a loss spike by its outcome."""
+MOST_LINES, WIDE = 6, 100.0
+"""Lines of a signal with an axis, and the ratio of its values from which on it has a logarithmic scale."""
+PANELS = ("norm", "loss", "gradient", "accuracy", "features", "curvature")
 ACCURACIES = {"train_accuracy": ("training", TRAIN), "val_accuracy": ("validation", VALIDATION)}
 
 
-def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
+def draw(
+    analysis: Analysis,
+    signals: Signals,
+    path: str | Path,
+    *,
+    panels: Sequence[str] = (),
+    size: tuple[float, float] | None = None,
+) -> Path:
     """Draw a run and its analysis into a file.
 
     Parameters
@@ -61,6 +73,8 @@ def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
         The signals by canonical name.
     path : path-like
         File to write; its suffix decides the format.
+    panels, size
+        See `run_figure`.
 
     Returns
     -------
@@ -70,41 +84,103 @@ def draw(analysis: Analysis, signals: Signals, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If the file can't be written.
+        If the file can't be written, or there is no such panel.
     """
-    figure, path = run_figure(analysis, signals), Path(path)
+    figure, path = run_figure(analysis, signals, panels=panels, size=size), Path(path)
     with writing_pictures(picture_folder(path.parent)):
         figure.savefig(path, dpi=DPI)
     return path
 
 
-def run_figure(analysis: Analysis, signals: Signals) -> Picture:
-    """Return the figure of a run and its analysis."""
-    has_loss, has_accuracy = (any(_holds(signals, name) for name in names) for names in (LOSSES, ACCURACIES))
-    has_gradient = any(_holds(signals, name) for name in GRADIENTS)
+def run_figure(
+    analysis: Analysis,
+    signals: Signals,
+    *,
+    panels: Sequence[str] = (),
+    axes: Given = None,
+    size: tuple[float, float] | None = None,
+) -> Figure:
+    """Return the figure of a run and its analysis.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What was found in the run.
+    signals : Trace or mapping of str to Signal
+        The signals by canonical name.
+    panels : sequence of str, optional
+        What to draw, from top to bottom: names of `PANELS`, or of any signal of the run. By default the panels for
+        which there is a signal.
+    axes : Axes or sequence of Axes, optional
+        Axes of Matplotlib to draw into, one for each panel. By default a new figure is made.
+    size : (float, float), optional, inches
+        Width and height of a new figure.
+
+    Raises
+    ------
+    InputError
+        If there is no such panel or signal, or the number of axes is another.
+    """
+    known = _panels(analysis, signals)
+    chosen = list(panels) or [name for name, (is_there, _, _) in known.items() if is_there] or ["gradient"]
+    for name in chosen:
+        if name not in signals and not known.get(name, (False,))[0] and name != "gradient":
+            there = [name for name, (is_there, _, _) in known.items() if is_there]
+            raise unknown_name("panel", name, [*there, *signals], "panels=")
+    heights = [known[name][1] if name in known else 0.7 for name in chosen]
+    size = size or (11, 1 + 2.2 * sum(heights))
+    grid = {"nrows": len(chosen), "ncols": 1, "sharex": True, "height_ratios": heights}
+    figure, places, is_new = panels_of(axes, len(chosen), size, **grid)
+    for name, place in zip(chosen, places, strict=True):
+        if name in known:
+            known[name][2](place)
+        else:
+            _draw_signal(place, signals[name])
+        _draw_transitions(place, analysis)
+        place.spines[["top", "right"]].set_visible(False)
+        place.margins(x=0.01)
+    _number_transitions(places[0], analysis)
+    if is_new:
+        figure.suptitle(_title(analysis), fontsize=11)
+    places[-1].set_xlabel(_step_words(signals))
+    return figure
+
+
+def _panels(analysis: Analysis, signals: Signals) -> dict[str, tuple[bool, float, Callable[[Axes], None]]]:
+    """Return the panels by name: whether there is something to draw, its height, and what draws it."""
+    has_loss, has_accuracy, has_gradient = (
+        any(_holds(signals, name) for name in names) for names in (LOSSES, ACCURACIES, GRADIENTS)
+    )
     features, curvature = chosen_features(signals), chosen_curvature(signals)
     bursts, peaks = analysis.feature_bursts, analysis.curvature_peaks
-    panels: list[tuple[bool, float, Callable[[Axes], None]]] = [
-        (analysis.norm_signal is not None, 1.1, lambda axes: _draw_norm(axes, analysis, signals)),
-        (has_loss, 1.2, lambda axes: _draw_losses(axes, analysis, signals)),
-        (has_gradient, 0.7, lambda axes: _draw_gradient(axes, analysis, signals)),
-        (has_accuracy, 1.0, lambda axes: _draw_accuracies(axes, analysis, signals)),
-        (features is not None, 0.7, lambda axes: _draw_peaks(axes, features, bursts, "feature change", "burst")),
-        (curvature is not None, 0.7, lambda axes: _draw_peaks(axes, curvature, peaks, "curvature", "peak")),
-    ]
-    shown = [panel for panel in panels if panel[0]] or panels[2:3]
-    heights = [height for _, height, _ in shown]
-    figure = Picture(figsize=(11, 1 + 2.2 * sum(heights)), layout="constrained")
-    grid = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=heights)
-    for (_, _, draw_panel), axes in zip(shown, grid[:, 0], strict=True):
-        draw_panel(axes)
-        _draw_transitions(axes, analysis)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.01)
-    _number_transitions(grid[0, 0], analysis)
-    figure.suptitle(_title(analysis), fontsize=11)
-    grid[-1, 0].set_xlabel(_step_words(signals))
-    return figure
+    return {
+        "norm": (analysis.norm_signal is not None, 1.1, lambda at: _draw_norm(at, analysis, signals)),
+        "loss": (has_loss, 1.2, lambda at: _draw_losses(at, analysis, signals)),
+        "gradient": (has_gradient, 0.7, lambda at: _draw_gradient(at, analysis, signals)),
+        "accuracy": (has_accuracy, 1.0, lambda at: _draw_accuracies(at, analysis, signals)),
+        "features": (features is not None, 0.7, lambda at: _draw_peaks(at, features, bursts, "feature change")),
+        "curvature": (curvature is not None, 0.7, lambda at: _draw_peaks(at, curvature, peaks, "curvature")),
+    }
+
+
+def _draw_signal(axes: Axes, signal: Signal) -> None:
+    """Draw any signal; of one with an axis up to `MOST_LINES` labels, on a logarithmic scale where it spans a lot."""
+    value = signal.value.astype(np.float64).reshape(len(signal), -1)
+    labels = signal.axes[0].labels if len(signal.axes) == 1 else [str(column) for column in range(value.shape[1])]
+    positive = value[value > 0]
+    wide = len(positive) > 0 and not (value < 0).any() and positive.max() > WIDE * positive.min()
+    for column in range(min(value.shape[1], MOST_LINES)):
+        part = Signal(signal.step, value[:, column])
+        _line(axes, part, positive=wide, linewidth=0.9, label=labels[column] if value.shape[1] > 1 else None)
+    if wide:
+        axes.set_yscale("log")
+    unit = f" ({signal.unit})" if signal.unit else ""
+    axes.set_ylabel(f"{signal.name.replace('_', ' ')}{unit}", fontsize=9)
+    if value.shape[1] > 1:
+        left = value.shape[1] - MOST_LINES
+        _legend_above(axes)
+        if left > 0:
+            axes.set_title(f"{left:,} more are not drawn", fontsize=8, loc="left")
 
 
 def _title(analysis: Analysis) -> str:
@@ -172,13 +248,13 @@ def _log_fit(norm: Signal, fit: LogGrowth) -> tuple[Array, Array]:
     return envelope(step[inside], value[inside].mean() + fit.coefficient * (time - time.mean()))
 
 
-def _draw_peaks(axes: Axes, signal: Signal | None, peaks: Sequence[Peak], name: str, what: str) -> None:
+def _draw_peaks(axes: Axes, signal: Signal | None, peaks: Sequence[Peak], name: str) -> None:
     """Draw a positive signal on a logarithmic axis, and mark its peaks."""
     assert signal is not None
     _line(axes, signal, positive=True, color=TRAIN, linewidth=0.8)
     steps = [peak.peak for peak in peaks]
     heights = np.interp(steps, signal.step.astype(np.float64), signal.value.astype(np.float64))
-    axes.plot(steps, heights, "v", color=PEAK, markersize=5, label=what)
+    axes.plot(steps, heights, "v", color=PEAK, markersize=5, label="peak")
     axes.set_yscale("log")
     axes.set_ylabel(name)
     _legend_above(axes)

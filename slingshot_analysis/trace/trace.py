@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from slingshot_analysis.signal import Axis, Signal
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_SIGNALS, MOST_NOTES = 100, 10
@@ -200,8 +201,16 @@ class Trace(ABC):
         found: xr.DataTree = xarray.DataTree.from_dict(tree)
         return found
 
-    def plot(self) -> Figure:
+    def plot(self, panels: Sequence[str] = (), *, axes: Axes | Sequence[Axes] | None = None) -> Figure:
         """Analyze the run and draw it with its phases and events, as ``slingshot analyze --plot`` does.
+
+        Parameters
+        ----------
+        panels : sequence of str, optional
+            What to draw, from top to bottom: "norm", "loss", "gradient", "accuracy", "features", "curvature", or the
+            name of any signal. By default all of the former that were recorded.
+        axes : matplotlib.axes.Axes or sequence of them, optional
+            Axes to draw into, one for each panel. By default a new figure is made.
 
         Returns
         -------
@@ -211,9 +220,9 @@ class Trace(ABC):
         Raises
         ------
         InputError
-            If the run can't be analyzed.
+            If the run can't be analyzed, there is no such panel, or the number of axes is another.
         """
-        return drawer("plot_trace")(self)
+        return drawer("plot_trace")(self, panels, axes)
 
     def describe(self, name: str) -> tuple[str, str]:
         """Return the unit of a signal and a few words on what was measured."""

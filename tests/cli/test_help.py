@@ -137,3 +137,14 @@ def test_an_interrupted_analysis_says_what_it_shows(run, tmp_path, monkeypatch):
     done = run("export", "a.h5", "--to", "csv", "-o", "tables", status=130)
     assert "stopped; 1 is written whole" in done.stderr
     assert (tmp_path / "tables" / "a.csv").exists()
+
+
+def test_pictures_of_a_format_a_size_and_signals_of_ones_choice(run, tmp_path):
+    write_staircase(tmp_path / "a.h5", stride=100)
+    words = "analyze", "a.h5", "--plot", "figures", "--plot-format", "svg"
+    run(*words, "--plot-size", "5x2", "--panels", "norm,train_errors")
+    text = (tmp_path / "figures" / "a.svg").read_text()
+    assert 'width="360pt" height="144pt"' in text
+    assert "train errors (samples)" in text
+    assert "--plot-size 5: give WIDTHxHEIGHT" in run(*words, "--plot-size", "5", status=2).stderr
+    assert "unknown panel 'los'" in run(*words, "--panels", "los", status=2).stderr

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from slingshot_analysis import Axis, Signal, analyze, read_log
-from slingshot_analysis.report import figure as figures
+from slingshot_analysis import Axis, InputError, Signal, analyze, read_log
+from slingshot_analysis.report import figure as figure_of_a_run
+from slingshot_analysis.report import picture as pictures
 from slingshot_analysis.report.figure import draw, envelope
 
 STEP = np.arange(0, 20_000, 10)
@@ -18,12 +20,12 @@ def drawn(tmp_path, monkeypatch):
     """Draw signals and return the panels of the figure."""
     made = []
 
-    class Kept(figures.Picture):
+    class Kept(pictures.Picture):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             made.append(self)
 
-    monkeypatch.setattr(figures, "Picture", Kept)
+    monkeypatch.setattr(pictures, "Picture", Kept)
 
     def panels(signals, found=None):
         path = draw(found or analyze(signals), signals, tmp_path / "deep" / "run.png")
@@ -73,7 +75,7 @@ def test_transitions_that_count_are_numbered_and_the_others_are_grey(drawn):
     ]  # fmt: skip
     heights = [text.get_position()[1] for text in axes.texts]
     assert heights[0] == heights[1] == heights[4] > heights[2] > heights[3]
-    grey = [line.get_xdata()[0] for line in axes.lines if line.get_color() == figures.UNSURE]
+    grey = [line.get_xdata()[0] for line in axes.lines if line.get_color() == figure_of_a_run.UNSURE]
     assert grey == [5000]
     assert "6 slingshots" in axes.figure.get_suptitle()
 
@@ -93,7 +95,7 @@ def test_growth_is_drawn_beside_its_fit_of_c_log_t(drawn):
     signals = {"last_layer_norm": Signal(STEP, norm), "train_loss": Signal(STEP, LOSS)}
     found = analyze(signals)
     axes = drawn(signals, found)["last layer norm"]
-    fits = [line for line in axes.lines if line.get_color() == figures.FIT]
+    fits = [line for line in axes.lines if line.get_color() == figure_of_a_run.FIT]
     assert len(fits) == len(found.norm_growth) > 0
     for line, fit in zip(fits, found.norm_growth, strict=True):
         inside = (max(fit.start, 1) <= STEP) & (fit.end > STEP)
@@ -118,3 +120,30 @@ def test_bursts_and_curvature_peaks_have_panels_of_their_own(drawn):
     marked = {name: panels[name].get_legend_handles_labels()[0][-1].get_xydata().tolist() for name in
               ("feature change", "curvature")}  # fmt: skip
     assert marked == {"feature change": [[9000, pytest.approx(51e-4)]], "curvature": [[8910, 80]]}
+
+
+def test_any_signal_can_be_drawn_into_axes_of_ones_own():
+    values = np.abs(np.sin(np.outer(STEP, np.arange(1, 10)))) + 1e-6
+    lag = Signal(STEP, values, "moment_lag", "ratio", axes=[Axis("quantile", [f"q{k}" for k in range(9)])])
+    signals = {"train_loss": Signal(STEP, LOSS), "moment_lag": lag, "batch_errors": (STEP, np.zeros(len(STEP)))}
+    found = analyze(signals)
+    figure = Figure()
+    top, bottom = figure.subplots(2, 1)
+    assert found.plot(signals, ["loss", "moment_lag"], axes=[top, bottom]) is figure
+    assert (top.get_ylabel(), bottom.get_ylabel(), bottom.get_yscale()) == ("loss", "moment lag (ratio)", "log")
+    assert [text.get_text() for text in bottom.get_legend().get_texts()] == [f"q{k}" for k in range(6)]
+    assert "3 more are not drawn" in bottom.get_title(loc="left")
+    assert found.plot({"batch_errors": (STEP, STEP)}, ["batch_errors"], axes=top).axes[0] is top  # bare arrays
+    with pytest.raises(InputError, match="unknown panel 'los'; did you mean 'loss'"):
+        found.plot(signals, ["los"])
+    with pytest.raises(InputError, match="axes=: got 1; give 2 Axes"):
+        found.plot(signals, ["loss", "moment_lag"], axes=top)
+
+
+@pytest.mark.parametrize(("form", "head"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_formats_and_sizes(tmp_path, form, head):
+    signals = {"train_loss": Signal(STEP, LOSS)}
+    path = draw(analyze(signals), signals, tmp_path / f"run.{form}", size=(4, 3))
+    assert path.read_bytes().startswith(head)
+    if form == "svg":
+        assert 'width="288pt" height="216pt"' in path.read_text()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from slingshot_analysis.association import Contingency, Proportion, contingency
 from slingshot_analysis.many_runs import by_configuration
 from slingshot_analysis.report.across._style import wrapped
-from slingshot_analysis.report.picture import Picture
+from slingshot_analysis.report.picture import Given, panels_of
 
 CELLS = {
     "both": ("slingshots and grokking", "#5b8c5a"),
@@ -29,17 +30,19 @@ BAR_LABEL = 40
 """Characters in a line of the label of a bar."""
 
 
-def contingency_figure(runs: pd.DataFrame) -> Picture:
+def contingency_figure(runs: pd.DataFrame, given: Given = None) -> Figure:
     """Draw how many runs had slingshots, grokked, did both or neither.
 
     Parameters
     ----------
     runs : DataFrame
         The table of `runs_table`.
+    given : sequence of Axes, optional
+        Axes to draw into, one for each panel.
 
     Returns
     -------
-    Picture
+    Figure
         The figure.
 
     References
@@ -52,8 +55,8 @@ def contingency_figure(runs: pd.DataFrame) -> Picture:
     shown = groups.iloc[:MOST_BARS]
     tallest = max(wrapped(label, BAR_LABEL).count("\n") + 1 for label in shown["configuration"])
     lines = len(shown) * max(2.0, tallest + 0.6)
-    figure = Picture(figsize=(11, max(3.6, 1.2 + 0.17 * lines)), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[1, 1.7])
+    size = (11, max(3.6, 1.2 + 0.17 * lines))
+    figure, (left, right), _ = panels_of(given, 2, size, ncols=2, width_ratios=[1, 1.7])
     _draw_table(left, found, int(groups["undecided"].sum()))
     _draw_bars(right, shown)
     if len(shown) < len(groups):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from slingshot_analysis.many_runs import dose_response, labels_of
 from slingshot_analysis.report.across._style import LINES, number_axis, wrapped
-from slingshot_analysis.report.picture import Picture
+from slingshot_analysis.report.picture import Given, panels_of
 
 SPACING = 0.08
 """Distance in inches of the intervals of two lines that share a value."""
@@ -21,7 +23,7 @@ PANELS = {
 }
 
 
-def dose_response_figure(runs: pd.DataFrame, key: str) -> Picture:
+def dose_response_figure(runs: pd.DataFrame, key: str, given: Given = None) -> Figure:
     """Draw slingshots and accuracy at each value of a number, with a line for each configuration in all other keys.
 
     At most six lines are drawn, those with the most runs.
@@ -32,10 +34,12 @@ def dose_response_figure(runs: pd.DataFrame, key: str) -> Picture:
         The table of `runs_table`.
     key : str
         A column of numbers in which runs differ, such as ``optimizer.eps``.
+    given : sequence of Axes, optional
+        Axes to draw into, one for each panel.
 
     Returns
     -------
-    Picture
+    Figure
         The figure.
 
     Raises
@@ -48,15 +52,14 @@ def dose_response_figure(runs: pd.DataFrame, key: str) -> Picture:
     doses, totals = table.groupby("others")[key].nunique(), table.groupby("others")["runs"].sum()
     telling = totals[doses > 1] if (doses > 1).any() else totals
     shown = telling.sort_values(ascending=False, kind="stable").index[: len(LINES)].tolist()
-    figure = Picture(figsize=(11, 4.2), layout="constrained")
-    panels = figure.subplots(1, len(PANELS))
+    figure, panels, is_new = panels_of(given, len(PANELS), (11, 4.2), ncols=len(PANELS))
     shifts = _shifts({others: set(table[key][table["others"] == others]) for others in shown})
     for color, others in zip(LINES, shown, strict=False):
         aside = ScaledTranslation(shifts[others], 0, figure.dpi_scale_trans)
         part, single = table[table["others"] == others], runs[told == others]
         for axes, name in zip(panels, PANELS, strict=True):
             low, high = part[f"{name}_low"], part[f"{name}_high"]
-            place = {"color": color, "transform": axes.transData + aside}
+            place: dict[str, Any] = {"color": color, "transform": axes.transData + aside}
             dots = [] if name == "share" else [(single[key], single[name])]
             for points in ((part[key], part[name]), (part[key], low), (part[key], high), *dots):
                 axes.update_datalim(np.column_stack(points).astype(np.float64))
@@ -74,10 +77,13 @@ def dose_response_figure(runs: pd.DataFrame, key: str) -> Picture:
         axes.spines[["top", "right"]].set_visible(False)
     title = f"{int(totals[shown].sum())} of {len(runs)} runs{_which(len(shown), doses, key)}"
     intervals = "dots: runs; 95% intervals: Wilson (share), bootstrap over 5 runs or more (means)"
-    figure.suptitle(f"{title}\n{intervals}", fontsize=9)
-    if len(shown) > 1:
-        handles, words = panels[0].get_legend_handles_labels()
-        figure.legend(handles, words, loc="outside lower center", ncols=min(len(shown), 3), fontsize=8, frameon=False)
+    if is_new:
+        figure.suptitle(f"{title}\n{intervals}", fontsize=9)
+    if len(shown) > 1 and not is_new:
+        panels[0].legend(fontsize=8, frameon=False)
+    elif len(shown) > 1:
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(shown), 3), fontsize=8, frameon=False)
     return figure
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from slingshot_analysis.many_runs import cells, configuration_keys, short_names
 from slingshot_analysis.report.across._style import wrapped
-from slingshot_analysis.report.picture import Picture
+from slingshot_analysis.report.picture import Given, panels_of
 
 PANELS = {
     "slingshots": ("slingshots, mean", "YlGnBu", "{:.3g}"),
@@ -20,7 +21,7 @@ CHARACTERS_PER_INCH = 13
 """Characters of a title that fit into an inch."""
 
 
-def heatmap_figure(runs: pd.DataFrame, x: str, y: str) -> Picture:
+def heatmap_figure(runs: pd.DataFrame, x: str, y: str, given: Given = None) -> Figure:
     """Draw slingshots and accuracy at each pair of values of two numbers.
 
     The runs of a pair are pooled over all other keys.
@@ -31,10 +32,12 @@ def heatmap_figure(runs: pd.DataFrame, x: str, y: str) -> Picture:
         The table of `runs_table`.
     x, y : str
         Columns of numbers in which runs differ.
+    given : sequence of Axes, optional
+        Axes to draw into, one for each panel.
 
     Returns
     -------
-    Picture
+    Figure
         The figure.
 
     Raises
@@ -47,8 +50,8 @@ def heatmap_figure(runs: pd.DataFrame, x: str, y: str) -> Picture:
     counts = table.pivot(index=y, columns=x, values="runs").sort_index(ascending=False)
     rows, columns = counts.shape
     size = (max(7.0, 2.4 + 1.6 * columns), max(3.2, 1.7 + 0.6 * rows))
-    figure = Picture(figsize=size, layout="constrained")
-    for axes, (name, (words, colors, form)) in zip(figure.subplots(1, 2), PANELS.items(), strict=True):
+    figure, panels, is_new = panels_of(given, 2, size, ncols=2)
+    for axes, (name, (words, colors, form)) in zip(panels, PANELS.items(), strict=True):
         _draw(axes, tables[name], counts, colors, form)
         axes.set_title(words, fontsize=10)
         axes.set_xlabel(x)
@@ -57,7 +60,8 @@ def heatmap_figure(runs: pd.DataFrame, x: str, y: str) -> Picture:
     title = f"{table['runs'].sum()} runs, {few if few == many else f'{few} to {many}'} in a cell"
     if pooled := _pooled(runs, x, y):
         title += f", pooled over {', '.join(pooled)}"
-    figure.suptitle(wrapped(title, int(CHARACTERS_PER_INCH * size[0])), fontsize=9)
+    if is_new:
+        figure.suptitle(wrapped(title, int(CHARACTERS_PER_INCH * size[0])), fontsize=9)
     return figure
 
 

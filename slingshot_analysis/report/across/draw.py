@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from slingshot_analysis.many_runs import check_key, fills_a_grid, is_telling, numeric_keys, split_against
 from slingshot_analysis.report.across._contingency import contingency_figure
@@ -15,7 +16,7 @@ from slingshot_analysis.report.across._heatmap import heatmap_figure
 from slingshot_analysis.report.across._overlay import draw_overlay
 from slingshot_analysis.report.across._style import save
 from slingshot_analysis.report.folder import picture_folder, writing_pictures
-from slingshot_analysis.report.picture import Picture
+from slingshot_analysis.report.picture import Given
 from slingshot_analysis.signal import Signal
 
 MOST_DOSES = 6
@@ -67,7 +68,7 @@ def draw_across_runs(
     return written
 
 
-def figure_across_runs(runs: pd.DataFrame, against: str = "") -> Picture:
+def figure_across_runs(runs: pd.DataFrame, against: str = "", axes: Given = None) -> Figure:
     """Return one figure of many runs.
 
     Parameters
@@ -77,22 +78,26 @@ def figure_across_runs(runs: pd.DataFrame, against: str = "") -> Picture:
     against : str, optional
         A number of the configuration, for a dose response, or two with a comma between them, for a heatmap. By default
         the figure shows slingshots against grokking.
+    axes : sequence of Axes, optional
+        Axes to draw into, one for each panel. By default a new figure is made.
 
     Returns
     -------
-    Picture
+    Figure
         The figure.
 
     Raises
     ------
     InputError
-        If a name of `against` is no number that varies between the runs.
+        If a name of `against` is no number that varies between the runs, or the number of axes is another.
     """
-    return _figure_of(runs, _check_against(runs, against)) if against else contingency_figure(runs)
+    return _figure_of(runs, _check_against(runs, against), axes) if against else contingency_figure(runs, axes)
 
 
-def _figure_of(runs: pd.DataFrame, keys: tuple[str, ...]) -> Picture:
-    return heatmap_figure(runs, keys[0], keys[1]) if len(keys) == 2 else dose_response_figure(runs, keys[0])
+def _figure_of(runs: pd.DataFrame, keys: tuple[str, ...], axes: Given = None) -> Figure:
+    if len(keys) == 2:
+        return heatmap_figure(runs, keys[0], keys[1], axes)
+    return dose_response_figure(runs, keys[0], axes)
 
 
 def _check_against(runs: pd.DataFrame, words: str) -> tuple[str, ...]:
