@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from slingshot_analysis import analyze, open_trace
+from slingshot_analysis.report.paper import PaperRun, draw_figure
 from trainers.claims import CLAIMS
 
 PROJECT = Path(__file__).parents[1]
+TRACES = PROJECT / "examples" / "claims"
+MOST_RUNS = 3
+"""Largest number of runs that a test draws."""
 RESULTS = {path.stem.removesuffix("-small"): path for path in (PROJECT / "docs" / "claims").glob("*-small.json")}
 
 
@@ -39,3 +44,18 @@ def test_results_belong_to_claims_and_rest_on_runs():
         assert result["runs"] > 0
         assert result["versions"]["torch"]
         assert path.with_name(f"{result['claim']}.png").exists()
+
+
+def test_the_thinned_traces_are_small():
+    assert sum(path.stat().st_size for path in TRACES.rglob("*.h5")) < 8 * 2**20
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_figure_is_drawn_again_without_training(name):
+    """A few of the traces are enough for a test."""
+    claim = CLAIMS[name]
+    files = [file for sweep in claim.sweeps["small"] for file in sorted((TRACES / sweep).glob("*.h5"))]
+    assert files
+    runs = [PaperRun(open_trace(file), analyze(file)) for file in files[:MOST_RUNS]]
+    figure = draw_figure(claim.draws, runs)
+    assert any(axes.lines or axes.patches or axes.images for axes in figure.axes)
