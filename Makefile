@@ -6,8 +6,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test
 
 demo: $(VENV)/.installed
-	$(BIN)/slingshot record --setup parity_3_50 --out runs --overwrite
-	$(BIN)/slingshot analyze runs/parity_3_50-s3.h5 --plot figures
+	$(BIN)/slingshot demo
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -39,6 +39,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from slingshot_analysis.online_rules import TransitionTrigger
 from slingshot_analysis.recording.curvature import (
     EigenvalueTracker,
     HessianOperator,
@@ -48,7 +49,6 @@ from slingshot_analysis.recording.curvature import (
     fixed_samples,
 )
 from slingshot_analysis.recording.curvature.operator import SymmetricOperator
-from slingshot_analysis.recording.online.trigger import TransitionTrigger
 from slingshot_analysis.recording.subject.losses import cross_entropy
 from trainers.loop import updates
 from trainers.run import Run
@@ -86,12 +86,12 @@ class Counted:
 
 
 class Watch:
-    """Takes the place of a recorder, and tells when a slingshot begins."""
+    """Tells when a slingshot begins."""
 
     def __init__(self) -> None:
         self.trigger, self.fired = TransitionTrigger(), False
 
-    def update(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def __call__(self, loss: Tensor, logits: Tensor, targets: Tensor, indices: Tensor) -> None:
         """Read the loss of an update."""
         self.fired = self.trigger.update(loss.item())
 

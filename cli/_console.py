@@ -10,7 +10,7 @@ PIPED_WIDTH = 160
 
 def open_console() -> Console:
     """Return standard output; where it is no terminal, it is wide enough for tables."""
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
     return console

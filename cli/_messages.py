@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
+
+from cli._verb import is_quiet
+
+if TYPE_CHECKING:
+    from slingshot_analysis.analysis import Analysis
 
 ARGUMENT = re.compile(r"""(?<![\w.])([a-z_]+)=(?:True\b|('[^']*'|"[^"]*")|(?=[\s,.;:)]|$))""")
 """An argument as messages of the library name it: ``overwrite=True``, ``device='cuda'``, or ``map=``."""
@@ -39,6 +46,15 @@ def in_options(message: str, command: click.Command | None = None) -> str:
     return ARGUMENT.sub(translate, message)
 
 
+def analysis_in_options(analysis: Analysis) -> Analysis:
+    """Return an analysis with its remarks in the words of the command line."""
+    return replace(
+        analysis,
+        notes=tuple(map(in_options, analysis.notes)),
+        skipped=tuple(replace(skipped, why=in_options(skipped.why)) for skipped in analysis.skipped),
+    )
+
+
 def print_errors(messages: Iterable[str]) -> None:
     """Print what went wrong, a line each, to standard error."""
     for message in messages:
@@ -46,5 +62,7 @@ def print_errors(messages: Iterable[str]) -> None:
 
 
 def print_note(message: str) -> None:
-    """Print a remark to standard error."""
+    """Print a remark to standard error, unless --quiet was given."""
+    if is_quiet():
+        return
     click.echo(f"Note: {in_options(message)}", err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cli._messages import print_note
+from cli._progress import track
 from slingshot_analysis.errors import InputError, NoRunError
 from slingshot_analysis.readers import Names, read_log
 from slingshot_analysis.trace import Trace
@@ -52,11 +53,11 @@ class Reading:
         except InputError as error:
             raise error if file in str(error) else InputError(f"{file}: {error}") from None
 
-    def runs_of_all(self, files: Iterable[str]) -> tuple[list[Trace], list[str]]:
+    def runs_of_all(self, files: Sequence[str]) -> tuple[list[Trace], list[str]]:
         """Return the runs of all files that can be read, and why the others can't be; print which hold no run."""
         runs: list[Trace] = []
         problems: list[str] = []
-        for file in files:
+        for file in track(files, len(files), "reading"):
             try:
                 runs += self.runs_of(file)
             except NoRunError as error:

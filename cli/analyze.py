@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,8 +12,10 @@ import click
 from cli._console import open_console
 from cli._engines import engine_options, slurm_parameters
 from cli._keeping import Keep
-from cli._messages import in_options, print_errors, print_note
+from cli._messages import analysis_in_options, in_options, print_errors, print_note
+from cli._progress import track
 from cli._reading import Reading, reading_options
+from cli._verb import Verb
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.many_runs import analyze_files, check_table_path, runs_table, split_against, write_table
@@ -27,7 +28,20 @@ from slingshot_analysis.slingshots import Options, Verdict
 VERDICTS = get_args(Verdict)
 
 
-@click.command()
+class _WithSettings(Verb):
+    """The verb with the settings of the detectors at the end of its help."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        defaults = Options()
+        rows = [(f"{name}={getattr(defaults, name):g}", words) for name, words in Options.meanings().items()]
+        with formatter.section("Settings of --option with their defaults"):
+            formatter.write_dl(rows)
+
+
+@click.command(
+    cls=_WithSettings,
+    examples=("analyze runs/*.h5", "analyze train.log --plot figures --fail-on diverged,unstable"),
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @reading_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -36,7 +50,7 @@ VERDICTS = get_args(Verdict)
     "settings",
     metavar="NAME=NUMBER",
     multiple=True,
-    help=f"Override a detector setting: {', '.join(field.name for field in fields(Options))}; repeatable.",
+    help="Override a setting of the detectors, which are listed below; repeatable.",
 )
 @click.option(
     "--plot", metavar="DIR", type=click.Path(file_okay=False), help="Draw a picture of each run into this folder."
@@ -113,22 +127,29 @@ def analyze(
     curves: list[Mapping[str, Signal]] = []
     problems: list[str] = []
     figures: list[Path] = []
-    for result in found:
-        problems += result.problems
-        for note in result.notes:
-            print_note(note)
-        for analysis, kept in zip(result.analyses, result.kept, strict=True):
-            analyses.append(analysis)
-            curves.append({} if kept is None else kept.curves)
-            if plot is not None and kept is not None:
-                figures.append(kept.picture.replace(_unused(Path(plot) / f"{_safe(analysis.name)}.png", figures)))
+    done, stopped = 0, False
+    try:
+        for result in track(found, len(files), "analyzing"):
+            done += 1
+            problems += result.problems
+            for note in result.notes:
+                print_note(note)
+            for analysis, kept in zip(result.analyses, result.kept, strict=True):
+                analyses.append(analysis)
+                curves.append({} if kept is None else kept.curves)
+                if plot is not None and kept is not None:
+                    target = _unused(Path(plot) / f"{_safe(analysis.name)}{kept.picture.suffix}", figures)
+                    figures.append(kept.picture.replace(target))
+    except KeyboardInterrupt:
+        stopped = True
+        problems.append(f"stopped after {done} of {len(files)} files; what is printed and written is of these alone")
     if form == "json":
         if analyses:
             click.echo(to_json(analyses))
     else:
         console = open_console()
         with console.capture() as text:
-            print_analyses([_in_options(analysis) for analysis in analyses], console, full=full)
+            print_analyses([analysis_in_options(analysis) for analysis in analyses], console, full=full)
         click.echo(in_options(text.get()), nl=False)
     for figure in figures:
         click.echo(f"picture: {figure}", err=form == "json")
@@ -136,7 +157,7 @@ def analyze(
     if analyses:
         _write_across(analyses, curves, table, plot_across, against, form)
     if problems:
-        click.get_current_context().exit(2)
+        click.get_current_context().exit(130 if stopped else 2)
     if any(analysis.verdict in failing for analysis in analyses):
         click.get_current_context().exit(1)
 
@@ -169,15 +190,6 @@ def _write_across(
 
         for figure in draw_across_runs(runs, curves, plot_across, against):
             click.echo(f"picture: {figure}", err=form == "json")
-
-
-def _in_options(analysis: Analysis) -> Analysis:
-    """Return the analysis with its remarks in the words of the command line."""
-    return replace(
-        analysis,
-        notes=tuple(map(in_options, analysis.notes)),
-        skipped=tuple(replace(skipped, why=in_options(skipped.why)) for skipped in analysis.skipped),
-    )
 
 
 def _safe(name: str) -> str:

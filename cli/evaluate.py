@@ -11,12 +11,19 @@ from rich.table import Table
 from cli._console import open_console
 from cli._messages import print_errors
 from cli._reading import Reading, reading_options
+from cli._verb import Verb
 from slingshot_analysis.analysis import finite
 from slingshot_analysis.evaluation import DetectorEvaluation, Truth, find_detector, read_truth, usable_truth
 from slingshot_analysis.evaluation import evaluate as evaluate_runs
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "evaluate runs/*.h5",
+        "evaluate runs/*.h5 --truth misclassification --margin 400",
+    ),
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @reading_options
 @click.option(

@@ -5,11 +5,19 @@ from __future__ import annotations
 import click
 
 from cli._messages import print_errors, print_note
+from cli._progress import track
 from cli._reading import Reading, reading_options
+from cli._verb import Verb
 from slingshot_analysis.export import FORMATS, export_runs
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "export runs/*.h5 --to parquet -o tables",
+        "export metrics.csv --to tensorboard -o events --signals train_loss,val_accuracy",
+    ),
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @reading_options
 @click.option("--to", type=click.Choice(list(FORMATS)), required=True, help="Format to write.")
@@ -49,11 +57,17 @@ def export(
     """
     runs, problems = reading.runs_of_all(files)
     chosen = [name.strip() for names in signals for name in names.split(",")]
-    if runs:
-        for written in export_runs(runs, to, out, signals=chosen, by_group=by_group, overwrite=overwrite):
+    done, stopped = 0, False
+    try:
+        found = export_runs(runs, to, out, signals=chosen, by_group=by_group, overwrite=overwrite) if runs else ()
+        for written in track(found, None if by_group else len(runs), "writing"):
+            done += 1
             click.echo(written.path)
             for name in written.left_out:
                 print_note(f"left out of {written.path}: {name}, of too many columns; --signals {name} writes it")
+    except KeyboardInterrupt:
+        stopped = True
+        problems.append(f"stopped; {done} {'is' if done == 1 else 'are'} written whole, and listed above")
     print_errors(problems)
     if problems:
-        click.get_current_context().exit(2)
+        click.get_current_context().exit(130 if stopped else 2)

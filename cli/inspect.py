@@ -14,6 +14,7 @@ from rich.table import Table
 from cli._console import open_console
 from cli._messages import in_options, print_errors
 from cli._reading import Reading, reading_options
+from cli._verb import Verb
 from slingshot_analysis.readers import LineTemplate, Log
 from slingshot_analysis.trace import Trace
 
@@ -21,7 +22,13 @@ MOST_LINES = 6
 """Kinds of lines that are shown; the others are counted."""
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "inspect metrics.csv",
+        "inspect train.log --line 'it {step}: loss {loss} ({})'",
+    ),
+)
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @reading_options
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)

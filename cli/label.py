@@ -9,13 +9,20 @@ from typing import Any
 import click
 
 from cli._reading import Reading, reading_options
+from cli._verb import Verb
 from slingshot_analysis.analysis.signals import LOSSES, choose_signals, first_of
 from slingshot_analysis.errors import InputError, unknown_name
 from slingshot_analysis.labels import Labels, SpikeLabel, as_outcome, read_labels, write_labels
 from slingshot_analysis.trace import Trace
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "label runs/parity_3_50-s3.h5 --add 18280",
+        "label metrics.csv --remove-spike 700 --add-spike 900=lingering",
+    ),
+)
 @click.argument("file", type=click.Path())
 @reading_options
 @click.option("--add", type=int, multiple=True, metavar="STEP", help="A slingshot that was missed; repeatable.")

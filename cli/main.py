@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from importlib.metadata import version
 from typing import Any
 
 import click
 
 from cli._messages import in_options
+from cli._verb import VERBOSE
 from slingshot_analysis.errors import SlingshotError, unknown_name
 
 VERBS = {
+    "demo": "Show what there is with a recorded run, in a few seconds.",
     "record": "Train a setup of the paper and write its trace.",
     "sweep": "Train many runs: grids, lists, random draws.",
     "reproduce": "Say whether the paper's claims hold here, and train what that needs.",
     "analyze": "Find the slingshots in traces and logs.",
+    "report": "Write a page about runs, to look at and to send.",
+    "watch": "Follow runs while they are recorded, in the terminal or on a page.",
     "inspect": "Show which signal each column of a log was taken for.",
     "figure": "Draw the paper's figures from recorded runs.",
     "label": "Correct the slingshots of a run by hand.",
@@ -47,6 +52,8 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except SlingshotError as error:
             verb = self.get_command(ctx, ctx.invoked_subcommand) if ctx.invoked_subcommand else None
+            if ctx.meta.get(VERBOSE):
+                click.echo("".join(traceback.format_exception(error)), err=True)
             click.echo(f"Error: {in_options(str(error), verb)}", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:

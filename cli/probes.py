@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from typing import Any
 
 import click
 from rich.table import Table
 
 from cli._cache import kept
+from cli._completion import probe_catalogue
 from cli._console import open_console
+from cli._verb import Verb
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "probes",
+        "probes --format json",
+    ),
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def probes(form: str) -> None:
     """List what can be recorded: quantities with unit, cadence, bundles, cost and source."""
-    entries = kept("probes", ("slingshot_analysis/recording",), _catalogue)
+    entries = kept("probes", ("slingshot_analysis/recording",), probe_catalogue)
     if form == "json":
         click.echo(json.dumps(entries, indent=2))
         return
@@ -35,10 +41,3 @@ def probes(form: str) -> None:
         "cadence, and bundles: light (norms every 10 updates, evaluation every 1,000), standard, full (with "
         "curvature, in at most 12% of the run's time), and stability (for runs whose loss spikes or diverges)."
     )
-
-
-def _catalogue() -> list[dict[str, Any]]:
-    """Return what can be recorded, without PyTorch from the second call on."""
-    from slingshot_analysis.recording import catalogue
-
-    return [dataclasses.asdict(entry) for entry in catalogue()]

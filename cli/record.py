@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli._choices import AUTOCAST, DTYPES, LOSSES, OPTIMIZERS
+from cli._completion import complete_probes, complete_setups
+from cli._verb import Verb, is_quiet
 from slingshot_analysis.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,13 +29,6 @@ SHOWN = {
     "val_accuracy": "val accuracy {:.3f}",
     "batch_loss_float64": "batch loss {:.1e}",
 }
-
-
-def complete_setups(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a setup in the shell."""
-    from trainers.setups import SETUPS
-
-    return [name for name in SETUPS if name.startswith(incomplete)]
 
 
 def with_data_folder(setup: Setup, folder: str | None) -> Setup:
@@ -53,7 +48,13 @@ def probe_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "record --setup parity_3_50",
+        "record --setup modular_division --probes stability,hessian:100 --checkpoint-every 1000 --resume",
+    ),
+)
 @click.option("--setup", required=True, shell_complete=complete_setups, help="A name of `slingshot setups`.")
 @click.option("--steps", type=click.IntRange(min=1), help="Number of updates; by default the setup's.")
 @click.option(
@@ -79,6 +80,7 @@ def probe_names(text: str) -> list[str]:
 @click.option(
     "--probes",
     metavar="NAMES",
+    shell_complete=complete_probes,
     help="What to record: bundles and names of `slingshot probes`, such as standard,hessian:50 (every 50 updates). By "
     "default, standard.",
 )
@@ -105,7 +107,13 @@ def probe_names(text: str) -> list[str]:
     show_default=True,
     help="Round denormal numbers to 0. They slow some CPUs down.",
 )
-@click.option("--out", default="runs", show_default=True, help="A folder for the trace, or a file that ends in .h5.")
+@click.option(
+    "--out",
+    default="runs",
+    show_default=True,
+    type=click.Path(),
+    help="A folder for the trace, or a file that ends in .h5.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 @click.option(
     "--checkpoint-every",
@@ -114,7 +122,12 @@ def probe_names(text: str) -> list[str]:
     help="Write a checkpoint every N updates, for --resume.",
 )
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, or start if there is none.")
-@click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read files.")
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Folder of the data files, for setups that read files.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def record(
     setup: str,
@@ -170,8 +183,7 @@ def record(
             progress=show,
         )
     except KeyboardInterrupt:
-        how = " The same command with --resume goes on from the last checkpoint." if checkpoint_every else ""
-        click.echo(f"\nStopped. The trace keeps what was recorded; `slingshot analyze` reads it.{how}", err=True)
+        click.echo(f"\n{_kept(show, checkpoint_every)}", err=True)
         sys.exit(130)
     seconds = time.monotonic() - start
     if form == "json":
@@ -182,6 +194,17 @@ def record(
         click.echo(f"{path}: {run.steps:,} updates in {seconds:.0f} s")
     else:
         click.echo(f"{path}: was finished already")
+
+
+def _kept(show: Progress, checkpoint_every: int | None) -> str:
+    """Say what an interrupted run leaves behind, as its file says it."""
+    from slingshot_analysis.trace import open_trace
+
+    if show.recorder is None or (steps := open_trace(show.recorder.path).steps) is None:
+        return "Stopped before anything was recorded."
+    words = f"Stopped. {show.recorder.path} keeps the rows up to step {steps[1]:,}; `slingshot analyze` reads it."
+    how = " The same command with --resume goes on from the last checkpoint."
+    return words + how if checkpoint_every else words
 
 
 class Progress:
@@ -196,6 +219,9 @@ class Progress:
     def __init__(self, steps: int) -> None:
         self.made = 0
         """Updates made since this process began: those before a resumed run's checkpoint do not count."""
+        self.recorder: Recorder | None = None
+        """The recorder of the run; None before the first update."""
+        self._quiet = is_quiet()
         self._steps = steps
         self._terminal = sys.stderr.isatty()
         self._period = TERMINAL_SECONDS if self._terminal else LOG_SECONDS
@@ -204,6 +230,9 @@ class Progress:
     def __call__(self, step: int, recorder: Recorder) -> None:
         """Count an update, and show a line if the last one is old enough."""
         self.made += 1
+        self.recorder = recorder
+        if self._quiet:
+            return
         now = time.monotonic()
         last = step == self._steps
         if now - self._shown < self._period and not (self._terminal and last):

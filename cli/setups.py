@@ -11,12 +11,19 @@ from rich.table import Table
 
 from cli._cache import kept
 from cli._console import open_console
+from cli._verb import Verb
 
 if TYPE_CHECKING:
     from trainers.setup import Setup
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "setups",
+        "setups --format json",
+    ),
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--measure", is_flag=True, help="Measure the cost anew; it is kept from the first time on.")
 def setups(form: str, measure: bool) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli._completion import complete_probes, complete_setups, complete_sweeps
 from cli._engines import engine_options, slurm_parameters
 from cli._messages import in_options
-from cli.record import complete_setups, probe_names
+from cli._verb import Verb, is_quiet
+from cli.record import probe_names
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,14 +25,13 @@ SHOWN_RUNS = 12
 LOG_SECONDS = 5.0
 
 
-def complete_sweeps(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a sweep that comes with the package."""
-    from trainers.sweep import shipped_sweeps
-
-    return [name for name in shipped_sweeps() if name.startswith(incomplete)]
-
-
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "sweep --setup parity_3_50 --grid optimizer.eps=1e-8,1e-7 --seeds 0-4",
+        "sweep --config parity_epsilon --jobs 8 --out runs/epsilon",
+    ),
+)
 @click.option("--setup", shell_complete=complete_setups, help="A name of `slingshot setups`.")
 @click.option(
     "--grid",
@@ -63,9 +64,14 @@ def complete_sweeps(ctx: click.Context, param: click.Parameter, incomplete: str)
 )
 @click.option("--list", "listing", is_flag=True, help="List the sweeps behind the paper's figures, and stop.")
 @click.option(
-    "--probes", metavar="NAMES", help="What to record, as in `slingshot record`; by default the file's, or light."
+    "--probes",
+    metavar="NAMES",
+    shell_complete=complete_probes,
+    help="What to record, as in `slingshot record`; by default the file's, or light.",
 )
-@click.option("--out", default="runs", show_default=True, metavar="DIR", help="Folder of traces and manifest.")
+@click.option(
+    "--out", default="runs", show_default=True, metavar="DIR", type=click.Path(), help="Folder of traces and manifest."
+)
 @engine_options(
     None,
     "Number of processes, by default one per CPU. With dask and slurm, the smallest number of parts into which the "
@@ -89,7 +95,12 @@ def complete_sweeps(ctx: click.Context, param: click.Parameter, incomplete: str)
 @click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one."
 )
-@click.option("--data-dir", metavar="DIR", help="Folder of the data files, for setups that read files.")
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Folder of the data files, for setups that read files.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def sweep(
     setup: str | None,
@@ -199,7 +210,8 @@ class Progress:
         from rich.live import Live
 
         console = Console(stderr=True)
-        self._live = Live(console=console, transient=True) if console.is_terminal else None
+        self._quiet = is_quiet()
+        self._live = Live(console=console, transient=True) if console.is_terminal and not self._quiet else None
         self._next = 0.0
         self._start = time.monotonic()
 
@@ -218,6 +230,8 @@ class Progress:
 
     def __call__(self, status: Status) -> None:
         """Show how far the sweep has come."""
+        if self._quiet:
+            return
         from rich.console import Group
         from rich.text import Text
 
@@ -229,9 +243,11 @@ class Progress:
             click.echo(line, err=True)
 
     def _line(self, status: Status) -> str:
+        from slingshot_analysis.markup import duration_words
+
         counts = "  ".join(f"{count} {state}" for state, count in sorted(status.counts.items()))
-        left = f"  {_duration(status.left)} left" if math.isfinite(status.left) else ""
-        gone = _duration(time.monotonic() - self._start)
+        left = f"  {duration_words(status.left)} left" if math.isfinite(status.left) else ""
+        gone = duration_words(time.monotonic() - self._start)
         return f"{_runs(len(status.runs))}: {counts}  {status.rate:,.0f} updates/s  {gone}{left}"
 
 
@@ -255,17 +271,3 @@ def _running(status: Status) -> list[Table]:
 
 def _runs(count: int) -> str:
     return "1 run" if count == 1 else f"{count} runs"
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration in words.
-
-    Examples
-    --------
-    >>> _duration(59), _duration(3_720), _duration(200_000)
-    ('59 s', '1 h 02 min', '55 h 33 min')
-    """
-    minutes = round(seconds) // 60
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

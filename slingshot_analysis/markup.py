@@ -1,23 +1,18 @@
-"""HTML that a notebook shows for an object: plain tables in the colours of the page, with every text escaped."""
+"""HTML that a notebook shows for an object: plain tables in the colours of the page, from the folder ``templates``."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
 
-from slingshot_analysis.safe_text import printable
+from slingshot_analysis.rendering import render
 
 MOST_ROWS = 20
 """Rows of a table that are shown; the others are counted."""
-
-TABLE = "border-collapse:collapse;margin:0.4em 0"
-CELL = "padding:0.1em 0.7em 0.1em 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884"
-QUIET = "opacity:0.7"
 
 
 class Shown:
@@ -38,7 +33,7 @@ def block(title: str, words: str, *parts: str) -> str:
     >>> block("a<b", "3 rows")
     '<div><b>a&lt;b</b> 3 rows</div>'
     """
-    return f"<div><b>{escaped(title)}</b> {escaped(words)}{''.join(parts)}</div>"
+    return render("block.html", title=title, words=words, parts="".join(parts))
 
 
 def table(rows: Iterable[Sequence[object]], head: Sequence[str] = (), most: int = MOST_ROWS) -> str:
@@ -54,23 +49,13 @@ def table(rows: Iterable[Sequence[object]], head: Sequence[str] = (), most: int 
         Rows that are shown.
     """
     waiting = iter(rows)
-    lines = ["".join(_cell("th", name) for name in head)] if head else []
-    for name, *others in islice(waiting, most):
-        lines.append(_cell("td" if head else "th", name) + "".join(_cell("td", other) for other in others))
-    left = sum(1 for _ in waiting)
-    return f'<table style="{TABLE}">{"".join(f"<tr>{line}</tr>" for line in lines)}</table>' + (
-        quiet(f"and {left:,} more") if left else ""
-    )
+    shown = [list(map(words_of, row)) for row in islice(waiting, most)]
+    return render("table.html", rows=shown, head=head, left=sum(1 for _ in waiting))
 
 
 def quiet(text: str) -> str:
     """Return a paragraph of less weight."""
-    return f'<div style="{QUIET}">{escaped(text)}</div>'
-
-
-def escaped(text: str) -> str:
-    """Return a text in which nothing is markup and nothing is unprintable."""
-    return html.escape(printable(text))
+    return render("quiet.html", text=text)
 
 
 def words_of(value: object) -> str:
@@ -95,5 +80,15 @@ def words_of(value: object) -> str:
     return str(value)
 
 
-def _cell(tag: str, value: object) -> str:
-    return f'<{tag} style="{CELL}">{escaped(words_of(value))}</{tag}>'
+def duration_words(seconds: float) -> str:
+    """Return a duration in words.
+
+    Examples
+    --------
+    >>> duration_words(59), duration_words(3_720), duration_words(200_000)
+    ('59 s', '1 h 02 min', '55 h 33 min')
+    """
+    minutes = round(seconds) // 60
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -3,17 +3,9 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-README = Path(__file__).parents[1] / "README.md"
-PAGES = README, README.parent / "docs" / "integrations.md"
-
-
-def code(name):
-    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
-    return re.search(rf"<!-- test: {name} -->\n```python\n(.*?)```", text, re.DOTALL).group(1)
+from documented import README, code
 
 
 @pytest.mark.parametrize(

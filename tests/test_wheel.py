@@ -42,8 +42,11 @@ def test_it_holds_the_three_packages_and_nothing_else(wheel):
         for path in (PROJECT / package).rglob("*.py")
     }
     assert sources <= set(names)
-    others = {"py.typed", "__init__.pyi", "readers/names.toml"}
+    assert "cli/demo_files/parity_3_50.h5" in names
+    others = {"py.typed", "__init__.pyi", "readers/names.toml", "templates/vendor/uPlot.LICENSE"}
     assert {f"slingshot_analysis/{name}" for name in others} <= set(names)
+    templates = PROJECT / "slingshot_analysis" / "templates"
+    assert {str(path.relative_to(PROJECT)) for path in templates.rglob("*.*")} <= set(names)
 
 
 def test_it_runs_in_a_clean_environment_outside_the_checkout(wheel, tmp_path):

@@ -45,7 +45,7 @@ class Loop:
             loss.backward()
             watch(step, self, logits.detach().clone(), targets)
             if recorder:
-                recorder.update(loss, logits, targets)
+                recorder.update(loss, logits, targets, indices=batch)
             self.optimizer.step()
         return [p.detach().clone() for p in self.model.parameters()]
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 
 from slingshot_analysis.recording import Recorder
-from slingshot_analysis.recording.lagged import ignore_steps
+from slingshot_analysis.recording.lagged import without_following
 from trainers.interventions import orthogonalize_gradients
 from trainers.passes import find_passes
 from trainers.run import Run
 from trainers.stack import Stack
 
+Watcher = Callable[[Tensor, Tensor, Tensor, Tensor], None]
+"""What is called with loss, logits, targets and indices of each update's batch."""
 
-def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Iterator[int]:
+
+def updates(run: Run, recorder: Recorder | Watcher | None = None, start: int = 0) -> Iterator[int]:
     """Train to the end of the run. Each item of the iterator makes one update.
 
     The updates are bit-identical to those of a loop with autograd and the run's own optimizer, and take half the time
@@ -25,8 +29,9 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
     ----------
     run : Run
         The run, which is changed in place.
-    recorder : Recorder, optional
-        Called once per update, between backward pass and optimizer step.
+    recorder : Recorder or callable, optional
+        Called once per update, between backward pass and optimizer step, with loss, logits, targets and indices of the
+        batch.
     start : int, optional, updates
         Number of updates that the run has already made.
 
@@ -40,8 +45,7 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
     passes = find_passes(run, stack)
     parameters = list(run.model.parameters())
     run.model.train()
-    if isinstance(recorder, Recorder):
-        ignore_steps(recorder)
+    record = without_following(recorder) if isinstance(recorder, Recorder) else recorder
     step = start
     while step < setup.steps:
         batch = next(run.batches)
@@ -52,8 +56,8 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
                 continue
             if setup.orthogonal_gradient:
                 orthogonalize_gradients(parameters)
-            if recorder:
-                recorder.update(loss, logits, targets)
+            if record:
+                record(loss, logits, targets, batch)
             stack.warm_up([step])
             stack.update()
             stack.share()

@@ -9,11 +9,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from slingshot_analysis.recording.subject.losses import cross_entropy
-from slingshot_analysis.recording.torch_internals import foreach, log_softmax_backward, relu_backward_
+from slingshot_analysis.recording.torch_internals import (
+    foreach,
+    log_softmax_backward,
+    nll_loss_and_gradient,
+    relu_backward_,
+)
 from trainers.run import Run
 from trainers.setup import Setup
 from trainers.stack import Stack
@@ -237,8 +241,8 @@ def loss_and_gradient(
     if loss_function is cross_entropy and logits.ndim == 2:
         cast = logits.to(dtype)
         log_p = torch.log_softmax(cast, -1)
-        gradient = _gradient_of_cross_entropy(cast, log_p, targets.unsqueeze(-1))
-        return functional.nll_loss(log_p, targets), gradient.to(logits.dtype)
+        loss, upstream = nll_loss_and_gradient(log_p, targets)
+        return loss, log_softmax_backward(upstream, log_p, cast).to(logits.dtype)
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
         loss = loss_function(leaf.to(dtype), targets)
@@ -256,19 +260,14 @@ def losses_and_gradient(
     if loss_function is cross_entropy:
         cast, index = logits.to(dtype), targets.unsqueeze(-1)
         log_p = torch.log_softmax(cast, -1)
-        gradient = _gradient_of_cross_entropy(cast, log_p, index)
+        upstream = torch.zeros_like(log_p).scatter_(-1, index, -1 / log_p.shape[-2])
+        gradient = log_softmax_backward(upstream, log_p, cast)
         return log_p.gather(-1, index).flatten(1).mean(1).neg_(), gradient.to(logits.dtype)
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_()
         losses = vmap(loss_function)(leaf.to(dtype), targets)
     (gradient,) = torch.autograd.grad(losses, leaf, torch.ones_like(losses))
     return losses.detach(), gradient
-
-
-def _gradient_of_cross_entropy(logits: Tensor, log_p: Tensor, index: Tensor) -> Tensor:
-    """Return the gradient of the mean over samples, the last axis but one, with respect to the logits."""
-    upstream = torch.zeros_like(log_p).scatter_(-1, index, -1 / log_p.shape[-2])
-    return log_softmax_backward(upstream, log_p, logits)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.subject.data import understood
+from slingshot_analysis.recording.torch_internals import scale_of
 
 
 class SlingshotCallback(Callback):  # type: ignore[misc]
@@ -48,13 +49,15 @@ class SlingshotCallback(Callback):  # type: ignore[misc]
         self._outputs: Any = None
         self._targets: Tensor | None = None
         self._hook: Any = None
+        self._scaler: torch.amp.GradScaler | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Make the recorder; if the training is resumed, continue the trace."""
         if not trainer.is_global_zero:
             return
         model = self._model(pl_module)
-        options: dict[str, Any] = {"resume": self._resume} | self._options
+        self._scaler = getattr(trainer.precision_plugin, "scaler", None)
+        options: dict[str, Any] = {"resume": self._resume, "scaler": self._scaler} | self._options
         self.recorder = Recorder(self.path, model, trainer.optimizers, **options).attach()
         self._hook = model.register_forward_hook(self._keep)
 
@@ -74,9 +77,9 @@ class SlingshotCallback(Callback):  # type: ignore[misc]
         """Hand the batch to the recorder."""
         if self.recorder is None:
             return
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        scale = 1.0 if scaler is None else scaler.get_scale()
-        undivided = loss.detach() * trainer.accumulate_grad_batches / scale
+        undivided = loss.detach() * trainer.accumulate_grad_batches
+        if self._scaler is not None:
+            undivided = undivided / scale_of(self._scaler, loss.device)
         known = self._outputs is not None and self._targets is not None
         self.recorder.batch(undivided, self._outputs if known else None, self._targets if known else None)
 

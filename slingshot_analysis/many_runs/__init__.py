@@ -1,7 +1,7 @@
 """Many runs together: tables by run, by configuration and by dose, curves over seeds, and pooled tests."""
 
 from slingshot_analysis.many_runs._exact import rank_sum_test
-from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, summarize_runs
+from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, run_events, summarize_runs
 from slingshot_analysis.many_runs.curves import Band, band, thin_curves
 from slingshot_analysis.many_runs.dose import (
     cells,
@@ -45,6 +45,7 @@ __all__ = [
     "labels_of",
     "numeric_keys",
     "rank_sum_test",
+    "run_events",
     "runs_table",
     "short_names",
     "shown_value",

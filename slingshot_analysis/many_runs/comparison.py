@@ -261,7 +261,7 @@ def compare_runs(analyses: Sequence[Analysis], *, resamples: int = 2000, seed: i
     """
     if not len(analyses):
         raise InputError("analyses: got none; give the analysis of each run")
-    events = [_events(analysis) for analysis in analyses]
+    events = [run_events(analysis) for analysis in analyses]
     shifts = [
         log_time_shift_test(run.jumps, run.transitions, run.window, run.run_span, resamples=resamples, seed=seed)
         for run in events
@@ -306,7 +306,7 @@ def summarize_runs(analyses: Sequence[Analysis]) -> dict[str, int]:
     }
 
 
-def _events(analysis: Analysis) -> RunEvents:
+def run_events(analysis: Analysis) -> RunEvents:
     """Return the events that the association test of a run counts: those of its terminal phase."""
     first, last = analysis.steps
     if analysis.terminal_phase_start is not None:

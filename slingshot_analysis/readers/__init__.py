@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError, NoRunError, unknown_name
-from slingshot_analysis.readers._folders import read_folder
+from slingshot_analysis.readers._folders import log_files, read_folder
 from slingshot_analysis.readers._gate import check_kind, cleaned, guarded, isolated, one_child
 from slingshot_analysis.readers._given import read_given
 from slingshot_analysis.readers._log import Log, Understood
@@ -39,6 +39,7 @@ __all__ = [
     "Reader",
     "Understood",
     "built_in_names",
+    "log_files",
     "one_child",
     "read_bytes",
     "read_log",

@@ -70,7 +70,7 @@ def read_folder(path: Path, read: Read, names: Names, chosen: Mapping[str, str])
     InputError
         If no file in it can be read; the message says why, for the first of them.
     """
-    files = _files(path)
+    files = log_files(path)
     if not files:
         raise InputError(f"{path}: this folder holds no file that may be a log; give the logs themselves")
     runs = _of_records(path, files) or _of_tables(path, files)
@@ -97,7 +97,7 @@ def read_folder(path: Path, read: Read, names: Names, chosen: Mapping[str, str])
     return found
 
 
-def _files(path: Path) -> list[Path]:
+def log_files(path: Path) -> list[Path]:
     """Return the files that may be logs, without hidden files and links, sorted with numbers in numeric order."""
     found: list[Path] = []
     for folder, inner, files in os.walk(path):

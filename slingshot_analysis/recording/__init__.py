@@ -3,8 +3,8 @@
 Everything that this module imports is public.
 """
 
+from slingshot_analysis.online_rules import SlingshotWarning as SlingshotWarning
 from slingshot_analysis.recording.mirrors import Mirror as Mirror
-from slingshot_analysis.recording.online.warning import SlingshotWarning as SlingshotWarning
 from slingshot_analysis.recording.online.watch import Transition as Transition
 from slingshot_analysis.recording.probes import PROBES as PROBES
 from slingshot_analysis.recording.probes._base import Buffer as Buffer
@@ -18,6 +18,7 @@ from slingshot_analysis.recording.probes.activation_kurtosis import ActivationKu
 from slingshot_analysis.recording.probes.attention import Attention as Attention
 from slingshot_analysis.recording.probes.batch import Batch as Batch
 from slingshot_analysis.recording.probes.below_epsilon_fraction import BelowEpsilon as BelowEpsilon
+from slingshot_analysis.recording.probes.clip_coefficient import ClipCoefficient as ClipCoefficient
 from slingshot_analysis.recording.probes.cosine_distance import CosineDistance as CosineDistance
 from slingshot_analysis.recording.probes.effective_step import EffectiveStep as EffectiveStep
 from slingshot_analysis.recording.probes.effective_step_quantiles import (
@@ -36,6 +37,7 @@ from slingshot_analysis.recording.probes.hessian_density import HessianDensity a
 from slingshot_analysis.recording.probes.hessian_trace import HessianTrace as HessianTrace
 from slingshot_analysis.recording.probes.log_z import LogZ as LogZ
 from slingshot_analysis.recording.probes.logit_margin import LogitMargin as LogitMargin
+from slingshot_analysis.recording.probes.loss_scale import LossScale as LossScale
 from slingshot_analysis.recording.probes.mean_shares import MeanShares as MeanShares
 from slingshot_analysis.recording.probes.moment_lag import MomentLag as MomentLag
 from slingshot_analysis.recording.probes.moments import Moments as Moments
@@ -43,6 +45,7 @@ from slingshot_analysis.recording.probes.non_finite import NonFinite as NonFinit
 from slingshot_analysis.recording.probes.norms import Norms as Norms
 from slingshot_analysis.recording.probes.precision import Precision as Precision
 from slingshot_analysis.recording.probes.preconditioned import Preconditioned as Preconditioned
+from slingshot_analysis.recording.probes.samples import Samples as Samples
 from slingshot_analysis.recording.probes.spectral_norm import SpectralNorm as SpectralNorm
 from slingshot_analysis.recording.probes.update_norm import UpdateNorm as UpdateNorm
 from slingshot_analysis.recording.probes.update_ratio import UpdateRatio as UpdateRatio

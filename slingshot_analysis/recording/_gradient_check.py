@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording.torch_internals import norms
+from slingshot_analysis.recording.torch_internals import norm_of_gradients
 
 TOLERANCE, OF_SCALES = 1e-3, 1e-5
 """Largest relative difference of two norms that are called equal, and of their ratio from a power of 2."""
@@ -28,9 +28,12 @@ class GradientCheck:
     ----------
     parameters : mapping of str to Tensor
         The trainable parameters.
+    follows_clipping : bool
+        Whether clipping is recorded, so that it must not come after ``update()``.
     """
 
-    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+    def __init__(self, parameters: Mapping[str, Tensor], follows_clipping: bool = False) -> None:
+        self._follows_clipping = follows_clipping
         self._parameters = list(parameters.values())
         self._noted = 0.0
         self.found = ""
@@ -38,7 +41,7 @@ class GradientCheck:
 
     def note(self) -> None:
         """Note the gradients as they are recorded. Waits for the device."""
-        self._noted = self._norm()
+        self._noted = float(norm_of_gradients(self._parameters))
 
     @property
     def were_finite(self) -> bool:
@@ -53,19 +56,53 @@ class GradientCheck:
         InputError
             If those noted had not been unscaled yet.
         """
-        norm = self._norm()
+        norm = float(norm_of_gradients(self._parameters))
         ratio = self._noted / norm if norm else 1.0
         self.found = AS_THE_OPTIMIZER if abs(ratio - 1) < TOLERANCE else "before clipping"
-        power = 2 ** round(math.log2(ratio)) if 0 < ratio < math.inf else 0
-        if power >= LEAST_SCALE and abs(ratio / power - 1) < OF_SCALES:
+        power = scale_in(ratio)
+        if power:
             raise InputError(
                 f"the gradients recorded are {power:,} times those that the optimizer gets: a gradient scaler has "
                 "scaled them; call recorder.update() after scaler.unscale_(optimizer), or use recorder.attach()"
             )
+        if self._follows_clipping and self.found != AS_THE_OPTIMIZER:
+            warnings.warn(
+                "clip_coefficient leaves out the clipping after recorder.update(): call that after clipping, or use "
+                "recorder.attach()",
+                stacklevel=2,
+            )
 
-    @torch.no_grad()
-    def _norm(self) -> float:
-        gradients = [p.grad.to_dense() if p.grad.is_sparse else p.grad for p in self._parameters if p.grad is not None]
-        if not gradients:
-            return 0.0
-        return float(torch.stack([norm.double() for norm in norms(gradients)]).norm())
+    def compare_unclipped(self, norm: Tensor) -> None:
+        """Compare the gradients of a step with their norm at the end of the backward pass.
+
+        Raises
+        ------
+        InputError
+            If that was scaled, and the scale is not known.
+        """
+        now = float(norm_of_gradients(self._parameters))
+        ratio = float(norm) / now if now else 1.0
+        power = scale_in(ratio)
+        if power:
+            raise InputError(
+                f"the gradients of the backward pass are {power:,} times those of the step: a gradient scaler has "
+                "scaled them; give the recorder scaler=, or leave the probe 'clip_coefficient' out of probes="
+            )
+        if ratio > LEAST_SCALE:
+            warnings.warn(
+                f"the gradients of the backward pass are {ratio:,.0f} times those of the step: if a gradient scaler is "
+                "used besides clipping, give the recorder scaler=",
+                stacklevel=2,
+            )
+
+
+def scale_in(ratio: float) -> int:
+    """Return the ratio of two norms if it is the scale of a gradient scaler, a large power of 2, else 0.
+
+    Examples
+    --------
+    >>> scale_in(65536.01), scale_in(4.0), scale_in(1000.0)
+    (65536, 0, 0)
+    """
+    power: int = 2 ** round(math.log2(ratio)) if 0 < ratio < math.inf else 0
+    return power if power >= LEAST_SCALE and abs(ratio / power - 1) < OF_SCALES else 0

@@ -50,6 +50,8 @@ class Steps:
         """Called at the beginning of each step, when the gradients are as the optimizer gets them."""
         self.skipped: Step | None = None
         """Called instead of that for a step that the optimizer itself skips, as its scaled gradients are not finite."""
+        self.is_closed = False
+        """Whether steps are not followed any more."""
         self._members: set[int] = set()
         self._inside: set[int] = set()
         self._hooks = []
@@ -63,6 +65,7 @@ class Steps:
 
     def close(self) -> None:
         """Follow no further steps."""
+        self.is_closed = True
         for hook in self._hooks:
             hook.remove()
 
@@ -121,21 +124,21 @@ class BackwardPasses:
     ----------
     parameter : Tensor
         A parameter that gets a gradient in every backward pass.
+    on_pass : callable
+        Called at each pass, before it is counted, with whether it makes new gradients.
     """
 
-    def __init__(self, parameter: Tensor) -> None:
+    def __init__(self, parameter: Tensor, on_pass: Callable[[bool], None]) -> None:
         self.made = 0
         """Number of backward passes."""
-        self.on_pass: Callable[[bool], None] | None = None
-        """Called at each pass, before it is counted, with whether it makes new gradients."""
+        self._on_pass = on_pass
         self._gradient: weakref.ref[Tensor] | None = None
         self._hook = parameter.register_post_accumulate_grad_hook(self._note)
 
     def _note(self, parameter: Tensor) -> None:
         gradient = parameter.grad
         is_new = gradient is None or self._gradient is None or self._gradient() is not gradient
-        if self.on_pass is not None:
-            self.on_pass(is_new)
+        self._on_pass(is_new)
         self._gradient = None if gradient is None else weakref.ref(gradient)
         self.made += 1
 

@@ -67,6 +67,7 @@ class Table:
         # a probe that waits compares each pair at once, while it can share what was computed for the state before
         capacity = 1 if any(probe.waits for probe, _ in self._spanning) else None
         self._pairs = StatePairs(subject, capacity) if self._spanning else None
+        self.needs_unclipped = any(probe.needs_unclipped for probe in probes)
         self.is_of_states = not any(probe.needs_batch or probe.spans_update for probe in probes)
         self._of_every_batch = schedule == Every(1) and all(isinstance(probe, BatchProbe) for probe in probes)
         self._kept: KeptBatches | None = None

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
+from slingshot_analysis.recording._rows import Rows
+from slingshot_analysis.recording.probes._base import Moment
 from slingshot_analysis.recording.recorder import Recorder
 
 
 def share_time(recorder: Recorder, runs: int) -> None:
     """Tell a recorder how many runs train at the same time, so that their curvature keeps within its share of it."""
-    for table in recorder._tables:
+    for table in recorder._rows.tables:
         if table.budget is not None:
             table.budget.runs = runs
 
 
-def ignore_steps(recorder: Recorder) -> None:
-    """Tell a recorder that the steps are made without the optimizer's own ``step()``."""
-    recorder._stop_following()
+def without_following(recorder: Recorder) -> Callable[[Tensor, Tensor, Tensor, Tensor], None]:
+    """Return what records an update, given its loss, logits, targets and indices, without help and checks.
+
+    The recorder no longer follows the optimizer's ``step()``, which may not be called at all. The caller disables
+    gradients. On a small network this costs half as much.
+    """
+    recorder._loop.close()
+    return recorder._rows.record
 
 
 class LaggedRecording:
@@ -33,39 +40,38 @@ class LaggedRecording:
     """
 
     def __init__(self, recorder: Recorder) -> None:
-        ignore_steps(recorder)
-        self._recorder = recorder
+        without_following(recorder)
+        assert isinstance(recorder._rows, Rows)
+        self._rows = recorder._rows
         self._after = recorder.step
         """The step after the last state that was recorded."""
 
     @property
     def is_possible(self) -> bool:
         """Whether the recorder can wait for batches: after the first update, if it keeps the batch of every update."""
-        return any(table.kept_batches for table in self._recorder._tables)
+        return any(table.kept_batches for table in self._rows.tables)
 
     @property
     def next_state(self) -> float:
         """The step of the next update whose state has to be recorded; infinite if there is none."""
-        recorder = self._recorder
-        if recorder._open or recorder._watch is not None:
-            return max(self._after, recorder.step)
-        return min((table.next_due for table in recorder._tables if table.kept_batches is None), default=math.inf)
+        if self._rows.needs_every_state:
+            return max(self._after, self._rows.step)
+        return min((table.next_due for table in self._rows.tables if table.kept_batches is None), default=math.inf)
 
-    def record_state(self, step: int, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+    def record_state(self, step: int, loss: Tensor, logits: Tensor, targets: Tensor, indices: Tensor) -> None:
         """Record everything but the batch itself of the update from `step`, a step that :attr:`next_state` gave.
 
         Parameters
         ----------
         step : int, updates
             At least the step of the recorder.
-        loss, logits, targets
+        loss, logits, targets, indices
             As for :meth:`Recorder.update`.
         """
-        tables = [table for table in self._recorder._tables if table.kept_batches is None]
-        self._recorder._record(step, loss, logits, targets, tables)
+        tables = [table for table in self._rows.tables if table.kept_batches is None]
+        self._rows.record_moment(Moment(step, loss, logits, targets, indices), tables)
         self._after = step + 1
 
-    @torch.no_grad()
     def record_batches(self, losses: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Record the batches of the next n updates, after the last of them was made and all states were recorded.
 
@@ -78,11 +84,4 @@ class LaggedRecording:
         targets : (n, ...) integer Tensor
             Class of each sample.
         """
-        recorder = self._recorder
-        for table in recorder._tables:
-            if table.kept_batches is not None:
-                table.take(recorder.step, losses, logits, targets, recorder._writer)
-        recorder.step += len(losses)
-        if recorder._flush_is_due():
-            recorder._complete_open_rows()
-            recorder._flush()
+        self._rows.take(losses, logits, targets)

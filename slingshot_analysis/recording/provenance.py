@@ -7,11 +7,13 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 
 def provenance(device: torch.device) -> dict[str, str | int | bool]:
@@ -38,6 +40,41 @@ def provenance(device: torch.device) -> dict[str, str | int | bool]:
     }
     revision = _git_revision()
     return attributes | ({"git_revision": revision} if revision else {})
+
+
+def run_attributes(
+    parameter: Tensor,
+    loss_dtype: torch.dtype | None,
+    last_layer: str,
+    config: Mapping[str, Any],
+    setup: str,
+    seed: int | None,
+) -> dict[str, str | int | bool]:
+    """Return the attributes of a trace that describe the run and its environment.
+
+    Parameters
+    ----------
+    parameter : Tensor
+        A parameter, with the dtype and on the device of training.
+    loss_dtype, last_layer, config, setup, seed
+        As for `Recorder`.
+    """
+    described = provenance(parameter.device) | {
+        "config": json.dumps(dict(config)),
+        "dtype": str(parameter.dtype).removeprefix("torch."),
+        "loss_dtype": str(loss_dtype or parameter.dtype).removeprefix("torch."),
+        "last_layer": last_layer,
+    }
+    named = {"setup": setup or None, "seed": seed}
+    return described | {name: value for name, value in named.items() if value is not None}
+
+
+def describe_optimizers(
+    counted: Sequence[torch.optim.Optimizer], optimizers: Sequence[torch.optim.Optimizer]
+) -> dict[str, Any]:
+    """Return the optimizer whose steps count and, if there are several, all of them."""
+    described: dict[str, Any] = {"optimizer": describe_optimizer(counted[0])}
+    return described | ({"optimizers": list(map(describe_optimizer, optimizers))} if len(optimizers) > 1 else {})
 
 
 def describe_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import time
-import warnings
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,45 +11,24 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from slingshot_analysis.errors import InputError
-from slingshot_analysis.recording._gradient_check import AS_THE_OPTIMIZER, GradientCheck
-from slingshot_analysis.recording._microbatches import MicroBatch, joined
-from slingshot_analysis.recording._steps import BackwardPasses, Steps, unwrapped
-from slingshot_analysis.recording._table import Table, make_tables
-from slingshot_analysis.recording.curvature import Curvatures
-from slingshot_analysis.recording.mirrors import Mirrors
-from slingshot_analysis.recording.online.flight import FLIGHT_GROUP, FlightRecorder
-from slingshot_analysis.recording.online.warning import EarlyWarning, SlingshotWarning, warn_from
-from slingshot_analysis.recording.online.watch import Transition, Watch
-from slingshot_analysis.recording.probes._base import Moment, Probe, dtype_name
-from slingshot_analysis.recording.probes._bundles import (
-    BUNDLES,
-    EARLIER_BUNDLES,
-    choose_probes,
-    names_curvature,
-    without_logits,
-)
-from slingshot_analysis.recording.provenance import describe_optimizer, provenance
-from slingshot_analysis.recording.schedule import Budget
-from slingshot_analysis.recording.subject.adapted import Inputs, Output, find_logits
+from slingshot_analysis.online_rules import SlingshotWarning
+from slingshot_analysis.recording._given import GivenBatches
+from slingshot_analysis.recording._loop import FollowedLoop
+from slingshot_analysis.recording._microbatches import MicroBatch
+from slingshot_analysis.recording._ranks import NoRows, rank, refuse_shards
+from slingshot_analysis.recording._rows import Rows
+from slingshot_analysis.recording._steps import unwrapped
+from slingshot_analysis.recording._unclipped import UnclippedNorm
+from slingshot_analysis.recording.online.watch import Transition
+from slingshot_analysis.recording.probes._base import Probe
+from slingshot_analysis.recording.provenance import describe_optimizers, run_attributes
+from slingshot_analysis.recording.subject.adapted import Inputs, Output, as_module
 from slingshot_analysis.recording.subject.data import Data
-from slingshot_analysis.recording.subject.loss_check import check_loss, is_checked
-from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy, loss_weight
+from slingshot_analysis.recording.subject.losses import LossFunction, cross_entropy
 from slingshot_analysis.recording.subject.model import ForwardPass, random_states_kept
 from slingshot_analysis.recording.subject.optimizers import Optimizers
 from slingshot_analysis.recording.subject.subject import make_subject
 from slingshot_analysis.recording.torch_internals import uncompiled
-from slingshot_analysis.trace import Group, TraceWriter, continue_trace, open_trace
-
-LOGGER = logging.getLogger("slingshot_analysis")
-
-MOST_SKIPPED = 50
-"""Number of updates in a row whose step a gradient scaler may skip; it halves its scale each time."""
-MOST_MICRO_BATCHES = 10_000
-"""Maximum number of micro-batches of a step."""
-
-FLUSH_SECONDS = 2.0
-"""Longest time for which measured rows stay in memory, unless the user asks for another."""
 
 
 class Recorder:
@@ -68,6 +42,7 @@ class Recorder:
     the random states of Python, NumPy and PyTorch, and the weights stay bit-identical. The only exception is a model
     that changes something else in evaluation mode, such as a counter or a random generator of its own.
     Values are measured on the device of the parameters and copied to the host in blocks: every 512 rows or 2 s.
+    In parallel training, the recorder of rank 0 records, and those of other ranks only count the updates.
 
     Parameters
     ----------
@@ -93,7 +68,8 @@ class Recorder:
         0.05 for those of the standard bundle, 0.12 for those of the full one, and no limit for others.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and to measure the curvature at each update around a transition. By default
-        this is done where `probes` names the full bundle or curvature, and the states fit into 256 MiB.
+        this is done where `probes` names the full bundle or curvature, and the states fit into 256 MiB. Unless it is
+        False, the losses of samples around a transition are recorded where `probes` names samples.
     on_event : callable, optional
         Called within :meth:`update` with a `Transition` when one begins. An exception that it raises ends the run.
     on_warning : callable, optional
@@ -105,7 +81,7 @@ class Recorder:
         scalars for one. One that raises an exception is warned of and gets no more.
     last_layer : str, optional
         Name of the module that computes the logits, or of the parameter if no module holds it. By default it is the
-        last called of the modules with a trainable weight matrix. The trace names the layer that was used.
+        last called of the modules with a trainable weight matrix; its name is printed. The trace has the name too.
     feature_layers : sequence of str, optional
         Modules whose outputs are features. By default these are the blocks or, in a model without blocks, the
         activations, and always the input of the last layer.
@@ -129,6 +105,8 @@ class Recorder:
     checks : bool, optional
         Whether to compare the loss with that of logits and targets, and the gradients with those that the optimizer
         gets, at the first update and now and then. Only then an update waits for a GPU.
+    scaler : torch.amp.GradScaler, optional
+        The gradient scaler, for the probes `loss_scale` and `clip_coefficient`; by default that of a wrapped optimizer.
     step_of : torch.optim.Optimizer, optional
         The optimizer whose steps count, where several alternate, as those of a GAN do. By default optimizers that step
         after the same backward pass make one step together.
@@ -192,13 +170,17 @@ class Recorder:
         output: Output | None = None,
         shift_labels: bool = False,
         checks: bool = True,
+        scaler: torch.amp.GradScaler | None = None,
         step_of: torch.optim.Optimizer | None = None,
         overwrite: bool = False,
         resume: Mapping[str, Any] | None = None,
         flush_seconds: float | None = None,
     ) -> None:
-        model, probes = uncompiled(_as_module(model)), probes if isinstance(probes, str) else list(probes)
-        optimizers = [unwrapped(one) for one in (optimizer if isinstance(optimizer, Sequence) else [optimizer])]
+        self.path = Path(path)
+        model = uncompiled(as_module(model))
+        refuse_shards(model)
+        given = optimizer if isinstance(optimizer, Sequence) else [optimizer]
+        optimizers = [unwrapped(one) for one in given]
         counted = optimizers if step_of is None else [unwrapped(step_of)]
         with random_states_kept(), ForwardPass(model).undisturbed():
             self._subject = subject = make_subject(
@@ -213,77 +195,59 @@ class Recorder:
                 loss_dtype=loss_dtype,
                 output=output,
                 shift_labels=shift_labels,
+                scaler=scaler or getattr(given[0], "scaler", None),
             )
-            bundles = BUNDLES
-            if resume is not None and "groups" not in resume:  # a checkpoint of an earlier version
-                bundles, flight_recorder = EARLIER_BUNDLES, FLIGHT_GROUP in open_trace(path).groups
-            self._probes = chosen = choose_probes(probes, subject, curvature_budget, bundles)
-            if resume is not None and resume.get("loss_only", False):
-                self._probes = chosen = without_logits(chosen)
-            self._curvatures = curvatures = Curvatures(subject)
-            self._tables = make_tables(chosen, subject, curvatures)
-            if flight_recorder is None:
-                flight_recorder = FlightRecorder.fits(subject) and names_curvature(probes)
-            budget = next((probe.every for probe in chosen if isinstance(probe.every, Budget)), None)
-            flight = FlightRecorder(subject, curvatures, budget) if flight_recorder else None
-        self._warning = EarlyWarning() if on_warning is not None else None
-        self._on_warning, self._targets = on_warning, list(mirrors)
-        self._mirrors = self._pass_rows_on()
-        watched = flight is not None or on_event is not None
-        self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
-        first = next(iter(subject.parameters.values()))
-        attributes = provenance(first.device) | {
-            "config": json.dumps({**_described(counted, optimizers), **(config or {})}),
-            "dtype": dtype_name(first.dtype),
-            "loss_dtype": dtype_name(loss_dtype or first.dtype),
-            "last_layer": subject.last_layer,
-        }
-        attributes |= {"setup": setup} if setup else {}
-        attributes |= {"seed": seed} if seed is not None else {}
-        self._attributes, self._flight = attributes, flight
-        groups = self._groups()
-        if resume is None:
-            self._writer = TraceWriter(path, groups, attributes, overwrite=overwrite)
-        else:
-            self._writer = continue_trace(path, groups, resume["step"], attributes)
-            for table, states in zip(self._tables, resume["tables"], strict=True):
-                table.load_state_dict(resume["step"], states)
-            if self._watch is not None and resume["watch"] is not None:
-                self._watch.load_state_dict(resume["watch"])
-            if self._warning is not None and resume["warning"] is not None:
-                self._warning.load_state_dict(resume["warning"])
-        self._open: list[Table] = []
-        self._flush_seconds = FLUSH_SECONDS if flush_seconds is None else flush_seconds
-        self._flush_due = time.monotonic() + self._flush_seconds
-        self._closed = False
-        self.path = Path(path)
-        self._output, self._shift_labels, self._checks = output, shift_labels, checks
-        self._loss_only = resume is not None and resume.get("loss_only", False)
-        self._batches: list[MicroBatch] = []
-        self._follows_backward: bool | None = None
-        self._batches_at_backward = self._discarded = 0
-        self._was_checked = False
-        self._skipped = 0
-        self._backward: BackwardPasses | None = self._follow_backward() if len(counted) > 1 else None
-        self._steps: Steps | None = Steps(counted)
-        self._updates = 0
-        self._gradients = GradientCheck(subject.parameters)
-        self.step: int = 0 if resume is None else resume["step"]
+            if rank():
+                self._rows: Rows | NoRows = NoRows(resume)
+            else:
+                config = {**describe_optimizers(counted, optimizers), **(config or {})}
+                self._rows = Rows(
+                    self.path,
+                    subject,
+                    probes,
+                    run_attributes(
+                        next(iter(subject.parameters.values())), loss_dtype, subject.last_layer, config, setup, seed
+                    ),
+                    curvature_budget=curvature_budget,
+                    flight_recorder=flight_recorder,
+                    on_event=on_event,
+                    on_warning=on_warning,
+                    mirrors=mirrors,
+                    overwrite=overwrite,
+                    resume=resume,
+                    flush_seconds=flush_seconds,
+                )
+        self._given = GivenBatches(self.path, subject, output, shift_labels, checks)
+        unclipped = UnclippedNorm(subject, self._rows.needs_unclipped) if self._rows.follows_clipping else None
+        self._loop = FollowedLoop(self.path, subject, counted, checks, unclipped)
+        if self.is_recording and checks and last_layer is None and resume is None:
+            print(f"{self.path}: the last layer is {self.last_layer!r}; last_layer= names another", file=sys.stderr)
+
+    @property
+    def step(self) -> int:
         """Number of updates recorded so far."""
-        LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
+        return self._rows.step
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether this process records; in parallel training, a recorder on a rank other than 0 only counts."""
+        return isinstance(self._rows, Rows)
 
     @property
     def last_layer(self) -> str:
         """Name of the layer whose norm is recorded as that of the last layer."""
         return self._subject.last_layer
 
-    def __repr__(self) -> str:
-        rows = [f"Recorder {self.path}: step {self.step}, last layer {self.last_layer!r}"]
-        rows += [f"  {group.name}: {', '.join(q.name for q in group.quantities)}" for group in self._groups()]
-        return "\n".join(rows)
+    @property
+    def latest(self) -> dict[str, float]:
+        """The newest value of each scalar quantity among those that have reached the host."""
+        return self._rows.latest
 
-    def _groups(self) -> list[Group]:
-        return [table.group for table in self._tables] + ([self._flight.group] if self._flight else [])
+    def __repr__(self) -> str:
+        where = "" if self.is_recording else ", recorded by rank 0"
+        rows = [f"Recorder {self.path}: step {self.step}, last layer {self.last_layer!r}{where}"]
+        rows += [f"  {group.name}: {', '.join(q.name for q in group.quantities)}" for group in self._rows.groups]
+        return "\n".join(rows)
 
     def attach(self) -> Self:
         """Record each step that the optimizer makes from now on, by its own hooks.
@@ -300,38 +264,9 @@ class Recorder:
         ------
         InputError
             If updates have been recorded already, or the recorder is closed.
-
-        Examples
-        --------
-        >>> import tempfile, torch
-        >>> _ = torch.manual_seed(0)
-        >>> inputs, targets = torch.randn(64, 10), torch.randint(0, 2, (64,))
-        >>> model = torch.nn.Linear(10, 2)
-        >>> optimizer = torch.optim.Adam(model.parameters())
-        >>> with Recorder(f"{tempfile.mkdtemp()}/run.h5", model, optimizer, probes="light").attach() as recorder:
-        ...     for part in range(4):  # two micro-batches for each step
-        ...         logits, labels = model(inputs[16 * part :][:16]), targets[16 * part :][:16]
-        ...         loss = torch.nn.functional.cross_entropy(logits, labels)
-        ...         recorder.batch(loss, logits, labels)
-        ...         (loss / 2).backward()
-        ...         if part % 2:
-        ...             optimizer.step()
-        ...             optimizer.zero_grad()
-        >>> recorder.step
-        2
         """
-        if self._steps is None or self._updates:
-            raise InputError(f"{self.path}: attach() comes before the first update, and not with update()")
-        self._steps.before = self._record_step
-        self._steps.skipped = self._batches.clear
-        self._backward = self._backward or self._follow_backward()
-        self._gradients.found = AS_THE_OPTIMIZER
+        self._loop.attach(self._record)
         return self
-
-    def _follow_backward(self) -> BackwardPasses:
-        passes = BackwardPasses(self._subject.parameters[self._subject.last_layer_parameters[0]])
-        passes.on_pass = self._forget_skipped
-        return passes
 
     def batch(
         self,
@@ -340,6 +275,7 @@ class Recorder:
         targets: Tensor | None = None,
         *,
         samples: float | None = None,
+        indices: Sequence[int] | Tensor | None = None,
     ) -> None:
         """Take a batch, or one of the micro-batches whose gradients are accumulated; :meth:`attach` comes first.
 
@@ -357,103 +293,33 @@ class Recorder:
             Targets.
         samples : float, optional
             Weight of the loss among those of the step; by default that of its targets in the loss function's mean.
+        indices : (n,) integers, optional
+            The numbers of the batch's samples in the data, for the probe `samples`.
 
         Raises
         ------
         InputError
             If :meth:`attach` was not called, the loss is not that of logits and targets, or no step follows.
         """
-        if self._backward is None:
-            raise InputError(f"{self.path}: batch() needs attach() before it; or call update() before each step")
-        batch = self._understood(loss, logits, targets, samples)
-        if self._checks and is_checked(self.step):
-            self._compare_loss(batch)
-        if self._follows_backward is None:
-            self._follows_backward = self._backward.made > 0
-        del self._batches[: self._discarded]
-        self._discarded = 0
-        self._batches.append(batch)
-        if len(self._batches) > MOST_MICRO_BATCHES:
-            raise InputError(
-                f"{self.path}: {len(self._batches):,} batches without a step of the optimizer; if it is another object "
-                "by now, make a new recorder with resume="
-            )
+        batch = self._given.understood(loss, logits, targets, samples, indices)
+        self._loop.add(batch)
+        self._given.check(self.step, batch)
 
-    def _understood(
-        self, loss: Tensor | float | None, logits: Any, targets: Tensor | None, samples: float | None = None
-    ) -> MicroBatch:
-        if isinstance(loss, Tensor):
-            loss = loss.detach() if loss.requires_grad else loss
-        elif loss is not None:
-            loss = torch.tensor(float(loss), device=next(iter(self._subject.parameters.values())).device)
-        if logits is not None:
-            logits = logits if isinstance(logits, Tensor) else find_logits(logits, self._output)
-            logits = logits.detach() if logits.requires_grad else logits
-            if self._shift_labels:
-                logits, targets = logits[..., :-1, :], None if targets is None else targets[..., 1:]
-        if loss is None and logits is not None and targets is not None:
-            with ForwardPass(self._subject.model).undisturbed():
-                loss = self._subject.loss_function(logits, targets)
-        return MicroBatch(loss, logits, targets, samples)
-
-    def _compare_loss(self, batch: MicroBatch) -> None:
-        if batch.loss is None or batch.logits is None or batch.targets is None:
-            return
-        try:
-            with ForwardPass(self._subject.model).undisturbed():
-                check_loss(batch.loss, batch.logits, batch.targets, self._subject.loss_function)
-        except InputError as error:
-            if not self._was_checked:
-                raise
-            warnings.warn(f"{self.path}: step {self.step}: {error}", stacklevel=3)
-            self._checks = False
-        self._was_checked = True
-
-    def _forget_skipped(self, is_new: bool) -> None:
-        """At a backward pass, forget batches whose gradients were discarded without a step, as a gradient scaler does.
-
-        They are forgotten only for batches that come after them: two passes may also belong to one step, as in SAM.
-        """
-        if is_new and self._steps is not None:
-            self._steps.end()
-        if is_new and self._follows_backward:
-            self._discarded = len(self._batches)
-        elif is_new and len(self._batches) > self._batches_at_backward:
-            del self._batches[: self._batches_at_backward]
-        self._batches_at_backward = len(self._batches)
-
-    def _record_step(self) -> None:
-        """Record the step that the optimizer is about to make."""
-        batch = joined(self._batches, partial(loss_weight, self._subject.loss_function))
-        self._batches.clear()
-        self._batches_at_backward = self._discarded = 0
-        self._record_batch(batch)
-
-    def _record_batch(self, batch: MicroBatch) -> None:
+    @torch.no_grad()
+    def _record(self, batch: MicroBatch) -> None:
         if self.step == 0 and (batch.logits is None or batch.targets is None):
-            self._leave_out_logits()
-        self._record(self.step, batch.loss, batch.logits, batch.targets, self._tables)
-        self.step += 1
+            with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
+                self._rows.leave_out_logits()
+        self._rows.record(batch.loss, batch.logits, batch.targets, batch.indices, self._loop.unclipped_norm())
 
-    def _pass_rows_on(self) -> Mirrors:
-        """Let warnings and mirrors get the rows that reach the host."""
-        if self._warning is not None and self._on_warning is not None:
-            warn_from(self._tables, self._warning, self._on_warning)
-        return Mirrors(self._targets, self._tables)
-
-    def _leave_out_logits(self) -> None:
-        """Record of each batch its loss alone, as there are no logits. No row has been written yet."""
-        kept = without_logits(self._probes)
-        if self._loss_only or kept == self._probes:
-            return
-        self._probes, self._loss_only = kept, True
-        with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
-            self._tables = make_tables(kept, self._subject, self._curvatures)
-        self._mirrors = self._pass_rows_on()
-        self._writer.close(finished=False)
-        self._writer = TraceWriter(self.path, self._groups(), self._attributes, overwrite=True)
-
-    def update(self, loss: Tensor | float | None = None, logits: Any = None, targets: Tensor | None = None) -> None:
+    def update(
+        self,
+        loss: Tensor | float | None = None,
+        logits: Any = None,
+        targets: Tensor | None = None,
+        *,
+        indices: Sequence[int] | Tensor | None = None,
+    ) -> None:
         """Record the state before this update and the update itself.
 
         If the optimizer does not make the step, as a gradient scaler skips one, the next call takes its place.
@@ -466,6 +332,8 @@ class Recorder:
             The model's outputs for the batch.
         targets : (...) Tensor, optional
             Target of each sample of the batch.
+        indices : (n,) integers, optional
+            The numbers of the batch's samples in the data, for the probe `samples`.
 
         Raises
         ------
@@ -473,110 +341,12 @@ class Recorder:
             If a probe needs an argument that is missing, there is no gradient yet, the call does not stand between
             ``backward()`` and ``step()``, or the loss is not that of logits and targets.
         """
-        if self._steps is not None:
-            self._follow(self._steps)
-        batch = self._understood(loss, logits, targets)
-        self._record_batch(batch)
-        if self._checks and is_checked(self.step - 1):
-            self._compare_loss(batch)
+        if self._loop.take_call():
+            self._rows.undo()
+        batch = self._given.understood(loss, logits, targets, indices=indices)
+        self._record(batch)
+        self._given.check(self.step - 1, batch)
 
-    def _follow(self, steps: Steps) -> None:
-        """Compare the updates recorded with the steps made; a row whose step was not made is recorded anew."""
-        if steps.before is not None and steps.before != self._gradients.compare:
-            raise InputError(f"{self.path}: attach() records each step; give its batches to batch(), not to update()")
-        if steps.begun > self._updates:
-            raise InputError(
-                f"{self.path}: the optimizer has made {steps.begun - self._updates} more steps than update() was "
-                "called: call it once for each step, between loss.backward() and optimizer.step(); or call attach() "
-                "once, and batch() for each batch"
-            )
-        if steps.begun < self._updates:
-            if not steps.begun and not self._checks:
-                self._stop_following()
-                return
-            if not steps.begun and self._gradients.were_finite:
-                warnings.warn(
-                    f"{self.path}: no step of the optimizer was seen between two updates, so steps that are skipped "
-                    "are recorded too; give the recorder the optimizer whose step() is called",
-                    stacklevel=3,
-                )
-                self._stop_following()
-                return
-            self._skipped += 1
-            if self._skipped > MOST_SKIPPED:
-                warnings.warn(
-                    f"{self.path}: no step of the optimizer was seen in {self._skipped} updates, whose rows are lost, "
-                    "so steps are not followed any more; is the optimizer another object by now?",
-                    stacklevel=3,
-                )
-                self._stop_following()
-                return
-            self._undo()
-        else:
-            self._skipped = 0
-        if not steps.begun and self._checks:
-            steps.before = self._gradients.compare
-            self._gradients.note()
-        elif steps.before is not None:
-            steps.before = None
-        self._updates += 1
-
-    def _undo(self) -> None:
-        """Take back the last row, whose step was not made."""
-        self._updates -= 1
-        self.step -= 1
-        self._open.clear()
-        for table in self._tables:
-            table.undo(self.step)
-
-    def _undo_skipped(self) -> None:
-        """Take back the last row if its step is known not to have been made."""
-        if self._steps is not None and 0 < self._steps.begun < self._updates:
-            self._undo()
-
-    def _stop_following(self) -> None:
-        for followed in (self._steps, self._backward):
-            if followed is not None:
-                followed.close()
-        self._steps = self._backward = None
-
-    @torch.no_grad()
-    def _record(
-        self, step: int, loss: Tensor | None, logits: Tensor | None, targets: Tensor | None, tables: Sequence[Table]
-    ) -> None:
-        """Record an update in those of the tables that are due."""
-        if self._closed:
-            raise InputError(f"{self.path}: this recorder is closed; make a new recorder for another run")
-        moment = Moment(step, loss, logits, targets)
-        self._complete_open_rows()
-        if self._flush_is_due():
-            self._flush()
-        for table in tables:
-            if table.is_full:
-                table.send(self._writer)
-            if table.next_due == step and table.measure(moment):
-                self._open.append(table)
-        if self._watch is not None:
-            self._watch.update(step, loss, self._writer)
-
-    def _complete_open_rows(self) -> None:
-        for table in self._open:
-            table.complete()
-            if table.is_full:
-                table.send(self._writer)
-        self._open.clear()
-
-    def _flush_is_due(self) -> bool:
-        return time.monotonic() > self._flush_due
-
-    def _flush(self) -> None:
-        for table in self._tables:
-            table.send(self._writer)
-        self._writer.flush()
-        self._mirrors.flushed(self.step)
-        self._flush_due = time.monotonic() + self._flush_seconds
-
-    @torch.no_grad()
     def state_dict(self) -> dict[str, Any]:
         """Write all rows to the file, and return what another recorder needs to continue it: see `resume`.
 
@@ -587,22 +357,12 @@ class Recorder:
         dict
             Numbers, text and tensors in dictionaries and lists, which ``torch.save`` can write.
         """
-        self._undo_skipped()
-        self._complete_open_rows()
-        self._flush()
-        return {
-            "step": self.step,
-            "loss_only": self._loss_only,
-            "groups": [table.group.name for table in self._tables],
-            "tables": [table.state_dict() for table in self._tables],
-            "watch": None if self._watch is None else self._watch.state_dict(),
-            "warning": None if self._warning is None else self._warning.state_dict(),
-        }
+        self._take_back_skipped()
+        return self._rows.state_dict()
 
-    @property
-    def latest(self) -> dict[str, float]:
-        """The newest value of each scalar quantity among those that have reached the host."""
-        return {name: value for table in self._tables for name, value in table.latest.items()}
+    def _take_back_skipped(self) -> None:
+        if self._loop.take_back():
+            self._rows.undo()
 
     def __enter__(self) -> Recorder:
         return self
@@ -612,7 +372,6 @@ class Recorder:
     ) -> None:
         self.close(finished=kind is None)
 
-    @torch.no_grad()
     def close(self, *, finished: bool = True) -> None:
         """Write the remaining rows and close the file. Closing twice does nothing.
 
@@ -622,40 +381,8 @@ class Recorder:
             Whether training came to its end. Then the probes that need no batch measure the state after the last update
             too, and the trace is marked as finished.
         """
-        if self._closed:
-            return
-        self._closed = True
         if finished:
-            self._undo_skipped()
-        self._stop_following()
-        with ExitStack() as stack:  # if one of these calls fails, the others still write what was measured
-            found = {"gradients": self._gradients.found} if self._gradients.found else {}
-            stack.push(lambda kind, *_: self._writer.close(finished=finished and kind is None, attributes=found))
-            stack.callback(self._mirrors.close)
-            for table in reversed(self._tables):
-                stack.callback(table.receive, self._writer)
-                stack.callback(table.send, self._writer)
-            if finished:
-                self._complete_open_rows()
-                if self._watch is not None:
-                    stack.callback(self._watch.close, self._writer)
-                for table in self._tables:
-                    if table.is_of_states and self.step:
-                        if table.is_full:
-                            table.send(self._writer)
-                        table.measure(Moment(self.step))
-
-
-def _as_module(model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module]) -> nn.Module:
-    """Return the model behind a wrapper of parallel training, or its parts as one."""
-    while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-        model = model.module
-    if isinstance(model, nn.Module):
-        return model
-    return nn.ModuleDict(dict(model)) if isinstance(model, Mapping) else nn.ModuleList(model)
-
-
-def _described(counted: Sequence[torch.optim.Optimizer], optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any]:
-    """Return the optimizer whose steps count and, if there are several, all of them."""
-    described = {"optimizer": describe_optimizer(counted[0])}
-    return described | ({"optimizers": list(map(describe_optimizer, optimizers))} if len(optimizers) > 1 else {})
+            self._take_back_skipped()
+        self._loop.close()
+        found = {"gradients": self._loop.gradients} if self._loop.gradients else {}
+        self._rows.close(finished=finished, attributes=found)

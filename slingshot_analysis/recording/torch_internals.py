@@ -16,6 +16,17 @@ from torch import Tensor, nn
 WRAPPED = "_orig_mod"
 """Attribute of a compiled module that holds the module as it was written."""
 
+MEAN, IGNORED = 1, -100
+"""Arguments of the kernels of the negative log-likelihood: the mean over samples, and the class to ignore."""
+
+
+def _kernel(name: str, overload: str = "default") -> Callable[..., Any] | None:
+    return getattr(getattr(torch.ops.aten, name, None), overload, None)
+
+
+_NLL_LOSS, _NLL_LOSS_BACKWARD = _kernel("nll_loss_forward"), _kernel("nll_loss_backward")
+_THRESHOLD_BACKWARD = _kernel("threshold_backward", "grad_input")
+
 
 def foreach(
     operation: str,
@@ -64,6 +75,50 @@ def norms(tensors: Sequence[Tensor], dtype: torch.dtype | None = None) -> list[T
     return [torch.linalg.vector_norm(tensor, dtype=dtype) for tensor in tensors]
 
 
+def nll_loss_and_gradient(log_p: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean negative log-likelihood of the targets, a () tensor, and its gradient by `log_p`.
+
+    Parameters
+    ----------
+    log_p : (n, classes) Tensor
+        Logarithms of the probabilities.
+    targets : (n,) int64 Tensor
+        Classes.
+    """
+    if _NLL_LOSS is not None and _NLL_LOSS_BACKWARD is not None:
+        loss, weight = _NLL_LOSS(log_p, targets, None, MEAN, IGNORED)
+        return loss, _NLL_LOSS_BACKWARD(torch.ones_like(loss), log_p, targets, None, MEAN, IGNORED, weight)
+    with torch.enable_grad():
+        leaf = log_p.detach().requires_grad_()
+        loss = nn.functional.nll_loss(leaf, targets)
+    return loss.detach(), torch.autograd.grad(loss, leaf)[0]
+
+
+def norm_of_gradients(parameters: Sequence[Tensor]) -> Tensor:
+    """Return the norm of all gradients together, a () float64 tensor; 0 where there are none."""
+    gradients = [p.grad.to_dense() if p.grad.is_sparse else p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return torch.zeros((), dtype=torch.float64, device=parameters[0].device)
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms(gradients)).to(torch.float64))
+    return norm
+
+
+def after_backward(call: Callable[[], None]) -> None:
+    """Call a function at the end of the backward pass that is going on; needs to be called within it.
+
+    The second callback comes after those that DistributedDataParallel has made, which wait for its sums of gradients.
+    """
+    engine: Any = getattr(torch.autograd.Variable, "_execution_engine", None)
+    if engine is not None:
+        engine.queue_callback(lambda: engine.queue_callback(call))
+
+
+def scale_of(scaler: torch.amp.GradScaler, device: torch.device) -> Tensor:
+    """Return the present scale of a gradient scaler as a () tensor, without waiting for the device."""
+    scale: Tensor | None = getattr(scaler, "_scale", None)
+    return torch.full((), scaler.get_scale(), device=device) if scale is None else scale
+
+
 def log_softmax_backward(upstream: Tensor, log_p: Tensor, logits: Tensor) -> Tensor:
     """Return the gradient with respect to the logits of log_p = log_softmax(logits) over the last axis.
 
@@ -85,9 +140,8 @@ def log_softmax_backward(upstream: Tensor, log_p: Tensor, logits: Tensor) -> Ten
 
 def relu_backward_(gradient: Tensor, output: Tensor) -> None:
     """Set the gradient of a ReLU's output to 0, in place, where that output is 0."""
-    kernel = getattr(torch.ops.aten, "threshold_backward", None)
-    if kernel is not None:
-        kernel.grad_input(gradient, output, 0, grad_input=gradient)
+    if _THRESHOLD_BACKWARD is not None:
+        _THRESHOLD_BACKWARD(gradient, output, 0, grad_input=gradient)
     else:
         gradient.masked_fill_(output <= 0, 0)
 

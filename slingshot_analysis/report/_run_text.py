@@ -68,9 +68,13 @@ def _head(analysis: Analysis) -> Text:
 
 def _answer(analysis: Analysis) -> Iterator[str]:
     """Say what happened, and how sure that is."""
-    happened = _happened(analysis)
-    yield _what_happened(analysis)
-    yield from describe_diagnosis(analysis.diagnosis, happened=happened)
+    yield what_happened(analysis)
+    yield from describe_diagnosis(analysis.diagnosis, happened=is_eventful(analysis))
+    yield from other_facts(analysis)
+
+
+def other_facts(analysis: Analysis) -> Iterator[str]:
+    """Say what else was found: values that are not finite, milestones, and when validation accuracy was gained."""
     if analysis.not_finite:
         shown = [_not_finite(part) for part in analysis.not_finite]
         yield f"not finite: {_listed(shown)}"
@@ -89,15 +93,15 @@ def _milestones(analysis: Analysis) -> Iterator[str]:
         yield "no grokking"
 
 
-def _happened(analysis: Analysis) -> bool:
+def is_eventful(analysis: Analysis) -> bool:
     """Return whether there is anything to explain."""
     events = (*analysis.loss_spikes, *analysis.not_finite, *analysis.certain, *analysis.certain_spikes)
     return bool(events) or analysis.verdict in ("diverged", "unstable")
 
 
-def _what_happened(analysis: Analysis) -> str:
+def what_happened(analysis: Analysis) -> str:
     """Say in one line how many slingshots and loss spikes there are, and whether the loss is lost."""
-    if analysis.verdict == "none" and not (_happened(analysis) or analysis.slingshots or analysis.diagnosis.causes):
+    if analysis.verdict == "none" and not (is_eventful(analysis) or analysis.slingshots or analysis.diagnosis.causes):
         return "no slingshot and no loss spike: there is nothing to explain"
     words = [_slingshots(analysis), _spikes(analysis)]
     if analysis.not_finite:

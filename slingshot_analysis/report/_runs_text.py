@@ -42,10 +42,16 @@ def describe_runs(analyses: Sequence[Analysis]) -> RenderableType:
     found = compare_runs(analyses)
     groups = by_configuration(found.runs)
     shared = [Text(), _configuration_table(groups)] if 1 < len(groups) < len(analyses) else []
-    return Group(*map(Text, _answer(analyses, found)), Text(), _run_table(analyses, found.runs), *shared)
+    return Group(*map(Text, answer(analyses, found)), Text(), _run_table(analyses, found.runs), *shared)
 
 
-def _answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
+def _grokked(count: int, both: int) -> str:
+    if count in (0, both):
+        return f"{count} grokked" + {0: "", 1: ", with slingshots"}.get(count, ", all with slingshots")
+    return f"{count} grokked, {both or 'none'} of them with slingshots"
+
+
+def answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
     """Say what the runs show together, every number with the number of runs or events behind it."""
     counts = summarize_runs(analyses)
     others = [
@@ -54,8 +60,7 @@ def _answer(analyses: Sequence[Analysis], found: Comparison) -> Iterator[str]:
         if counts[key]
     ]
     verdicts = ", ".join([f"{counts['with_slingshots']} with slingshots", *others])
-    grokked = f"{counts['grokked']} grokked" + (f", {counts['both']} with slingshots" if counts["grokked"] else "")
-    yield f"{counts['runs']} runs: {verdicts}; {grokked}"
+    yield f"{counts['runs']} runs: {verdicts}; {_grokked(counts['grokked'], counts['both'])}"
     yield from _key_lines(found)
     yield from _jump_lines(found)
     yield from _grokking_lines(found)

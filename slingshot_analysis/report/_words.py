@@ -53,6 +53,17 @@ def count_of(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def sentence(words: str) -> str:
+    """Return words as a sentence.
+
+    Examples
+    --------
+    >>> sentence("no grokking"), sentence("It is over.")
+    ('No grokking.', 'It is over.')
+    """
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "?")) else ".")
+
+
 def early_words(found: GainAssociation) -> str:
     """Return the share of the gain that falls into first halves of cycles, with the p-value if there is one."""
     words = f"{found.early_share:.0%} in first halves of {count_of(found.cycles, 'cycle')}"

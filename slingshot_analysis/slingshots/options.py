@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from slingshot_analysis.detectors import NormOptions
 from slingshot_analysis.errors import InputError, unknown_name
+
+PARAMETER = re.compile(r"^(\w+) : \w+\n((?:    .+\n?)+)", re.MULTILINE)
+"""An entry of the section on parameters of a docstring: its name and what it means."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,22 @@ class Options(NormOptions):
             low, high = least.get(field.name, 0), most.get(field.name, float("inf"))
             if not low <= value <= high:
                 raise InputError(f"option {field.name}: got {value}; give a number from {low} to {high}")
+
+    @classmethod
+    def meanings(cls) -> dict[str, str]:
+        """Return what each option means, as the documentation of its class says.
+
+        Examples
+        --------
+        >>> Options.meanings()["min_spike_ratio"]
+        'Minimum rise of the loss at a slingshot. Smaller rises occur in any training. The list of loss spikes in an \
+analysis is independent of this option and begins at twofold rises.'
+        """
+        found: dict[str, str] = {}
+        for documented in (NormOptions, cls):
+            for name, text in PARAMETER.findall(inspect.getdoc(documented) or ""):
+                found[name] = " ".join(text.split())
+        return {field.name: found[field.name] for field in fields(cls)}
 
     def changed(self, settings: Iterable[str]) -> Options:
         """Return the options with settings such as ``"penalty=10"``.

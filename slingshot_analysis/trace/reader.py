@@ -189,6 +189,10 @@ class TraceFile(Trace):
             step, value = np.asarray(steps[start:stop]), np.asarray(values[start:stop])
         return Signal(step, value, name, quantity.unit, quantity.description, quantity.axes)
 
+    def after(self, name: str, step: float) -> Signal:
+        """Return the rows of one quantity after a step. Rows before it are not read."""
+        return self.window(name, 0 if step < 0 else int(step) + 1, sys.maxsize)
+
     def without_damage(self) -> TraceFile:
         """Return the trace without what can't be read, which is noted: quantities, and a configuration."""
         notes, attributes = list(self.notes), dict(self.attributes)

@@ -64,6 +64,30 @@ class Trace(ABC):
         """Return several signals by name; faster than one by one where they are read from a file."""
         return {name: self[name] for name in names}
 
+    def after(self, name: str, step: float) -> Signal:
+        """Return the rows of one signal after a step, such as the last one that was read before.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"last_layer_norm"``.
+        step : float, updates
+            Minus infinity gives all rows.
+
+        Returns
+        -------
+        Signal
+            Without rows if none came.
+
+        Raises
+        ------
+        InputError
+            If there is no signal of that name, or its rows can't be read.
+        """
+        signal = self[name]
+        new = signal.step.astype(np.float64) > step
+        return replace(signal, step=signal.step[new], value=signal.value[new])
+
     @property
     def config(self) -> dict[str, Any]:
         """The resolved configuration of the run; empty if none was recorded."""

@@ -12,7 +12,7 @@ from made_runs import write_staircase
 
 from cli.main import main
 from cli.record import Progress
-from slingshot_analysis import Group, Quantity, TraceWriter, open_trace
+from slingshot_analysis import Group, Quantity, TraceWriter, analyze, open_trace
 
 
 @pytest.fixture
@@ -54,6 +54,22 @@ def test_record_then_analyze(slingshot, tmp_path, monkeypatch):
     assert (tmp_path / "runs" / f"{name}.h5").read_bytes() == before
     text = slingshot("analyze", f"runs/{name}.h5").stdout
     assert "verdict: none" in text
+
+
+def test_the_demo(slingshot, tmp_path, monkeypatch):
+    text = slingshot("demo").stdout
+    assert "1 slingshot with confidence 1.00" in text
+    assert "slingshot watch runs --web" in text
+    assert "19,081" in (tmp_path / "slingshot-demo" / "report.html").read_text()
+    found = analyze(tmp_path / "slingshot-demo" / "parity_3_50.h5")
+    assert ([event.transition for event in found.certain], found.grokking_step) == ([19_081], 31_000)
+
+
+def test_the_demo_records(slingshot, tmp_path, monkeypatch):
+    monkeypatch.setattr("cli.demo.UPDATES", 50)
+    assert "verdict" in slingshot("demo", "--record", "--out", "mine").stdout
+    (trace,) = (tmp_path / "mine").glob("*.h5")
+    assert open_trace(trace).steps == (0, 50)
 
 
 def test_analyze_prints_a_table(slingshot, staircase, again):

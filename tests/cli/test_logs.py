@@ -69,6 +69,11 @@ def test_inspect_shows_the_lines_of_a_text_and_takes_others_on_request(folder):
     assert "no line fits 'nothing {loss}'; a line of the file is 'it 0 of 90: loss 5.0 aux 0'" in done.output
 
 
+def test_inspect_shows_lines_as_they_are(folder):
+    (folder / "train.log").write_text("".join(f"app:train:{k} [bold]loss {5 - k / 10}\n" for k in range(10)))
+    assert "  line 1: app:train:0 [bold]loss 5.0" in slingshot("inspect", "train.log")
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_inspect_shows_the_good_files_and_tells_of_the_others(folder, form):
     (folder / "bad.csv").write_text("step,loss\n")

@@ -187,7 +187,7 @@ def record(path, kinds, training, updates, finished=True, flushed=(), **options)
             recorder.state_dict()
 
     probes = [kind(every=Every(2)) for kind in kinds]
-    data = {"train_data": training.data, "val_data": training.data}
+    data = {"train_data": training.data, "val_data": training.data, "scaler": torch.amp.GradScaler("cpu")}
     recorder = Recorder(path, training.model, training.optimizer, probes=probes, **data, **options)
     training.run(updates, recorder, watch)
     state = recorder.state_dict()
@@ -238,7 +238,7 @@ class AdamOnDevice(torch.optim.Optimizer):
 @pytest.fixture
 def watch_updates(tmp_path, monkeypatch):
     """A block leaves the device when it is full, not because a busy machine took two seconds over a few updates."""
-    monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr("slingshot_analysis.recording._rows.FLUSH_SECONDS", 1e9)
 
     def run(probes, device="cpu", updates=8, targets=None, loss_function=cross_entropy):
         torch.manual_seed(0)
@@ -246,9 +246,11 @@ def watch_updates(tmp_path, monkeypatch):
         model = nn.Sequential(first, nn.ReLU(), nn.Linear(16, 3)).to(device)
         optimizer = AdamOnDevice(model.parameters(), device)
         inputs = torch.randn(40, 6, device=device)
+        indices = torch.arange(40, device=device)
         targets = torch.zeros(40, dtype=torch.long, device=device) if targets is None else targets
         data = {"train_data": (inputs, targets), "val_data": (inputs, targets)}
         layers = {"last_layer": "2", "feature_layers": ["1"], "loss_function": loss_function}
+        layers["scaler"] = torch.amp.GradScaler("cpu")
         recorder = Recorder(tmp_path / "run.h5", model, optimizer, probes=probes, checks=False, **data, **layers)
         watch = Watch()
         for _ in range(updates):
@@ -257,7 +259,7 @@ def watch_updates(tmp_path, monkeypatch):
             optimizer.zero_grad()
             loss.backward()
             with watch:
-                recorder.update(loss, logits, targets)
+                recorder.update(loss, logits, targets, indices=indices)
             optimizer.step()
         return watch
 

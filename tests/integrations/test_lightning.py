@@ -79,6 +79,23 @@ def test_each_step_has_the_loss_of_its_batches(tmp_path, parts, inner):
     assert trace.attributes["last_layer"] == ("2" if inner else "net.2")
 
 
+def test_with_a_gradient_scaler_losses_and_gradients_are_unscaled(tmp_path):
+    from lightning.pytorch.plugins import MixedPrecision
+
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    probes = [*PROBES, "loss_scale", "clip_coefficient"]
+    callback = SlingshotCallback(tmp_path / "run.h5", probes=probes, train_data=data())
+    plugin = MixedPrecision("16-mixed", "cpu", scaler)
+    _, module = train(tmp_path, [callback], plugins=[plugin], gradient_clip_val=0.1, accumulate_grad_batches=2)
+    trace = open_trace(tmp_path / "run.h5")
+    expected = np.array(module.losses).reshape(-1, 2).mean(1)
+    np.testing.assert_allclose(trace["batch_loss"].value, expected, rtol=1e-3)
+    assert (trace["loss_scale"].value == 1024).all()
+    assert trace["gradient_norm"].value == pytest.approx(0.1, rel=1e-3)
+    assert (trace["clip_coefficient"].value > 0.01).all()
+    assert (trace["clip_coefficient"].value < 1).all()
+
+
 def test_a_resumed_training_goes_on_with_its_trace(tmp_path):
     _, begun = train(tmp_path, [SlingshotCallback(tmp_path / "run.h5", probes=PROBES), Saving(tmp_path / "a.ckpt")])
     again = SlingshotCallback(tmp_path / "run.h5", probes=PROBES)
@@ -98,31 +115,35 @@ class Saving(lightning.Callback):
         trainer.save_checkpoint(self.path)
 
 
-def loop(optimizer, model, recorder, backward):
-    inputs, targets = data()
-    for rows in torch.arange(48).split(8):
-        optimizer.zero_grad()
-        logits = model(inputs[rows])
-        loss = nn.functional.cross_entropy(logits, targets[rows])
-        recorder.batch(loss, logits, targets[rows])
-        backward(loss)
-        optimizer.step()
+def loop(prepare, backward, path):
+    """Train with and without a recorder; the weights must be the same."""
+    weights = []
+    for records in (False, True):
+        model = mlp()
+        model, optimizer = prepare(model, torch.optim.Adam(model.parameters()))
+        recorder = Recorder(path, model, optimizer, probes=PROBES).attach() if records else None
+        inputs, targets = data()
+        for rows in torch.arange(48).split(8):
+            optimizer.zero_grad()
+            logits = model(inputs[rows])
+            loss = nn.functional.cross_entropy(logits, targets[rows])
+            if recorder:
+                recorder.batch(loss, logits, targets[rows])
+            backward(loss)
+            optimizer.step()
+        if recorder:
+            recorder.close()
+        weights.append([parameter.detach().clone() for parameter in model.parameters()])
+    assert all(map(torch.equal, *weights))
+    assert len(open_trace(path)["batch_loss"]) == 6
 
 
 def test_fabric(tmp_path):
     fabric = lightning.Fabric(accelerator="cpu")
-    model = mlp()
-    model, optimizer = fabric.setup(model, torch.optim.Adam(model.parameters()))
-    with Recorder(tmp_path / "run.h5", model.module, optimizer, probes=PROBES).attach() as recorder:
-        loop(optimizer, model, recorder, fabric.backward)
-    assert len(open_trace(tmp_path / "run.h5")["batch_loss"]) == 6
+    loop(fabric.setup, fabric.backward, tmp_path / "run.h5")
 
 
 def test_accelerate(tmp_path):
     accelerate = pytest.importorskip("accelerate", reason="Accelerate is not installed")
     accelerator = accelerate.Accelerator(cpu=True)
-    model = mlp()
-    model, optimizer = accelerator.prepare(model, torch.optim.Adam(model.parameters()))
-    with Recorder(tmp_path / "run.h5", model, optimizer, probes=PROBES).attach() as recorder:
-        loop(optimizer, model, recorder, accelerator.backward)
-    assert len(open_trace(tmp_path / "run.h5")["batch_loss"]) == 6
+    loop(accelerator.prepare, accelerator.backward, tmp_path / "run.h5")

@@ -359,6 +359,22 @@ shape(  # another
     "val_loss",
 )
 
+shape(  # a table printed with lines between its cells
+    "┌──────┬────────┬────────┐\n│ step │ loss   │ acc    │\n├──────┼────────┼────────┤\n"
+    + each(lambda k: f"│ {10 * k + 10:>4} │ {LOSS[k]} │ {ACC[k]} │\n")
+    + "└──────┴────────┴────────┘\n",
+    TENS,
+    "train_loss",
+    "train_accuracy",
+)
+shape(  # a table with bars between its cells alone
+    "step | loss | acc\n--- | --- | ---\n" + each(lambda k: f"{10 * k + 10} | {LOSS[k]} | {ACC[k]}\n"),
+    TENS,
+    "train_loss",
+    "train_accuracy",
+)
+shape(each(lambda k: f"10:{k:02d}:00|{10 * k + 10} loss {LOSS[k]}\n"), TENS, "train_loss")  # a time, glued to the step
+
 
 @pytest.mark.parametrize("chunk", [400, 1 << 22])
 @pytest.mark.parametrize("name", SHAPES)

@@ -1,10 +1,12 @@
 """The recorder as a user meets it; the values of the probes are checked in probes/test_values.py."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from other_loops import PROBES, batches, by_update, mlp, train
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder, open_trace
@@ -174,3 +176,46 @@ def test_a_run_of_an_earlier_version_goes_on_with_the_bundle_of_then(tmp_path, l
     assert trace.finished
     assert trace.groups == groups
     assert trace["last_layer_norm"].step.tolist() == list(range(0, 40, 10 if bundle == "light" else 1))
+
+
+def test_the_last_layer_that_was_chosen_is_printed_once(tmp_path, loop, capsys):
+    training = loop()
+    with Recorder(tmp_path / "run.h5", training.model, training.optimizer) as recorder:
+        training.run(3, recorder)
+        state = recorder.state_dict()
+    assert capsys.readouterr().err == f"{recorder.path}: the last layer is '4'; last_layer= names another\n"
+    for options in ({"resume": state}, {"last_layer": "2", "overwrite": True}, {"checks": False, "overwrite": True}):
+        Recorder(tmp_path / "run.h5", training.model, training.optimizer, **options).close()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_frozen_last_layer_is_said(tmp_path):
+    model = mlp()
+    model[2].requires_grad_(False)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad])
+    with pytest.warns(UserWarning, match="'2' computes the model's outputs but is frozen"):
+        recorder = Recorder(tmp_path / "a.h5", model, optimizer, probes=PROBES, probe_inputs=torch.zeros(2, 6))
+    assert recorder.last_layer == "0"
+    assert "last layer '0'" in repr(recorder)
+    recorder.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Recorder(tmp_path / "b.h5", model, optimizer, probes=PROBES, last_layer="0").close()
+
+
+def test_a_loop_that_stopped_early_goes_on_although_its_trace_is_finished(tmp_path):
+    whole, _ = train(tmp_path / "whole.h5", batches(20), by_update)
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    made, path, state = iter(batches(20)), tmp_path / "run.h5", None
+    for updates in (8, 12):
+        with Recorder(path, model, optimizer, probes=PROBES, resume=state) as recorder:
+            for inputs, targets in [next(made) for _ in range(updates)]:
+                optimizer.zero_grad()
+                logits = model(inputs)
+                by_update(recorder, optimizer, nn.functional.cross_entropy(logits, targets), logits, targets)
+            state = recorder.state_dict()
+    trace = open_trace(path)
+    assert trace.finished
+    for name in whole.names:
+        np.testing.assert_array_equal(trace[name].value, whole[name].value)

@@ -50,16 +50,26 @@ def test_log_softmax_backward(monkeypatch):
     logits, upstream = torch.randn(5, 7), torch.randn(5, 7)
     log_p = torch.log_softmax(logits, -1)
     found = torch_internals.log_softmax_backward(upstream, log_p, logits)
-    monkeypatch.setattr(torch_internals.torch.ops, "aten", object())
+    monkeypatch.delattr(torch, "_log_softmax_backward_data")
     assert torch.equal(found, torch_internals.log_softmax_backward(upstream, log_p, logits))
     assert torch.allclose(found, upstream - log_p.exp() * upstream.sum(-1, keepdim=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nll_loss_and_gradient(dtype, monkeypatch):
+    log_p, targets = torch.randn(5, 3, dtype=dtype).log_softmax(-1), torch.tensor([0, 2, 1, 1, 0])
+    loss, gradient = torch_internals.nll_loss_and_gradient(log_p, targets)
+    monkeypatch.setattr(torch_internals, "_NLL_LOSS", None)
+    assert all(map(torch.equal, (loss, gradient), torch_internals.nll_loss_and_gradient(log_p, targets)))
+    assert loss == torch.nn.functional.nll_loss(log_p, targets)
+    assert torch.equal(gradient, torch.nn.functional.one_hot(targets, 3) * torch.tensor(-0.2, dtype=dtype))
 
 
 def test_relu_backward(monkeypatch):
     output, gradient = torch.tensor([0.0, 1.0, 0.0, 2.0]), torch.tensor([1.0, 2.0, -3.0, -4.0])
     copy = gradient.clone()
     torch_internals.relu_backward_(copy, output)
-    monkeypatch.setattr(torch_internals.torch.ops, "aten", object())
+    monkeypatch.setattr(torch_internals, "_THRESHOLD_BACKWARD", None)
     torch_internals.relu_backward_(gradient, output)
     assert gradient.tolist() == copy.tolist() == [0.0, 2.0, 0.0, -4.0]
 

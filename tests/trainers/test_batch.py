@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from slingshot_analysis import InputError, Recorder, analyze, open_trace
 from slingshot_analysis.recording import Budget
+from slingshot_analysis.recording._rows import Rows
 from slingshot_analysis.trace import TraceWriter
 from trainers import recorded_run
 from trainers.batch import batch_key, record_batch
@@ -121,9 +122,22 @@ def test_probes_see_what_they_see_alone(probes, tmp_path):
         assert_same_early(path, alone)
 
 
+def test_the_samples_of_each_batch_are_those_that_the_run_draws(tmp_path):
+    setups = varied(smaller("parity_3_50", "steps=30", "data.train=64", "model.width=8"), runs=2)
+    _, paths = batch(tmp_path, setups, probes=["batch", "samples:3"])
+    for setup, path in zip(setups, paths, strict=True):
+        drawn = Run(setup, torch.device("cpu")).batches
+        expected = np.stack([next(drawn).numpy() for _ in range(30)])[::3]
+        alone = record(setup, tmp_path / "alone.h5", probes=["batch", "samples:3"], overwrite=True, device="cpu")
+        for trace in (open_trace(path), open_trace(alone)):
+            samples = trace["sample_index"].value
+            np.testing.assert_array_equal(samples[:, : expected.shape[1]], expected)
+            assert (samples[:, expected.shape[1] :] == -1).all()
+
+
 @pytest.mark.parametrize("probes", [["batch"], ["batch", "norms:7", "update_norm:3"]])
 def test_rows_reach_the_file_in_time(probes, tmp_path, monkeypatch):
-    monkeypatch.setattr(Recorder, "_flush_is_due", lambda recorder: True)
+    monkeypatch.setattr(Rows, "_flush_if_due", Rows.flush)
     setups, read = varied(smaller("parity_3_50", "model.width=8"), runs=2), []
 
     def watch(made, left):
@@ -474,7 +488,7 @@ class Reads(TorchDispatchMode):
 @pytest.mark.parametrize("optimizer", [RMSProp(momentum=0.5), GenericAdaptive(warmup=3)])
 def test_an_update_never_waits_for_the_device(device, optimizer, tmp_path, monkeypatch):
     """On the meta device, whose tensors hold no data, reading a value is an error."""
-    monkeypatch.setattr("slingshot_analysis.recording.recorder.FLUSH_SECONDS", 1e9)
+    monkeypatch.setattr("slingshot_analysis.recording._rows.FLUSH_SECONDS", 1e9)
     monkeypatch.setattr(
         "trainers.batch._lockstep.TURN_SECONDS", 1e9
     )  # on a busy machine, fewer updates are made at once

@@ -30,7 +30,7 @@ def test_they_are_those_of_the_training_loop_and_read_no_value(name, gpu):
     run, losses = Run(setup, CPU), []
 
     class Losses:
-        def update(self, loss, logits, targets):
+        def update(self, loss, logits, targets, indices):
             losses.append(loss.clone())
 
     train(run, Losses())

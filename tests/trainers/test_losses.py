@@ -118,7 +118,7 @@ def test_the_recorder_sees_the_gradient_that_the_optimizer_sees():
     run, cosines = Run(short(orthogonal_gradient=True, steps=5, dtype="float64"), CPU), []
 
     class Angles:
-        def update(self, loss, logits, targets):
+        def update(self, loss, logits, targets, indices):
             pairs = [(p.detach().flatten(), p.grad.flatten()) for p in run.model.parameters()]
             cosines.extend(torch.cosine_similarity(w, g, dim=0).item() for w, g in pairs)
 

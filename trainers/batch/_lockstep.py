@@ -138,7 +138,7 @@ class Lockstep:
                 batches = zip(losses, logits, expected, strict=True)
                 for row, batch in enumerate(batches):
                     if due[row] <= i:
-                        self._record_state(row, i, lag, batch)
+                        self._record_state(row, i, lag, batch, order[row][i])
                         due[row] = self._next_state(row, i + 1, lag)
             # update the weights
             stack.warm_up([step + i for step in steps])
@@ -159,13 +159,14 @@ class Lockstep:
             return math.inf
         return self._recordings[row].next_state - member.step if lag[row] else at_least
 
-    def _record_state(self, row: int, i: int, lag: Sequence[bool], batch: Sequence[Tensor]) -> None:
+    def _record_state(self, row: int, i: int, lag: Sequence[bool], batch: Sequence[Tensor], indices: Tensor) -> None:
         member = self.members[row]
+        loss, logits, targets = batch
         with member.failing():
             if lag[row]:
-                self._recordings[row].record_state(member.step + i, *batch)
+                self._recordings[row].record_state(member.step + i, loss, logits, targets, indices)
             else:
-                member.recorder.update(*batch)
+                member.recorder.update(loss, logits, targets, indices=indices)
 
     def _keep(self, i: int, losses: Tensor, logits: Tensor) -> None:
         if self._kept is None:

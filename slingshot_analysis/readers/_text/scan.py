@@ -39,7 +39,7 @@ TAIL = 60
 """Number of lines above a table row in which its header is looked for."""
 
 INTEREST = re.compile(
-    r"[=:|\[{(]|[A-Za-z_%]\s+\0|\bepoch|\bstep|\biter|\bbatch|loss|acc|\bval|\btrain|\btest|\bcost|\bnll|^\s*\0|score|norm",
+    r"[=:|│┃║\[{(]|[A-Za-z_%]\s+\0|\bepoch|\bstep|\biter|\bbatch|loss|acc|\bval|\btrain|\btest|\bcost|\bnll|^\s*\0|score|norm",
     re.IGNORECASE,
 )
 """A line without any of these has no values and is skipped."""

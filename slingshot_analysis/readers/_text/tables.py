@@ -13,6 +13,8 @@ from slingshot_analysis.readers._text.words import counter_of, is_accuracy, is_l
 RULE = re.compile(r"[\s|+\-=:_│┃┼─━═╪╞╡├┤┌┐└┘┬┴╭╮╰╯╇╈╋┏┓┗┛┡┩┣┫]*")
 """A line between header and rows."""
 BORDERS = re.compile(r"[│┃║]")
+BETWEEN = re.compile(r"\s*\0%?(?:\s*\|\s*\0%?){2,}\s*")
+"""A row whose bars stand only between its cells."""
 NUMBER_CELL = re.compile(r"[\s*~_<>$(\[+]*\0(?:/\0)?[\s%*_~!)\]A-Za-z✓✔:]{0,12}")
 NAME_CELL = re.compile(r"[^\W\d][^=:]*|#|[^=:]*[^\W\d_][^=:]*")
 SECTION = re.compile(r"[\s|│┃]*([A-Za-z_]+)/[\s|│┃]*")
@@ -67,7 +69,7 @@ def table_row(masked: str, tokens: Sequence[str]) -> TableRow | None:
     (((0,), True), ((1,), True), ((2,), True))
     """
     line = BORDERS.sub("|", masked)
-    piped = line.lstrip().startswith("|") and line.count("|") >= 3
+    piped = (line.lstrip().startswith("|") and line.count("|") >= 3) or BETWEEN.fullmatch(line) is not None
     words = line.strip().strip("|").split("|") if piped else line.split()
     cells, slot = [], 0
     for word in words:

@@ -30,6 +30,7 @@ THREAD = re.compile(r"\s*\0\s+(?=[\w./]+\.(?:cpp|cc|cu|py):\0\])")
 GLOG = re.compile(r"[IWEF]\d{4}\s+(?=\0)")
 LOGGER = re.compile(r"[A-Za-z_][\w.]*(?:\s*\||\s-)\s+(?=\S)")
 TAG = re.compile(r"\[[^\[\]\0=:{}]{1,60}\]\s*[:|\-]*\s*")
+TIME = re.compile(r"[\[(<]*\0Z?[\])>]*[\s,:|-]*")
 CLOCK = re.compile(r"[\[(<]*(?:\0[-/|](?:\0[ ,_T-]+)?)?\0Z?(\s*[-+]\0)?[\])>]*[\s,:|-]*")
 MONTHS = re.compile(
     r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\s+\0,?\s+(?=\0)"
@@ -210,8 +211,10 @@ def _prefix(masked: str, tokens: Sequence[str]) -> tuple[str, int]:
             leveled = pattern is LEVEL
             count = found[0].count(MARK)
             told = tokens[slots : slots + count]
-            if pattern is CLOCK and not (any(map(is_time, told)) and all(map(_is_part_of_date, told))):
-                continue
+            if pattern is CLOCK and not (is_time(told[-2 if found[1] else -1]) and all(map(_is_part_of_date, told))):
+                found, count = TIME.match(masked, position), 1
+                if found is None or not is_time(told[0]):
+                    continue
             position, slots, moved = found.end(), slots + count, True
     return masked[:position], slots
 

@@ -22,6 +22,8 @@ from slingshot_analysis.recording.curvature import (
     stability_threshold,
 )
 from slingshot_analysis.recording.curvature.shared import Curvatures
+from slingshot_analysis.recording.online._window import UPDATES, EventWindow
+from slingshot_analysis.recording.probes._base import Moment
 from slingshot_analysis.recording.schedule import Budget
 from slingshot_analysis.recording.subject import Subject
 from slingshot_analysis.recording.subject.optimizer_state import AdaptiveState, adaptive_states, has_threshold
@@ -33,8 +35,6 @@ FLIGHT_GROUP = "events"
 """Group of a trace that holds the rows of the flight recorder."""
 MEAN = ":mean"
 """Suffix of a parameter's name under which the mean of its gradient is kept, for centered RMSprop."""
-UPDATES = 64
-"""Number of states that are measured before a transition, and after it."""
 MOST_BYTES = 256 * 2**20
 """Bytes. Maximum size of the states kept; a network that needs more has no flight recorder."""
 SAMPLES = 256
@@ -43,7 +43,7 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 NAN = float("nan")
 
 
-class FlightRecorder:
+class FlightRecorder(EventWindow):
     """Keeps the last states of a run, and measures the curvature at each of them when a transition begins.
 
     A slingshot's onset lasts 4 to 6 updates. So the weights and second moments of the last 64 updates are kept on the
@@ -74,6 +74,7 @@ class FlightRecorder:
     """
 
     def __init__(self, subject: Subject, curvatures: Curvatures | None = None, budget: Budget | None = None) -> None:
+        super().__init__()
         assert subject.optimizer is not None
         if _bytes(subject) > MOST_BYTES:
             raise InputError(
@@ -89,8 +90,6 @@ class FlightRecorder:
         self._find_live_tensors()
         self._top, self._preconditioned = EigenvalueTracker(), EigenvalueTracker()
         self._budget = budget
-        self._oldest = self._newest = self._written = 0
-        self._end: int | None = None
         self._cost = math.inf
         unit = "loss per squared norm"
         axis = Axis("overall_quantile", [f"{q:g}" for q in QUANTILES])
@@ -111,14 +110,13 @@ class FlightRecorder:
         """Return whether there is training data and the states take no more than `MOST_BYTES`."""
         return subject.train_data is not None and subject.optimizer is not None and _bytes(subject) <= MOST_BYTES
 
-    def keep(self, step: int) -> None:
-        """Copy the state at `step`, before the update from it."""
-        slot = step % (UPDATES + 1)
+    def _copy(self, moment: Moment) -> None:
+        """Copy the state before the update."""
+        slot = moment.step % (UPDATES + 1)
         if slot == 0 or not self._moments:
             self._find_live_tensors()
         foreach("copy_", self._slots[slot], self._live)
-        self._rates[slot] = [_copy(group["lr"]) for group in self._optimizer.param_groups]
-        self._oldest, self._newest = max(self._oldest, step - UPDATES), step
+        self._rates[slot] = [_copied(group["lr"]) for group in self._optimizer.param_groups]
 
     def _find_live_tensors(self) -> None:
         """Find the tensors to be copied; the optimizer makes its own at the first update and may replace them."""
@@ -134,26 +132,14 @@ class FlightRecorder:
         self._live = [*self._parameters.values(), *live.values()]
 
     def transition(self, writer: TraceWriter) -> None:
-        """Measure the states kept, as a transition has begun; :meth:`follow` measures those after it."""
+        """Measure the states kept, as a transition has begun, unless the budget does not allow it."""
         if self._end is None and self._is_affordable():
             self._cost = 0.0
-            self._measure(writer)
-            self._end = self._newest + UPDATES
+            super().transition(writer)
 
     def _is_affordable(self) -> bool:
         """Return whether the budget owes no more than the last event took."""
         return self._budget is None or self._budget.debt(time.perf_counter()) <= self._cost
-
-    def follow(self, writer: TraceWriter) -> None:
-        """Measure the states after a transition once there are `UPDATES` of them."""
-        if self._end is not None and self._newest >= self._end:
-            self.finish(writer)
-
-    def finish(self, writer: TraceWriter) -> None:
-        """Measure the states after a transition, however many there are."""
-        if self._end is not None:
-            self._measure(writer)
-            self._end = None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states kept, and which of them have been measured."""
@@ -161,7 +147,7 @@ class FlightRecorder:
             "weights": self._weights,
             "moments": self._moments,
             "rates": self._rates,
-            "numbers": [self._oldest, self._newest, self._written, self._end],
+            "numbers": self._numbers,
             "trackers": [self._top.state_dict(), self._preconditioned.state_dict()],
         }
 
@@ -177,19 +163,13 @@ class FlightRecorder:
         for tracker, saved in zip((self._top, self._preconditioned), state["trackers"], strict=True):
             tracker.load_state_dict(saved)
 
-    def _measure(self, writer: TraceWriter) -> None:
-        """Write a row for each state kept, except the newest: the update from it has not been made yet."""
-        first = max(self._oldest, self._written)
-        steps = range(first, self._newest)
-        if not steps:
-            return
+    def _write(self, writer: TraceWriter, steps: range) -> None:
         start = time.perf_counter()
         now = adaptive_states(self._optimizer, self._parameters)
         rows = [self._row(step, now) for step in steps]
         names = [quantity.name for quantity in self.group.quantities]
         columns = {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
         writer.append(self.group.name, np.array(steps), **columns)
-        self._written = self._newest
         seconds = time.perf_counter() - start
         self._cost += seconds
         if self._budget is not None:
@@ -244,7 +224,7 @@ def _slots(rings: Sequence[Tensor]) -> list[list[Tensor]]:
     return [list(slot) for slot in zip(*(ring.unbind(0) for ring in rings), strict=True)]
 
 
-def _copy(rate: float | Tensor) -> float | Tensor:
+def _copied(rate: float | Tensor) -> float | Tensor:
     """Return a copy of the present learning rate; one on the device stays there."""
     return rate.clone() if isinstance(rate, Tensor) else rate
 

@@ -27,13 +27,17 @@ BLOCK_ROWS = 512
 class Moment:
     """The state after `step` updates and the batch of the update that starts from it, as a probe sees them.
 
-    Loss, logits and targets are None at the state after the last update, where no update starts.
+    All but the step is None at the state after the last update, where no update starts, and where it is not known.
+    `indices` are the numbers of the batch's samples, and `unclipped_norm` is the norm of the gradient at the end of the
+    backward pass, for probes that need it.
     """
 
     step: int = 0
     loss: Tensor | None = None
     logits: Tensor | None = None
     targets: Tensor | None = None
+    indices: Tensor | None = None
+    unclipped_norm: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,9 @@ class Probe(ABC):
 
     needs_batch: ClassVar[bool] = False
     """True for a quantity of an update, such as its gradient, which has no value at the state after the last update."""
+
+    needs_unclipped: ClassVar[bool] = False
+    """True for a probe that needs the norm of the gradient before clipping."""
 
     spans_update: ClassVar[bool] = False
     """True for a probe that compares state t with state t+1: :meth:`compare` is called instead of :meth:`measure`."""

@@ -22,13 +22,14 @@ OPTIMIZER = ("effective_step", "effective_step_quantiles", "below_epsilon_fracti
 LAYERS = ("logit_margin", "mean_shares", "spectral_norm")
 CURVATURE = ("hessian", "preconditioned", "update_sharpness")
 STABILITY = ("update_ratio", "moments", "moment_lag", "gradient_spikes", "log_z", "non_finite")
+CLIPPING = ("clip_coefficient", "loss_scale")
 FORWARD = ("activation_kurtosis", "attention")
 
 BUNDLES: dict[str, tuple[str, ...]] = {
     "light": LIGHT,
     "standard": (*ALWAYS, "features:1000", "hessian", "update_sharpness"),
     "full": (*ALWAYS, *OPTIMIZER, *LAYERS, *CURVATURE, "features:1000"),
-    "stability": ("batch", "norms", "update_norm", "evaluation:1000", *STABILITY, *FORWARD),
+    "stability": ("batch", "norms", "update_norm", "evaluation:1000", *STABILITY, *CLIPPING, *FORWARD),
 }
 """Names of probes by the name of their bundle; ``NAME:N`` measures every N updates."""
 
@@ -37,6 +38,10 @@ EARLIER_BUNDLES = BUNDLES | {"standard": ALWAYS, "full": BUNDLES["full"][:-1]}
 
 BUDGETS = {"standard": 0.05, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
+
+LARGE = 10**6
+"""Number of parameters above which bundles measure the change of the features every 20 updates: its two forward passes
+would take more than a twentieth of the time of a large network that is trained on small batches."""
 
 LARGEST_CURVATURE = 12 * 10**10
 """Floating-point operations of a product with the Hessian over all samples, up to which the standard bundle has
@@ -100,6 +105,8 @@ def choose_probes(
             kind = PROBES[name]
             if bundle and not belongs(kind, item):
                 continue
+            if bundle and name == "feature_change" and subject is not None and _is_large(subject):
+                every = "20"
             if every:
                 chosen[name] = kind(every=Every(_whole_number(every, entry)))
             elif issubclass(kind, CurvatureProbe) and (bundle or curvature_budget is not None):
@@ -126,6 +133,10 @@ def names_curvature(wanted: str | Iterable[str | Probe]) -> bool:
         elif item != "standard":
             kinds += [PROBES[entry.partition(":")[0]] for entry in BUNDLES.get(item, (item,))]
     return any(issubclass(kind, CurvatureProbe) for kind in kinds)
+
+
+def _is_large(subject: Subject) -> bool:
+    return sum(parameter.numel() for parameter in subject.parameters.values()) > LARGE
 
 
 def _is_cheap(subject: Subject) -> bool:

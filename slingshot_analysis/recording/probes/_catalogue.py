@@ -54,10 +54,13 @@ def catalogue() -> list[CatalogueEntry]:
     data = [(torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))]
     parameters: dict[str, Tensor] = dict(model.named_parameters())
     optimizer = torch.optim.Adam(model.parameters())
+    scaler = torch.amp.GradScaler("cpu")
     entries = []
     of_bundles = [entry.partition(":")[0] for names in BUNDLES.values() for entry in names]
     for name in dict.fromkeys([*of_bundles, *PROBES]):
-        subject = Subject(model, parameters, "2", ["1"], cross_entropy, data[0][0], data, data, optimizer)
+        subject = Subject(
+            model, parameters, "2", ["1"], cross_entropy, data[0][0], data, data, optimizer, scaler=scaler
+        )
         probe = PROBES[name]()
         _, quantities = probe.attach(subject)
         of = tuple(bundle for bundle, names in BUNDLES.items() if name in [n.partition(":")[0] for n in names])

@@ -122,6 +122,15 @@ def _named(outputs: Any, names: Sequence[str]) -> Any:
     return None
 
 
+def as_module(model: nn.Module | Sequence[nn.Module] | Mapping[str, nn.Module]) -> nn.Module:
+    """Return the model behind a wrapper of parallel training, or its parts as one."""
+    while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+        model = model.module
+    if isinstance(model, nn.Module):
+        return model
+    return nn.ModuleDict(dict(model)) if isinstance(model, Mapping) else nn.ModuleList(model)
+
+
 class Adapted(nn.Module):
     """A model that maps `Inputs` to logits. It shares all parameters, buffers and modules with the model itself.
 

@@ -116,6 +116,13 @@ def _cast(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float64) if tensor.is_floating_point() else tensor
 
 
+def losses_of_samples(loss_function: LossFunction, logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of each sample alone, (n,) float64, for logits (n, ..., classes) and targets (n, ...)."""
+    if loss_function is cross_entropy:
+        return precise_cross_entropy(logits, targets)
+    return torch.stack([loss_function(z[None], y[None]) for z, y in zip(logits, targets, strict=True)]).double()
+
+
 def count_errors(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the number of targets (n, ...) that are not the class of the largest logit (n, ..., classes), as (n,)."""
     wrong = (logits.argmax(-1) != targets).logical_and_(targets >= 0)

@@ -22,6 +22,19 @@ NAMES = "max_exp_avg_sq", "exp_avg_sq", "square_avg"
 OTHERS = torch.optim.Adadelta, torch.optim.Adamax, torch.optim.RAdam
 """Optimizers with such a state or such hyperparameters that divide by something else than √v + ε."""
 
+REASONS = {
+    "Adadelta": "divides by the ratio of two averages",
+    "Adafactor": "keeps averages of rows and columns only",
+    "Adagrad": "divides by a sum that never decays",
+    "Adamax": "divides by the largest gradient",
+    "Lion": "takes the sign of an average",
+    "Muon": "orthogonalises an average",
+    "RAdam": "does not divide in its first updates, and rectifies later ones",
+    "RAdamScheduleFree": "does not divide in its first updates",
+    "SGD": "does not divide",
+}
+"""Why an optimizer has no effective step of the form η/(√v + ε), by its class."""
+
 SEED = 0
 
 
@@ -95,11 +108,12 @@ def keeps_second_moment(optimizer: AnyOptimizer | None) -> bool:
 
 def _divides_by_root(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether the state, or before the first update ε and betas (Adam) or alpha (RMSprop), show √v + ε."""
-    if isinstance(optimizer, OTHERS):
+    if isinstance(optimizer, OTHERS) or type(optimizer).__name__ in REASONS:
         return False
+    groups = [group for group in optimizer.param_groups if isinstance(group.get("eps"), float | Tensor)]
     if any(optimizer.state.values()):
-        return any(name in state for state in optimizer.state.values() for name in NAMES)
-    return any("eps" in group and ("betas" in group or "alpha" in group) for group in optimizer.param_groups)
+        return bool(groups) and any(name in state for state in optimizer.state.values() for name in NAMES)
+    return any(len(group.get("betas", ())) == 2 or "alpha" in group for group in groups)
 
 
 def has_threshold(optimizer: AnyOptimizer | None) -> bool:
@@ -120,7 +134,8 @@ def require_second_moment(subject: Subject, probe: str) -> AnyOptimizer:
     optimizer = subject.optimizer
     members = [] if optimizer is None else members_of(optimizer)
     others = [member for member in members if not _divides_by_root(member)]
-    names = ", ".join(dict.fromkeys(type(member).__name__ for member in others)) or "None"
+    kinds = dict.fromkeys(type(member).__name__ for member in others)
+    names = ", ".join(f"{kind}, which {REASONS[kind]}" if kind in REASONS else kind for kind in kinds) or "None"
     if optimizer is None or len(others) == len(members):
         raise InputError(
             f"the probe {probe!r} needs an optimizer that divides by a second moment, such as Adam or RMSprop, not "
@@ -130,8 +145,8 @@ def require_second_moment(subject: Subject, probe: str) -> AnyOptimizer:
         held = {id(p) for member in others for group in member.param_groups for p in group["params"]}
         count = sum(id(parameter) in held for parameter in subject.parameters.values())
         warnings.warn(
-            f"the probe {probe!r} leaves out {count} of {len(subject.parameters)} parameters, those of {names}, which "
-            "does not divide by a second moment",
+            f"the probe {probe!r} leaves out {count} of {len(subject.parameters)} parameters, which are updated by "
+            f"{names}; it does not divide by a second moment",
             stacklevel=2,
         )
     return optimizer
@@ -164,7 +179,7 @@ def _state(state: Mapping[str, Any], group: Mapping[str, Any] | None) -> Adaptiv
     return AdaptiveState(
         state[kept],
         0 if step is None else step,
-        group["lr"],
+        group.get("scheduled_lr", group["lr"]),  # schedule-free optimizers warm up by themselves
         group["eps"],
         group.get("betas"),
         group.get("momentum", 0.0),

@@ -50,6 +50,8 @@ class Subject:
         Kind of the targets, which decides how errors are counted.
     loss_dtype : torch.dtype or None
         Dtype in which training computes the loss; None if it is that of the logits.
+    scaler : GradScaler or None
+        The gradient scaler, whose scale is only read.
     """
 
     model: nn.Module
@@ -63,6 +65,7 @@ class Subject:
     optimizer: AnyOptimizer | None = None
     targets: Targets = Targets()  # noqa: RUF009
     loss_dtype: torch.dtype | None = None
+    scaler: torch.amp.GradScaler | None = None
 
     @property
     def loss_unit(self) -> str:
@@ -98,6 +101,7 @@ def make_subject(
     loss_dtype: torch.dtype | None,
     output: Output | None = None,
     shift_labels: bool = False,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> Subject:
     """Return the run as probes see it. Parameters are as for `Recorder`; the model is run on a batch.
 
@@ -130,7 +134,8 @@ def make_subject(
         warnings.warn(f"{doubt}; if that is not meant, name another one with last_layer=", stacklevel=3)
     layers = [] if probe_inputs is None else find_feature_layers(model, last, probe_inputs, feature_layers)
     loss, targets = _understand(model, train or val, device, loss_function)
-    return Subject(model, parameters, last, layers, loss, probe_inputs, train, val, optimizer, targets, loss_dtype)
+    known = loss, probe_inputs, train, val, optimizer, targets, loss_dtype, scaler
+    return Subject(model, parameters, last, layers, *known)
 
 
 def _is_plain(model: nn.Module, inputs: Inputs | None) -> bool:

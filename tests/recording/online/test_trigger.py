@@ -8,7 +8,8 @@ import torch
 
 from slingshot_analysis import open_trace
 from slingshot_analysis.evaluation.detector import evaluate
-from slingshot_analysis.recording.online.trigger import LaggedLoss, TransitionTrigger
+from slingshot_analysis.online_rules import TransitionTrigger
+from slingshot_analysis.recording.online.lagged_loss import LaggedLoss
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[3] / "examples" / "data").glob("*.h5"))
 
@@ -49,7 +50,7 @@ def test_it_fires_again_only_after_the_loss_came_back_and_rested(monkeypatch):
     assert fired(losses) == [1000, 1700]
     close = np.r_[np.full(10, 1.0), np.full(990, 1e-6), [1.0] * 3, np.full(150, 1e-6), [1.0] * 3]
     assert fired(close) == [1000]
-    monkeypatch.setattr("slingshot_analysis.recording.online.trigger.REST", 50)
+    monkeypatch.setattr("slingshot_analysis.online_rules.REST", 50)
     assert fired(close) == [1000, 1153]
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from slingshot_analysis import InputError, Recorder
-from slingshot_analysis.recording.online.warning import EarlyWarning
+from slingshot_analysis.online_rules import EarlyWarning
 
 
 def warned(collapse):

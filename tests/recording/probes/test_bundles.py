@@ -61,6 +61,16 @@ def test_cadences():
     assert [(probe.name, probe.every) for probe in probes] == [("norms", Every(3)), ("batch", Every(1))]
 
 
+def test_bundles_measure_the_change_of_features_half_as_often_in_large_networks(monkeypatch):
+    assert schedules("standard")["feature_change"] == Every(10)
+    monkeypatch.setattr("slingshot_analysis.recording.probes._bundles.LARGE", 11)
+    assert schedules("standard")["feature_change"] == Every(20)
+    assert schedules("standard")["update_norm"] == Every(10)
+    assert schedules("standard,feature_change")["feature_change"] == Every(10)
+    monkeypatch.setattr("slingshot_analysis.recording.probes._bundles.LARGE", 12)
+    assert schedules("standard")["feature_change"] == Every(10)
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [("hesian", "did you mean 'hessian'"), ("standart", "'standard'"), ([], "empty"), ("hessian:x", "number of upd")],
