@@ -1,4 +1,4 @@
-"""What the shell completes after an option: setups, probes and sweeps.
+"""What the shell completes: setups, probes, sweeps, claims and figures.
 
 The names are kept (`cli._cache`), so that a press of the tab key does not wait for PyTorch.
 """
@@ -35,6 +35,17 @@ def complete_sweeps(ctx: click.Context, param: click.Parameter, incomplete: str)
     return names or [CompletionItem(incomplete, type="file")]
 
 
+def complete_claims(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a claim."""
+    return [name for name in kept("claim-names", ("trainers",), _claims) if name.startswith(incomplete)]
+
+
+def complete_figures(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a figure of the paper."""
+    names = kept("figure-names", ("slingshot_analysis/report",), _figures)
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def probe_catalogue() -> list[dict[str, Any]]:
     """Return what can be recorded, as plain values."""
     import dataclasses
@@ -54,3 +65,15 @@ def _sweeps() -> list[str]:
     from trainers.sweep import shipped_sweeps
 
     return list(shipped_sweeps())
+
+
+def _claims() -> list[str]:
+    from trainers.claims import CLAIMS
+
+    return list(CLAIMS)
+
+
+def _figures() -> list[str]:
+    from slingshot_analysis.report.paper import FIGURES
+
+    return list(FIGURES)

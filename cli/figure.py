@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import click
 
+from cli._completion import complete_figures
 from cli._messages import print_errors
+from cli._progress import track
+from cli._verb import Verb
 from slingshot_analysis.errors import InputError
 
 FORMATS = "png,pdf,svg"
-
-
-def complete_figures(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a figure in the shell."""
-    from slingshot_analysis.report.paper import FIGURES
-
-    return [name for name in FIGURES if name.startswith(incomplete)]
 
 
 def formats_of(text: str) -> list[str]:
@@ -31,14 +27,14 @@ def formats_of(text: str) -> list[str]:
     return kinds
 
 
-@click.command()
+@click.command(cls=Verb, examples=("figure --list", "figure features runs/*.h5 --formats pdf --out figures"))
 @click.argument("name", required=False, shell_complete=complete_figures)
 @click.argument("files", nargs=-1, type=click.Path())
 @click.option("--list", "listing", is_flag=True, help="List the figures, and stop.")
 @click.option("--formats", default=FORMATS, show_default=True, metavar="KINDS", help="The files to write.")
 @click.option("--out", default="figures", show_default=True, metavar="DIR", help="Folder of the figures.")
 def figure(name: str | None, files: tuple[str, ...], listing: bool, formats: str, out: str) -> None:
-    """Draw a figure of the paper from recorded runs: slingshot figure features runs/*.h5."""
+    """Draw a figure of the paper from recorded runs."""
     from slingshot_analysis.report.paper import FIGURES, PaperRun, save_figure, shows
 
     if listing:
@@ -52,7 +48,7 @@ def figure(name: str | None, files: tuple[str, ...], listing: bool, formats: str
     from slingshot_analysis.readers import read_log
 
     kinds, runs, problems = formats_of(formats), [], []
-    for file in files:
+    for file in track(files, len(files), "analyzing"):
         try:
             runs += [PaperRun(run, analyze(run)) for run in read_log(file)]
         except InputError as error:

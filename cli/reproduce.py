@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli._completion import complete_claims
 from cli._engines import engine_options, slurm_parameters
 from cli._messages import print_errors
+from cli._verb import Verb
 from cli.figure import FORMATS, formats_of
 from slingshot_analysis.errors import InputError
 
@@ -20,14 +22,10 @@ if TYPE_CHECKING:
 SCALES: tuple[Scale, ...] = ("small", "paper")
 
 
-def complete_claims(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a claim in the shell."""
-    from trainers.claims import CLAIMS
-
-    return [name for name in CLAIMS if name.startswith(incomplete)]
-
-
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=("reproduce --list", "reproduce features", "reproduce epsilon_slingshots --seeds 0-4 --jobs 8"),
+)
 @click.argument("names", nargs=-1, shell_complete=complete_claims, metavar="[NAME]...")
 @click.option("--list", "listing", is_flag=True, help="List the claims with their figures, rules and cost, and stop.")
 @click.option(

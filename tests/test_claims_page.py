@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from slingshot_analysis import analyze, open_trace
+from slingshot_analysis.report.paper import PaperRun, draw_figure
 from trainers.claims import CLAIMS
 
 PROJECT = Path(__file__).parents[1]
+TRACES = PROJECT / "examples" / "claims"
 RESULTS = {path.stem.removesuffix("-small"): path for path in (PROJECT / "docs" / "claims").glob("*-small.json")}
 
 
@@ -25,7 +28,8 @@ def test_the_page_is_that_of_the_results(writer):
 
 
 def test_every_claim_has_a_row_and_its_verdict(writer):
-    rows = [line.split(" | ") for line in writer.table().splitlines()[2:]]
+    table = writer.PAGE.read_text(encoding="utf-8").partition(writer.BEGIN)[2].partition(writer.END)[0]
+    rows = [line.split(" | ") for line in table.strip().splitlines()[2:]]
     assert [row[0].split("**")[1] for row in rows] == list(CLAIMS)
     for name, row in zip(CLAIMS, rows, strict=True):
         verdict = json.loads(RESULTS[name].read_text())["verdict"] if name in RESULTS else "not decided"
@@ -39,3 +43,18 @@ def test_results_belong_to_claims_and_rest_on_runs():
         assert result["runs"] > 0
         assert result["versions"]["torch"]
         assert path.with_name(f"{result['claim']}.png").exists()
+
+
+def test_the_thinned_traces_are_small():
+    assert sum(path.stat().st_size for path in TRACES.rglob("*.h5")) < 8 * 2**20
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_figure_is_drawn_again_without_training(name):
+    """One of the traces is enough for a test."""
+    claim = CLAIMS[name]
+    files = [file for sweep in claim.sweeps["small"] for file in sorted((TRACES / sweep).glob("*.h5"))]
+    assert files
+    runs = [PaperRun(open_trace(file), analyze(file)) for file in files[:1]]
+    figure = draw_figure(claim.draws, runs)
+    assert any(axes.lines or axes.patches or axes.images for axes in figure.axes)

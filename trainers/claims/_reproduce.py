@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +164,13 @@ def reproduce(
 
 def planned_runs(claim: Claim, scale: Scale) -> list[Setup]:
     """Return the setups of all runs of a claim at one scale."""
-    runs = [setup for name in claim.sweeps[scale] for setup in plan_file(read_config(sweep_file(name)))]
-    return list(dict.fromkeys(runs))
+    return list(dict.fromkeys(setup for name in claim.sweeps[scale] for setup in _runs_of(name)))
+
+
+@cache
+def _runs_of(sweep_name: str) -> tuple[Setup, ...]:
+    """Return the setups of a sweep, which several claims may share."""
+    return tuple(plan_file(read_config(sweep_file(sweep_name))))
 
 
 def plan_sweep(name: str, out: Path, seeds: str | None = None, data_dir: str | None = None) -> Planned:

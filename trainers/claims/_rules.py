@@ -20,7 +20,7 @@ def too_few(found: int, enough: int, what: str) -> Finding:
     return Finding("not decided", f"{found} {what}, and the rule needs {enough}", f"{found} {what}", {"n": found})
 
 
-def at_least(outcomes: Sequence[bool], least: float, what: str, enough: int) -> Finding:
+def at_least(outcomes: Sequence[bool], least: float, what: str, does: str, enough: int) -> Finding:
     """Decide by the share of cases that behave as claimed.
 
     Parameters
@@ -31,14 +31,16 @@ def at_least(outcomes: Sequence[bool], least: float, what: str, enough: int) -> 
         Smallest share with which the claim holds.
     what : str
         The cases, in the plural.
+    does : str
+        What they do if they behave as claimed.
     enough : int
         Smallest number of cases that decides.
 
     Examples
     --------
-    >>> at_least([True] * 9 + [False], 0.9, "transitions", 5).because
-    '9 of 10 transitions (0.90)'
-    >>> at_least([True], 0.9, "transitions", 5).verdict
+    >>> at_least([True] * 9 + [False], 0.9, "transitions", "have a peak", 5).because
+    '9 of 10 transitions have a peak (0.90)'
+    >>> at_least([True], 0.9, "transitions", "have a peak", 5).verdict
     'not decided'
     """
     n, true = len(outcomes), sum(outcomes)
@@ -46,7 +48,7 @@ def at_least(outcomes: Sequence[bool], least: float, what: str, enough: int) -> 
         return too_few(n, enough, what)
     share = true / n
     return Finding(
-        verdict(share >= least), f"{true} of {n} {what} ({share:.2f})", f"{n} {what}", {"n": n, "true": true}
+        verdict(share >= least), f"{true} of {n} {what} {does} ({share:.2f})", f"{n} {what}", {"n": n, "true": true}
     )
 
 
@@ -64,7 +66,7 @@ def none_with_slingshots(runs: Sequence[Measured], what: str, enough: int) -> Fi
 
 def all_with_slingshots(runs: Sequence[Measured], what: str, enough: int) -> Finding:
     """Decide that every run has a slingshot."""
-    return at_least([run.slingshots > 0 for run in runs], 1.0, f"{what} have slingshots", enough)
+    return at_least([run.slingshots > 0 for run in runs], 1.0, what, "have slingshots", enough)
 
 
 def by_test(p_value: float | None, smallest: float | None, level: float, because: str, n: str) -> Finding:

@@ -23,7 +23,8 @@ def ratio(run: Trace, analysis: Analysis) -> float:
 def decide(runs: Sequence[Measured]) -> Finding:
     """Count the runs with slingshots in which the classifier moves much farther."""
     ratios = [run.found for run in runs if run.slingshots]
-    found = at_least([ratio > LEAST_RATIO for ratio in ratios], 1.0, "runs with slingshots", LEAST_RUNS)
+    outcomes = [ratio > LEAST_RATIO for ratio in ratios]
+    found = at_least(outcomes, 1.0, "runs with slingshots", "have a ratio above 2", LEAST_RUNS)
     because = f"{found.because}; ratios {', '.join(f'{ratio:.2f}' for ratio in sorted(ratios))}"
     return Finding(found.verdict, because, found.n, found.numbers)
 

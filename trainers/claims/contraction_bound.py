@@ -25,7 +25,7 @@ def decide(runs: Sequence[Measured]) -> Finding:
         bound = 2 * float(run.config["optimizer.eps"]) / float(run.config["optimizer.lr"])
         outcomes.append((run.found < CONVERGED) == (float(run.config["model.spectral_norm"]) < bound))
     norms = ", ".join(f"{run.found:.1g} at {run.config['model.spectral_norm']}" for run in runs)
-    found = at_least(outcomes, 1.0, "quadratics do as the bound says", LEAST_RUNS)
+    found = at_least(outcomes, 1.0, "quadratics", "do as the bound says", LEAST_RUNS)
     return Finding(found.verdict, f"{found.because}; f at the end over f at the start, by ‖A‖: {norms}", found.n)
 
 

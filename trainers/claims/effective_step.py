@@ -20,9 +20,8 @@ def decide(runs: Sequence[Measured]) -> Finding:
         for order in run.analysis.order
         if (id(run), order.transition) in certain and "update sharpness peaks" in order.lags
     ]
-    return at_least(
-        [lag is not None and lag <= 0 for lag in lags], LEAST_SHARE, "recorded transitions", LEAST_TRANSITIONS
-    )
+    outcomes = [lag is not None and lag <= 0 for lag in lags]
+    return at_least(outcomes, LEAST_SHARE, "recorded transitions", "have the crossing before them", LEAST_TRANSITIONS)
 
 
 CLAIM = Claim(

@@ -17,7 +17,7 @@ def decide(runs: Sequence[Measured]) -> Finding:
     """Count the runs at large ε without slingshots whose best accuracy is near chance."""
     chosen = [run for run in runs if float(run.config["optimizer.eps"]) >= 1e-7 and not run.slingshots]
     bests = [run.best_accuracy for run in chosen]
-    found = at_least([best < POOR for best in bests], LEAST_SHARE, "runs stay below 0.6", LEAST_RUNS)
+    found = at_least([best < POOR for best in bests], LEAST_SHARE, "runs", "stay below 0.6", LEAST_RUNS)
     if not bests:
         return found
     because = f"{found.because}; the median of their best accuracies is {np.median(bests):.2f}"

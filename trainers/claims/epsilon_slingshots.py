@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from slingshot_analysis.association import contingency
 from trainers.claims._claim import Claim, Finding, Measured
-from trainers.claims._rules import by_test, with_value
+from trainers.claims._rules import by_test, too_few, with_value
 
-LEVEL = 0.01
+LEVEL, LEAST_RUNS = 0.01, 10
 
 
 def decide(runs: Sequence[Measured]) -> Finding:
@@ -16,12 +16,14 @@ def decide(runs: Sequence[Measured]) -> Finding:
     tests = []
     for lr in sorted({run.config["optimizer.lr"] for run in runs}, key=float):
         small, large = (with_value(runs, optimizer__lr=lr, optimizer__eps=eps) for eps in (1e-8, 1e-6))
+        if min(len(small), len(large)) < LEAST_RUNS:
+            return too_few(min(len(small), len(large)), LEAST_RUNS, f"runs at ε 1e-8 or 1e-6 with learning rate {lr}")
         slung = [run.slingshots > 0 for run in (*small, *large)]
         cross = contingency([True] * len(small) + [False] * len(large), slung)
         counts = f"learning rate {lr}: {cross.both} of {len(small)} against {cross.grokked_only} of {len(large)}"
         tests.append((cross.boschloo_greater, cross.smallest_boschloo, counts))
-    if not tests or any(p is None for p, _, _ in tests):
-        return Finding("not decided", "there are no runs at both 1e-8 and 1e-6", f"{len(runs)} runs")
+    if not tests:
+        return too_few(0, LEAST_RUNS, "runs")
     largest, smallest = max(p or 0.0 for p, _, _ in tests), max(s or 0.0 for _, s, _ in tests)
     because = "; ".join(f"{counts} (p = {p:.1g})" for p, _, counts in tests)
     return by_test(largest, smallest, LEVEL, f"{because}; the largest", f"{len(runs)} runs")
@@ -32,7 +34,7 @@ CLAIM = Claim(
     figures="6, 13-15",
     sweeps={"small": ("parity_grid",), "paper": ("parity_epsilon",)},
     rule="At each learning rate, runs at 1e-8 have slingshots more often than runs at 1e-6: Boschloo's exact test, "
-    "p < 0.01.",
+    "p < 0.01, with at least 10 runs of each.",
     decide=decide,
     draws="epsilon",
     core_hours=0.5,

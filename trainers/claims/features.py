@@ -35,13 +35,15 @@ def ratios(run: Trace, analysis: Analysis) -> list[float]:
 def decide(runs: Sequence[Measured]) -> Finding:
     """Count the transitions whose ratio exceeds the threshold."""
     all_ratios = [ratio for run in runs for ratio in run.found]
-    found = at_least([ratio > LEAST_RATIO for ratio in all_ratios], LEAST_SHARE, "transitions", LEAST_TRANSITIONS)
+    does = f"have a ratio above {LEAST_RATIO:g}"
+    outcomes = [ratio > LEAST_RATIO for ratio in all_ratios]
+    found = at_least(outcomes, LEAST_SHARE, "transitions", does, LEAST_TRANSITIONS)
     if not all_ratios:
         return found
     median = float(np.median(all_ratios))
     return Finding(
         found.verdict,
-        f"{found.because} have a ratio above {LEAST_RATIO:g}; the median ratio is {median:.1f}",
+        f"{found.because}; the median ratio is {median:.1f}",
         f"{len(all_ratios)} transitions of {len(runs)} runs",
         found.numbers | {"median": median},
     )

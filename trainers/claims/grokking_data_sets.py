@@ -13,7 +13,8 @@ LEAST_SHARE, LEAST_DATA_SETS = 0.8, 5
 def decide(runs: Sequence[Measured]) -> Finding:
     """Count the data sets with slingshots and a high accuracy."""
     outcomes = [run.slingshots > 0 and run.best_accuracy > GENERALISES for run in runs]
-    return at_least(outcomes, LEAST_SHARE, "data sets have slingshots and an accuracy above 0.95", LEAST_DATA_SETS)
+    does = "have slingshots and an accuracy above 0.95"
+    return at_least(outcomes, LEAST_SHARE, "data sets", does, LEAST_DATA_SETS)
 
 
 CLAIM = Claim(

@@ -39,8 +39,8 @@ def line_is_better(run: Trace, analysis: Analysis) -> list[bool]:
 def decide(runs: Sequence[Measured]) -> Finding:
     """Count the growth phases that the logarithm of time predicts worse."""
     outcomes = [worse for run in runs for worse in run.found]
-    what = "growth phases are predicted better by a line than by c log t"
-    return at_least(outcomes, LEAST_SHARE, what, LEAST_PHASES)
+    does = "are predicted better by a line than by c log t"
+    return at_least(outcomes, LEAST_SHARE, "growth phases", does, LEAST_PHASES)
 
 
 CLAIM = Claim(

@@ -13,7 +13,7 @@ LEAST_RUNS = 15
 def decide(runs: Sequence[Measured]) -> Finding:
     """Count the pairs that do not diverge and have slingshots; (0, 0) must be one of them."""
     whole = [run for run in runs if run.analysis.verdict != "diverged"]
-    found = at_least([run.slingshots > 0 for run in whole], 1.0, "pairs have slingshots", LEAST_RUNS)
+    found = at_least([run.slingshots > 0 for run in whole], 1.0, "pairs", "have slingshots", LEAST_RUNS)
     none = [run for run in whole if run.config["optimizer.beta1"] == run.config["optimizer.beta2"] == 0]
     slung = sum(run.slingshots for run in none)
     verdict = "does not hold" if found.verdict == "holds" and not slung else found.verdict

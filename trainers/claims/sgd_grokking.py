@@ -12,7 +12,8 @@ LARGEST_ACCURACY, LEAST_RUNS = 0.05, 3
 
 def decide(runs: Sequence[Measured]) -> Finding:
     """Compare the best accuracy of each run with a value near chance."""
-    found = at_least([run.best_accuracy < LARGEST_ACCURACY for run in runs], 1.0, "runs stay below 0.05", LEAST_RUNS)
+    outcomes = [run.best_accuracy < LARGEST_ACCURACY for run in runs]
+    found = at_least(outcomes, 1.0, "runs", "stay below 0.05", LEAST_RUNS)
     bests = ", ".join(f"{run.best_accuracy:.3f} at learning rate {run.config['optimizer.lr']}" for run in runs)
     return Finding(found.verdict, f"{found.because}; best accuracies: {bests or 'none'}", found.n, found.numbers)
 

@@ -32,8 +32,8 @@ def share_below(run: Trace, analysis: Analysis) -> float | None:
 def decide(runs: Sequence[Measured]) -> Finding:
     """Count the runs that stay below 2/L after their last slingshot."""
     shares = [run.found for run in runs if run.found is not None]
-    what = "runs whose slingshots have ceased stay below 2/L"
-    return at_least([share >= LEAST_BELOW for share in shares], LEAST_SHARE, what, LEAST_RUNS)
+    what = "runs whose slingshots have ceased"
+    return at_least([share >= LEAST_BELOW for share in shares], LEAST_SHARE, what, "stay below 2/L", LEAST_RUNS)
 
 
 CLAIM = Claim(

@@ -12,7 +12,7 @@ def decide(runs: Sequence[Measured]) -> Finding:
     """Look at the runs at τ = 0.25."""
     chosen = with_value(runs, model__temperature=0.25)
     outcomes = [run.best_accuracy >= GENERALISES and not run.slingshots for run in chosen]
-    found = at_least(outcomes, 1.0, "runs at 0.25 generalise without a slingshot", 1)
+    found = at_least(outcomes, 1.0, "runs at 0.25", "generalise without a slingshot", 1)
     each = "; ".join(
         f"{run.config['model.temperature']}: best accuracy {run.best_accuracy:.2f}, {run.slingshots} slingshots"
         for run in runs

@@ -35,7 +35,7 @@ def decide(runs: Sequence[Measured]) -> Finding:
     """Count the transitions with a high and near peak."""
     found = [peak for run in runs for peak in run.found]
     outcomes = [abs(lag) <= NEAR and ratio >= LEAST_RATIO for lag, ratio in found]
-    return at_least(outcomes, LEAST_SHARE, "recorded transitions", LEAST_TRANSITIONS)
+    return at_least(outcomes, LEAST_SHARE, "recorded transitions", "have such a peak", LEAST_TRANSITIONS)
 
 
 CLAIM = Claim(

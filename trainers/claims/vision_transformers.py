@@ -17,7 +17,8 @@ def decide(runs: Sequence[Measured]) -> Finding:
         and (run.analysis.best_val_accuracy_after or 0) > (run.analysis.best_val_accuracy_before or 0)
         for run in runs
     ]
-    return at_least(outcomes, LEAST_SHARE, "runs have slingshots and their best accuracy after the first", LEAST_RUNS)
+    does = "have slingshots and their best accuracy after the first"
+    return at_least(outcomes, LEAST_SHARE, "runs", does, LEAST_RUNS)
 
 
 CLAIM = Claim(

@@ -29,7 +29,7 @@ def decide(runs: Sequence[Measured]) -> Finding:
         for run in decayed(runs)
         if run.config["data.operation"] in plain
     ]
-    return at_least(outcomes, 1.0, "runs with weight decay reach 0.95, and earlier than without", LEAST_RUNS)
+    return at_least(outcomes, 1.0, "runs with weight decay", "reach 0.95, and earlier than without", LEAST_RUNS)
 
 
 CLAIM = Claim(

@@ -12,7 +12,7 @@ from trainers.claims.weight_decay_slingshots import LEAST_RUNS, decayed
 def decide(runs: Sequence[Measured]) -> Finding:
     """Count the runs with weight decay that have no grokking step."""
     outcomes = [run.analysis.grokking_step is None for run in decayed(runs)]
-    return at_least(outcomes, 1.0, "runs with weight decay have no grokking step", LEAST_RUNS)
+    return at_least(outcomes, 1.0, "runs with weight decay", "have no grokking step", LEAST_RUNS)
 
 
 CLAIM = Claim(

@@ -19,7 +19,7 @@ def decide(runs: Sequence[Measured]) -> Finding:
         for run in decayed(runs)
         if run.analysis.terminal_phase_start is not None
     ]
-    return at_least(outcomes, LEAST_SHARE, "runs with weight decay spike after fitting", LEAST_RUNS)
+    return at_least(outcomes, LEAST_SHARE, "runs with weight decay", "spike after fitting", LEAST_RUNS)
 
 
 CLAIM = Claim(
