@@ -8,7 +8,6 @@ import torch
 
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.lagged import ignore_steps
-from trainers.interventions import orthogonalize_gradients
 from trainers.passes import find_passes
 from trainers.run import Run
 from trainers.stack import Stack
@@ -38,7 +37,7 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
     setup, data = run.setup, run.data
     stack = Stack([run], [start])
     passes = find_passes(run, stack)
-    parameters = list(run.model.parameters())
+    intervening = run.intervening
     run.model.train()
     if isinstance(recorder, Recorder):
         ignore_steps(recorder)
@@ -50,12 +49,14 @@ def updates(run: Run, recorder: Recorder | None = None, start: int = 0) -> Itera
             loss, logits = passes(data.train_inputs.index_select(0, batch), targets)
             if run.scaler is not None and not stack.unscale(run.scaler):
                 continue
-            if setup.orthogonal_gradient:
-                orthogonalize_gradients(parameters)
+            if intervening.is_needed:
+                intervening.before_update()
             if recorder:
                 recorder.update(loss, logits, targets)
             stack.warm_up([step])
             stack.update()
+            if intervening.is_needed:
+                intervening.after_update()
             stack.share()
         step += 1
         yield step

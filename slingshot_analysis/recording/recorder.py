@@ -139,6 +139,10 @@ class Recorder:
         run that was killed, stopped early or finished, is cut at that step and continued.
     flush_seconds : float, optional, seconds
         Longest time between two writes of rows to the file; 2 by default.
+    start : int, optional, updates
+        Number of updates that model and optimizer have made already; the trace begins there.
+    attributes : mapping, optional
+        Further root attributes of the trace, such as what a branch changes: text, numbers, bools.
 
     Raises
     ------
@@ -196,6 +200,8 @@ class Recorder:
         overwrite: bool = False,
         resume: Mapping[str, Any] | None = None,
         flush_seconds: float | None = None,
+        start: int = 0,
+        attributes: Mapping[str, object] | None = None,
     ) -> None:
         model, probes = uncompiled(_as_module(model)), probes if isinstance(probes, str) else list(probes)
         optimizers = [unwrapped(one) for one in (optimizer if isinstance(optimizer, Sequence) else [optimizer])]
@@ -232,20 +238,22 @@ class Recorder:
         watched = flight is not None or on_event is not None
         self._watch = Watch(flight, [on_event] if on_event else []) if watched else None
         first = next(iter(subject.parameters.values()))
-        attributes = provenance(first.device) | {
+        described: dict[str, object] = {**provenance(first.device), **(attributes or {})} | {
             "config": json.dumps({**_described(counted, optimizers), **(config or {})}),
             "dtype": dtype_name(first.dtype),
             "loss_dtype": dtype_name(loss_dtype or first.dtype),
             "last_layer": subject.last_layer,
         }
-        attributes |= {"setup": setup} if setup else {}
-        attributes |= {"seed": seed} if seed is not None else {}
-        self._attributes, self._flight = attributes, flight
+        described |= {"setup": setup} if setup else {}
+        described |= {"seed": seed} if seed is not None else {}
+        self._attributes, self._flight = described, flight
         groups = self._groups()
         if resume is None:
-            self._writer = TraceWriter(path, groups, attributes, overwrite=overwrite)
+            self._writer = TraceWriter(path, groups, described, overwrite=overwrite)
+            for table in self._tables:
+                table.start_at(start)
         else:
-            self._writer = continue_trace(path, groups, resume["step"], attributes)
+            self._writer = continue_trace(path, groups, resume["step"], described)
             for table, states in zip(self._tables, resume["tables"], strict=True):
                 table.load_state_dict(resume["step"], states)
             if self._watch is not None and resume["watch"] is not None:
@@ -266,9 +274,9 @@ class Recorder:
         self._skipped = 0
         self._backward: BackwardPasses | None = self._follow_backward() if len(counted) > 1 else None
         self._steps: Steps | None = Steps(counted)
-        self._updates = 0
+        self._updates, self._start = 0, start
         self._gradients = GradientCheck(subject.parameters)
-        self.step: int = 0 if resume is None else resume["step"]
+        self.step: int = start if resume is None else resume["step"]
         """Number of updates recorded so far."""
         LOGGER.info("%s: the last layer is %r", self.path, self.last_layer)
 
@@ -430,7 +438,7 @@ class Recorder:
         self._record_batch(batch)
 
     def _record_batch(self, batch: MicroBatch) -> None:
-        if self.step == 0 and (batch.logits is None or batch.targets is None):
+        if self.step == self._start and (batch.logits is None or batch.targets is None):
             self._leave_out_logits()
         self._record(self.step, batch.loss, batch.logits, batch.targets, self._tables)
         self.step += 1
@@ -449,6 +457,8 @@ class Recorder:
         self._probes, self._loss_only = kept, True
         with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
             self._tables = make_tables(kept, self._subject, self._curvatures)
+        for table in self._tables:
+            table.start_at(self.step)
         self._mirrors = self._pass_rows_on()
         self._writer.close(finished=False)
         self._writer = TraceWriter(self.path, self._groups(), self._attributes, overwrite=True)
