@@ -14,6 +14,7 @@ from slingshot_analysis.errors import SlingshotError, unknown_name
 VERBS = {
     "record": "Train a setup of the paper and write its trace.",
     "sweep": "Train many runs: grids, lists, random draws.",
+    "branch": "Continue a run with one thing changed, beside a control.",
     "analyze": "Find the slingshots in traces and logs.",
     "inspect": "Show which signal each column of a log was taken for.",
     "label": "Correct the slingshots of a run by hand.",
