@@ -24,7 +24,8 @@ LOG_SECONDS = 5.0
     "--at",
     metavar="POINT",
     help="Where to branch: a step; 3-200, 200 updates before the transition of event 3; before:3, where the growth "
-    "that leads to it starts; before:3,warning, the early warning before it.",
+    "that leads to it starts; before:3,warning, the early warning before it; growth:3, points along that growth, to "
+    "find from when on the arm no longer helps.",
 )
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Length of each arm, the horizon.")
 @click.option("--until", type=click.IntRange(min=0), metavar="N", help="Run until N updates after the next event.")
@@ -65,6 +66,9 @@ def branch(
             raise InputError(
                 "give one run with --at and --out, and either --steps or --until; or folders with --compare"
             )
+        if at.startswith("growth:"):
+            _find_no_return(paths[0], at, until, arms, out, probes, form)
+            return
         _train(paths[0], at, steps, until, arms, nulls, out, probes, form)
         paths = (out,)
     elif at or out or steps or until or arms:
@@ -102,6 +106,40 @@ def _train(
     except KeyboardInterrupt:
         click.echo("Stopped. The same command goes on; arms that were finished are kept.", err=True)
         sys.exit(130)
+
+
+def _find_no_return(
+    path: str, at: str, until: int | None, arms: tuple[str, ...], out: str, probes: str | None, form: str
+) -> None:
+    from pathlib import Path
+
+    from trainers.branch import PROBES, bounds, event_of, open_parent, point_of_no_return
+
+    number = at.removeprefix("growth:")
+    if not number.isdecimal() or until is None or len(arms) != 1:
+        raise InputError(f"--at {at}: give growth:EVENT with --until N and one --arm")
+    parent = open_parent(path)
+    event, points = event_of(parent.trace, int(number)), []
+    show = Progress(0, event.transition + until)
+    for point in point_of_no_return(parent, event, arms[0], Path(out), until, probes=probes or PROBES, progress=show):
+        points.append(point)
+        if form == "text":
+            where = f"{event.transition - point.step:,} updates before the transition"
+            what = "no event" if point.event is None else f"event at {point.event:,}"
+            click.echo(f"{point.step:>9,}  {where:>40}  {what}")
+    last, first = bounds(points)
+    if form == "json":
+        document = {"transition": event.transition, "helps_until": last, "helps_no_longer_from": first}
+        click.echo(json.dumps(document | {"points": [asdict(point) for point in points]}, indent=2))
+    elif last is None:
+        click.echo(f"{arms[0]} removes the event from none of these points.")
+    elif first is None:
+        click.echo(f"{arms[0]} removes the event from every one of these points.")
+    else:
+        click.echo(
+            f"Point of no return of {arms[0]}: between {last:,} and {first:,}, {event.transition - first:,} to "
+            f"{event.transition - last:,} updates before the transition at {event.transition:,}."
+        )
 
 
 def agreement_line(found: Agreement) -> str:
