@@ -18,6 +18,7 @@ VERBS = {
     "record": "Train a setup of the paper and write its trace.",
     "sweep": "Train many runs: grids, lists, random draws.",
     "reproduce": "Say whether the paper's claims hold here, and train what that needs.",
+    "branch": "Continue a run with one thing changed, beside a control.",
     "analyze": "Find the slingshots in traces and logs.",
     "report": "Write a page about runs, to look at and to send.",
     "watch": "Follow runs while they are recorded, in the terminal or on a page.",

@@ -119,7 +119,13 @@ def probe_names(text: str) -> list[str]:
     "--checkpoint-every",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Write a checkpoint every N updates, for --resume.",
+    help="Write a checkpoint every N updates, for --resume, and keep it for `slingshot branch`.",
+)
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    metavar="COUNT",
+    help="Number of checkpoints to keep after the run, the last ones; by default all.",
 )
 @click.option("--resume", is_flag=True, help="Continue from the last checkpoint, or start if there is none.")
 @click.option(
@@ -148,12 +154,14 @@ def record(
     out: str,
     overwrite: bool,
     checkpoint_every: int | None,
+    keep: int | None,
     resume: bool,
     data_dir: str | None,
     form: str,
 ) -> None:
     """Train a setup of the paper and write its trace."""
     from slingshot_analysis.trace import open_trace
+    from trainers.checkpoint import kept_checkpoints
     from trainers.overrides import override_all, with_optimizer
     from trainers.recorded_run import record as record_setup
     from trainers.setups import find_setup
@@ -166,6 +174,8 @@ def record(
     given: dict[str, Any] = {"steps": steps, "seed": seed, "dtype": dtype, "loss_dtype": loss_dtype}
     given |= {"autocast": autocast, "loss": loss}
     run = dataclasses.replace(run, **{key: value for key, value in given.items() if value is not None})
+    if keep is not None and checkpoint_every is None:
+        raise InputError("--keep needs --checkpoint-every N; give both, or leave it out")
     start, show = time.monotonic(), Progress(run.steps)
     try:
         path = record_setup(
@@ -180,6 +190,7 @@ def record(
             flight_recorder=flight_recorder,
             checkpoint_every=checkpoint_every,
             resume=resume,
+            keep=keep,
             progress=show,
         )
     except KeyboardInterrupt:
@@ -192,6 +203,9 @@ def record(
         click.echo(json.dumps(recorded | {"seconds": round(seconds, 3), "state": state}, indent=2))
     elif show.made:
         click.echo(f"{path}: {run.steps:,} updates in {seconds:.0f} s")
+        if kept := list(kept_checkpoints(path).values()):
+            size = sum(file.stat().st_size for file in kept) / 1e6
+            click.echo(f"{kept[0].parent}: {len(kept)} kept, {size:,.1f} MB")
     else:
         click.echo(f"{path}: was finished already")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,39 @@ def checkpoint_path(trace: Path) -> Path:
     'parity_3_50-s3.checkpoint'
     """
     return trace.with_suffix(".checkpoint")
+
+
+def kept_checkpoints(trace: Path) -> dict[int, Path]:
+    """Return the checkpoints that a run has kept, by step in increasing order.
+
+    They are in a folder beside the trace, as in ``run.checkpoints/4000.checkpoint``.
+    """
+    found = [path for path in trace.with_suffix(".checkpoints").glob("*.checkpoint") if path.stem.isdecimal()]
+    return {int(path.stem): path for path in sorted(found, key=lambda path: int(path.stem))}
+
+
+def keep_checkpoint(trace: Path, step: int, most: int | None) -> None:
+    """Keep the checkpoint of a run, which has just been written, and delete the oldest of those kept beyond `most`.
+
+    The file is linked and not copied, where the file system can do that.
+
+    Raises
+    ------
+    InputError
+        If the folder can't be written.
+    """
+    kept = trace.with_suffix(".checkpoints") / f"{step}.checkpoint"
+    try:
+        kept.parent.mkdir(exist_ok=True)
+        with replaced(kept) as aside:
+            try:
+                aside.hardlink_to(checkpoint_path(trace))
+            except (OSError, NotImplementedError):
+                shutil.copyfile(checkpoint_path(trace), aside)
+        for old in list(kept_checkpoints(trace).values())[: -most if most else 0]:
+            old.unlink()
+    except OSError as error:
+        raise UnwritableError(f"{kept}: can't be written ({error}); free some space, or keep fewer") from error
 
 
 def save_checkpoint(path: Path, run: Run, recorder: Recorder | None = None) -> None:
@@ -81,11 +115,14 @@ def load_checkpoint(path: Path, setup: Setup) -> dict[str, Any]:
     return state
 
 
-def discard_checkpoint(path: Path) -> None:
-    """Delete the checkpoint of an earlier run. A file of that name that is not a checkpoint is kept."""
-    with suppress(InputError):
-        _load(path)
-        path.unlink()
+def discard_checkpoints(trace: Path) -> None:
+    """Delete the checkpoints of an earlier run. Files of those names that are no checkpoints are kept."""
+    for path in (checkpoint_path(trace), *kept_checkpoints(trace).values()):
+        with suppress(InputError):
+            _load(path)
+            path.unlink()
+    with suppress(OSError):
+        trace.with_suffix(".checkpoints").rmdir()
 
 
 def _load(path: Path) -> dict[str, Any]:

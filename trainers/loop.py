@@ -9,7 +9,6 @@ from torch import Tensor
 
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.lagged import without_following
-from trainers.interventions import orthogonalize_gradients
 from trainers.passes import find_passes
 from trainers.run import Run
 from trainers.stack import Stack
@@ -43,7 +42,7 @@ def updates(run: Run, recorder: Recorder | Watcher | None = None, start: int = 0
     setup, data = run.setup, run.data
     stack = Stack([run], [start])
     passes = find_passes(run, stack)
-    parameters = list(run.model.parameters())
+    intervening = run.intervening
     run.model.train()
     record = without_following(recorder) if isinstance(recorder, Recorder) else recorder
     step = start
@@ -54,12 +53,14 @@ def updates(run: Run, recorder: Recorder | Watcher | None = None, start: int = 0
             loss, logits = passes(data.train_inputs.index_select(0, batch), targets)
             if run.scaler is not None and not stack.unscale(run.scaler):
                 continue
-            if setup.orthogonal_gradient:
-                orthogonalize_gradients(parameters)
+            if intervening.is_needed:
+                intervening.before_update()
             if record:
                 record(loss, logits, targets, batch)
             stack.warm_up([step])
             stack.update()
+            if intervening.is_needed:
+                intervening.after_update()
             stack.share()
         step += 1
         yield step

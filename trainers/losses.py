@@ -1,8 +1,9 @@
-"""The losses that a setup can minimise."""
+"""The losses that a setup can minimise, and changes of them that people try against loss spikes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -59,3 +60,46 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "output": mean_output,
 }
 """Losses by name: functions ``loss(outputs, targets)`` that return the mean over the batch."""
+
+
+@dataclass(frozen=True)
+class ChangedLoss:
+    """A loss with label smoothing, a z-loss or a temperature.
+
+    ``(1 − a) loss(z/T, y) + a Σ_c loss(z/T, c)/C + b mean((log Σ_c exp(z_c))²)`` for C classes.
+
+    Parameters
+    ----------
+    loss : str
+        Name of the loss, one of `LOSSES`.
+    label_smoothing : float, in [0, 1)
+        a: share of the target that is spread over all classes (Szegedy et al. 2016, arXiv 1512.00567).
+    z_loss : float
+        b: weight of the squared logarithm of the softmax's normaliser (PaLM, arXiv 2204.02311, section 5).
+    temperature : float
+        T: the logits are divided by it before the loss.
+
+    Examples
+    --------
+    >>> logits, targets = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    >>> plain = cross_entropy(logits, targets)
+    >>> bool(ChangedLoss("cross_entropy", temperature=2.0)(2 * logits, targets) == plain)
+    True
+    """
+
+    loss: str
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+    temperature: float = 1.0
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean over the batch, in the dtype of the logits."""
+        scaled, a = logits / self.temperature, self.label_smoothing
+        value = LOSSES[self.loss](scaled, targets)
+        if a:
+            classes = range(logits.shape[-1])
+            spread = sum(LOSSES[self.loss](scaled, torch.full_like(targets, c)) for c in classes) / len(classes)
+            value = (1 - a) * value + a * spread
+        if self.z_loss:
+            value = value + self.z_loss * torch.logsumexp(logits, -1).square().mean()
+        return value

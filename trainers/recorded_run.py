@@ -14,7 +14,13 @@ import torch
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import BUNDLES, Probe, Recorder
 from slingshot_analysis.trace import open_trace
-from trainers.checkpoint import checkpoint_path, discard_checkpoint, load_checkpoint, save_checkpoint
+from trainers.checkpoint import (
+    checkpoint_path,
+    discard_checkpoints,
+    keep_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from trainers.lock import owned
 from trainers.loop import updates
 from trainers.objective import Objective
@@ -43,6 +49,7 @@ def record(
     flight_recorder: bool | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
+    keep: int | None = 0,
     progress: Callable[[int, Recorder], None] | None = None,
 ) -> Path:
     """Train a setup and write its trace.
@@ -74,6 +81,9 @@ def record(
         of an uninterrupted run; only the steps at which curvature is measured within a budget depend on the time. If
         there is neither trace nor checkpoint, the run starts; if the run is finished, nothing happens. So the same call
         can be repeated until the run is finished.
+    keep : int or None, optional
+        Number of checkpoints to keep after the run, the last ones; None keeps all. They are in the folder
+        ``NAME.checkpoints`` beside the trace ``NAME.h5``, and a branch begins from them.
     progress : callable, optional
         Called after each update with the number of updates made and the recorder.
 
@@ -107,6 +117,8 @@ def record(
             for step in updates(run, recorder, recorder.step):
                 if checkpoint_every and step % checkpoint_every == 0:
                     save_checkpoint(checkpoint, run, recorder)
+                    if keep != 0:
+                        keep_checkpoint(path, step, keep)
                 if progress:
                     progress(step, recorder)
         if checkpoint_every or resume:
@@ -149,7 +161,7 @@ def start(run: Run, path: Path, overwrite: bool, checkpoint_every: int | None, r
         recorder: dict[str, Any] | None = saved["recorder"]
         return recorder
     if overwrite or not path.exists():
-        discard_checkpoint(checkpoint)
+        discard_checkpoints(path)
         if checkpoint_every and checkpoint.exists():
             raise InputError(f"{checkpoint}: is not a checkpoint of a run; move it away, or choose another out=")
         if checkpoint_every:

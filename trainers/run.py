@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording.provenance import flushes_denormals
 from trainers.data.dataset import Dataset
+from trainers.interventions import Intervening
 from trainers.loss_scaling import LossScaler
 from trainers.setup import Setup
 
@@ -54,6 +55,9 @@ class Run:
         self.data: Dataset = data.to(device, setup.torch_dtype)
         self.model: nn.Module = model.to(device, setup.torch_dtype)
         self.optimizer = setup.optimizer.build(self.model.parameters())
+        self.intervening = Intervening(
+            setup.interventions, setup.orthogonal_gradient, dict(self.model.named_parameters())
+        )
         self.scaler = LossScaler(device) if setup.autocast == "float16" else None
         self.batches = BatchOrder(len(data.train_inputs), setup.batch_size, order_seed, device, setup.drop_last)
 

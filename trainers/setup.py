@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from slingshot_analysis.errors import InputError, OtherFileError, unknown_name
 from slingshot_analysis.nested import flatten
 from trainers.data.dataset import Dataset
-from trainers.losses import LOSSES
+from trainers.interventions import Interventions
+from trainers.losses import LOSSES, ChangedLoss
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """Dtypes by the name that a setup gives."""
@@ -30,6 +32,15 @@ WITHOUT_EFFECT = "title", "figures", "data.folder"
 BEFORE = {
     "drop_last": True,
     "autocast": "none",
+    "label_smoothing": 0.0,
+    "z_loss": 0.0,
+    "temperature": 1.0,
+    "interventions.kind": "Interventions",
+    "interventions.clip_gradient": 0.0,
+    "interventions.clip_update": 0.0,
+    "interventions.clamped_layer": "",
+    "interventions.largest_norm": 0.0,
+    "interventions.freeze": "",
     "model.norm": "pre",
     "model.bias": True,
     "model.positions": "learned",
@@ -107,6 +118,10 @@ class Setup:
         Automatic mixed precision: the dtype of matrix products in the forward and backward pass, see
         ``torch.autocast``. Parameters, gradients, loss and optimizer keep their dtype. With "float16" the loss is
         scaled, see :mod:`trainers.loss_scaling`. Probes that evaluate the model do so without it.
+    label_smoothing, z_loss, temperature : float
+        Changes of the loss, see :class:`trainers.losses.ChangedLoss`; by default there are none.
+    interventions : Interventions
+        Limits of gradients, updates and norms; by default there are none.
 
     Raises
     ------
@@ -129,6 +144,10 @@ class Setup:
     orthogonal_gradient: bool = False
     drop_last: bool = True
     autocast: str = "none"
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+    temperature: float = 1.0
+    interventions: Interventions = field(default_factory=Interventions)
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -141,6 +160,13 @@ class Setup:
             raise InputError(f"autocast is {self.autocast!r}, which leaves float64 as it is; use dtype='float32'")
         if self.loss not in LOSSES:
             raise unknown_name("loss", self.loss, LOSSES)
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.z_loss < math.inf or not 0 < self.temperature < math.inf:
+            raise InputError(
+                "label_smoothing must be in [0, 1), z_loss at least 0 and temperature above 0, "
+                f"got {self.label_smoothing}, {self.z_loss} and {self.temperature}"
+            )
+        if self.loss == "output" and (self.label_smoothing or self.z_loss):
+            raise InputError("label_smoothing and z_loss need a loss of classes, but loss is 'output'; leave them out")
         if self.steps < 1 or self.batch_size < 1 or not 0 <= self.seed < 2**64:
             raise InputError(
                 f"steps and batch_size must be at least 1, and seed at least 0 and below 2**64, "
@@ -150,7 +176,9 @@ class Setup:
     @property
     def loss_function(self) -> Callable[[Tensor, Tensor], Tensor]:
         """The loss: a function of the model's outputs and the targets that returns the mean over a batch."""
-        return LOSSES[self.loss]
+        if not (self.label_smoothing or self.z_loss) and self.temperature == 1:
+            return LOSSES[self.loss]
+        return ChangedLoss(self.loss, self.label_smoothing, self.z_loss, self.temperature)
 
     @property
     def torch_dtype(self) -> torch.dtype:

@@ -1,6 +1,7 @@
 """Many runs together: tables by run, by configuration and by dose, curves over seeds, and pooled tests."""
 
 from slingshot_analysis.many_runs._exact import rank_sum_test
+from slingshot_analysis.many_runs.branches import Agreement, ArmOutcome, Branch, agreement, read_branch
 from slingshot_analysis.many_runs.comparison import Comparison, compare_runs, run_events, summarize_runs
 from slingshot_analysis.many_runs.curves import Band, band, thin_curves
 from slingshot_analysis.many_runs.dose import (
@@ -22,14 +23,20 @@ from slingshot_analysis.many_runs.groups import (
     varying_keys,
 )
 from slingshot_analysis.many_runs.keys import KeyTest, ValueCount, key_tests
+from slingshot_analysis.many_runs.pooled_branches import PooledArm, pool_branches
 from slingshot_analysis.many_runs.table import RESULTS, check_table_path, runs_table, write_table
 
 __all__ = [
     "RESULTS",
+    "Agreement",
+    "ArmOutcome",
     "Band",
+    "Branch",
     "Comparison",
     "KeyTest",
+    "PooledArm",
     "ValueCount",
+    "agreement",
     "analyze_files",
     "band",
     "by_configuration",
@@ -44,7 +51,9 @@ __all__ = [
     "key_tests",
     "labels_of",
     "numeric_keys",
+    "pool_branches",
     "rank_sum_test",
+    "read_branch",
     "run_events",
     "runs_table",
     "short_names",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from fractions import Fraction
 from math import comb
 
 import numpy as np
@@ -106,3 +107,50 @@ def rank_sum_test(values: npt.ArrayLike, success: npt.ArrayLike) -> tuple[float,
     own = abs(int(doubled[chosen].sum()) * len(doubled) - count * total)
     largest = distance[share > 0].max()
     return float(share[distance >= own].sum()), float(share[distance >= largest].sum())
+
+
+def stratified_rank_test(values: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Test whether one run of each group ranks higher or lower than the rest of its group: a stratified rank-sum test.
+
+    If the run is one of its group like any other, each of the ranks of the group is its own with equal probability. The
+    sum of these ranks over the groups, each divided by the size of its group, has the exact distribution that follows.
+
+    Parameters
+    ----------
+    values : (k,) sequence of float
+        Value of the run of each group; infinity is allowed.
+    others : (k,) sequence of sequences of float
+        Values of the other runs of each group.
+
+    Returns
+    -------
+    p_value, smallest : float
+        Two-sided p-value, and the smallest one that is possible with these groups.
+
+    References
+    ----------
+    .. [1] P. van Elteren, Bulletin of the International Statistical Institute 37, 1960, pages 351-361.
+
+    Examples
+    --------
+    >>> stratified_rank_test([9, 9, 9], [[1, 2, 3]] * 3)
+    (0.03125, 0.03125)
+    """
+    from scipy import stats
+
+    ways: dict[Fraction, Fraction] = {Fraction(0): Fraction(1)}
+    observed = Fraction(0)
+    for value, rest in zip(values, others, strict=True):
+        doubled = (
+            np.rint(2 * stats.rankdata([value, *rest])).astype(int).tolist()
+        )  # midranks of equal values are halves
+        scores = [Fraction(rank - len(doubled) - 1, len(doubled)) for rank in doubled]  # of mean 0
+        observed += scores[0]
+        longer: defaultdict[Fraction, Fraction] = defaultdict(Fraction)
+        for total, share in ways.items():
+            for score in scores:
+                longer[total + score] += share / len(scores)
+        ways = longer
+    largest = max(map(abs, ways))
+    p_value = sum(share for total, share in ways.items() if abs(total) >= abs(observed))
+    return float(p_value), float(sum(share for total, share in ways.items() if abs(total) == largest))

@@ -52,8 +52,8 @@ class NoRows:
     groups: tuple[Group, ...] = ()
     follows_clipping = needs_every_state = False
 
-    def __init__(self, resume: Mapping[str, Any] | None) -> None:
-        self.step: int = 0 if resume is None else resume["step"]
+    def __init__(self, resume: Mapping[str, Any] | None, start: int) -> None:
+        self.step: int = start if resume is None else resume["step"]
         self.latest: dict[str, float] = {}
 
     def record(self, *batch: Tensor | None) -> None:

@@ -50,7 +50,7 @@ class Rows:
         What is measured.
     attributes : mapping
         Root attributes of the trace.
-    curvature_budget, flight_recorder, on_event, on_warning, mirrors, overwrite, resume, flush_seconds
+    curvature_budget, flight_recorder, on_event, on_warning, mirrors, overwrite, resume, flush_seconds, start
         As for `Recorder`.
     """
 
@@ -69,9 +69,10 @@ class Rows:
         overwrite: bool,
         resume: Mapping[str, Any] | None,
         flush_seconds: float | None,
+        start: int,
     ) -> None:
         self._path, self._subject, self._attributes = path, subject, attributes
-        self.step: int = 0 if resume is None else resume["step"]
+        self.step: int = start if resume is None else resume["step"]
         """Number of updates whose rows are complete."""
         self._curvatures = Curvatures(subject)
         self._loss_only = resume is not None and resume.get("loss_only", False)
@@ -99,6 +100,7 @@ class Rows:
         self._flush_due = time.monotonic() + self._flush_seconds
         if resume is None:
             self._writer = TraceWriter(path, self.groups, attributes, overwrite=overwrite)
+            self._start_at(start)
         else:
             self._writer = continue_trace(path, self.groups, resume["step"], attributes)
             self._load_state_dict(resume)
@@ -124,6 +126,10 @@ class Rows:
             warn_from(self.tables, self._warning, self._on_warning)
         return Mirrors(self._targets, self.tables)
 
+    def _start_at(self, step: int) -> None:
+        for table in self.tables:
+            table.start_at(step)
+
     def leave_out_logits(self) -> None:
         """Record of each batch its loss alone, as there are no logits. No row may have been written yet."""
         kept = without_logits(self._probes)
@@ -131,6 +137,7 @@ class Rows:
             return
         self._probes, self._loss_only = kept, True
         self.tables = make_tables(kept, self._subject, self._curvatures)
+        self._start_at(self.step)
         self._mirrors = self._pass_rows_on()
         self._writer.close(finished=False)
         self._writer = TraceWriter(self._path, self.groups, self._attributes, overwrite=True)

@@ -156,13 +156,17 @@ class Table:
                 column[self._rows - len(pairs) : self._rows] = value[: len(pairs)]
         pairs.clear()
 
+    def start_at(self, step: int) -> None:
+        """Begin with the first step due from this one on."""
+        self.next_due = self._schedule.next(step)
+
     def state_dict(self) -> list[dict[str, Any]]:
         """Return the state of each probe."""
         return [probe.state_dict() for probe in self._probes]
 
     def load_state_dict(self, step: int, states: Sequence[Mapping[str, Any]]) -> None:
         """Continue at `step` with the states that :meth:`state_dict` returned."""
-        self.next_due = self._schedule.next(step)
+        self.start_at(step)
         for probe, state in zip(self._probes, states, strict=True):
             probe.load_state_dict(state)
 

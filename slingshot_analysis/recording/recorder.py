@@ -117,6 +117,10 @@ class Recorder:
         run that was killed, stopped early or finished, is cut at that step and continued.
     flush_seconds : float, optional, seconds
         Longest time between two writes of rows to the file; 2 by default.
+    start : int, optional, updates
+        Number of updates that model and optimizer have made already; the trace begins there.
+    attributes : mapping, optional
+        Further root attributes of the trace, such as what a branch changes: text, numbers, bools.
 
     Raises
     ------
@@ -175,6 +179,8 @@ class Recorder:
         overwrite: bool = False,
         resume: Mapping[str, Any] | None = None,
         flush_seconds: float | None = None,
+        start: int = 0,
+        attributes: Mapping[str, object] | None = None,
     ) -> None:
         self.path = Path(path)
         model = uncompiled(as_module(model))
@@ -198,16 +204,17 @@ class Recorder:
                 scaler=scaler or getattr(given[0], "scaler", None),
             )
             if rank():
-                self._rows: Rows | NoRows = NoRows(resume)
+                self._rows: Rows | NoRows = NoRows(resume, start)
             else:
                 config = {**describe_optimizers(counted, optimizers), **(config or {})}
+                described = run_attributes(
+                    next(iter(subject.parameters.values())), loss_dtype, subject.last_layer, config, setup, seed
+                )
                 self._rows = Rows(
                     self.path,
                     subject,
                     probes,
-                    run_attributes(
-                        next(iter(subject.parameters.values())), loss_dtype, subject.last_layer, config, setup, seed
-                    ),
+                    {**(attributes or {}), **described},
                     curvature_budget=curvature_budget,
                     flight_recorder=flight_recorder,
                     on_event=on_event,
@@ -216,7 +223,9 @@ class Recorder:
                     overwrite=overwrite,
                     resume=resume,
                     flush_seconds=flush_seconds,
+                    start=start,
                 )
+        self._start = start
         self._given = GivenBatches(self.path, subject, output, shift_labels, checks)
         unclipped = UnclippedNorm(subject, self._rows.needs_unclipped) if self._rows.follows_clipping else None
         self._loop = FollowedLoop(self.path, subject, counted, checks, unclipped)
@@ -307,7 +316,7 @@ class Recorder:
 
     @torch.no_grad()
     def _record(self, batch: MicroBatch) -> None:
-        if self.step == 0 and (batch.logits is None or batch.targets is None):
+        if self.step == self._start and (batch.logits is None or batch.targets is None):
             with random_states_kept(), ForwardPass(self._subject.model).undisturbed():
                 self._rows.leave_out_logits()
         self._rows.record(batch.loss, batch.logits, batch.targets, batch.indices, self._loop.unclipped_norm())

@@ -19,7 +19,7 @@ from outside import outside
 from slingshot_analysis import InputError, open_trace
 from trainers import recorded_run
 from trainers.batch import record_batch
-from trainers.checkpoint import checkpoint_path
+from trainers.checkpoint import checkpoint_path, kept_checkpoints, load_checkpoint
 from trainers.models.transformer import Transformer
 from trainers.overrides import override_all, with_optimizer
 from trainers.run import BatchOrder
@@ -319,3 +319,22 @@ def test_a_file_from_before_a_field_was_there_has_its_value_of_then():
         )
     with pytest.raises(InputError, match=r"other settings .*drop_last, model\.norm"):
         check_settings(path, dataclasses.replace(setup, drop_last=False, model=Transformer(norm="post")), config)
+
+
+@pytest.mark.parametrize(("keep", "steps"), [(None, [20, 40, 60, 80]), (2, [60, 80]), (0, [])])
+def test_checkpoints_are_kept_after_the_run(keep, steps, tmp_path):
+    path = record(short(steps=90), tmp_path / "run.h5", checkpoint_every=20, keep=keep)
+    assert list(kept_checkpoints(path)) == steps
+    assert not checkpoint_path(path).exists()
+    for step, kept in kept_checkpoints(path).items():
+        assert load_checkpoint(kept, short(steps=90))["recorder"]["step"] == step
+    record(short(steps=30), path, overwrite=True)
+    assert kept_checkpoints(path) == {}
+
+
+def test_a_resumed_run_keeps_what_an_uninterrupted_one_keeps(tmp_path):
+    path = tmp_path / "run.h5"
+    interrupted(short(steps=90), path, 50, checkpoint_every=20, keep=None)
+    assert list(kept_checkpoints(path)) == [20, 40]
+    record(short(steps=90), path, checkpoint_every=20, keep=None, resume=True)
+    assert list(kept_checkpoints(path)) == [20, 40, 60, 80]

@@ -15,7 +15,6 @@ from torch import Tensor
 from slingshot_analysis.errors import SlingshotError
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.lagged import LaggedRecording
-from trainers.interventions import orthogonalize_gradients
 from trainers.passes import Chain, fast_products, find_batched_passes, products_can_be_fast
 from trainers.run import Run
 from trainers.stack import Stack
@@ -95,6 +94,7 @@ class Lockstep:
         self._recordings = [LaggedRecording(member.recorder) for member in members]
         products = self._passes.products(self._setup.batch_size) if isinstance(self._passes, Chain) else set()
         self._fast = self._batch.device.type == "cpu" and products_can_be_fast(products, first.setup.torch_dtype)
+        self._intervening = [m.run.intervening for m in members if m.run.intervening.is_needed]
         for member in members:
             member.run.model.train()
 
@@ -127,9 +127,8 @@ class Lockstep:
             # forward and backward pass
             with fast_products(self._fast):
                 losses, logits = self._passes(inputs.view(shape), expected)
-            if setup.orthogonal_gradient:
-                for member in self.members:
-                    orthogonalize_gradients(member.run.model.parameters())
+            for each in self._intervening:
+                each.before_update()
             # record between backward pass and optimizer step
             if any(lag):
                 self._keep(i, losses, logits)
@@ -143,6 +142,8 @@ class Lockstep:
             # update the weights
             stack.warm_up([step + i for step in steps])
             stack.update()
+            for each in self._intervening:
+                each.after_update()
         # hand the batches of the turn to the recorders
         stack.share()
         self._losses = losses

@@ -21,8 +21,8 @@ def batch_key(setup: Setup) -> Hashable | None:
     """Return a key that is equal for setups that can be trained as one batch.
 
     They have the same network, batch size, loss and dtypes, and samples of the same shape. Optimizer, hyperparameters,
-    seed, number of updates, and operation or size of the data set may differ. If the incomplete batch of an epoch is
-    kept, the training sets have the same size.
+    interventions, seed, number of updates, and operation or size of the data set may differ. If the incomplete batch of
+    an epoch is kept, the training sets have the same size.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def batch_key(setup: Setup) -> Hashable | None:
         return None
     if found is None or setup.batch_size * found[1] > LARGEST_NETWORK:
         return None
-    equal = setup.model, setup.batch_size, setup.dtype, setup.loss_dtype, setup.loss, setup.orthogonal_gradient
+    equal = setup.model, setup.batch_size, setup.dtype, setup.loss_dtype, setup.loss_function
     return *equal, None if setup.drop_last else found[2], found[0]
 
 
