@@ -1,7 +1,7 @@
 """Does the slingshot cause the gain of validation accuracy? And what does an arm cost?
 
 ``python benchmarks/branching.py study RUN.h5... --out DIR`` branches each run before and after its first slingshot, by
-the rule in docs/branching.md, and prints a table. It goes on where it was stopped, and prints the table of what there is.
+the rule in docs/branching.md, and prints a table. It goes on where it was stopped, and the table has what there is.
 
 ``python benchmarks/branching.py cost`` measures the time of an update of an arm relative to that of the run itself.
 """
