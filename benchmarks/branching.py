@@ -1,7 +1,7 @@
 """Does the slingshot cause the gain of validation accuracy? And what does an arm cost?
 
-``python benchmarks/branching.py study RUN.h5... --out DIR`` branches each run before and after its first slingshot, by the
-rule in docs/branching.md, and prints a table. It goes on where it was stopped, and prints the table of what there is.
+``python benchmarks/branching.py study RUN.h5... --out DIR`` branches each run before and after its first slingshot, by
+the rule in docs/branching.md, and prints a table after each. The same command goes on where it was stopped.
 
 ``python benchmarks/branching.py cost`` measures the time of an update of an arm relative to that of the run itself.
 """
@@ -73,9 +73,8 @@ def report(pairs: dict[str, tuple[Branch, Branch]]) -> None:
         ):
             if values:
                 p, smallest = sign_flip_test(values)
-                print(
-                    f"{arm}, {title}: n = {len(values)}, mean {np.mean(values):+.3f}, p = {p:.3g} (least {smallest:.2g})"
-                )
+                mean = f"{np.mean(values):+.3f}"
+                print(f"{arm}, {title}: n = {len(values)}, mean {mean}, p = {p:.3g} (least {smallest:.2g})")
     print(flush=True)
 
 
@@ -90,9 +89,9 @@ def cost(steps: int, arms: int) -> None:
     """Print the time of an arm relative to that of a run that is recorded in the same way."""
     setup = dataclasses.replace(find_setup("parity_3_50"), steps=steps)
     with tempfile.TemporaryDirectory() as folder:
-        path = record(setup, Path(folder) / "run.h5", probes="batch,norms:10,evaluation:200".split(","))
+        path = record(setup, Path(folder) / "run.h5", probes=["batch", "norms:10", "evaluation:200"])
         start = time.perf_counter()
-        record(setup, path, overwrite=True, probes="batch,norms:10,evaluation:200".split(","))
+        record(setup, path, overwrite=True, probes=["batch", "norms:10", "evaluation:200"])
         alone = time.perf_counter() - start
         parent = open_parent(path)
         start = time.perf_counter()
