@@ -167,8 +167,9 @@ def changed(
             )
     if reset is not None and reset not in RESETS:
         raise unknown_name("reset", reset, RESETS)
-    for values in optimizer.state.values() if reset is not None else ():
-        for name in RESETS[reset]:
+    cleared = () if reset is None else RESETS[reset]
+    for values in optimizer.state.values():
+        for name in cleared:
             if isinstance(values.get(name), Tensor):
                 values[name].zero_()
     before = [{name: group[name] for name in settings} for group in optimizer.param_groups]
