@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from slingshot_analysis.branching import RESETS, perturb
 from slingshot_analysis.errors import InputError, unknown_name
 from trainers.overrides import override_all, with_optimizer
 from trainers.run import BatchOrder, Run
@@ -34,10 +35,6 @@ FIELDS = {
     "perpendicular": "orthogonal_gradient",
 }
 """Fields of a setup by the key of an arm, besides those of the optimizer."""
-
-FIRST_MOMENTS, SECOND_MOMENTS = ("exp_avg", "momentum_buffer"), ("exp_avg_sq", "square_avg")
-RESETS = {"first_moment": FIRST_MOMENTS, "second_moment": SECOND_MOMENTS, "moments": (*FIRST_MOMENTS, *SECOND_MOMENTS)}
-"""Names in the optimizer's state of what a reset sets to zero."""
 
 LIKE_ADAM = "Adam", "AdamW", "GenericAdaptive"
 """Optimizers whose states have the same meaning, so that one goes on with that of another."""
@@ -226,5 +223,4 @@ def _perturb(weight: Tensor, seed: int) -> None:
     """Change the last digit of one of the larger half of the weights; the smaller ones may belong to dead units."""
     flat = weight.view(-1)
     larger = flat.abs().argsort(descending=True)[: max(1, flat.numel() // 2)]
-    chosen = larger[torch.randint(len(larger), (), generator=torch.Generator().manual_seed(seed))]
-    flat[chosen] = torch.nextafter(flat[chosen], torch.full_like(flat[chosen], torch.inf))
+    perturb(flat, int(larger[torch.randint(len(larger), (), generator=torch.Generator().manual_seed(seed))]))
