@@ -142,7 +142,7 @@ def parse_arm(text: str, setup: Setup, steps: int) -> Arm:
     >>> parse_arm("optimizer.betas=0.9,0.99,loss=stablemax", find_setup("parity_3_50"), 100).setup.optimizer
     Adam(lr=0.004, betas=(0.9, 0.99), eps=1e-08, warmup=0)
     """
-    place, found = f"--arm {text}", Arm(text, text, dataclasses.replace(setup, steps=steps))
+    place, found = f"arms={text!r}", Arm(text, text, dataclasses.replace(setup, steps=steps))
     for part in re.split(r",(?=[a-z_.]+=|perpendicular)", text):
         key, equals, value = part.partition("=")
         if key == "perpendicular" and not equals:
