@@ -44,7 +44,7 @@ FAMILIES = {
 }
 """Updates, updates between checkpoints, optimizer and settings: an entry for each family, together every optimizer."""
 
-QUICK = ("parity_3_50", "hypercube", "cifar10_vit_1000", "quadratic")
+QUICK = ("parity_3_50", "cifar10_vit_1000")
 
 
 needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
