@@ -45,7 +45,7 @@ def _leaves(tree: Any, place: str) -> Iterator[tuple[str, npt.NDArray[Any]]]:
 
 
 def array_norms(tree: Any) -> npt.NDArray[np.float64]:
-    """Return the Euclidean norm of each array of a tree, in the order of :func:`named_arrays`, computed in float64.
+    """Return the Euclidean norm of each array of a tree, in the order of `named_arrays`, computed in float64.
 
     Examples
     --------

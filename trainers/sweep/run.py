@@ -93,7 +93,7 @@ def sweep(
     jobs : int, optional
         Number of processes; with another engine, the smallest number of tasks into which the runs are divided.
     batch : int, optional
-        Largest number of runs that a worker trains as one batch (see :mod:`trainers.batch`); 1 trains each run alone.
+        Largest number of runs that a worker trains as one batch (see `trainers.batch`); 1 trains each run alone.
     probes : str or iterable of str, optional
         Names of the probes to record, as in `record`.
     checkpoint_every : int, optional, updates

@@ -59,10 +59,10 @@ class Solver:
         Power iteration keeps no basis, but it is the slower choice: its error shrinks with each product by the ratio of
         two neighbouring eigenvalues only, and it finds the k eigenvalues one after another.
     tolerance : float
-        The search stops when ‖A x − θ x‖ ≤ tolerance · |θ| for each pair. The error of θ is at most the square of that
-        residual over the distance to the next eigenvalue. Lanczos' method also continues while this bound, with the
-        next Ritz value in place of that eigenvalue, is above 1e-3 · |θ|. If it starts from a random vector, the next
-        Ritz value is less reliable, and a tenth of the tolerance is used.
+        The search stops when ``‖A x − θ x‖ ≤ tolerance · |θ|`` for each pair. The error of θ is at most the square of
+        that residual over the distance to the next eigenvalue. Lanczos' method also continues while this bound, with
+        the next Ritz value in place of that eigenvalue, is above ``1e-3 · |θ|``. If it starts from a random vector, the
+        next Ritz value is less reliable, and a tenth of the tolerance is used.
     least, most : int, products
         Bounds on the number of products: at least k + least − 1, and at most k · most. Lanczos' method makes one more
         product than that minimum if the residual of the next Ritz pair leaves room for an eigenvalue above the k-th.

@@ -125,7 +125,7 @@ class HessianOperator:
 
 
 class HessianBlock:
-    """The diagonal block of a Hessian that belongs to some parameters; :meth:`HessianOperator.block` makes it."""
+    """The diagonal block of a Hessian that belongs to some parameters; `HessianOperator.block` makes it."""
 
     def __init__(self, hessian: HessianOperator, members: Sequence[int]) -> None:
         self._hessian, self._members = hessian, members

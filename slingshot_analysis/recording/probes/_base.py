@@ -95,7 +95,7 @@ class Probe(ABC):
     """True for a probe that needs the norm of the gradient before clipping."""
 
     spans_update: ClassVar[bool] = False
-    """True for a probe that compares state t with state t+1: :meth:`compare` is called instead of :meth:`measure`."""
+    """True for a probe that compares state t with state t+1: `compare` is called instead of `measure`."""
 
     waits: ClassVar[bool] = False
     """True for a probe that has to wait for the device, such as an iteration that stops on its residual."""

@@ -27,7 +27,7 @@ class GradientSpikes(Probe):
 
     v̂ is the optimizer's second moment at t, which does not contain the gradient of the update from t yet, with bias
     correction where the optimizer applies it. The optimizer SPAM clips an element with g²/v > 5,000. Its authors call
-    an element a spike where |g| is over 50 times its mean over the run, which is g²/v of about 2,500. Elements
+    an element a spike where ``|g|`` is over 50 times its mean over the run, which is g²/v of about 2,500. Elements
     without second moment or gradient do not count. NaN before the first update.
 
     References

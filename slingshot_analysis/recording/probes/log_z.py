@@ -21,7 +21,7 @@ class LogZ(BatchProbe):
 
     z are the logits of a sample, or of a token. The z-loss is a small multiple of `log_z_square`; logits that drift
     away from log-probabilities show in both. `logit_rms` is the root of the mean of z_c² over samples and classes, and
-    `largest_logit` the largest |z_c|. Samples whose target is below 0, such as -100, the index that cross-entropy
+    `largest_logit` the largest ``|z_c|``. Samples whose target is below 0, such as -100, the index that cross-entropy
     ignores, are left out.
 
     References

@@ -25,9 +25,9 @@ class Precision(BatchProbe):
     - `softmax_collapse`: share of samples with Σ_c exp(z_c − max z) = 1: rounding has removed all classes but one;
     - `zero_loss_fraction`: share of samples with log p_y = 0, whose loss is exactly zero;
     - `zero_gradient_fraction`: share of samples with g_y = 0, that is, p_y − 1 = 0;
-    - `zero_sum_violation`: Σ_i |Σ_c g_ic| / Σ_ic |g_ic| over samples i. It is 0 in exact arithmetic, and 1 when only
-      gradients of one sign are left, which then change all logits of a class in the same direction. It is NaN where
-      every gradient is exactly zero.
+    - `zero_sum_violation`: ``Σ_i |Σ_c g_ic| / Σ_ic |g_ic|`` over samples i. It is 0 in exact arithmetic, and 1 when
+      only gradients of one sign are left, which then change all logits of a class in the same direction. It is NaN
+      where every gradient is exactly zero.
 
     Targets below 0, such as -100, the index that cross-entropy ignores, are left out.
 
