@@ -1,7 +1,7 @@
 """Does the slingshot cause the gain of validation accuracy? And what does an arm cost?
 
 ``python benchmarks/branching.py study RUN.h5... --out DIR`` branches each run before and after its first slingshot, by
-the rule in docs/branching.md, and prints a table. It goes on where it was stopped, and the table has what there is.
+the rule in docs/branching.md, and prints a table after each. The same command goes on where it was stopped.
 
 ``python benchmarks/branching.py cost`` measures the time of an update of an arm relative to that of the run itself.
 """
@@ -73,10 +73,8 @@ def report(pairs: dict[str, tuple[Branch, Branch]]) -> None:
         ):
             if values:
                 p, smallest = sign_flip_test(values)
-                print(
-                    f"{arm}, {title}: n = {len(values)}, mean {np.mean(values):+.3f}, "
-                    f"p = {p:.3g} (least {smallest:.2g})"
-                )
+                mean = f"{np.mean(values):+.3f}"
+                print(f"{arm}, {title}: n = {len(values)}, mean {mean}, p = {p:.3g} (least {smallest:.2g})")
     print(flush=True)
 
 

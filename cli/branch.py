@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli._verb import Verb
 from slingshot_analysis.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 LOG_SECONDS = 5.0
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    examples=(
+        "branch runs/parity_3_50-s3.h5 --at 1-300 --until 1200 --arm optimizer.eps=1e-6 --out branches/s3",
+        "branch --compare branches/s3 branches/s4 --plot arms.png",
+    ),
+)
 @click.argument("paths", nargs=-1, required=True, metavar="RUN.h5 | --compare DIR...")
 @click.option(
     "--at",

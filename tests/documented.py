@@ -1,10 +1,11 @@
-"""The Python that stands in the README and in docs/integrations.md."""
+"""The Python that stands in the README and in pages of the documentation."""
 
 import re
 from pathlib import Path
 
 README = Path(__file__).parents[1] / "README.md"
-PAGES = README, README.parent / "docs" / "integrations.md"
+DOCS = README.parent / "docs"
+PAGES = README, DOCS / "integrations.md", DOCS / "detection.md"
 
 
 def code(name):

@@ -1,11 +1,11 @@
-"""The Python of the README and of docs/integrations.md runs as it stands."""
+"""The Python of the README and of the documentation runs as it stands, and what a recorder writes is listed."""
 
 import re
 import subprocess
 import sys
 
 import pytest
-from documented import README, code
+from documented import DOCS, code
 
 
 @pytest.mark.parametrize(
@@ -30,5 +30,5 @@ def test_every_quantity_of_a_trace_is_listed(tmp_path):
     from trainers.setups import find_setup
 
     trace = open_trace(record(override_all(find_setup("parity_3_50"), ["steps=2"]), tmp_path))
-    listed = set(re.findall(r"`(\w+)`", README.read_text(encoding="utf-8").split("## What is in a trace")[1]))
+    listed = set(re.findall(r"`(\w+)`", (DOCS / "recording.md").read_text(encoding="utf-8")))
     assert set(trace) <= listed

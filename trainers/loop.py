@@ -66,7 +66,7 @@ def updates(run: Run, recorder: Recorder | Watcher | None = None, start: int = 0
         yield step
 
 
-def train(run: Run, recorder: Recorder | None = None) -> None:
+def train(run: Run, recorder: Recorder | Watcher | None = None) -> None:
     """Train a run from its start to its end."""
     for _ in updates(run, recorder):
         pass

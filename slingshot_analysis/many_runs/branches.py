@@ -200,7 +200,7 @@ def read_branch(folder: str | Path) -> Branch:
     """
     folder = Path(folder)
     if not (folder / f"{CONTROL}.h5").exists():
-        raise InputError(f"{folder}: has no {CONTROL}.h5; give the folder of `slingshot branch --out`")
+        raise InputError(f"{folder}: has no {CONTROL}.h5; give the folder into which `slingshot branch` wrote the arms")
     control = open_trace(folder / f"{CONTROL}.h5")
     found = [open_trace(path) for path in sorted(folder.glob("*.h5"))]
     traces = {str(trace.attributes["arm"]): trace for trace in found if trace.finished and "arm" in trace.attributes}

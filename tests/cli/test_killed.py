@@ -26,7 +26,7 @@ def rows_of(path):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-@pytest.mark.parametrize("wait", [0.0, 0.3, 1.1])
+@pytest.mark.parametrize("wait", [0.3, *(pytest.param(wait, marks=pytest.mark.slow) for wait in (0.0, 1.1))])
 def test_a_killed_run_is_analyzed_up_to_its_last_flushed_block(tmp_path, wait):
     path = tmp_path / "run.h5"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -20,10 +20,9 @@ OPTIONS_OF_OTHERS = {
 }
 """Options of nvidia-smi, git and pip."""
 ONLY_IN_PYTHON = {
-    "deviations",
-    "checks", "feature_layers", "label_smoothing", "last_layer", "loss_function", "mirrors", "name", "on_warning",
-    "output", "probe_inputs", "reduction", "rows", "shift_labels", "train_data", "train_loss", "val_data", "weight",
-    "window",
+    "axes", "checks", "clamped_layer", "deviations", "feature_layers", "indices", "label_smoothing", "largest_norm",
+    "last_layer", "loss_function", "mirrors", "name", "on_warning", "output", "probe_inputs", "reduction", "rows",
+    "scaler", "shift_labels", "size", "train_data", "train_loss", "val_data", "weight", "window",
 }  # fmt: skip
 """Arguments that messages name, and for which the command line has no option."""
 

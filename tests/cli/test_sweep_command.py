@@ -72,7 +72,7 @@ def contents(folder):
 @pytest.mark.parametrize(
     ("batch", "moments"),
     [
-        ("1", [lambda folder: any(step >= 60 for step in steps_of(folder))]),
+        pytest.param("1", [lambda folder: any(step >= 60 for step in steps_of(folder))], marks=pytest.mark.slow),
         pytest.param("1", [lambda folder: folder.exists()], marks=pytest.mark.slow),
         pytest.param("1", [lambda f, n=n: sum(steps_of(f)) >= n for n in range(0, 600, 150)], marks=pytest.mark.slow),
         pytest.param("32", [lambda f, n=n: sum(steps_of(f)) >= n for n in range(0, 600, 150)], marks=pytest.mark.slow),

@@ -33,7 +33,9 @@ def template():
 KINDS = PROBES | {"template": template()}
 one_probe = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 probes_of_a_recorder = pytest.mark.parametrize(
-    "kinds", [[kind] for kind in KINDS.values()] + [list(KINDS.values())], ids=[*KINDS, "all"]
+    "kinds",
+    [*([kind] for kind in KINDS.values()), pytest.param(list(KINDS.values()), marks=pytest.mark.slow)],
+    ids=[*KINDS, "all"],
 )
 
 

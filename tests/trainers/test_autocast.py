@@ -45,7 +45,7 @@ class Gradients:
     def __init__(self, run):
         self.parameters, self.seen, self.dtypes = list(run.model.parameters()), [], []
 
-    def update(self, loss, logits, targets, indices):
+    def __call__(self, loss, logits, targets, indices):
         self.seen.append(torch.cat([p.grad.flatten() for p in self.parameters]))
         self.dtypes.append((loss.dtype, logits.dtype))
 

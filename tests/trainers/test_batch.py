@@ -317,6 +317,7 @@ def test_a_full_disk_ends_one_run_only(tmp_path, monkeypatch):
     assert_same(paths[2], others[2], 1e-6)
 
 
+@pytest.mark.slow
 def test_runs_that_have_left_take_no_memory(tmp_path, monkeypatch):
     made, seen = [], []
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from bundles import AT_FIXED_STEPS
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import conv2d, cross_entropy, linear, max_pool2d, relu, unfold
@@ -176,7 +177,7 @@ def test_recording_leaves_weights_and_running_statistics_bit_identical(tmp_path,
         "train_data": (data.train_inputs, data.train_targets),
         "val_data": (data.val_inputs, data.val_targets),
     }
-    with Recorder(tmp_path / "run.h5", recorded.model, recorded.optimizer, **sets) as recorder:
+    with Recorder(tmp_path / "run.h5", recorded.model, recorded.optimizer, probes=AT_FIXED_STEPS, **sets) as recorder:
         train(recorded, recorder)
     assert any(name.endswith("running_var") for name in start)
     for name, value in bare.model.state_dict().items():

@@ -117,12 +117,11 @@ def test_the_recorded_loss_and_gradient_are_those_of_training(tmp_path):
 def test_the_recorder_sees_the_gradient_that_the_optimizer_sees():
     run, cosines = Run(short(orthogonal_gradient=True, steps=5, dtype="float64"), CPU), []
 
-    class Angles:
-        def update(self, loss, logits, targets, indices):
-            pairs = [(p.detach().flatten(), p.grad.flatten()) for p in run.model.parameters()]
-            cosines.extend(torch.cosine_similarity(w, g, dim=0).item() for w, g in pairs)
+    def angles(*_):
+        pairs = [(p.detach().flatten(), p.grad.flatten()) for p in run.model.parameters()]
+        cosines.extend(torch.cosine_similarity(w, g, dim=0).item() for w, g in pairs)
 
-    train(run, Angles())
+    train(run, angles)
     np.testing.assert_allclose(cosines, np.zeros(5 * 6), atol=1e-13)
 
 

@@ -437,7 +437,8 @@ def test_a_setup_without_classes_is_swept_too(tmp_path):
 # engines
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [30, 200])
 def test_dask_finishes_every_run_though_a_worker_is_killed(count, dask_cluster, tmp_path):
     address, workers = dask_cluster
     runs, killed = plan_runs(SMALL, seeds=range(count)), []

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from slingshot_analysis.branching import RESETS, perturb
 from slingshot_analysis.errors import InputError, unknown_name
 from trainers.overrides import override_all, with_optimizer
 from trainers.run import BatchOrder, Run
@@ -34,10 +35,6 @@ FIELDS = {
     "perpendicular": "orthogonal_gradient",
 }
 """Fields of a setup by the key of an arm, besides those of the optimizer."""
-
-FIRST_MOMENTS, SECOND_MOMENTS = ("exp_avg", "momentum_buffer"), ("exp_avg_sq", "square_avg")
-RESETS = {"first_moment": FIRST_MOMENTS, "second_moment": SECOND_MOMENTS, "moments": (*FIRST_MOMENTS, *SECOND_MOMENTS)}
-"""Names in the optimizer's state of what a reset sets to zero."""
 
 LIKE_ADAM = "Adam", "AdamW", "GenericAdaptive"
 """Optimizers whose states have the same meaning, so that one goes on with that of another."""
@@ -145,7 +142,7 @@ def parse_arm(text: str, setup: Setup, steps: int) -> Arm:
     >>> parse_arm("optimizer.betas=0.9,0.99,loss=stablemax", find_setup("parity_3_50"), 100).setup.optimizer
     Adam(lr=0.004, betas=(0.9, 0.99), eps=1e-08, warmup=0)
     """
-    place, found = f"--arm {text}", Arm(text, text, dataclasses.replace(setup, steps=steps))
+    place, found = f"arms={text!r}", Arm(text, text, dataclasses.replace(setup, steps=steps))
     for part in re.split(r",(?=[a-z_.]+=|perpendicular)", text):
         key, equals, value = part.partition("=")
         if key == "perpendicular" and not equals:
@@ -226,5 +223,4 @@ def _perturb(weight: Tensor, seed: int) -> None:
     """Change the last digit of one of the larger half of the weights; the smaller ones may belong to dead units."""
     flat = weight.view(-1)
     larger = flat.abs().argsort(descending=True)[: max(1, flat.numel() // 2)]
-    chosen = larger[torch.randint(len(larger), (), generator=torch.Generator().manual_seed(seed))]
-    flat[chosen] = torch.nextafter(flat[chosen], torch.full_like(flat[chosen], torch.inf))
+    perturb(flat, int(larger[torch.randint(len(larger), (), generator=torch.Generator().manual_seed(seed))]))

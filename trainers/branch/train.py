@@ -67,7 +67,7 @@ def branch(
     folder = Path(out)
     planned = [control_arm(parent.setup, step + steps), *arms]
     if twice := [arm.name for i, arm in enumerate(planned) if arm.name in [other.name for other in planned[:i]]]:
-        raise InputError(f"--arm {twice[0]}: is given twice; leave one out")
+        raise InputError(f"arms={twice[0]!r}: is given twice; leave one out")
     with owned(folder / "branch.h5"), cpu_settings(parent.threads, parent.flush_denormal):
         headers = {arm.name: _header(parent, step, steps, arm, folder) for arm in planned}
         left = [arm for arm in planned if not _is_finished(folder / arm.file, headers[arm.name])]

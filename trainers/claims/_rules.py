@@ -17,7 +17,8 @@ def verdict(claimed: bool) -> Verdict:
 
 def too_few(found: int, enough: int, what: str) -> Finding:
     """Return the finding of runs that show too little of what the rule is about."""
-    return Finding("not decided", f"{found} {what}, and the rule needs {enough}", f"{found} {what}", {"n": found})
+    because = f"only {found} of the {enough} {what} that the rule needs"
+    return Finding("not decided", because, f"{what}: {found}", {"n": found})
 
 
 def at_least(outcomes: Sequence[bool], least: float, what: str, does: str, enough: int) -> Finding:

@@ -12,7 +12,7 @@ def decide(runs: Sequence[Measured]) -> Finding:
     """Count the runs that grok, with and without a slingshot before."""
     grokked = [run for run in runs if run.analysis.grokking_step is not None]
     if not grokked:
-        return too_few(0, 1, f"of {len(runs)} runs that grok")
+        return too_few(0, 1, "runs that grok")
     before = [
         any(event.transition < (run.analysis.grokking_step or 0) for event in run.analysis.certain) for run in grokked
     ]

@@ -156,6 +156,7 @@ def test_without_training_data_it_says_what_is_missing(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_transitions_are_passed_over_while_the_budget_owes_more_than_an_event(tmp_path, monkeypatch):
     def events(name, debts):
         owed = iter(debts)
