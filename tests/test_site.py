@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from made_runs import write_staircase
 
-from slingshot_analysis import open_trace
+from slingshot_analysis import analyze
 
 PROJECT = Path(__file__).parents[1]
 API = PROJECT / "docs" / "api.md"
@@ -59,7 +60,7 @@ def site(tmp_path_factory):
     pytest.importorskip("furo")
     nbformat = pytest.importorskip("nbformat")
     folder = tmp_path_factory.mktemp("site")
-    run = open_trace(write_staircase(folder / "run.h5", attributes={"setup": EVIL}))
+    run = replace(analyze(write_staircase(folder / "run.h5")), name=EVIL)
     for name in ("docs", "examples"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("_build"))
     for name in ("CONTRIBUTING.md", "constraints-integrations.txt", "slingshot_analysis/readers/names.toml"):
