@@ -102,7 +102,7 @@ def _train(
     length = steps or next_event(parent.trace, step).transition + (until or 0) - step
     arms = [*null_arms(parent.setup, step + length, nulls)]
     arms += [parse_arm(text, parent.setup, step + length) for text in texts]
-    show = Progress(step, step + length)
+    show = Progress(step + length)
     try:
         for arm, found in run_branch(parent, step, length, arms, out, probes=probes or PROBES, progress=show):
             if form == "text":
@@ -127,7 +127,7 @@ def _find_no_return(
         raise InputError(f"--at {at}: give growth:EVENT with --until N and one --arm")
     parent = open_parent(path)
     event, points = event_of(parent.trace, int(number)), []
-    show = Progress(0, event.transition + until)
+    show = Progress(event.transition + until)
     for point in point_of_no_return(parent, event, arms[0], Path(out), until, probes=probes or PROBES, progress=show):
         points.append(point)
         if form == "text":
@@ -205,12 +205,12 @@ class Progress:
 
     Parameters
     ----------
-    step, end : int, updates
-        Branch point and horizon.
+    end : int, updates
+        The horizon.
     """
 
-    def __init__(self, step: int, end: int) -> None:
-        self._step, self._end = step, end
+    def __init__(self, end: int) -> None:
+        self._end = end
         self._next = time.monotonic() + LOG_SECONDS
 
     def __call__(self, arm: str, made: int) -> None:
@@ -218,4 +218,5 @@ class Progress:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + LOG_SECONDS
-            click.echo(f"{arm}: {made:,} of {self._step if arm == 'replay' else self._end:,} updates", err=True)
+            of_all = "" if arm == "replay" else f" of {self._end:,}"
+            click.echo(f"{arm}: {made:,}{of_all} updates", err=True)
