@@ -153,8 +153,9 @@ def _if_rests(values: FloatArray, low: float, high: float, rises: int) -> tuple[
 
 def without_restarts(values: FloatArray, rises: list[Rise]) -> list[Rise]:
     """Leave out the rises of a schedule that restarts or of a model that grows, after which the loss falls slowly."""
-    ends = [*(rise.start for rise in rises), len(values)][1:]
-    stages = [_stage(values, rise, following) for rise, following in zip(rises, ends, strict=True)]
+    starts = np.array([*(rise.start for rise in rises), len(values)])
+    ends = starts[np.searchsorted(starts, starts[:-1], side="right")]  # two rises may begin at the same row
+    stages = [_stage(values, rise, int(following)) for rise, following in zip(rises, ends, strict=True)]
     restarts = [stage.restarts for stage in stages]
     long, several = max(LONG_STAGE, LONG_STAGE_SHARE * len(values)), SEVERAL_STAGES * len(values)
     grown = [stage.at_once and stage.slow >= max(LONG_STAGE / 2, several) for stage in stages]
