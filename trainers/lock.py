@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from slingshot_analysis.errors import InputError, UnwritableError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from slingshot_analysis.files import open_locked
 
 RETRY_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 60.0
@@ -58,43 +53,19 @@ def owned(path: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
                 name.unlink()
 
 
-def lock(file: TextIO) -> bool:
-    """Lock a file until it is closed, if its file system supports locks; return False if another process has it."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-    return True
-
-
 def _acquired(name: Path, path: Path, wait: Callable[[], None] | None) -> TextIO:
     limit = time.monotonic() + LONGEST_WAIT_SECONDS
     while True:
         try:
             name.parent.mkdir(parents=True, exist_ok=True)
-            file = name.open("w")
+            file = open_locked(name)
         except OSError as error:
             raise UnwritableError(f"{path}: can't be written ({error.strerror}); choose another out=") from None
-        is_mine = lock(file)
-        if is_mine and _is_at(file, name):
+        if file is not None:
             return file
-        file.close()
-        if is_mine:  # the previous owner deleted this file after we had opened it: try the new one
-            continue
         if wait is None or time.monotonic() > limit:
             raise InputError(
                 f"{path}: another process is recording it; wait for its end, stop it, or choose another out="
             )
         wait()
         time.sleep(RETRY_SECONDS)
-
-
-def _is_at(file: TextIO, name: Path) -> bool:
-    """Return whether an open file still has this name: the previous owner may have deleted it."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), name.stat())
-    except FileNotFoundError:
-        return False

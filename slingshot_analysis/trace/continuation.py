@@ -10,6 +10,7 @@ from pathlib import Path
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.files import replaced
 from slingshot_analysis.trace._header import RESERVED
+from slingshot_analysis.trace._writer_lock import WriterLock
 from slingshot_analysis.trace.reader import TraceFile, open_trace
 from slingshot_analysis.trace.schema import Group
 from slingshot_analysis.trace.writer import TraceWriter
@@ -56,14 +57,19 @@ def continue_trace(
     path, groups = Path(path), tuple(groups)
     old = open_trace(path)
     _check_quantities(old, groups)
-    with replaced(path) as aside:
-        writer = TraceWriter(aside, groups, _attributes(old, step, attributes or {}), overwrite=True)
-        for group in groups:
-            signals = [old[quantity.name] for quantity in group.quantities]
-            rows = min(int(signal.step.searchsorted(step)) for signal in signals)
-            writer.append(group.name, signals[0].step[:rows], **{s.name: s.value[:rows] for s in signals})
-        writer.flush()
-    writer.path = path
+    lock = WriterLock(path)
+    try:
+        with replaced(path) as aside:
+            writer = TraceWriter(aside, groups, _attributes(old, step, attributes or {}), overwrite=True)
+            for group in groups:
+                signals = [old[quantity.name] for quantity in group.quantities]
+                rows = min(int(signal.step.searchsorted(step)) for signal in signals)
+                writer.append(group.name, signals[0].step[:rows], **{s.name: s.value[:rows] for s in signals})
+            writer.flush()
+    except BaseException:
+        lock.release()
+        raise
+    writer._moved(path, lock)
     return writer
 
 

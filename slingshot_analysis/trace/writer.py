@@ -17,6 +17,7 @@ import numpy.typing as npt
 from slingshot_analysis.errors import InputError, UnwritableError, unknown_name
 from slingshot_analysis.trace._block import Rows
 from slingshot_analysis.trace._header import cause, create_file
+from slingshot_analysis.trace._writer_lock import WriterLock
 from slingshot_analysis.trace.schema import LIBVER, Group, check_groups
 
 FLUSH_SECONDS = 2.0
@@ -68,13 +69,14 @@ class TraceWriter:
         self.path = Path(path)
         groups = tuple(groups)
         check_groups(groups)
-        create_file(self.path, groups, attributes or {}, overwrite)
-        self._identity = _identity(self.path)
+        self._lock = WriterLock(self.path)
         try:
-            self._file = h5py.File(self.path, "r+", libver=LIBVER, locking=False)
-            self._file.swmr_mode = True
-        except OSError as error:
-            raise self._failed(error) from error
+            create_file(self.path, groups, attributes or {}, overwrite)
+            self._identity = _identity(self.path)
+            self._file = self._open()
+        except InputError:
+            self._lock.release()
+            raise
         self._tables = {group.name: Rows(group, self._file[group.name]) for group in groups}
         self._closed = False
         self._due = time.monotonic() + FLUSH_SECONDS
@@ -145,8 +147,11 @@ class TraceWriter:
         self._closed = True
         self._file.close()
         found = dict(attributes or {})
-        if finished or found:
-            self._set_attributes(found | ({"finished": 1} if finished else {}))
+        try:
+            if finished or found:
+                self._set_attributes(found | ({"finished": 1} if finished else {}))
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -155,6 +160,19 @@ class TraceWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close(finished=kind is None)
+
+    def _open(self) -> h5py.File:
+        try:
+            file = h5py.File(self.path, "r+", libver=LIBVER, locking=False)
+            file.swmr_mode = True
+        except OSError as error:
+            raise self._failed(error) from error
+        return file
+
+    def _moved(self, path: Path, lock: WriterLock) -> None:
+        """Write on after the file has been moved to `path`, whose lock is held."""
+        self._lock.release()
+        self.path, self._lock = path, lock
 
     def _append_block(self, table: Rows, step: object, values: Mapping[str, object]) -> None:
         steps, arrays = table.check_block(step, values)
@@ -182,6 +200,7 @@ class TraceWriter:
     def _abandon(self) -> None:
         """Close a file that can't be written, so that the rows flushed before can still be read."""
         self._closed = True
+        self._lock.release()
         with contextlib.suppress(OSError, RuntimeError):
             size = self._file.id.get_filesize()
             with contextlib.suppress(OSError, RuntimeError):

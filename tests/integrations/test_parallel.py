@@ -109,14 +109,14 @@ def test_sharded_parameters_are_refused_on_each_rank(tmp_path):
     assert not (tmp_path / "run.h5").exists()
 
 
-def open_alone(rank, folder):
+def open_alone(rank, folder, overwrite):
     """Make a recorder before the process group is there, as a script does that is started twice."""
     model = mlp()
     refused = 0
     try:
-        Recorder(folder / "run.h5", model, torch.optim.Adam(model.parameters()))
+        Recorder(folder / "run.h5", model, torch.optim.Adam(model.parameters()), overwrite=overwrite)
     except InputError as error:
-        refused = int("exists" in str(error))
+        refused = int("another process" in str(error))
     distributed.init_process_group("gloo", f"file://{folder / 'meeting'}", rank=rank, world_size=2)
     count = torch.tensor(refused)
     distributed.all_reduce(count)
@@ -124,5 +124,6 @@ def open_alone(rank, folder):
     distributed.destroy_process_group()
 
 
-def test_of_two_processes_that_know_nothing_of_each_other_one_is_refused(tmp_path):
-    torch.multiprocessing.spawn(open_alone, (tmp_path,), nprocs=2)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_of_two_processes_that_know_nothing_of_each_other_one_is_refused(tmp_path, overwrite):
+    torch.multiprocessing.spawn(open_alone, (tmp_path, overwrite), nprocs=2)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from writing_process import GROUPS
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.trace import open_trace
+from slingshot_analysis.trace import TraceWriter, continue_trace, open_trace
 
 
 def start(path, seed, end):
@@ -42,6 +43,20 @@ def test_a_growing_file_is_read_from_another_process(tmp_path):
     assert len(set(seen)) > 2
     assert trace.finished
     assert check_rows(trace) >= 400_000
+
+
+def test_a_trace_that_another_process_writes_can_be_neither_replaced_nor_continued(tmp_path):
+    path = tmp_path / "run.h5"
+    with start(path, 0, 10**9) as process:
+        process.stdout.readline()
+        message = rf"run.h5: another process \({process.pid}\) is recording it; wait for its end, stop it"
+        with pytest.raises(InputError, match=message):
+            TraceWriter(path, GROUPS, overwrite=True)
+        with pytest.raises(InputError, match=message):
+            continue_trace(path, GROUPS, step=0)
+        process.kill()
+    TraceWriter(path, GROUPS, overwrite=True).close()  # a killed process holds nothing
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -8,15 +8,16 @@ import numpy as np
 from slingshot_analysis.signal import Axis
 from slingshot_analysis.trace import Group, Quantity, TraceWriter
 
+GROUPS = [
+    Group("every_1", [Quantity("batch_loss"), Quantity("parameter_norm", axes=[Axis("parameter", ["a", "b"])])]),
+    Group("every_3", [Quantity("val_loss")]),
+]
+
 
 def main(path: str, seed: int, end: int) -> None:
     rng = random.Random(seed)
-    groups = [
-        Group("every_1", [Quantity("batch_loss"), Quantity("parameter_norm", axes=[Axis("parameter", ["a", "b"])])]),
-        Group("every_3", [Quantity("val_loss")]),
-    ]
     done = 0
-    with TraceWriter(path, groups) as writer:
+    with TraceWriter(path, GROUPS) as writer:
         while done < end:
             rows = np.arange(done, done + rng.randint(1, 700))
             writer.append("every_1", step=rows, batch_loss=rows / 2, parameter_norm=np.column_stack([rows, -rows]))

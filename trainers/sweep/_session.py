@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from slingshot_analysis.errors import InputError
-from slingshot_analysis.files import replaced
-from trainers.lock import lock
+from slingshot_analysis.files import lock, replaced
 
 HIDDEN = ".sweep"
 """Folder, within that of the traces, of the files that only sweeps read."""
