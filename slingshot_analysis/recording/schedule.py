@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from slingshot_analysis.errors import InputError
 
+SET_UP_SECONDS = 0.5
+"""Seconds that the first measurement may take at no charge: it loads kernels and reserves memory."""
+
 
 class Schedule(ABC):
     """The steps at which something is measured."""
@@ -77,8 +80,9 @@ class Budget(Schedule):
 
     def charge(self, step: int, now: float, seconds: float) -> None:
         """Charge the measurement at `step`, which took some seconds and ended at the time `now`."""
-        if self._began is None:  # the first measurement includes set-up costs, so only the time after it counts
-            self._began, self._first, self._due = now, step, step + 1
+        if self._began is None:
+            self._spent = max(seconds - SET_UP_SECONDS, 0.0)
+            self._began, self._first, self._due = now - self._spent, step, step + 1
             return
         self._spent += seconds
         made, elapsed = step - self._first, now - self._began

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.recording import Budget, Every
+from slingshot_analysis.recording.schedule import SET_UP_SECONDS
 
 
 def test_every():
@@ -65,10 +66,17 @@ def test_runs_that_train_together_keep_to_the_share_together():
 @pytest.mark.parametrize(("share", "due"), [(0.5, 10), (0.25, 30), (0.75, 4)])
 def test_a_measurement_rests_until_training_has_taken_its_share(share, due):
     budget = Budget(share)
-    budget.charge(0, 0.0, 99.0)  # free
+    budget.charge(0, 0.0, SET_UP_SECONDS)  # free
     assert budget.next(1) == 1
     budget.charge(1, 11.0, 10.0)  # one update of 1 s, and 10 s that share / (1 - share) of the training time pay for
     assert budget.next(2) == due
+
+
+def test_a_long_first_measurement_is_paid_for():
+    budget = Budget(0.5)
+    budget.charge(0, 100.0, 20.0 + SET_UP_SECONDS)
+    budget.charge(0, 102.0, 1.0)  # one update of 1 s
+    assert budget.next(1) == 21
 
 
 def test_a_budget_pays_for_what_else_is_spent():
