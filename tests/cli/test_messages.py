@@ -37,7 +37,9 @@ def strings(folder):
                 yield path.relative_to(PROJECT).as_posix(), node.value
 
 
-LIBRARY = [pair for folder in ("slingshot_analysis", "trainers") for pair in strings(folder)]
+@pytest.fixture(scope="module")
+def library():
+    return [pair for folder in ("slingshot_analysis", "trainers") for pair in strings(folder)]
 
 
 def options_of(verb):
@@ -45,14 +47,14 @@ def options_of(verb):
     return {option.name: option.opts[0] for option in command.params if isinstance(option, click.Option)}
 
 
-def test_no_message_of_the_library_names_an_option():
-    named = {(file, option) for file, text in LIBRARY for option in OPTION.findall(text)}
+def test_no_message_of_the_library_names_an_option(library):
+    named = {(file, option) for file, text in library for option in OPTION.findall(text)}
     assert named == {(file, option) for file, options in OPTIONS_OF_OTHERS.items() for option in options}
 
 
-def test_every_argument_that_a_message_names_is_an_option_of_some_verb_or_known_to_be_none():
+def test_every_argument_that_a_message_names_is_an_option_of_some_verb_or_known_to_be_none(library):
     options = {name for verb in VERBS for name in options_of(verb)}
-    named = {found[1] for _, text in LIBRARY for found in ARGUMENT.finditer(text)}
+    named = {found[1] for _, text in library for found in ARGUMENT.finditer(text)}
     assert named - options <= ONLY_IN_PYTHON
     assert not ONLY_IN_PYTHON & options
 

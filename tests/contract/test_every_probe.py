@@ -167,13 +167,13 @@ def test_it_goes_on_from_its_state(kinds, tmp_path):
     """Its rows depend neither on the moments at which they leave the device nor on a restart."""
     whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
     model = model_for(kinds, perceptron)
-    record(whole, kinds, Loop(model, batch_sizes=(8, 5)), 40)
+    record(whole, kinds, Loop(model, batch_sizes=(8, 5)), 18)
     training = Loop(model, batch_sizes=(8, 5))
-    state = record(parts, kinds, training, 22, finished=False, flushed=(1, 4, 15))
+    state = record(parts, kinds, training, 10, finished=False, flushed=(1, 4, 7))
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
-    record(parts, kinds, training, 18, resume=torch.load(file, weights_only=True), flushed=(3, 7))
+    record(parts, kinds, training, 8, resume=torch.load(file, weights_only=True), flushed=(3, 5))
     whole, parts = open_trace(whole), open_trace(parts)
     assert whole.names == parts.names
     for name in whole.names:

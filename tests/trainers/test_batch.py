@@ -50,6 +50,14 @@ SMALLER = {
 IN_FULL = "modular_division", "modular_division_sgd", "modular_division_normalized", "s5_conjugation"
 """Of the many that differ in their data only, those that are recorded with the standard bundle."""
 
+LIKE_ANOTHER = {
+    *(name for name in SETUPS if name.startswith(("modular", "s5")) and name not in IN_FULL),
+    "cifar10_deep_linear_200_gd",
+    "cifar10_mlp2_200",
+    "cifar10_mlp3_200",
+}
+"""Setups that differ from another one in their data, depth or optimizer only."""
+
 
 def smaller(name, *settings):
     steps, own = next(SMALLER[prefix] for prefix in SMALLER if name.startswith(prefix))
@@ -96,7 +104,9 @@ def assert_same(path, other, rtol=1e-10, names=None):
             np.testing.assert_allclose(a[name].value, b[name].value, rtol, rtol * size, err_msg=name)
 
 
-@pytest.mark.parametrize("name", SETUPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LIKE_ANOTHER else name for name in SETUPS]
+)
 def test_every_setup_trains_as_alone(name, tmp_path):
     setup = smaller(name)
     if batch_key(setup) is None:
@@ -230,9 +240,9 @@ def test_what_is_recorded_is_not_computed_by_fast_products(tmp_path, monkeypatch
     settings, seen = torch.backends.mkldnn.matmul, []
     before, update = settings.fp32_precision, Recorder.update
 
-    def watched(*args):
+    def watched(*args, **options):
         seen.append(settings.fp32_precision)
-        update(*args)
+        update(*args, **options)
 
     monkeypatch.setattr(Recorder, "update", watched)
     batch(tmp_path, varied(smaller("parity_3_50", "steps=3", "dtype=float32")), probes=["norms"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bundles import AT_FIXED_STEPS, at_fixed_steps
+from bundles import at_fixed_steps
 from outside import outside
 
 from slingshot_analysis import InputError, open_trace
@@ -26,7 +26,7 @@ from trainers.run import BatchOrder
 from trainers.setup import check_settings, resolved
 from trainers.setups import find_setup
 
-RUN = [sys.executable, "-m", "cli.main", "record", "--probes", ",".join(AT_FIXED_STEPS)]
+RUN = [sys.executable, "-m", "cli.main", "record", "--probes", "light"]
 PATIENCE = 120
 SMALL = ["data.val=4", "data.train=16", "batch_size=8"]
 
@@ -44,7 +44,7 @@ FAMILIES = {
 }
 """Updates, updates between checkpoints, optimizer and settings: an entry for each family, together every optimizer."""
 
-QUICK = ("parity_3_50", "cifar10_vit_1000")
+QUICK = ("parity_3_50",)
 
 
 needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
@@ -122,7 +122,7 @@ def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
 @needs_sigkill
 def test_the_same_command_with_resume_goes_on(tmp_path):
     path = tmp_path / "run.h5"
-    command = [*RUN, "--setup", "parity_3_50", "--steps", "1500", "--checkpoint-every", "100", "--out", str(path)]
+    command = [*RUN, "--setup", "parity_3_50", "--steps", "4000", "--checkpoint-every", "100", "--out", str(path)]
     options = {"env": os.environ | {"OMP_NUM_THREADS": "1"}, "stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     process = subprocess.Popen(command, **options)
 
@@ -132,7 +132,7 @@ def test_the_same_command_with_resume_goes_on(tmp_path):
 
     kill_after_the_second_checkpoint(path, kill)
     subprocess.run([*command, "--resume"], check=True, **options)
-    record(short(steps=1500), tmp_path / "whole.h5")
+    record(short(steps=4000), tmp_path / "whole.h5", probes="light")
     assert len(resumed_at(open_trace(path))) == 1
     same_rows(open_trace(path), open_trace(tmp_path / "whole.h5"))
 
@@ -152,18 +152,22 @@ def short(steps=130, **changes):
     return dataclasses.replace(find_setup("parity_3_50"), steps=steps, **changes)
 
 
-@pytest.mark.parametrize(("at", "every"), [(7, 5), (100, 100), (101, 100), (64, 1), (3, 50)])
-def test_resuming_at_any_step(tmp_path, at, every):
-    whole, path = tmp_path / "whole.h5", tmp_path / "run.h5"
-    record(short(), whole)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was not interrupted."""
+    return record(short(), tmp_path_factory.mktemp("whole") / "run.h5")
+
+
+@pytest.mark.parametrize(("at", "every"), [(7, 5), (100, 100), (101, 100), (12, 1), (3, 50)])
+def test_resuming_at_any_step(whole, tmp_path, at, every):
+    path = tmp_path / "run.h5"
     interrupted(short(), path, at, checkpoint_every=every)
     record(short(), path, checkpoint_every=every, resume=True)
     same_rows(open_trace(path), open_trace(whole))
 
 
-def test_resuming_twice(tmp_path):
-    whole, path = tmp_path / "whole.h5", tmp_path / "run.h5"
-    record(short(), whole)
+def test_resuming_twice(whole, tmp_path):
+    path = tmp_path / "run.h5"
     interrupted(short(), path, 31, checkpoint_every=10)
     start = open_trace(path).attributes["start_time"]
     interrupted(short(), path, 77, checkpoint_every=10, resume=True)

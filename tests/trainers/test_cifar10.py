@@ -10,12 +10,10 @@ import pytest
 import torch
 from outside import outside
 
-from slingshot_analysis import InputError, open_trace
+from slingshot_analysis import InputError
 from trainers.data import cifar10
 from trainers.data.cifar10 import Cifar10, find_folder, read_images
 from trainers.models.mlp import MLP
-from trainers.overrides import override_all
-from trainers.recorded_run import record
 from trainers.run import Run
 from trainers.setups import cifar10_mlp, find_setup
 
@@ -200,14 +198,3 @@ def test_only_a_deep_linear_network_is_affine(folder, layers, linear):
     x, y = torch.randn(2, 5, 3, 32, 32, dtype=torch.float64)
     deviation = (model(x) + model(y) - model(torch.zeros_like(x)) - model(x + y)).abs().max()
     assert (deviation < 1e-12) == linear
-
-
-@pytest.mark.parametrize("name", SETUPS)
-def test_each_setup_trains_and_writes_a_trace(name, tmp_path):
-    setup = override_all(SETUPS[name], [f"data.folder={outside('cifar10')}", "steps=3"])
-    trace = open_trace(record(setup, tmp_path / "run.h5"))
-    assert trace.finished
-    assert trace.attributes["setup"] == name
-    assert len(trace["last_layer_norm"]) == 3
-    assert np.isfinite(trace["batch_loss"].value).all()
-    assert "val_accuracy" in trace

@@ -168,7 +168,7 @@ def test_recording_leaves_weights_and_running_statistics_bit_identical(tmp_path,
         rows = np.hstack([random.integers(0, 10, (records, 1)), random.integers(0, 256, (records, 3072))])
         (tmp_path / name).write_bytes(rows.astype(np.uint8).tobytes())
     monkeypatch.setenv("SLINGSHOT_DATA", str(tmp_path))
-    setup = override_all(find_setup("cifar10_vgg11_bn_200"), ["data.train=24", "batch_size=12", "steps=4"])
+    setup = override_all(find_setup("cifar10_vgg11_bn_200"), ["data.train=12", "batch_size=6", "steps=2"])
     bare, recorded = Run(setup, CPU), Run(setup, CPU)
     start = {name: value.clone() for name, value in bare.model.state_dict().items()}
     train(bare)

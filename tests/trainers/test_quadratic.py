@@ -82,7 +82,7 @@ def test_the_bound_is_sharp_near_the_minimiser(seed):
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
-@pytest.mark.parametrize("distance", [1e-6, 1.0])
+@pytest.mark.parametrize("distance", [pytest.param(1e-6, marks=pytest.mark.slow), 1.0])
 def test_from_anywhere_it_converges_below_the_bound_and_stays_bounded_above(seed, distance):
     bound = 2 * EPS / MU
     assert distance_to_minimiser(trained(with_norm(0.98 * bound, distance, seed=seed))) < 1e-12

@@ -70,13 +70,15 @@ def test_norms(record):
 @pytest.mark.parametrize("batch_sizes", [(8,), (8, 8, 3), (1, 8)])
 def test_batch(record, batch_sizes):
     trace, watch, _ = record(600, probes=["batch"], batch_sizes=batch_sizes)
-    for step, (logits, targets) in enumerate(zip(watch.logits, watch.targets, strict=True)):
-        picked = np.arange(len(targets)), targets
-        loss = -log_softmax(logits.astype(np.float64), axis=1)[picked].mean()
-        np.testing.assert_allclose(trace["batch_loss_float64"].value[step], loss, rtol=1e-12)
-        rounding = 4 * np.finfo(np.float32).eps  # of the logits, which are of order 1
-        np.testing.assert_allclose(trace["batch_loss"].value[step], loss, rtol=1e-6, atol=rounding)
-        assert trace["batch_errors"].value[step] == (logits.argmax(1) != targets).sum()
+    batches = list(zip(watch.logits, watch.targets, strict=True))
+    losses = [
+        -log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(targets)), targets].mean()
+        for logits, targets in batches
+    ]
+    np.testing.assert_allclose(trace["batch_loss_float64"].value, losses, rtol=1e-12)
+    rounding = 4 * np.finfo(np.float32).eps  # of the logits, which are of order 1
+    np.testing.assert_allclose(trace["batch_loss"].value, losses, rtol=1e-6, atol=rounding)
+    assert trace["batch_errors"].value.tolist() == [(logits.argmax(1) != targets).sum() for logits, targets in batches]
 
 
 def test_batch_with_a_loss_of_ones_own(record):
