@@ -89,6 +89,8 @@ def save_figure(
     figure, folder = draw_figure(name, runs), picture_folder(folder)
     files = [folder / f"{stem}.{suffix}" for suffix in suffixes]
     with writing_pictures(folder), mpl.rc_context(fname=STYLE):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # the layout is the same in each format
         for file in files:
             figure.savefig(file)
     return files
