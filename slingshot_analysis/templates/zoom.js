@@ -3,6 +3,7 @@
 
 const FLAG_WIDTH = 24;
 const FEWEST_ROWS = 8;
+const TICK_ROOM = 30; // half of the width of a tick's words
 
 const rounded = (step) => Math.round(step * 1e4) / 1e4;
 
@@ -222,10 +223,12 @@ class RunFigure {
 
   placeTicks() {
     const [low, high] = this.view;
-    const most = Math.max(2, Math.floor((this.plotWidth() - LEFT) / 110));
+    const most = Math.max(3, Math.floor((this.plotWidth() - LEFT) / 110));
     this.ticks.replaceChildren(...niceTicks(low, high, most).map((tick) => {
       const made = element("span", {}, stepWords(tick));
-      made.style.left = `${this.placeOf(tick)}px`;
+      const place = this.placeOf(tick);
+      made.style.left = `${place}px`;
+      made.classList.toggle("last", place > this.root.clientWidth - TICK_ROOM);
       return made;
     }));
     const [first, last] = this.whole;
