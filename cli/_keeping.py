@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slingshot_analysis.analysis import Analysis
@@ -37,6 +37,8 @@ class Keep:
         What to draw; see `run_figure`.
     size : (float, float) or None, inches
         Size of the pictures.
+    titles : mapping of str to str
+        What to call a run in the title of its picture, by path; by default its name.
     """
 
     folder: str | None
@@ -44,6 +46,7 @@ class Keep:
     form: str = "png"
     panels: tuple[str, ...] = ()
     size: tuple[float, float] | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, run: Trace, analysis: Analysis) -> Kept:
         """Return the picture and the curves that are wanted."""
@@ -52,5 +55,7 @@ class Keep:
             from slingshot_analysis.report.figure import draw
 
             picture = Path(self.folder) / f".{uuid.uuid4().hex}.{self.form}"
-            picture = draw(analysis, run, picture, panels=self.panels, size=self.size)
+            picture = draw(
+                analysis, run, picture, panels=self.panels, size=self.size, title=self.titles.get(analysis.path)
+            )
         return Kept(picture, thin_curves(run) if self.curves else {})

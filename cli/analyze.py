@@ -18,7 +18,14 @@ from cli._reading import Reading, reading_options
 from cli._verb import Verb
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.errors import InputError, unknown_name
-from slingshot_analysis.many_runs import analyze_files, check_table_path, runs_table, split_against, write_table
+from slingshot_analysis.many_runs import (
+    analyze_files,
+    check_table_path,
+    runs_table,
+    split_against,
+    titles_of_files,
+    write_table,
+)
 from slingshot_analysis.report.document import to_json
 from slingshot_analysis.report.folder import picture_folder
 from slingshot_analysis.report.text import print_analyses
@@ -133,6 +140,7 @@ def analyze(
     for folder in (plot, plot_across):
         if folder is not None:
             picture_folder(folder)
+    titles = {} if plot is None else titles_of_files(files)
     found = analyze_files(
         files,
         jobs=jobs,
@@ -140,7 +148,7 @@ def analyze(
         scheduler=scheduler,
         slurm=slurm_parameters(slurm),
         read=reading.runs_of,
-        keep=Keep(plot, plot_across is not None, plot_format, _names(panels), plot_size),
+        keep=Keep(plot, plot_across is not None, plot_format, _names(panels), plot_size, titles),
         options=Options().changed(settings),
     )
     analyses: list[Analysis] = []

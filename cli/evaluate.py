@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cli._console import open_console
 from cli._messages import print_errors
+from cli._progress import track
 from cli._reading import Reading, reading_options
 from cli._verb import Verb
 from slingshot_analysis.analysis import finite
@@ -66,7 +67,9 @@ def evaluate(
         problems += map(str, errors)
     print_errors(problems)
     if known or not problems:
-        found = evaluate_runs(runs, known, detector=find, margin=margin)
+        found = evaluate_runs(
+            runs, known, detector=find, margin=margin, track=lambda runs: track(runs, len(runs), "scoring")
+        )
         _print_scores(found, form)
         print_errors(found.problems)
         problems += found.problems

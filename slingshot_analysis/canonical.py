@@ -252,6 +252,32 @@ def row_medians(table: FloatArray) -> FloatArray:
     return (ordered[:, width // 2 - 1] + ordered[:, width // 2]) / 2
 
 
+def only(keep: npt.NDArray[np.bool_], *arrays: FloatArray) -> tuple[FloatArray, ...]:
+    """Return the rows of arrays that a mask keeps, without a copy where they follow each other.
+
+    Parameters
+    ----------
+    keep : (n,) bool array
+        The rows.
+    *arrays : (n,) float array
+        All of one length.
+
+    Returns
+    -------
+    tuple of (m,) float array
+        Views, or copies where the mask has gaps.
+
+    Examples
+    --------
+    >>> only(np.array([False, True, True]), np.arange(3.0))
+    (array([1., 2.]),)
+    """
+    first, stop = (int(keep.argmax()), len(keep) - int(keep[::-1].argmax())) if len(keep) else (0, 0)
+    if keep[first:stop].all():
+        return tuple(array[first:stop] for array in arrays)
+    return tuple(array[keep] for array in arrays)
+
+
 def _floats(given: Any, name: str) -> FloatArray:
     try:
         array = as_array(given, name)

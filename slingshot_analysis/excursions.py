@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, bin_edges
+from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, bin_edges, row_medians
 
 FLOAT32_SPACING = 2.0**-23
 """Spacing of float32 numbers at 1. Losses below it are rounding noise, because log-softmax subtracts numbers of order
@@ -113,10 +113,10 @@ def local_noise(height: FloatArray) -> FloatArray:
         Constant in each block of 64 bins.
     """
     change = np.abs(np.diff(height, prepend=height[:1]))
-    return np.asarray(by_block(change, lambda block: float(np.median(block))) / (MAD_OF_NORMAL * np.sqrt(2)))
+    return np.asarray(by_block(change, row_medians) / (MAD_OF_NORMAL * np.sqrt(2)))
 
 
-def by_block(values: FloatArray, summary: Callable[[FloatArray], float]) -> FloatArray:
+def by_block(values: FloatArray, summary: Callable[[FloatArray], FloatArray]) -> FloatArray:
     """Return for each value the summary of its block of about 64.
 
     Parameters
@@ -124,7 +124,7 @@ def by_block(values: FloatArray, summary: Callable[[FloatArray], float]) -> Floa
     values : (m,) float array
         At least one.
     summary : callable
-        Takes the values of a block and returns one number.
+        Takes a table with a block in each row, and returns one number for each row.
 
     Returns
     -------
@@ -132,9 +132,11 @@ def by_block(values: FloatArray, summary: Callable[[FloatArray], float]) -> Floa
 
     Examples
     --------
-    >>> by_block(np.array([1.0, 2.0, 6.0]), lambda block: float(block.mean()))
+    >>> by_block(np.array([1.0, 2.0, 6.0]), lambda blocks: blocks.mean(axis=1))
     array([3., 3., 3.])
     """
     blocks = bin_edges(len(values), -(-len(values) // NOISE_BLOCK))
-    found = np.array([summary(block) for block in np.split(values, blocks[1:])], dtype=np.float64)
+    last = int(blocks[-1])  # that block may be shorter than the others
+    tables = [values[:last].reshape(len(blocks) - 1, -1)] if last else []
+    found = np.concatenate([summary(table) for table in (*tables, values[np.newaxis, last:])])
     return np.asarray(np.repeat(found, np.diff(np.append(blocks, len(values)))))

@@ -227,16 +227,20 @@ def gain_by_phase(
     found = dict.fromkeys(["growth", "transition", "plateau", *(phase.kind for phase in phases)], 0.0) | {"other": 0.0}
     if not len(gains):
         return found
+    total = float(gains.sum())
     # Gain between two evaluations with a transition between them belongs to the transition.
     transitions = np.array([slingshot.transition for slingshot in slingshots], dtype=np.float64)
     interval = np.searchsorted(steps, transitions) - 1
-    at_transition = np.isin(np.arange(len(gains)), interval)
+    at_transition = np.zeros(len(gains), dtype=bool)
+    at_transition[interval[(interval >= 0) & (interval < len(gains))]] = True
     found["transition"] = float(gains[at_transition].sum())
     # Elsewhere the gain is taken to be uniform in time between two evaluations.
-    rest = np.concatenate([[0.0], np.cumsum(np.where(at_transition, 0.0, gains))])
+    gains[at_transition] = 0.0
+    rest = np.zeros(len(steps))
+    np.cumsum(gains, out=rest[1:])
     for phase in phases:
         found[phase.kind] += float(np.diff(np.interp([phase.start, phase.end], steps, rest))[0])
-    found["other"] = max(float(gains.sum()) - sum(found.values()), 0.0)
+    found["other"] = max(total - sum(found.values()), 0.0)
     return found
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, bin_edges
+from slingshot_analysis.canonical import MAD_OF_NORMAL, FloatArray, Samples, bin_edges, only
 from slingshot_analysis.detectors._cuts import cuts
 
 SLOW_SHARE = 0.02
@@ -125,7 +125,8 @@ def segments_of(norm: Samples, options: NormOptions = DEFAULT) -> NormSegments |
         None if there are fewer than three positive values.
     """
     positive = (norm.value > 0) & np.isfinite(norm.value)
-    samples = Samples(norm.step[positive], np.log(norm.value[positive]))
+    steps, values = only(positive, *norm)
+    samples = Samples(steps, np.log(values))
     if len(samples.step) < 3:
         return None
 

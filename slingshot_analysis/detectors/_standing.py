@@ -109,6 +109,7 @@ def standing(values: FloatArray, least: float) -> Standing:
             deviation, usual, shortest = spread, here[window:], spread
         elif window < USUAL or (window == USUAL and n >= MANY_ROWS):
             deviation, usual = np.minimum(spread, LARGEST_WANDER * shortest), here[window:]
+    del here
     normal = _normal_limit(n)
     shape = _without_spikes(usual, score[-len(usual) :], normal)[:: max(1, n // SHAPE_ROWS)]
     low, middle, high = np.quantile(shape, [0.1, 0.5, 0.9])

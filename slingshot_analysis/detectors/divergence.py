@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from slingshot_analysis.canonical import FloatArray, Samples, as_step, bin_edges, bin_medians, canonical
+from slingshot_analysis.canonical import FloatArray, Samples, as_step, bin_edges, bin_medians, canonical, only
 from slingshot_analysis.detectors._scale_drifts import scale_drifts
 from slingshot_analysis.excursions import FLOAT32_SPACING, binned_log_loss, excursions
 
@@ -74,7 +74,8 @@ def divergence(loss: Samples) -> int | None:
     if len(values) and not finite[-1]:
         known = np.flatnonzero(finite)
         return as_step(steps[known[-1] + 1 if len(known) else 0])
-    steps, values = steps[finite], np.minimum(values[finite], np.finfo(float).max / (2 * MINIMUM_RISE))
+    steps, values = only(finite, steps, values)
+    values = np.minimum(values, np.finfo(float).max / (2 * MINIMUM_RISE))
     if len(values) < LASTING_BINS + 1 or scale_drifts(values):
         return None
     edges, level = _level(values)
@@ -121,8 +122,7 @@ def detect_lasting_rise(step: Any, loss: Any) -> int | None:
     620
     """
     steps, values = canonical(step, loss, "loss")
-    finite = np.isfinite(values)
-    steps, values = steps[finite], values[finite]
+    steps, values = only(np.isfinite(values), steps, values)
     if len(values) < MINIMUM_BINS or scale_drifts(values):
         return None
     edges, level = _level(values)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from slingshot_analysis.canonical import FloatArray, canonical
+from slingshot_analysis.canonical import FloatArray, canonical, only
 from slingshot_analysis.detectors.phases import segment_norm
 from slingshot_analysis.events import LogGrowth, Phase
 
@@ -56,49 +56,71 @@ def fit_log_growth(step: Any, norm: Any, *, phases: Sequence[Phase] | None = Non
     """
     # Time counts from the start of the run. The logarithm needs times of 1 or more and positive norms.
     steps, values = canonical(step, norm, "norm")
-    finite = np.abs(values) < LARGEST
-    steps, values = steps[finite], values[finite]
+    steps, values = only(np.abs(values) < LARGEST, steps, values)
     origin = float(steps[0]) if len(steps) > 1 and steps[0] > np.median(np.diff(steps)) else 0.0
-    usable = (steps - origin >= 1) & (values > 0) & np.isfinite(values)
-    steps, values = steps[usable], values[usable]
+    steps, values = only((steps - origin >= 1) & (values > 0), steps, values)
 
     # Rows of plateaus show the growth that gradient descent alone gives.
     calm = np.ones(len(steps), dtype=bool)
     phases = segment_norm(steps, values) if phases is None else phases
     for phase in phases:
         if phase.kind != "plateau":
-            calm &= (steps < phase.start) | (steps >= phase.end)
+            calm[_inside(steps, phase)] = False
 
     # Both laws are fitted to each growth phase, and its growth is compared with that of the plateaus before it.
     fits = []
     for phase in phases:
-        inside = (steps >= phase.start) & (steps < phase.end)
-        if phase.kind != "growth" or inside.sum() < MINIMUM_ROWS:
-            continue
+        inside = _inside(steps, phase)
         time, grown = steps[inside], values[inside]
+        if phase.kind != "growth" or len(time) < MINIMUM_ROWS:
+            continue
         extent = float(np.ptp(grown))
         if not extent > 0:
             continue
-        slope, log_error = _line(np.log(time - origin), grown)
+        slope, log_error = _line(_log_of_time(time, origin), grown)
         _, exponential_error = _line(time, np.log(grown), grown)
-        before = calm & (steps < phase.start)
+        before = calm[: inside.start]
         excess = None
         if before.sum() >= MINIMUM_ROWS:
-            usual, _ = _line(np.log(steps[before] - origin), values[before])
+            earlier, calm_values = only(before, steps[: inside.start], values[: inside.start])
+            usual = _slope(_log_of_time(earlier, origin), calm_values)
             expected = usual * float(np.log((time[-1] - origin) / (time[0] - origin)))
             excess = float(grown[-1] - grown[0]) / expected if expected > 0 else None
         fits.append(LogGrowth(phase.start, phase.end, slope, log_error / extent, exponential_error / extent, excess))
     return fits
 
 
+def _inside(steps: FloatArray, phase: Phase) -> slice:
+    """Return the rows of a phase."""
+    return slice(*np.searchsorted(steps, [phase.start, phase.end]).tolist())
+
+
+def _log_of_time(steps: FloatArray, origin: float) -> FloatArray:
+    """Return the logarithm of the time since the start of the run."""
+    time = steps - origin
+    return np.log(time, out=time)
+
+
+def _slope(x: FloatArray, y: FloatArray) -> float:
+    """Return the slope of a least-squares line."""
+    centre = x - x.mean()
+    return float((centre * y).sum() / (centre * centre).sum())
+
+
 def _line(x: FloatArray, y: FloatArray, target: FloatArray | None = None) -> tuple[float, float]:
     """Return slope and root mean square error of a least-squares line.
 
-    With a target, the error is that of the exponential of the line.
+    With a target, the error is that of the exponential of the line. One array holds all intermediate values, because
+    a phase may have millions of rows.
     """
-    centre = x - x.mean()
-    slope = float((centre * y).sum() / (centre * centre).sum())
-    fitted = y.mean() + slope * centre
-    residual = fitted - y if target is None else np.exp(fitted) - target
-    largest = float(np.abs(residual).max())  # squares of huge norms would overflow
-    return slope, largest * float(np.sqrt(((residual / largest) ** 2).mean())) if largest else 0.0
+    slope = _slope(x, y)
+    work = x - x.mean()
+    work *= slope
+    work += y.mean()
+    work = np.subtract(work if target is None else np.exp(work, out=work), y if target is None else target, out=work)
+    largest = float(np.abs(work, out=work).max())  # squares of huge norms would overflow
+    if not largest:
+        return slope, 0.0
+    work /= largest
+    work *= work
+    return slope, largest * float(np.sqrt(work.mean()))

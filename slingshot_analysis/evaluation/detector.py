@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -82,6 +82,7 @@ def evaluate(
     *,
     detector: Detector | None = None,
     margin: float | None = None,
+    track: Callable[[Sequence[Trace]], Iterable[Trace]] = iter,
 ) -> DetectorEvaluation:
     """Score detectors on runs whose slingshots, loss spikes or climbs of the validation accuracy are known.
 
@@ -102,6 +103,8 @@ def evaluate(
     margin : float, updates, optional
         Largest distance between a detected event and its true one, from transition to transition, start to start and
         onset to onset; by default 1% of each run.
+    track : callable, optional
+        Is called with the runs and yields each when its turn comes, such as to show progress.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def evaluate(
     names = Counter(run.name for run in runs)
     scores, spikes, climbs = dict[str, Score](), dict[str, Score](), dict[str, Score]()
     problems = []
-    for run in runs:
+    for run in track(runs):
         key = run.name if names[run.name] == 1 else f"{run.path}: {run.name}"
         try:
             true, near = _known(run, truth), _margin(run, margin)

@@ -25,6 +25,7 @@ from slingshot_analysis.many_runs.groups import (
 from slingshot_analysis.many_runs.keys import KeyTest, ValueCount, key_tests
 from slingshot_analysis.many_runs.pooled_branches import PooledArm, pool_branches
 from slingshot_analysis.many_runs.table import RESULTS, check_table_path, runs_table, write_table
+from slingshot_analysis.many_runs.titles import titles_of_files
 
 __all__ = [
     "RESULTS",
@@ -61,6 +62,7 @@ __all__ = [
     "split_against",
     "summarize_runs",
     "thin_curves",
+    "titles_of_files",
     "varying_keys",
     "write_table",
 ]

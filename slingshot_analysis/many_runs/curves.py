@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slingshot_analysis.analysis.signals import LOSSES, NORMS, Signals, chosen_norm, first_of
+from slingshot_analysis.canonical import only
 from slingshot_analysis.signal import Signal
 
 Array = npt.NDArray[np.float64]
@@ -89,9 +90,10 @@ def thin(
     ([0.0, 250.0, 500.0, 750.0], [0.0, 0.0, 1.0, 0.0])
     """
     x, y = np.asarray(step, dtype=np.float64), np.asarray(value, dtype=np.float64)
-    known = np.isfinite(y)
-    order = np.argsort(x[known], kind="stable")
-    x, y = x[known][order], y[known][order]
+    x, y = only(np.isfinite(y), x, y)
+    if (x[1:] < x[:-1]).any():
+        order = np.argsort(x, kind="stable")
+        x, y = x[order], y[order]
     if len(x) <= points:
         return x, y
     starts = np.unique(np.searchsorted(x, np.linspace(x[0], x[-1], points + 1)[:-1]))

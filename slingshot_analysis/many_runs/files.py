@@ -16,7 +16,7 @@ from slingshot_analysis.engines import open_engine
 from slingshot_analysis.errors import NoRunError, SlingshotError
 from slingshot_analysis.readers import one_child, read_log
 from slingshot_analysis.slingshots import DEFAULT, Options
-from slingshot_analysis.trace import Trace
+from slingshot_analysis.trace import Trace, TraceFile
 
 Read = Callable[[str], Sequence[Trace]]
 Keep = Callable[[Trace, Analysis], Any]
@@ -176,6 +176,7 @@ def _analyze_file(name: str, read: Read, keep: Keep | None, options: Options) ->
     kept: list[Any] = []
     problems: list[str] = []
     for run in runs:
+        run = run.held() if isinstance(run, TraceFile) else run  # the analysis and what is kept need the same rows
         try:
             analyses.append(analyze(run, options=options))
         except Exception as error:  # the other runs of the file are still analyzed

@@ -39,6 +39,7 @@ __all__ = [
     "Reader",
     "Understood",
     "built_in_names",
+    "isolated",
     "log_files",
     "one_child",
     "read_bytes",

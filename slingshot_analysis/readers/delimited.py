@@ -8,16 +8,16 @@ import re
 from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._parts.cells import MISSING
 from slingshot_analysis.readers._parts.plain_tables import plain_table
 from slingshot_analysis.readers._parts.points import unique_names
 from slingshot_analysis.readers._parts.tables import runs_of_table
-from slingshot_analysis.readers._parts.text_file import decoded, head_text, plain_suffix, read_bytes
+from slingshot_analysis.readers._parts.text_file import head_text, open_bytes, plain_suffix, read_text
 from slingshot_analysis.readers._raw import RawRun, Reader
 from slingshot_analysis.safe_text import in_one_line
 
@@ -80,9 +80,9 @@ class DelimitedReader(Reader):
         InputError
             If the file can't be read or is no text, holds no table of numbers, or a row has too many fields.
         """
-        data = read_bytes(path)
-        plain = _plain(data)
-        return [plain] if plain is not None else self._carefully(path, decoded(path, data))
+        with open_bytes(path) as file:
+            plain = _plain(file)
+        return [plain] if plain is not None else self._carefully(path, read_text(path))
 
     def _carefully(self, path: Path, text: str) -> list[RawRun]:
         """Read a table of any kind."""
@@ -111,17 +111,16 @@ class DelimitedReader(Reader):
         return runs_of_table(frame, path, notes=notes)
 
 
-def _plain(data: bytes) -> RawRun | None:
+def _plain(file: IO[bytes]) -> RawRun | None:
     """Return the run of a table with at most one header and only numbers below it. None for any other table."""
-    data = data.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n")
-    data = data if data.endswith(b"\n") else data + b"\n"
-    *lines, _ = data.split(b"\n", 2 * SAMPLE)
-    if max(map(lines[0].count, (b",", b";", b"\t"))) >= MOST_COLUMNS:
+    lines = list(islice(file, 2 * SAMPLE)) or [b""]
+    head = lines[0].removeprefix(BOM_UTF8)
+    if max(map(head.count, (b",", b";", b"\t"))) >= MOST_COLUMNS:
         return None
-    if b"\r" in data or not lines[0].strip() or lines[0].startswith((b"#", b"<")) or b'"' in lines[0]:
+    if not head.strip() or head.startswith((b"#", b"<")) or b'"' in head:
         return None
     try:
-        first, *below = (line.decode() for line in lines)
+        first, *below = (line.removesuffix(b"\n").removesuffix(b"\r").decode() for line in (head, *lines[1:]))
     except UnicodeDecodeError:
         return None
     layout = _layout([first, *below]) if first.replace("\t", "").isprintable() else None
@@ -129,9 +128,11 @@ def _plain(data: bytes) -> RawRun | None:
         return None
     fields = _fields(first, layout.separator)
     if not layout.has_header:
-        return plain_table(data, None, layout.separator, len(fields), "")
+        file.seek(len(lines[0]) - len(head))
+        return plain_table(file, None, layout.separator, len(fields), "")
+    file.seek(len(lines[0]))
     name = FIELD.match(first)
-    return plain_table(data[len(lines[0]) + 1 :], fields, layout.separator, len(fields), name[0] if name else "")
+    return plain_table(file, fields, layout.separator, len(fields), name[0] if name else "")
 
 
 def _headers(lines: list[str]) -> list[int]:

@@ -62,6 +62,7 @@ def draw(
     *,
     panels: Sequence[str] = (),
     size: tuple[float, float] | None = None,
+    title: str | None = None,
 ) -> Path:
     """Draw a run and its analysis into a file.
 
@@ -73,7 +74,7 @@ def draw(
         The signals by canonical name.
     path : path-like
         File to write; its suffix decides the format.
-    panels, size
+    panels, size, title
         See `run_figure`.
 
     Returns
@@ -86,7 +87,7 @@ def draw(
     InputError
         If the file can't be written, or there is no such panel.
     """
-    figure, path = run_figure(analysis, signals, panels=panels, size=size), Path(path)
+    figure, path = run_figure(analysis, signals, panels=panels, size=size, title=title), Path(path)
     with writing_pictures(picture_folder(path.parent)):
         figure.savefig(path, dpi=DPI)
     return path
@@ -99,6 +100,7 @@ def run_figure(
     panels: Sequence[str] = (),
     axes: Given = None,
     size: tuple[float, float] | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Return the figure of a run and its analysis.
 
@@ -115,6 +117,8 @@ def run_figure(
         Axes of Matplotlib to draw into, one for each panel. By default a new figure is made.
     size : (float, float), optional, inches
         Width and height of a new figure.
+    title : str, optional
+        What to call the run in the title of a new figure; by default its name.
 
     Raises
     ------
@@ -141,7 +145,7 @@ def run_figure(
         place.margins(x=0.01)
     _number_transitions(places[0], analysis)
     if is_new:
-        figure.suptitle(_title(analysis), fontsize=11)
+        figure.suptitle(_title(analysis, title or analysis.name), fontsize=11)
     places[-1].set_xlabel(_step_words(signals))
     return figure
 
@@ -183,8 +187,8 @@ def _draw_signal(axes: Axes, signal: Signal) -> None:
             axes.set_title(f"{left:,} more are not drawn", fontsize=8, loc="left")
 
 
-def _title(analysis: Analysis) -> str:
-    words = f"{analysis.name}: verdict {analysis.verdict}, {count_of(len(analysis.certain), 'slingshot')}"
+def _title(analysis: Analysis, name: str) -> str:
+    words = f"{name}: verdict {analysis.verdict}, {count_of(len(analysis.certain), 'slingshot')}"
     if analysis.certain_spikes:
         words += f", {count_of(len(analysis.certain_spikes), 'spike')} without norm growth (dotted)"
     association = analysis.association

@@ -144,5 +144,5 @@ def _isolation(rise: float, rises: FloatArray) -> float:
 def _noise_of_descent(height: FloatArray) -> FloatArray:
     """Estimate the same noise from second differences, which a steady fall does not affect."""
     bend = np.abs(np.diff(height, n=2, prepend=height[:1], append=height[-1:]))
-    low = by_block(bend, lambda block: float(np.quantile(block, NOISE_QUANTILE)))
+    low = by_block(bend, lambda blocks: np.quantile(blocks, NOISE_QUANTILE, axis=1))
     return np.asarray(low / (NORMAL_QUANTILE * np.sqrt(6)))

@@ -1,8 +1,9 @@
-// Zoom and events of the figure of a run: by wheel, by dragging, by buttons and by keys.
+// Zoom and events of the figure of a run: by wheel, by dragging, by two fingers, by buttons and by keys.
 "use strict";
 
 const FLAG_WIDTH = 24;
 const FEWEST_ROWS = 8;
+const TICK_ROOM = 30; // half of the width of a tick's words
 
 const rounded = (step) => Math.round(step * 1e4) / 1e4;
 
@@ -18,6 +19,7 @@ class RunFigure {
     this.view = [...data.steps];
     this.narrowest = FEWEST_ROWS * this.smallestGap();
     this.chosen = null;
+    this.fingers = new Map();
     this.build();
     this.panels = data.panels.map((panel) => new Panel(this, panel, this.axes));
     this.stack.append(...this.panels.map((panel) => panel.element));
@@ -63,7 +65,14 @@ class RunFigure {
   listen() {
     this.root.addEventListener("keydown", (event) => this.keyed(event));
     this.stack.addEventListener("wheel", (event) => this.wheeled(event), { passive: false });
-    this.stack.addEventListener("pointerdown", () => this.root.focus({ preventScroll: true }));
+    this.stack.addEventListener("pointerdown", (event) => {
+      this.root.focus({ preventScroll: true });
+      if (event.pointerType === "touch") this.fingers.set(event.pointerId, event.clientX);
+    });
+    this.stack.addEventListener("pointermove", (event) => this.pinched(event));
+    for (const end of ["pointerup", "pointercancel"]) {
+      this.stack.addEventListener(end, (event) => this.fingers.delete(event.pointerId));
+    }
     new ResizeObserver(() => this.resize()).observe(this.root);
   }
 
@@ -123,6 +132,21 @@ class RunFigure {
     const { plot } = this.panels[0];
     const x = event.clientX - plot.over.getBoundingClientRect().left;
     this.zoom(1.0015 ** event.deltaY, plot.posToVal(Math.max(0, Math.min(x, plot.over.clientWidth)), "x"));
+  }
+
+  // Keep under two fingers the steps that were there.
+  pinched(event) {
+    if (!this.fingers.has(event.pointerId)) return;
+    const before = [...this.fingers.values()];
+    this.fingers.set(event.pointerId, event.clientX);
+    const after = [...this.fingers.values()];
+    if (after.length !== 2 || (after[1] - after[0]) * (before[1] - before[0]) <= 0) return;
+    const [low, high] = this.view;
+    const { left, width } = this.panels[0].plot.over.getBoundingClientRect();
+    const [one, two] = before.map((x) => low + ((x - left) / width) * (high - low));
+    const perPixel = (two - one) / (after[1] - after[0]);
+    const start = one - (after[0] - left) * perPixel;
+    this.show(start, start + width * perPixel);
   }
 
   keyed(event) {
@@ -199,10 +223,12 @@ class RunFigure {
 
   placeTicks() {
     const [low, high] = this.view;
-    const most = Math.max(2, Math.floor((this.plotWidth() - LEFT) / 110));
+    const most = Math.max(3, Math.floor((this.plotWidth() - LEFT) / 110));
     this.ticks.replaceChildren(...niceTicks(low, high, most).map((tick) => {
       const made = element("span", {}, stepWords(tick));
-      made.style.left = `${this.placeOf(tick)}px`;
+      const place = this.placeOf(tick);
+      made.style.left = `${place}px`;
+      made.classList.toggle("last", place > this.root.clientWidth - TICK_ROOM);
       return made;
     }));
     const [first, last] = this.whole;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from bisect import bisect_left
@@ -86,6 +87,13 @@ class TraceFile(Trace):
         self._found: dict[str, tuple[str, Quantity]] = {
             quantity.name: (group.name, quantity) for group in groups for quantity in group.quantities
         }
+        self._held: dict[str, Signal] | None = None
+
+    def held(self) -> TraceFile:
+        """Return the same trace as one that reads each quantity once and keeps it, for who needs them several times."""
+        trace = copy.copy(self)
+        trace._held = {}
+        return trace
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -137,6 +145,13 @@ class TraceFile(Trace):
 
     def read(self, names: Iterable[str]) -> dict[str, Signal]:
         """Return several signals by name. The file is opened once, and the steps of each group are read once."""
+        if self._held is None:
+            return self._read_from_file(names)
+        names = list(names)
+        self._held |= self._read_from_file([name for name in names if name not in self._held])
+        return {name: self._held[name] for name in names}
+
+    def _read_from_file(self, names: Iterable[str]) -> dict[str, Signal]:
         found: dict[str, Signal] = {}
         datasets: dict[str, _Datasets] = {}
         steps: dict[str, _Steps] = {}

@@ -66,6 +66,26 @@ def test_dragging_the_wheel_and_the_buttons_zoom(report, open_page):
     assert view(page) == (0, 9990)
 
 
+def test_two_fingers_zoom_and_keep_the_steps_under_them(report, open_page):
+    page = open_page(report)
+    plot = page.locator(f"{FIGURE} .u-over").first
+    fingers = """(plot, moves) => {
+      const { left, width } = plot.getBoundingClientRect();
+      for (const [kind, pointerId, share] of moves) {
+        const clientX = left + share * width;
+        plot.dispatchEvent(new PointerEvent(kind, { pointerType: "touch", pointerId, clientX, bubbles: true }));
+      }
+    }"""
+    plot.evaluate(fingers, [["pointerdown", 1, 0.4], ["pointermove", 1, 0.3]])
+    assert view(page) == (0, 9990)  # one finger alone does nothing
+    plot.evaluate(fingers, [["pointermove", 1, 0.4], ["pointerdown", 2, 0.6]])
+    plot.evaluate(fingers, [["pointermove", 1, 0.2], ["pointermove", 2, 0.8], ["pointerup", 1, 0.2]])
+    low, high = view(page)
+    assert (low, high) == (pytest.approx(9990 / 3, abs=30), pytest.approx(2 * 9990 / 3, abs=30))
+    plot.evaluate(fingers, [["pointermove", 2, 0.9]])
+    assert view(page) == (low, high)
+
+
 def test_the_wheel_scrolls_the_page_until_the_figure_is_chosen(report, open_page):
     page = open_page(report)
     page.locator(f"{FIGURE} .u-over").first.hover()

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from made_runs import write_staircase
 
 from cli.main import main
+from slingshot_analysis.many_runs import titles_of_files
 
 
 @pytest.fixture
@@ -40,6 +41,17 @@ def test_two_jobs_give_what_one_gives(sweep, tmp_path):
     assert ["bad.h5" in errors[0], "missing.h5" in errors[1], len(errors)] == [True, True, 2]
     drawn = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert drawn == [name.replace(".h5", ".png") for name in sweep[:2]]
+
+
+def test_the_title_of_a_picture_says_what_differs_between_the_runs(sweep, tmp_path):
+    (tmp_path / "log.csv").write_text("step,train_loss\n" + "".join(f"{k},{1 / (k + 1)}\n" for k in range(100)))
+    titles = ["seed 0, eps 1e-06", "seed 0, eps 1e-08", "seed 1, eps 1e-06", "seed 1, eps 1e-08"]
+    assert titles_of_files([*sweep, "log.csv", "missing.h5"]) == dict(zip(sweep, titles, strict=True))
+    assert titles_of_files(sweep[:1]) == {}
+    slingshot(*sweep[:2], "log.csv", "--plot", "figures", "--plot-format", "svg")
+    drawn = [path.read_text() for path in sorted((tmp_path / "figures").glob("*.svg"))]
+    titles = ("<!-- log: ", "<!-- eps 1e-06: ", "<!-- eps 1e-08: ")
+    assert all(title in text for title, text in zip(titles, drawn, strict=True))
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

@@ -205,7 +205,8 @@ def test_each_kind_of_event_is_scored_where_some_are_labelled(spiky):
     assert len(rows) == 4
     spikes = rows["spiky", "loss_spikes"]
     assert (spikes["true"], spikes["found"], spikes["hits"], spikes["right_outcomes"]) == (2, 1, 1, 0)
-    assert "loss_spikes" in slingshot("evaluate", "spiky.csv").stdout
+    done = slingshot("evaluate", "spiky.csv", "--verbose")
+    assert ("loss_spikes" in done.stdout, "scoring: 1 of 1" in done.stderr) == (True, True)
 
 
 def test_a_truth_may_hold_all_kinds_of_events(spiky):

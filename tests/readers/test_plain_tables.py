@@ -1,5 +1,6 @@
 """The quick reader of plain tables gives what the careful one gives, or leaves the table to it."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -62,13 +63,14 @@ def outcome(read):
 
 
 @settings(max_examples=400, deadline=None)
-@given(tables(), st.booleans())
-def test_the_quick_reader_gives_what_the_careful_one_gives(data, large):
+@given(tables(), st.booleans(), st.sampled_from([1, 40, 1 << 22]))
+def test_the_quick_reader_gives_what_the_careful_one_gives(data, large, most):
     if not data.strip():
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plain_tables, "FEW_BYTES", 0 if large else 1 << 18)
-        quick = delimited._plain(data)
+        patch.setattr(plain_tables, "MOST_BYTES", most)
+        quick = delimited._plain(io.BytesIO(data))
     if quick is not None:
         assert outcome(lambda: [quick]) == outcome(lambda: DelimitedReader()._carefully(PATH, decoded(PATH, data)))
 
@@ -84,13 +86,13 @@ def test_the_quick_reader_gives_what_the_careful_one_gives(data, large):
     ],
 )
 def test_plain_tables_are_read_quickly(data):
-    assert delimited._plain(data) is not None
+    assert delimited._plain(io.BytesIO(data)) is not None
 
 
 @pytest.mark.parametrize(("cell", "columns"), [("", ["step", "loss"]), ("nan", ["column_0", "step", "loss"])])
 def test_a_column_without_a_name_is_left_out_if_it_is_empty(cell, columns):
     data = f",step,loss\n,1,3\n{cell},2,4\n".encode()
-    for run in (delimited._plain(data), *DelimitedReader()._carefully(PATH, data.decode())):
+    for run in (delimited._plain(io.BytesIO(data)), *DelimitedReader()._carefully(PATH, data.decode())):
         assert list(run.columns) == columns
 
 
@@ -111,4 +113,4 @@ def test_a_column_without_a_name_is_left_out_if_it_is_empty(cell, columns):
 @pytest.mark.parametrize("few", [0, 1 << 18], ids=["large", "small"])
 def test_other_tables_are_left_to_the_careful_reader(monkeypatch, data, few):
     monkeypatch.setattr(plain_tables, "FEW_BYTES", few)
-    assert delimited._plain(data) is None
+    assert delimited._plain(io.BytesIO(data)) is None

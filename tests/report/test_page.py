@@ -174,6 +174,7 @@ def test_lags_by_chance_lie_in_the_jumps_own_cycle():
         (Axis(1e-9, 1, 0, 1, "log"), ["10⁻⁹", "10⁻⁷", "10⁻⁵", "0.001", "0.1"]),
         (Axis(-500, 2000, 0, 1, "symlog"), ["−10", "0", "+10", "+1,000"]),
         (Axis(0.3, 40, 0, 1, "log"), ["0.5", "1", "2", "5", "10", "20"]),
+        (Axis(2, 600, 0, 1, "log"), ["3", "10", "30", "100", "300"]),
         (Axis(2.1, 3, 0, 1, "log"), ["2.5", "3"]),
     ],
 )
@@ -293,3 +294,15 @@ def test_an_interrupted_report_shows_what_was_analyzed(tmp_path, monkeypatch):
     assert done.exit_code == 130
     assert "stopped after 1 of 2 files" in done.output
     assert (tmp_path / "page.html").read_text().count('<article class="run"') == 1
+
+
+def test_a_table_of_events_names_the_confidence_only_where_an_event_has_one(tmp_path):
+    step = np.arange(1000)
+    spiky = np.where((step >= 600) & (step < 604), 9.0, 2 + 0.01 * np.sin(step))
+    runs = [analyze({"train_loss": Signal(step, spiky, "train_loss")})]
+    page = write_report(
+        tmp_path / "a.html", runs, [KeepRun(200)({"train_loss": Signal(step, spiky)}, runs[0])], columns=200
+    )
+    text = page.read_text()
+    assert ('class="events"' in text, ">Confidence<" in text) == (True, False)
+    assert "norm, batch_loss, batch_errors, train_errors, train_accuracy: not given" in text

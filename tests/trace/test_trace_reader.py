@@ -64,6 +64,15 @@ def test_an_open_trace_follows_a_growing_file(tmp_path, groups):
     assert trace.finished
 
 
+def test_a_held_trace_reads_each_quantity_once(run):
+    trace = open_trace(run)
+    held = trace.held()
+    loss = held["batch_loss"]
+    assert held.read(["val_accuracy", "batch_loss"])["batch_loss"] is loss
+    assert trace["batch_loss"] is not loss
+    np.testing.assert_array_equal(trace["batch_loss"].value, loss.value)
+
+
 def test_a_window_holds_the_rows_between_two_steps(run):
     trace = open_trace(run)
     for name in ("batch_loss", "parameter_norm", "val_accuracy"):

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ import numpy.typing as npt
 from slingshot_analysis.readers._parts.points import unique_names
 from slingshot_analysis.readers._parts.tables import PREFIXED, RUN, frame_of, repeated_rows
 from slingshot_analysis.readers._raw import Column, Numbers, RawRun
+
+_Part: TypeAlias = tuple[list[Numbers], npt.NDArray[np.bool_]]
+"""Columns, NaN where a cell is empty; and which cells are, of shape (rows, columns)."""
 
 NUMBER_BYTES = b"0123456789+-.eE"
 WORD_BYTES = b"naNAiIfFtTyY"
@@ -25,15 +29,19 @@ FEW_BYTES = 1 << 18
 """Size in bytes below which a table is read faster without importing pandas."""
 
 
+MOST_BYTES = 1 << 22
+"""Size in bytes of the parts in which a table is read."""
+
+
 def plain_table(
-    body: bytes, header: Sequence[str] | None, separator: str, count: int, first_field: str
+    body: IO[bytes], header: Sequence[str] | None, separator: str, count: int, first_field: str
 ) -> RawRun | None:
     """Return the run of a table of numbers; None if it may be anything else.
 
     Parameters
     ----------
-    body : bytes
-        The lines below the header, which end with a newline.
+    body : file of bytes
+        At the line below the header.
     header : sequence of str or None
         Names of the columns, None if the table has no header.
     separator : str
@@ -43,19 +51,14 @@ def plain_table(
     first_field : str
         First field of the header. A line that begins with it is another header.
     """
-    body = body.replace(separator.encode() + b" ", separator.encode())
-    if body.translate(None, delete=NUMBER_BYTES + WORD_BYTES + separator.encode() + b"\n"):
+    table = _joined(_part(lines, separator, count, first_field) for lines in _lines(body))
+    if table is None:
         return None
-    if first_field and (body.startswith(first_field.encode()) or f"\n{first_field}".encode() in body):
-        return None
-    missing = _empty_cells(body, ord(separator), count)
-    if missing is None:
-        return None
+    values, missing = table
     names, notes = unique_names(name.strip() or f"column_{index}" for index, name in enumerate(header or [""] * count))
     if any(RUN.fullmatch(name) or PREFIXED.fullmatch(name) for name in names):
         return None
-    values = _numbers(body, separator, count)
-    if values is None or all(bool(np.isnan(column).all()) for column in values):
+    if all(bool(np.isnan(column).all()) for column in values):
         return None
     columns = {name: Column(values[at], None, missing[:, at]) for at, name in enumerate(names)}
     notes += repeated_rows(values, lambda: frame_of(values))
@@ -63,6 +66,41 @@ def plain_table(
         if not given.strip() and missing[:, at].all():
             del columns[names[at]]
     return RawRun("", columns, {}, notes)
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield whole lines, many at a time, each with a newline at its end."""
+    while lines := file.read(MOST_BYTES):
+        lines = (lines + file.readline()).replace(b"\r\n", b"\n")
+        yield lines if lines.endswith(b"\n") else lines + b"\n"
+
+
+def _part(lines: bytes, separator: str, count: int, first_field: str) -> _Part | None:
+    """Return the numbers of some lines of a table, and which cells are empty; None if there is anything else."""
+    lines = lines.replace(separator.encode() + b" ", separator.encode())
+    if lines.translate(None, delete=NUMBER_BYTES + WORD_BYTES + separator.encode() + b"\n"):
+        return None
+    if first_field and (lines.startswith(first_field.encode()) or f"\n{first_field}".encode() in lines):
+        return None
+    missing = _empty_cells(lines, ord(separator), count)
+    values = None if missing is None else _numbers(lines, separator, count)
+    return None if missing is None or values is None else (values, missing)
+
+
+def _joined(parts: Iterable[_Part | None]) -> _Part | None:
+    """Return the columns of a table and its empty cells, given those of its parts; None if any part is None."""
+    found = []
+    for part in parts:
+        if part is None:
+            return None
+        found.append(part)
+    if not found:
+        return None
+    columns = [[values[at] for values, _ in found] for at in range(len(found[0][0]))]
+    missing = np.concatenate([empty for _, empty in found])
+    del found
+    # Each column is joined and its parts are let go before the next, so that the table never stands in memory twice.
+    return [np.concatenate(columns.pop(0)) for _ in range(len(columns))], missing
 
 
 def _empty_cells(body: bytes, separator: int, count: int) -> npt.NDArray[np.bool_] | None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import zlib
 from pathlib import Path
+from typing import IO
 
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.readers._gate import check_kind, check_size, most_bytes
@@ -80,6 +81,21 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open the content of a file, which is decompressed if it is gzip, for who reads it part by part.
+
+    Raises
+    ------
+    InputError
+        If it is no file, can't be read or is larger than the limit, or its compressed content is cut short.
+    """
+    file = _opened(path)
+    if file.peek(len(GZIP)).startswith(GZIP):
+        with file:
+            return io.BytesIO(read_bytes(path))
+    return file
+
+
 def read_raw(path: Path) -> bytes:
     """Return the content of a file as it is.
 
@@ -88,14 +104,23 @@ def read_raw(path: Path) -> bytes:
     InputError
         If it is no file, can't be read or is larger than the limit.
     """
+    try:
+        with _opened(path) as file:
+            return file.read()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _opened(path: Path) -> io.BufferedReader:
+    """Open a file that is no larger than the limit."""
     if path.is_dir():
         raise InputError(f"{path}: this is a folder; give one file of it")
     check_kind(path)
     try:
         check_size(path, path.stat().st_size)
-        return path.read_bytes()
+        return path.open("rb")
     except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror or error}); check the path") from error
+        raise _unreadable(path, error) from error
 
 
 def head_text(head: bytes) -> str:
@@ -137,6 +162,10 @@ def _decode(data: bytes) -> str | None:
 
 def _is_markup(text: str) -> bool:
     return text[:1000].lstrip()[:9].lower().startswith(MARKUP)
+
+
+def _unreadable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: can't be read ({error.strerror or error}); check the path")
 
 
 def _empty(path: Path) -> InputError:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from slingshot_analysis.analysis import Analysis
 from slingshot_analysis.analysis.signals import LOSSES, chosen_norm, first_of
 from slingshot_analysis.association import EventOrder
-from slingshot_analysis.canonical import canonical
+from slingshot_analysis.canonical import canonical, only
 from slingshot_analysis.report._words import count_of, lag_words, step_words
 from slingshot_analysis.report.page.svg import Axis, path
 from slingshot_analysis.signal import Signal
@@ -94,7 +94,8 @@ def _aligned(
     """Interpolate a signal at the same lags behind each transition; the ends of the run leave curves short."""
     step, value = canonical(signal.step, signal.value, signal.name)
     if is_log:
-        step, value = step[value > 0], np.log(value[value > 0])
+        step, value = only(value > 0, step, value)
+        value = np.log(value)
     if len(step) < 2:
         return None
     if reach is None:

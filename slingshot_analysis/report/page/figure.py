@@ -110,7 +110,7 @@ def _grid(signals: Sequence[Signal], columns: int, events: Sequence[float]) -> G
     steps: Array = np.empty(0)
     for signal in signals:
         if len(signal) > WHOLE * columns:
-            own = signal.step.astype(np.float64)
+            own = signal.step.astype(np.float64, copy=False)
             if not np.array_equal(own, steps):
                 own = own if (np.diff(own) > 0).all() else np.unique(own[np.isfinite(own)])
                 steps = np.union1d(steps, own) if len(steps) else own

@@ -57,7 +57,7 @@ def run_context(number: int, analysis: Analysis, kept: KeptRun) -> dict[str, Any
         "order": order_context(analysis.order),
         "all_events": number_of_events(analysis),
         "unchecked": [f"{check.signal}: {check.tells}" for check in analysis.diagnosis.unchecked[:UNCHECKED]],
-        "notes": [*analysis.notes, *(f"{one.what}: {one.why}" for one in analysis.skipped)],
+        "notes": [*analysis.notes, *_skipped(analysis)],
         "figure": Markup(kept.figure),
     }
 
@@ -71,6 +71,14 @@ def _standfirst(analysis: Analysis) -> str:
     if is_eventful(analysis):
         return "The cause is not decided: nothing in this log speaks for one of the known causes."
     return ""
+
+
+def _skipped(analysis: Analysis) -> list[str]:
+    """Say what was not analyzed and why, what has the same reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for one in analysis.skipped:
+        by_reason.setdefault(one.why, []).append(one.what)
+    return [f"{', '.join(what)}: {why}" for why, what in by_reason.items()]
 
 
 def _causes(analysis: Analysis) -> Iterator[dict[str, Any]]:

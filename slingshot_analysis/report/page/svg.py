@@ -75,8 +75,11 @@ class Axis:
             powers = [10.0**power for power in range(first, last + 1, stride)]
             if len(powers) > 2:
                 return powers
-            finer = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in (1, 2, 5)]
-            finer = [value for value in finer if self.low <= value <= self.high]
+            for factors in ((1, 2, 5), (1, 3)):
+                finer = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in factors]
+                finer = [value for value in finer if self.low <= value <= self.high]
+                if len(finer) <= most + 1:
+                    break
             return finer if len(finer) > 1 else [value for value in nice_numbers(self.low, self.high, 3) if value > 0]
         reach = int(np.floor(np.log10(max(abs(self.low), abs(self.high), 1))))
         stride = max(1, -(-reach // max(most // 2, 1)))
