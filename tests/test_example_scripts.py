@@ -61,13 +61,6 @@ def test_a_warning_saves_or_lowers(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_notebook_from_a_run_to_its_report(run, tmp_path):
-    assert "verdict slingshots" in run("recorded_run_to_report.py")
-    assert "24,778" in (tmp_path / "report.html").read_text()
-    assert "<svg" in (tmp_path / "figure.svg").read_text()
-
-
-@pytest.mark.slow
 def test_a_sweep(run, tmp_path):
     assert "grokking only: 0, neither: 6" in run("sweep_contingency.py", "100")
     assert (tmp_path / "runs" / "epsilon" / "contingency.png").exists()
