@@ -16,12 +16,8 @@ from slingshot_analysis.integrations.transformers import SlingshotCallback
 from slingshot_analysis.many_runs import agreement
 
 STEP, UPDATES = 20, 60
-ARMS: dict[str, dict[str, float | str]] = {
-    "control": {},
-    "null": {},
-    "eps=1e-4": {"eps": 1e-4},
-    "reset": {"reset": "second_moment"},
-}
+ARMS: dict[str, dict[str, float | str]]
+ARMS = {"control": {}, "null": {}, "eps=1e-4": {"eps": 1e-4}, "reset": {"reset": "second_moment"}}
 
 
 class Change(TrainerCallback):
