@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import multiprocessing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from cli.main import main
 from slingshot_analysis import InputError, open_trace
+from slingshot_analysis.signal import Signal
 from trainers.branch import branch, find_step, null_arms, open_parent, parse_arm, state_at
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import record
@@ -251,6 +253,24 @@ def test_a_place_that_does_not_exist_is_named(text, parent_and_state, tmp_path):
         return
     with pytest.raises(InputError, match=r"at=|has no event"):
         find_step(parent.trace, text)
+
+
+class Warned(dict):
+    """A run with warnings at 99 and 1,050, and events at 500, 1,000 and 1,500."""
+
+    path = "run.h5"
+
+    def __init__(self):
+        steps = np.arange(2000)
+        super().__init__(softmax_collapse=Signal(steps, (steps // 500 % 2 == 0).astype(float), "softmax_collapse", ""))
+
+
+def test_a_warning_belongs_to_the_event_that_follows(monkeypatch):
+    events = [SimpleNamespace(transition=step, growth_start=None) for step in (500, 1000, 1500)]
+    monkeypatch.setattr("trainers.branch.point.analyze", lambda run: SimpleNamespace(certain=events))
+    assert [find_step(Warned(), f"before:{number},warning") for number in (1, 3)] == [99, 1050]
+    with pytest.raises(InputError, match=r"before:2,warning: there was no warning between 500 and 1,000"):
+        find_step(Warned(), "before:2,warning")
 
 
 def test_the_command_prints_a_line_for_each_arm(parent_and_state, tmp_path):
