@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from itertools import groupby
 from typing import Any, Protocol
 
 import torch
@@ -17,6 +18,7 @@ from slingshot_analysis.recording.torch_internals import (
     foreach,
     log_softmax_backward,
     nll_loss_and_gradient,
+    nll_losses_and_gradient,
     relu_backward_,
 )
 from trainers.run import Run
@@ -75,12 +77,17 @@ def find_exact_passes(runs: Sequence[Run], stack: Stack) -> Chain:
 
     This holds where a stacked product has the bits of a single one, as with MKL.
     """
-    of_each = [_of_run(run) for run in runs]
+    kinds = [(run.setup.loss_function, run.setup.torch_loss_dtype) for run in runs]
+    groups = [(kind, len(list(alike))) for kind, alike in groupby(kinds)]
+    sizes = [size for _, size in groups]
 
     def of_all(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        found = [of_one(*batch) for of_one, *batch in zip(of_each, logits, targets, strict=True)]
+        found = [
+            exact_losses_and_gradient(*kind, *batches)
+            for (kind, _), *batches in zip(groups, logits.split(sizes), targets.split(sizes), strict=True)
+        ]
         losses, gradients = zip(*found, strict=True)
-        return torch.stack(losses), torch.stack(gradients)
+        return torch.cat(losses), torch.cat(gradients)
 
     return Chain(as_chain(runs[0].model), stack, of_all, torch.baddbmm)
 
@@ -301,6 +308,20 @@ def losses_and_gradient(
         losses = vmap(loss_function)(leaf.to(dtype), targets)
     (gradient,) = torch.autograd.grad(losses, leaf, torch.ones_like(losses))
     return losses.detach(), gradient
+
+
+def exact_losses_and_gradient(
+    loss_function: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype, logits: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what :func:`losses_and_gradient` does, with the bits of :func:`loss_and_gradient` for each run."""
+    if loss_function is cross_entropy and logits.ndim == 3:
+        cast = logits.to(dtype)
+        log_p = torch.log_softmax(cast, -1)
+        of_runs, upstream = nll_losses_and_gradient(log_p, targets)
+        return of_runs, log_softmax_backward(upstream, log_p, cast).to(logits.dtype)
+    found = [loss_and_gradient(loss_function, dtype, *batch) for batch in zip(logits, targets, strict=True)]
+    losses, gradients = zip(*found, strict=True)
+    return torch.stack(losses), torch.stack(gradients)
 
 
 @contextmanager
