@@ -230,9 +230,9 @@ def test_what_is_recorded_is_not_computed_by_fast_products(tmp_path, monkeypatch
     settings, seen = torch.backends.mkldnn.matmul, []
     before, update = settings.fp32_precision, Recorder.update
 
-    def watched(*args):
+    def watched(*args, **named):
         seen.append(settings.fp32_precision)
-        update(*args)
+        update(*args, **named)
 
     monkeypatch.setattr(Recorder, "update", watched)
     batch(tmp_path, varied(smaller("parity_3_50", "steps=3", "dtype=float32")), probes=["norms"])
