@@ -108,20 +108,24 @@ class _Training:
         These are all arms, if the control does not equal the parent. The control takes part even if it was finished,
         because it shows how this batch rounds.
         """
-        runs = {arm: self._begin(arm) for arm in (control, *arms)}
-        key, data = exact_key(runs[control]), runs[control].data
+        first = self._begin(control)
+        if (key := exact_key(first)) is None:
+            return list(arms)
+        runs = {control: first} | {arm: self._begin(arm) for arm in arms if arm is not control}
         joined = {arm: run for arm, run in runs.items() if exact_key(run) == key}
-        if key is None or len(joined) == 1:
+        if len(joined) == 1:
             return list(arms)
         with ExitStack() as stack:
             for run in joined.values():
-                run.data = data
+                run.data = first.data
             recorders = [stack.enter_context(self._recorder(arm, run)) for arm, run in joined.items()]
             for made in train_exactly(list(joined.values()), recorders):
                 if self.progress:
                     self.progress("arms", made)
         if agreement(self.parent.trace, open_trace(self.folder / control.file), self.step).is_equal:
             return [arm for arm in arms if arm not in joined]
+        for arm in joined:
+            (self.folder / arm.file).unlink()
         return list(dict.fromkeys((control, *arms)))
 
     def alone(self, arm: Arm) -> None:
