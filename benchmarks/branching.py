@@ -3,7 +3,7 @@
 ``python benchmarks/branching.py study RUN.h5... --out DIR`` branches each run before and after its first slingshot, by
 the rule in docs/branching.md, and prints a table after each. The same command goes on where it was stopped.
 
-``python benchmarks/branching.py cost`` measures the time of an update of an arm relative to that of the run itself.
+``python benchmarks/branching.py cost`` measures the time of an arm relative to that of the run itself.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from slingshot_analysis.analysis import analyze
 from slingshot_analysis.many_runs import Branch, read_branch
-from trainers.branch import branch, null_arms, open_parent, parse_arm
+from trainers.branch import PROBES, branch, null_arms, open_parent, parse_arm
 from trainers.recorded_run import record
 from trainers.setups import find_setup
 
@@ -85,18 +87,39 @@ def sign_flip_test(values: list[float]) -> tuple[float, float]:
     return float(np.mean(sums >= sums[-1] - 1e-12)), 2 / len(signs)
 
 
-def cost(steps: int, arms: int) -> None:
-    """Print the time of an arm relative to that of a run that is recorded in the same way."""
+def cost(steps: int, arms: int, turns: int) -> None:
+    """Print the time of an arm relative to that of a run that is recorded in the same way; they take turns."""
     setup = dataclasses.replace(find_setup("parity_3_50"), steps=steps)
-    with tempfile.TemporaryDirectory() as folder:
-        path = record(setup, Path(folder) / "run.h5", probes=["batch", "norms:10", "evaluation:200"])
-        start = time.perf_counter()
-        record(setup, path, overwrite=True, probes=["batch", "norms:10", "evaluation:200"])
-        alone = time.perf_counter() - start
-        parent = open_parent(path)
-        start = time.perf_counter()
-        list(branch(parent, 0, steps, null_arms(setup, steps, arms), Path(folder) / "branch"))
-        print(f"an arm takes {(time.perf_counter() - start) / (arms + 1) / alone:.2f} of a run")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def run() -> Path:
+            return record(setup, folder / "run.h5", overwrite=True, probes=PROBES.split(","))
+
+        def branched(count: int) -> None:
+            path = folder / "branch"
+            list(branch(parent, 0, steps, null_arms(setup, steps, count), path))
+            shutil.rmtree(path)
+
+        run()
+        parent = open_parent(run())
+        together, alone = [], []
+        for _ in range(turns):
+            seconds = [seconds_of(run), seconds_of(lambda: branched(arms)), seconds_of(lambda: branched(0))]
+            together.append(seconds[1] / (arms + 1) / seconds[0])
+            alone.append(seconds[2] / seconds[0])
+        print(f"an arm takes {spread(together)} of a run with {arms} arms beside the control, {spread(alone)} alone")
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the CPU time that some work takes, in seconds."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def spread(ratios: list[float]) -> str:
+    return f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 if __name__ == "__main__":
@@ -108,8 +131,9 @@ if __name__ == "__main__":
     of_cost = verbs.add_parser("cost")
     of_cost.add_argument("--steps", type=int, default=3000)
     of_cost.add_argument("--arms", type=int, default=7)
+    of_cost.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
     if given.verb == "study":
         study(given.runs, given.out)
     else:
-        cost(given.steps, given.arms)
+        cost(given.steps, given.arms, given.turns)

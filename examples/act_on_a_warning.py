@@ -1,15 +1,16 @@
 """Run ``python examples/act_on_a_warning.py [save|stop|lower]``: act when a slingshot is likely to come.
 
-A recorder warns when more than half of the samples of a batch have no gradient left. This loop then saves the model,
-stops, or goes on with a tenth of the step size, which is the default. It writes warned.h5 into the current folder.
+A recorder warns when more than half of the samples of a batch have no gradient left. This loop then saves a snapshot,
+from which branches can begin, stops, or goes on with a tenth of the step size, which is the default. It writes
+warned.h5 into the current folder.
 """
 
 import sys
-from pathlib import Path
 
 import torch
 
 from slingshot_analysis import Recorder, open_trace
+from slingshot_analysis.branching import Snapshot
 from slingshot_analysis.recording import SlingshotWarning
 
 UPDATES = 3000
@@ -21,6 +22,7 @@ def train(action: str) -> str:
     targets = (inputs[:, 0] > 0).long()
     model = torch.nn.Sequential(torch.nn.Linear(20, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    snapshot = Snapshot(model=model, optimizer=optimizer)
     pending: list[SlingshotWarning] = []  # a warning comes in the middle of an update, so only take a note of it
     done = "no warning came"
     with Recorder(
@@ -45,7 +47,8 @@ def train(action: str) -> str:
             if action == "stop":
                 break
             if action == "save":
-                torch.save(model.state_dict(), Path("warned.pt"))
+                snapshot.take()
+                snapshot.save("warned.pt")
             else:
                 for group in optimizer.param_groups:
                     group["lr"] /= 10

@@ -60,6 +60,13 @@ class Snapshot:
                     "torch.Generator"
                 )
         self._parts = parts
+        self.take()
+
+    def take(self) -> None:
+        """Take the state as it is now, between two updates, in place of the one before.
+
+        A callback of a `Recorder` comes in the middle of an update, so let it take a note, and call this at its end.
+        """
         self._states = self._now()
 
     def restore(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from slingshot_analysis import InputError
+from slingshot_analysis import InputError, Recorder
 from slingshot_analysis.branching import Snapshot, changed, perturb
 
 
@@ -103,3 +103,40 @@ def test_what_can_not_be_done_is_named(loop, tmp_path):
     (tmp_path / "bad.pt").write_bytes(b"PK")
     with pytest.raises(InputError, match="can't be read as a snapshot"):
         Snapshot(model=loop.model).load(tmp_path / "bad.pt")
+
+
+def test_a_warning_saves_a_state_from_which_the_run_goes_on(tmp_path):
+    def made():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 2))
+        return model, torch.optim.Adam(model.parameters(), lr=0.05), torch.Generator().manual_seed(1)
+
+    def update(model, optimizer, generator, record=lambda *batch: None):
+        which = torch.randint(len(inputs), (32,), generator=generator)
+        logits = model(inputs[which])
+        loss = nn.functional.cross_entropy(logits, targets[which])
+        optimizer.zero_grad()
+        loss.backward()
+        record(loss, logits, targets[which])
+        optimizer.step()
+
+    model, optimizer, generator = made()
+    inputs = 10 * torch.randn(128, 20)
+    targets = (inputs[:, 0] > 0).long()
+    snapshot, warned = Snapshot(model=model, optimizer=optimizer, generator=generator), []
+    options = {"probes": ["batch", "precision"], "on_warning": warned.append, "train_data": (inputs, targets)}
+    with Recorder(tmp_path / "run.h5", model, optimizer, **options) as recorder:
+        while not warned:
+            update(model, optimizer, generator, recorder.update)
+        snapshot.take()
+        snapshot.save(tmp_path / "warned.pt")
+        for _ in range(20):
+            update(model, optimizer, generator, recorder.update)
+    other, its_optimizer, its_generator = made()
+    saved = Snapshot(model=other, optimizer=its_optimizer, generator=its_generator)
+    saved.load(tmp_path / "warned.pt")
+    saved.restore()
+    for _ in range(20):
+        update(other, its_optimizer, its_generator)
+    for one, same in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, same)

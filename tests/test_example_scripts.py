@@ -70,3 +70,16 @@ def test_a_sweep(run, tmp_path):
 def test_a_jax_loop(run, tmp_path):
     assert "verdict none" in run("jax_loop.py")
     assert open_trace(tmp_path / "jax_run.h5").finished
+
+
+@pytest.mark.slow
+def test_a_loop_is_branched_where_a_warning_came(run, tmp_path):
+    text = run("branch_own_loop.py")
+    start = int(re.search(r"branches begin at (\d+)", text)[1])
+    losses = dict(re.findall(r"^(\S+): largest loss (\S+), at \d+$", text, re.MULTILINE))
+    assert list(losses) == ["control", "null", "eps=1e-4"]
+    assert float(losses["eps=1e-4"]) < 1e-3 * float(losses["control"])
+    for arm in losses:
+        trace = open_trace(tmp_path / f"{arm}.h5")
+        assert trace.attributes["arm"] == arm
+        assert trace.steps[0] == start

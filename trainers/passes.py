@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from itertools import groupby
 from typing import Any, Protocol
 
 import torch
@@ -16,11 +18,14 @@ from slingshot_analysis.recording.torch_internals import (
     foreach,
     log_softmax_backward,
     nll_loss_and_gradient,
+    nll_losses_and_gradient,
     relu_backward_,
 )
 from trainers.run import Run
-from trainers.setup import Setup
 from trainers.stack import Stack
+
+LossAndGradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Returns loss and gradient, given logits and targets."""
 
 Shape = tuple[int, int, int]
 """(m, k, n) of a product of an (m, k) matrix with a (k, n) matrix."""
@@ -57,13 +62,38 @@ def find_passes(run: Run, stack: Stack) -> Passes:
     They are written out for a chain of linear layers and ReLUs without autocast; all others are those of autograd.
     """
     layers = as_chain(run.model) if run.setup.autocast == "none" else []
-    return Chain(layers, run.setup, stack, single=True) if layers else Autograd(run, stack)
+    return Chain(layers, stack, _of_run(run), torch.addmm) if layers else Autograd(run, stack)
 
 
 def find_batched_passes(run: Run, stack: Stack) -> Passes:
     """Return the passes of runs like `run`: written out for a chain of linear layers and ReLUs, else by ``vmap``."""
-    layers = as_chain(run.model)
-    return Chain(layers, run.setup, stack) if layers else Mapped(run, stack)
+    layers, setup = as_chain(run.model), run.setup
+    of_all = partial(losses_and_gradient, setup.loss_function, setup.torch_loss_dtype)
+    return Chain(layers, stack, of_all) if layers else Mapped(run, stack)
+
+
+def find_exact_passes(runs: Sequence[Run], stack: Stack) -> Chain:
+    """Return the passes of chains that round as :func:`find_passes` does for each run alone. Their losses may differ.
+
+    This holds where a stacked product has the bits of a single one, as with MKL.
+    """
+    kinds = [(run.setup.loss_function, run.setup.torch_loss_dtype) for run in runs]
+    groups = [(kind, len(list(alike))) for kind, alike in groupby(kinds)]
+    sizes = [size for _, size in groups]
+
+    def of_all(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        found = [
+            exact_losses_and_gradient(*kind, *batches)
+            for (kind, _), *batches in zip(groups, logits.split(sizes), targets.split(sizes), strict=True)
+        ]
+        losses, gradients = zip(*found, strict=True)
+        return torch.cat(losses), torch.cat(gradients)
+
+    return Chain(as_chain(runs[0].model), stack, of_all, torch.baddbmm)
+
+
+def _of_run(run: Run) -> LossAndGradient:
+    return partial(loss_and_gradient, run.setup.loss_function, run.setup.torch_loss_dtype)
 
 
 def as_chain(model: nn.Module) -> list[tuple[str, nn.Linear, bool]]:
@@ -91,24 +121,30 @@ class Chain:
         What :func:`as_chain` returned.
     stack : Stack
         The runs, whose gradients are written.
-    single : bool
-        Whether samples and logits have no axis of runs.
+    loss_and_gradient : callable
+        Returns loss and gradient, given logits and targets.
+    product_and_bias : callable, optional
+        ``torch.addmm`` for a single run, whose samples and logits have no axis of runs; ``torch.baddbmm`` for products
+        that round like those. By default, the bias is added to the product, which takes less time.
     """
 
     def __init__(
-        self, layers: Sequence[tuple[str, nn.Linear, bool]], setup: Setup, stack: Stack, single: bool = False
+        self,
+        layers: Sequence[tuple[str, nn.Linear, bool]],
+        stack: Stack,
+        loss_and_gradient: LossAndGradient,
+        product_and_bias: Callable[..., Tensor] | None = None,
     ) -> None:
-        self._layers = [_Layer(name, relu, stack, single) for name, _, relu in layers]
-        self._loss_and_gradient = loss_and_gradient if single else losses_and_gradient
-        self._loss_function, self._loss_dtype = setup.loss_function, setup.torch_loss_dtype
-        self._first_axis = 1 if single else 2
+        self._layers = [_Layer(name, relu, stack, product_and_bias) for name, _, relu in layers]
+        self._loss_and_gradient = loss_and_gradient
+        self._first_axis = 1 if product_and_bias is torch.addmm else 2
 
     def __call__(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Write the gradients; return loss and logits."""
         value = inputs.flatten(self._first_axis)
         for layer in self._layers:
             value = layer.forward(value)
-        loss, gradient = self._loss_and_gradient(self._loss_function, self._loss_dtype, value, targets)
+        loss, gradient = self._loss_and_gradient(value, targets)
         for layer in self._layers[:0:-1]:
             gradient = layer.backward(gradient)
         self._layers[0].write_gradients(gradient)
@@ -124,11 +160,15 @@ class Chain:
 
 
 class _Layer:
-    def __init__(self, name: str, relu: bool, stack: Stack, single: bool) -> None:
+    def __init__(
+        self, name: str, relu: bool, stack: Stack, product_and_bias: Callable[..., Tensor] | None = None
+    ) -> None:
+        single = product_and_bias is torch.addmm
+
         def of_runs(values: Tensor) -> Tensor:
             return values[0] if single else values
 
-        self._relu, self._is_single = relu, single
+        self._relu, self._product_and_bias = relu, product_and_bias
         self._weight, self._weight_gradient = (
             of_runs(part[f"{name}.weight"]) for part in (stack.parameters, stack.gradients)
         )
@@ -148,8 +188,8 @@ class _Layer:
         self._inputs, (self._output, self._back) = inputs, self._spaces[inputs.shape]
         if self._bias is None:
             self._product(inputs, self._transposed, out=self._output)
-        elif self._is_single:
-            torch.addmm(self._bias, inputs, self._transposed, out=self._output)
+        elif self._product_and_bias:
+            self._product_and_bias(self._bias, inputs, self._transposed, out=self._output)
         else:  # faster than baddbmm, which copies the bias first
             torch.bmm(inputs, self._transposed, out=self._output).add_(self._bias)
         return self._output.relu_() if self._relu else self._output
@@ -268,6 +308,20 @@ def losses_and_gradient(
         losses = vmap(loss_function)(leaf.to(dtype), targets)
     (gradient,) = torch.autograd.grad(losses, leaf, torch.ones_like(losses))
     return losses.detach(), gradient
+
+
+def exact_losses_and_gradient(
+    loss_function: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype, logits: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what :func:`losses_and_gradient` does, with the bits of :func:`loss_and_gradient` for each run."""
+    if loss_function is cross_entropy and logits.ndim == 3:
+        cast = logits.to(dtype)
+        log_p = torch.log_softmax(cast, -1)
+        of_runs, upstream = nll_losses_and_gradient(log_p, targets)
+        return of_runs, log_softmax_backward(upstream, log_p, cast).to(logits.dtype)
+    found = [loss_and_gradient(loss_function, dtype, *batch) for batch in zip(logits, targets, strict=True)]
+    losses, gradients = zip(*found, strict=True)
+    return torch.stack(losses), torch.stack(gradients)
 
 
 @contextmanager

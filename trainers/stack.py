@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
@@ -22,8 +22,8 @@ ALIGNED = 16
 class Layout:
     """Where each parameter of R runs of the same network stands in one vector of all of them.
 
-    The values that the runs have of one parameter stand side by side, because products of stacked matrices copy those
-    that do not.
+    The values that the runs have of one parameter stand side by side, because some products of stacked matrices copy
+    those that do not.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Layout:
     """
 
     def __init__(self, parameters: Mapping[str, Tensor], runs: int) -> None:
-        self._shapes = {name: (runs, *parameter.shape) for name, parameter in parameters.items()}
+        self._shapes = {name: parameter.shape for name, parameter in parameters.items()}
         self._sizes = [runs * parameter.numel() for parameter in parameters.values()]
         # the last parameter is not filled up: an optimizer rounds the elements that fill no whole vector differently
         self._places = [*(-(-size // ALIGNED) * ALIGNED for size in self._sizes[:-1]), self._sizes[-1]]
@@ -42,13 +42,16 @@ class Layout:
         """Number of elements of the vector. Those between two parameters are 0."""
 
     def views(self, vector: Tensor) -> dict[str, Tensor]:
-        """Return the parameters of all runs by name, (R, ...) each, as views of the vector."""
-        parts = zip(self._shapes.items(), self._sizes, vector.split(self._places), strict=True)
-        return {name: part[:size].view(shape) for (name, shape), size, part in parts}
+        """Return the parameters of all runs by name, (R, ...) each, as views of the vector.
+
+        The layout of one run also takes the vectors of several, (R, size).
+        """
+        parts = zip(self._shapes.items(), self._sizes, vector.split(self._places, -1), strict=True)
+        return {name: part[..., :size].view(-1, *shape) for (name, shape), size, part in parts}
 
 
 class Stack:
-    """Runs of the same network, or one run. All their parameters are one vector.
+    """Runs of the same network, or one run. All their parameters are one vector, or one for each run.
 
     The parameters of each run's model, their gradients and the states of its optimizer become views of such vectors, so
     models and optimizers of the runs stay valid and show the current state. An optimizer updates one tensor instead of
@@ -61,16 +64,23 @@ class Stack:
         update. All parameters must be trainable and have one dtype.
     steps : sequence of R int, updates
         Number of updates that each run has made.
+    apart : bool
+        Whether each run has a vector of its own with the layout of a single run, and an update of its own. Then the
+        optimizer rounds as it does for a single run.
     """
 
     @torch.no_grad()
-    def __init__(self, runs: Sequence[Run], steps: Sequence[int]) -> None:
-        self._runs = runs
+    def __init__(self, runs: Sequence[Run], steps: Sequence[int], apart: bool = False) -> None:
+        self._runs, self._apart = runs, apart
         self._longest_warmup = max(run.setup.optimizer.warmup for run in runs)
         own = [dict(run.model.named_parameters()) for run in runs]
-        self._layout = Layout(own[0], len(runs))
-        self._vector = next(iter(own[0].values())).new_zeros(self._layout.size)
-        self._gradient = torch.zeros_like(self._vector)
+        self._layout = Layout(own[0], 1 if apart else len(runs))
+        vectors, size = len(runs) if apart else 1, self._layout.size
+        # each vector starts at a multiple of 64 bytes too
+        memory = next(iter(own[0].values())).new_zeros(vectors, -(-size // ALIGNED) * ALIGNED)
+        self._vector, self._gradient = (
+            part[:, :size] if apart else part[0, :size] for part in (memory, torch.zeros_like(memory))
+        )
         self.parameters = self._layout.views(self._vector)
         """Each parameter of all runs by name, (R, ...)."""
         for name, joined in self.parameters.items():
@@ -89,7 +99,8 @@ class Stack:
     def _merge_optimizers(self, steps: Sequence[int]) -> None:
         """Make one optimizer of each kind, with a parameter group for adjacent runs of the same settings and step."""
         kinds: dict[type, list[_Group]] = {}
-        keys = [(run.setup.optimizer, step) for run, step in zip(self._runs, steps, strict=True)]
+        alike = [(run.setup.optimizer, step) for run, step in zip(self._runs, steps, strict=True)]
+        keys: Sequence[Hashable] = range(len(alike)) if self._apart else alike
         for _, members in groupby(range(len(keys)), key=keys.__getitem__):
             of_group = list(members)
             group = self._group(slice(of_group[0], of_group[-1] + 1))
@@ -105,8 +116,10 @@ class Stack:
             self._optimizers.append((optimizer, groups))
 
     def _group(self, rows: slice) -> _Group:
-        """Return the group of some adjacent runs: the whole vector, or a part of it for each parameter."""
+        """Return the group of some adjacent runs: a whole vector, or a part of it for each parameter."""
         runs = self._runs[rows]
+        if self._apart:
+            return _Group([_Part(self._vector[rows.start], self._gradient[rows.start], self._layout.views)], runs)
         if len(runs) == len(self._runs):
             return _Group([_Part(self._vector, self._gradient, self._layout.views)], runs)
         parts = [

@@ -169,8 +169,9 @@ def agreement(parent: Trace, run: Trace, step: int) -> Agreement:
     """
     names = [name for name in REPRODUCED if name in parent and name in run]
     rows, first, where = 0, math.inf, ""
+    of_run, of_parent = run.read(names), parent.read(names)
     for name in names:
-        mine, theirs = run[name], parent[name]
+        mine, theirs = of_run[name], of_parent[name]
         steps, i, j = np.intersect1d(mine.step, theirs.step, return_indices=True)
         kept = steps >= step
         a, b = (np.ascontiguousarray(signal.value[k[kept]]) for signal, k in ((mine, i), (theirs, j)))

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def flushes_denormals() -> bool:
     return not bool((smallest_normal / 2).any())
 
 
+@lru_cache
 def _library_versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name in ("slingshot-analysis", "torch", "numpy", "h5py"):

@@ -94,6 +94,26 @@ def nll_loss_and_gradient(log_p: Tensor, targets: Tensor) -> tuple[Tensor, Tenso
     return loss.detach(), torch.autograd.grad(loss, leaf)[0]
 
 
+def nll_losses_and_gradient(log_p: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what :func:`nll_loss_and_gradient` gives for each of R runs, bit for bit, (R,) and (R, n, classes).
+
+    Parameters
+    ----------
+    log_p : (R, n, classes) Tensor
+        Logarithms of the probabilities.
+    targets : (R, n) int64 Tensor
+        Classes, none of them ignored.
+    """
+    if _NLL_LOSS is not None and _NLL_LOSS_BACKWARD is not None:
+        found = [_NLL_LOSS(one, of_one, None, MEAN, IGNORED) for one, of_one in zip(log_p, targets, strict=True)]
+        losses, weights = zip(*found, strict=True)
+        one, flat = torch.ones_like(losses[0]), log_p.flatten(0, 1)
+        gradient = _NLL_LOSS_BACKWARD(one, flat, targets.flatten(), None, MEAN, IGNORED, weights[0])
+        return torch.stack(losses), gradient.view_as(log_p)
+    losses, gradients = zip(*map(nll_loss_and_gradient, log_p, targets), strict=True)
+    return torch.stack(losses), torch.stack(gradients)
+
+
 def norm_of_gradients(parameters: Sequence[Tensor]) -> Tensor:
     """Return the norm of all gradients together, a () float64 tensor; 0 where there are none."""
     gradients = [p.grad.to_dense() if p.grad.is_sparse else p.grad for p in parameters if p.grad is not None]

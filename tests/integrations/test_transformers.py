@@ -1,5 +1,11 @@
 """A small language model in the Trainer of Transformers."""
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -93,3 +99,20 @@ def test_an_adapted_model_says_which_layer_is_recorded(tmp_path):
     trace = open_trace(tmp_path / "run.h5")
     assert "lora" in trace.attributes["last_layer"]
     assert len(trace["batch_loss"]) == 3
+
+
+@pytest.mark.slow
+def test_the_example_branches_a_training(tmp_path):
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, str(root / "examples" / "branch_a_trainer.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^(\S+): (equals the run|differs from step \d+)$", done.stdout, re.MULTILINE)
+    assert [name for name, _ in found] == ["control", "null", "eps=1e-4", "reset"]
+    assert [words.startswith("equals") for _, words in found] == [True, False, False, False]
+    assert open_trace(tmp_path / "reset.h5").steps[0] == 20

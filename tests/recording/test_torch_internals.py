@@ -65,6 +65,17 @@ def test_nll_loss_and_gradient(dtype, monkeypatch):
     assert torch.equal(gradient, torch.nn.functional.one_hot(targets, 3) * torch.tensor(-0.2, dtype=dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nll_losses_and_gradient(dtype, monkeypatch):
+    log_p, targets = torch.randn(4, 37, 3, dtype=dtype).log_softmax(-1), torch.randint(3, (4, 37))
+    losses, gradient = torch_internals.nll_losses_and_gradient(log_p, targets)
+    each = [torch_internals.nll_loss_and_gradient(*run) for run in zip(log_p, targets, strict=True)]
+    assert torch.equal(losses, torch.stack([loss for loss, _ in each]))
+    assert torch.equal(gradient, torch.stack([of_run for _, of_run in each]))
+    monkeypatch.setattr(torch_internals, "_NLL_LOSS", None)
+    assert all(map(torch.equal, (losses, gradient), torch_internals.nll_losses_and_gradient(log_p, targets)))
+
+
 def test_relu_backward(monkeypatch):
     output, gradient = torch.tensor([0.0, 1.0, 0.0, 2.0]), torch.tensor([1.0, 2.0, -3.0, -4.0])
     copy = gradient.clone()

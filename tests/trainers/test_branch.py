@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import multiprocessing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from cli.main import main
 from slingshot_analysis import InputError, open_trace
+from slingshot_analysis.signal import Signal
 from trainers.branch import branch, find_step, null_arms, open_parent, parse_arm, state_at
 from trainers.overrides import override_all, with_optimizer
 from trainers.recorded_run import record
@@ -22,6 +24,12 @@ FAMILIES = {
     "hypercube": ["model.width=32"],
     "modular_division": ["data.p=11", "model.width=16", "batch_size=16"],
 }
+KINDS = "adam", "adamw", "rmsprop", "sgd", "adaptive"
+DTYPES = "float32", "float64"
+CASES = [
+    *(("parity_3_50", kind, dtype) for kind in KINDS for dtype in DTYPES),
+    *((name, "adam", dtype) for name in ("hypercube", "modular_division") for dtype in DTYPES),
+]
 PROBES = "batch,norms:1,evaluation:5"
 
 
@@ -37,15 +45,16 @@ def control_of(parent, step, steps, folder, **options):
     return found
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd", "adaptive"])
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_control_equals_its_parent_to_the_bit(name, optimizer, tmp_path):
-    dtype = "float64" if optimizer in ("adamw", "sgd") else "float32"
+@pytest.mark.parametrize(("name", "optimizer", "dtype"), CASES)
+def test_the_control_equals_its_parent_to_the_bit(name, optimizer, dtype, tmp_path):
     settings = [f"dtype={dtype}", "optimizer.warmup=12"]
     parent = recorded(tmp_path, name, 20, settings, optimizer, checkpoint_every=6, keep=None)
-    found = control_of(parent, 8, 12, tmp_path / "branch")
+    nulls, made = null_arms(parent.setup, 20, 1), []
+    (_, found), _ = branch(parent, 8, 12, nulls, tmp_path, probes=PROBES, progress=lambda *a: made.append(a))
     assert found.is_equal
     assert (found.rows, found.signals) == (12, 14)
+    one_by_one = {"control", "null-1"}
+    assert {arm for arm, _ in made} - {"replay"} == (one_by_one if name == "modular_division" else {"arms"})
 
 
 def test_without_a_checkpoint_a_branch_is_replayed_from_the_beginning(tmp_path):
@@ -56,7 +65,7 @@ def test_without_a_checkpoint_a_branch_is_replayed_from_the_beginning(tmp_path):
     nulls = null_arms(parent.setup, 30, 1)
     with_others = branch(parent, 10, 20, nulls, tmp_path / "branch", progress=lambda *a: made.append(a))
     assert [arm.name for arm, _ in with_others] == ["control", "null-1"]
-    assert {arm for arm, _ in made} == {"null-1"}
+    assert {arm for arm, _ in made} == {"arms"}
 
 
 def test_a_control_that_differs_ends_the_branch(tmp_path):
@@ -103,6 +112,50 @@ def test_an_arm_changes_what_it_says_and_nothing_of_the_state(text, parent_and_s
         assert torch.equal(weight.to(torch.float32), state["model"][name]), name
 
 
+TOGETHER = [
+    "optimizer=sgd",
+    "loss_dtype=float64",
+    "loss=stablemax",
+    "skip=3",
+    "norm=clamp",
+    "perpendicular",
+]
+
+
+def test_arms_that_are_trained_together_have_the_bits_that_each_has_alone(parent_and_state, tmp_path, monkeypatch):
+    parent, _ = parent_and_state
+    arms = [
+        *null_arms(parent.setup, 30, 2),
+        *(parse_arm(text, parent.setup, 30) for text in (*TOGETHER, "dtype=float64")),
+    ]
+    made = []
+    together = list(branch(parent, 10, 20, arms, tmp_path / "a", probes=PROBES, progress=lambda *a: made.append(a)))
+    assert {arm for arm, _ in made} == {"replay", "arms", "dtype=float64"}
+    monkeypatch.setattr("trainers.branch.train.exact_key", lambda run: None)
+    assert list(branch(parent, 10, 20, arms, tmp_path / "b", probes=PROBES)) == together
+    for arm, _ in together:
+        one, other = (open_trace(tmp_path / folder / arm.file) for folder in "ab")
+        assert list(one) == list(other)
+        for name in one:
+            assert one[name].value.tobytes() == other[name].value.tobytes(), (arm.name, name)
+
+
+def test_arms_are_trained_one_by_one_where_a_batch_rounds_differently(parent_and_state, tmp_path, monkeypatch):
+    parent, _ = parent_and_state
+    monkeypatch.setattr("trainers.passes.torch.baddbmm", _rounded)
+    made = []
+    arms = branch(
+        parent, 10, 20, null_arms(parent.setup, 30, 1), tmp_path, probes=PROBES, progress=lambda *a: made.append(a)
+    )
+    assert next(arms)[1].is_equal
+    assert len(list(arms)) == 1
+    assert {arm for arm, _ in made} == {"replay", "arms", "control", "null-1"}
+
+
+def _rounded(bias, inputs, weights, out):
+    return torch.bmm(inputs, weights, out=out).add_(bias).mul_(1 + 1e-6)
+
+
 def test_arms_do_not_share_their_state(parent_and_state, tmp_path):
     parent, _ = parent_and_state
     arms = [parse_arm(text, parent.setup, 30) for text in ("optimizer.lr=0.0041", "optimizer.eps=1e-8")]
@@ -139,7 +192,7 @@ def _killed(path, folder):
     parent = open_parent(path)
 
     def stop(arm, made):
-        if (arm, made) == ("null-1", 20):
+        if made >= 20:
             os._exit(9)
 
     list(branch(parent, 10, 20, null_arms(parent.setup, 30, 2), folder, probes=PROBES, progress=stop))
@@ -152,12 +205,11 @@ def test_a_killed_branch_goes_on(parent_and_state, tmp_path):
     process.start()
     process.join()
     assert process.exitcode == 9
-    before = (tmp_path / "killed" / "control.h5").read_bytes()
+    assert not open_trace(tmp_path / "killed" / "control.h5").finished
     arms = null_arms(parent.setup, 30, 2)
     for folder in ("killed", "whole"):
         assert next(branch(parent, 10, 20, [], tmp_path / folder, probes=PROBES))[1].is_equal
         assert len(list(branch(parent, 10, 20, arms, tmp_path / folder, probes=PROBES))) == 3
-    assert (tmp_path / "killed" / "control.h5").read_bytes() == before
     for arm in arms:
         killed, whole = (open_trace(tmp_path / folder / arm.file) for folder in ("killed", "whole"))
         assert killed.finished
@@ -201,6 +253,24 @@ def test_a_place_that_does_not_exist_is_named(text, parent_and_state, tmp_path):
         return
     with pytest.raises(InputError, match=r"at=|has no event"):
         find_step(parent.trace, text)
+
+
+class Warned(dict):
+    """A run with warnings at 99 and 1,050, and events at 500, 1,000 and 1,500."""
+
+    path = "run.h5"
+
+    def __init__(self):
+        steps = np.arange(2000)
+        super().__init__(softmax_collapse=Signal(steps, (steps // 500 % 2 == 0).astype(float), "softmax_collapse", ""))
+
+
+def test_a_warning_belongs_to_the_event_that_follows(monkeypatch):
+    events = [SimpleNamespace(transition=step, growth_start=None) for step in (500, 1000, 1500)]
+    monkeypatch.setattr("trainers.branch.point.analyze", lambda run: SimpleNamespace(certain=events))
+    assert [find_step(Warned(), f"before:{number},warning") for number in (1, 3)] == [99, 1050]
+    with pytest.raises(InputError, match=r"before:2,warning: there was no warning between 500 and 1,000"):
+        find_step(Warned(), "before:2,warning")
 
 
 def test_the_command_prints_a_line_for_each_arm(parent_and_state, tmp_path):

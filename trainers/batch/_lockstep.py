@@ -15,7 +15,7 @@ from torch import Tensor
 from slingshot_analysis.errors import SlingshotError
 from slingshot_analysis.recording import Recorder
 from slingshot_analysis.recording.lagged import LaggedRecording
-from trainers.passes import Chain, fast_products, find_batched_passes, products_can_be_fast
+from trainers.passes import Chain, fast_products, find_batched_passes, find_exact_passes, products_can_be_fast
 from trainers.run import Run
 from trainers.stack import Stack
 
@@ -76,16 +76,20 @@ class Lockstep:
     Parameters
     ----------
     members : sequence of R Member
-        Runs with the same :func:`~trainers.batch.batch_key`.
+        Runs with the same :func:`~trainers.batch.batch_key`; with `exact`, the same
+        :func:`~trainers.batch.exact_key`.
+    exact : bool
+        Whether to round as each run does alone. This takes longer.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], exact: bool = False) -> None:
         self.members = members
         first = members[0].run
         self._setup = first.setup
-        self._stack = Stack([member.run for member in members], [member.step for member in members])
-        self._passes = find_batched_passes(first, self._stack)
-        self._inputs, self._targets, self._offsets = _join_data([member.run for member in members])
+        runs = [member.run for member in members]
+        self._stack = Stack(runs, [member.step for member in members], apart=exact)
+        self._passes = find_exact_passes(runs, self._stack) if exact else find_batched_passes(first, self._stack)
+        self._inputs, self._targets, self._offsets = _join_data(runs)
         samples = len(members) * self._setup.batch_size
         self._batch = self._inputs.new_empty((samples, *self._inputs.shape[1:]))
         self._longest = max(1, min(LONGEST_TURN, MOST_LOGITS // (samples * max(1, first.data.classes))))
@@ -93,7 +97,8 @@ class Lockstep:
         self._kept: tuple[Tensor, ...] | None = None
         self._recordings = [LaggedRecording(member.recorder) for member in members]
         products = self._passes.products(self._setup.batch_size) if isinstance(self._passes, Chain) else set()
-        self._fast = self._batch.device.type == "cpu" and products_can_be_fast(products, first.setup.torch_dtype)
+        on_cpu = self._batch.device.type == "cpu"
+        self._fast = on_cpu and not exact and products_can_be_fast(products, first.setup.torch_dtype)
         self._intervening = [m.run.intervening for m in members if m.run.intervening.is_needed]
         for member in members:
             member.run.model.train()

@@ -24,8 +24,8 @@ def find_step(run: Trace, text: str) -> int:
         The run, which is analyzed where the text names an event: a slingshot, counted from 1.
     text : str
         A step such as ``18000``; ``3-200`` or ``3+200``, updates before or after the transition of event 3;
-        ``before:3``, the start of the growth that leads to event 3; ``before:3,warning``, the last early warning before
-        it.
+        ``before:3``, the start of the growth that leads to event 3; ``before:3,warning``, the last early warning
+        between event 2 and it.
 
     Raises
     ------
@@ -42,9 +42,11 @@ def find_step(run: Trace, text: str) -> int:
         return step
     if not before:
         raise InputError(f"at={text}: give {FORMS}")
-    event = event_of(run, int(before[1]))
+    number = int(before[1])
+    event = event_of(run, number)
     if before[2]:
-        return _warning_before(run, event, text)
+        start = event_of(run, number - 1).transition if number > 1 else 0
+        return _warning_between(run, start, event.transition, text)
     if event.growth_start is None:
         raise InputError(f"at={text}: no growth of the norm was found before this event; give a step, or {before[1]}-N")
     return event.growth_start
@@ -60,7 +62,7 @@ def event_of(run: Trace, number: int) -> Slingshot:
     """
     found = analyze(run).certain
     if not 1 <= number <= len(found):
-        raise InputError(f"{run.path}: has no event {number}; it has {len(found)} slingshots, counted from 1")
+        raise InputError(f"{run.path}: has no event {number}; slingshots found: {len(found)}, counted from 1")
     return found[number - 1]
 
 
@@ -78,12 +80,12 @@ def next_event(run: Trace, step: int) -> Slingshot:
     raise InputError(f"{run.path}: has no slingshot after step {step:,}; give steps= in place of until=")
 
 
-def _warning_before(run: Trace, event: Slingshot, text: str) -> int:
+def _warning_between(run: Trace, start: int, end: int, text: str) -> int:
     if "softmax_collapse" not in run:
         raise InputError(f"at={text}: the warning needs the probe 'precision', which this run was recorded without")
     collapse = run["softmax_collapse"]
     rows = np.nan_to_num(collapse.value, nan=1.0).tolist()
-    warnings = [w.step for w in EarlyWarning().update(collapse.step.tolist(), rows) if w.step < event.transition]
+    warnings = [w.step for w in EarlyWarning().update(collapse.step.tolist(), rows) if start <= w.step < end]
     if not warnings:
-        raise InputError(f"at={text}: there was no warning before this event; leave ',warning' out")
+        raise InputError(f"at={text}: there was no warning between {start:,} and {end:,}; leave ',warning' out")
     return warnings[-1]

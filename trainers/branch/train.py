@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from slingshot_analysis.errors import InputError, OtherFileError
 from slingshot_analysis.many_runs import Agreement, agreement
+from slingshot_analysis.recording import Recorder
 from slingshot_analysis.trace import open_trace
+from trainers.batch import exact_key, train_exactly
 from trainers.branch.arms import Arm, control_arm
 from trainers.branch.parent import Parent, state_at
 from trainers.lock import owned
 from trainers.loop import updates
 from trainers.recorded_run import find_device, make_recorder
-from trainers.run import cpu_settings
+from trainers.run import Run, cpu_settings
 
 PROBES = "batch,norms:10,evaluation:200"
 """What is recorded of an arm by default."""
@@ -33,7 +37,9 @@ def branch(
 ) -> Iterator[tuple[Arm, Agreement]]:
     """Train the control and the arms from one state of a run, and compare each with the run.
 
-    Arms that are finished already are not trained again, so the same call goes on with a branch that was stopped.
+    Arms of the same network are trained together with the control, if the control then equals the run bit for bit, and
+    one by one otherwise. Arms that are finished already are not trained again, so the same call goes on with a branch
+    that was stopped.
 
     Parameters
     ----------
@@ -50,8 +56,8 @@ def branch(
     probes : str, optional
         What to record.
     progress : callable, optional
-        Called after each update with the name of the arm, or "replay" before the branch point, and the number of
-        updates made.
+        Called with the number of updates made and the name of the arm, "replay" before the branch point, or "arms"
+        where they are trained together.
 
     Yields
     ------
@@ -71,36 +77,72 @@ def branch(
     with owned(folder / "branch.h5"), cpu_settings(parent.threads, parent.flush_denormal):
         headers = {arm.name: _header(parent, step, steps, arm, folder) for arm in planned}
         left = [arm for arm in planned if not _is_finished(folder / arm.file, headers[arm.name])]
-        state: dict[str, Any] = {}
         if left:
             state = state_at(parent, step, folder, None if progress is None else lambda made: progress("replay", made))
+            training = _Training(parent, step, state, folder, headers, probes, progress)
+            left = training.together(planned[0], left)
         for arm in planned:
             if arm in left:
-                _train(parent, step, arm, state, folder, headers[arm.name], probes, progress)
+                training.alone(arm)
             found = agreement(parent.trace, open_trace(folder / arm.file), step)
             yield arm, found
             if arm is planned[0] and not found.is_equal:
                 return
 
 
-def _train(
-    parent: Parent,
-    step: int,
-    arm: Arm,
-    state: dict[str, Any],
-    folder: Path,
-    header: dict[str, object],
-    probes: str,
-    progress: Callable[[str, int], None] | None,
-) -> None:
-    run = arm.begin(parent.setup, state, find_device(parent.device), str(parent.trace.attributes["last_layer"]))
-    recorder = make_recorder(
-        run, folder / arm.file, True, None, probes=probes.split(","), start=step, attributes=header
-    )
-    with recorder:
-        for made in updates(run, recorder, step):
-            if progress:
-                progress(arm.name, made)
+@dataclass(frozen=True)
+class _Training:
+    """Trains arms from a state of the parent; the fields are those of :func:`branch`."""
+
+    parent: Parent
+    step: int
+    state: Mapping[str, Any]
+    folder: Path
+    headers: Mapping[str, Mapping[str, object]]
+    probes: str
+    progress: Callable[[str, int], None] | None
+
+    def together(self, control: Arm, arms: Sequence[Arm]) -> list[Arm]:
+        """Train as one batch the control and those arms that can be, and return the arms that are left.
+
+        These are all arms, if the control does not equal the parent. The control takes part even if it was finished,
+        because it shows how this batch rounds.
+        """
+        first = self._begin(control)
+        if (key := exact_key(first)) is None:
+            return list(arms)
+        runs = {control: first} | {arm: self._begin(arm) for arm in arms if arm is not control}
+        joined = {arm: run for arm, run in runs.items() if exact_key(run) == key}
+        if len(joined) == 1:
+            return list(arms)
+        with ExitStack() as stack:
+            for run in joined.values():
+                run.data = first.data
+            recorders = [stack.enter_context(self._recorder(arm, run)) for arm, run in joined.items()]
+            for made in train_exactly(list(joined.values()), recorders):
+                if self.progress:
+                    self.progress("arms", made)
+        if agreement(self.parent.trace, open_trace(self.folder / control.file), self.step).is_equal:
+            return [arm for arm in arms if arm not in joined]
+        for arm in joined:
+            (self.folder / arm.file).unlink()
+        return list(dict.fromkeys((control, *arms)))
+
+    def alone(self, arm: Arm) -> None:
+        """Train one arm."""
+        run = self._begin(arm)
+        with self._recorder(arm, run) as recorder:
+            for made in updates(run, recorder, self.step):
+                if self.progress:
+                    self.progress(arm.name, made)
+
+    def _begin(self, arm: Arm) -> Run:
+        last_layer = str(self.parent.trace.attributes["last_layer"])
+        return arm.begin(self.parent.setup, self.state, find_device(self.parent.device), last_layer)
+
+    def _recorder(self, arm: Arm, run: Run) -> Recorder:
+        names, header = self.probes.split(","), self.headers[arm.name]
+        return make_recorder(run, self.folder / arm.file, True, None, probes=names, start=self.step, attributes=header)
 
 
 def _header(parent: Parent, step: int, steps: int, arm: Arm, folder: Path) -> dict[str, object]:
