@@ -12,15 +12,18 @@
 # %% [markdown]
 # # From a recorded run to its report
 #
-# The run is `modular_division` of the paper, recorded here and thinned ([docs/experiments.md](../docs/experiments.md)).
-# Each object shows itself; nothing but this package is needed. Run `python analyze_a_run.py` in the folder `examples`.
-# The notebook with its output is made by `jupytext --to notebook analyze_a_run.py` and
-# `jupyter execute --inplace analyze_a_run.ipynb`.
+# Run this by `python examples/analyze_a_run.py`. In the folder `examples`, `jupytext --to notebook analyze_a_run.py`
+# and `jupyter execute --inplace analyze_a_run.ipynb` make the notebook. The run is division modulo 97, thinned.
 
 # %%
-from slingshot_analysis import analyze, compare_runs, open_trace
+from pathlib import Path
+from tempfile import mkdtemp
 
-run = open_trace("data/modular_division.h5")
+from slingshot_analysis import analyze, compare_runs, open_trace
+from slingshot_analysis.report.page import KeepRun, columns_for, write_report
+
+DATA = (Path(__file__).parent if "__file__" in globals() else Path()) / "data"
+run = open_trace(DATA / "modular_division.h5")
 run
 
 # %% [markdown]
@@ -39,17 +42,14 @@ run.to_dataframe("every_500")[["train_loss", "val_accuracy"]].tail(3)
 found = analyze(run)
 found
 
-# %%
-found.plot()
-
 # %% [markdown]
-# The transition at which the network groks, and the jump of the validation accuracy that follows it:
+# The network groks at the last transition, and any recorded signal can be drawn beside the norm.
 
 # %%
 found.slingshots[-1]
 
 # %%
-found.to_dataframe("accuracy_jumps")
+found.plot(run, ["norm", "loss", "accuracy", "softmax_collapse"])
 
 # %% [markdown]
 # What may have caused the spikes, and what speaks for it:
@@ -59,41 +59,12 @@ for cause in found.diagnosis.causes:
     print(f"{cause.title}: {cause.grade}", *cause.speaks_for, sep="\n  for: ")
 
 # %% [markdown]
-# Several runs: do jumps come with transitions, and which runs grok?
+# Several runs: do jumps come with transitions? And the page that `slingshot report` writes opens offline anywhere.
 
 # %%
-names = ["cifar10_fcn6_200", "hypercube"]
-others = [analyze(f"data/{name}.h5") for name in names]
-compare_runs([found, *others])
-
-# %% [markdown]
-# Any signal that was recorded can be drawn beside the norm.
+compare_runs([found, *(analyze(DATA / f"{name}.h5") for name in ("cifar10_fcn6_200", "hypercube"))])
 
 # %%
-found.plot(run, ["norm", "loss", "accuracy", "softmax_collapse"])
-
-# %% [markdown]
-# The text that `slingshot analyze` prints:
-
-# %%
-from rich.console import Console
-
-from slingshot_analysis.report.text import print_analyses
-
-console = Console(width=110, force_terminal=False, force_jupyter=False)
-with console.capture() as text:
-    print_analyses([found], console)
-print(text.get())
-
-# %% [markdown]
-# The page that `slingshot report` writes opens offline in any browser:
-
-# %%
-from pathlib import Path
-from tempfile import mkdtemp
-
-from slingshot_analysis.report.page import KeepRun, columns_for, write_report
-
 columns = columns_for(1)
 page = Path(mkdtemp()) / "report.html"
 write_report(page, [found], [KeepRun(columns)(run, found)], columns=columns, command="a notebook").name

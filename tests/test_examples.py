@@ -99,7 +99,7 @@ def test_the_notebook_shows_what_a_kernel_gives():
     resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
     executed = nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
     assert [first_lines(cell) for cell in executed.cells] == before
-    assert sum(map(len, before)) == 12
+    assert sum(map(len, before)) == 9
 
 
 def first_lines(cell):
