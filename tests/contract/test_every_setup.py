@@ -232,7 +232,7 @@ def like_another(name):
 def test_it_trains_and_resumes_to_the_same_bits(name, tmp_path):
     setup = small(name)
     probes = at_fixed_steps(setup)
-    whole = open_trace(record(setup, tmp_path / "whole.h5", probes=probes))
+    whole = open_trace(record(setup, tmp_path / "whole.h5", probes=probes)).held()
     assert whole.finished
     assert whole.attributes["setup"] == name
     assert len(whole["last_layer_norm"]) == setup.steps
@@ -246,7 +246,9 @@ def test_it_trains_and_resumes_to_the_same_bits(name, tmp_path):
     every = setup.steps // 2
     with pytest.raises(StoppedError):
         record(setup, tmp_path / "stopped.h5", checkpoint_every=every, probes=probes, progress=stop)
-    resumed = open_trace(record(setup, tmp_path / "stopped.h5", checkpoint_every=every, probes=probes, resume=True))
+    resumed = open_trace(
+        record(setup, tmp_path / "stopped.h5", checkpoint_every=every, probes=probes, resume=True)
+    ).held()
     assert f'"step": {every}' in resumed.attributes["resumed"]
     for signal in whole.names:
         assert resumed[signal].step.tobytes() == whole[signal].step.tobytes()

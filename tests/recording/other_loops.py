@@ -35,7 +35,7 @@ def train(path, made, update, model=None, **options):
             logits = model(inputs)
             loss = nn.functional.cross_entropy(logits, targets)
             update(recorder, optimizer, loss, logits, targets)
-    return open_trace(path), model
+    return open_trace(path).held(), model
 
 
 def by_update(recorder, optimizer, loss, logits, targets):

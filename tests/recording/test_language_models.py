@@ -41,7 +41,7 @@ def train_language_model(path, **options):
             recorder.batch(output["loss"], output, batch["labels"])
             output["loss"].backward()
             optimizer.step()
-    return open_trace(path), model
+    return open_trace(path).held(), model
 
 
 def test_a_forgotten_label_shift_is_an_error(tmp_path):

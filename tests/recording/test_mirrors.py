@@ -62,7 +62,7 @@ def record(path, *mirrors, updates=1200, fails=False, **how):
             optimizer.step()
         if fails:
             raise RuntimeError("training failed")
-    return open_trace(path)
+    return open_trace(path).held()
 
 
 @pytest.mark.parametrize(("seconds", "updates"), [(1e9, 1200), (0.0, 70), (0.05, 600)])

@@ -39,7 +39,7 @@ def record(path, model, optimizer, updates=10, batch=None, after=lambda step: No
     options = {"train_data": batch or data(), "probes": "standard"} | options
     with Recorder(path, model, optimizer, **options) as recorder:
         train(recorder, model, optimizer, updates, batch, after)
-    return open_trace(path)
+    return open_trace(path).held()
 
 
 def top_eigenvalue(model, batch=None):

@@ -92,7 +92,7 @@ def default_probes(setup):
 
 
 def assert_same(path, other, rtol=1e-10, names=None):
-    a, b = open_trace(path), open_trace(other)
+    a, b = open_trace(path).held(), open_trace(other).held()
     assert a.finished
     assert b.finished
     assert a.groups == b.groups
@@ -159,7 +159,7 @@ def test_rows_reach_the_file_in_time(probes, tmp_path, monkeypatch):
 
 
 def assert_same_early(path, other, rtol=1e-10, updates=50):
-    a, b = open_trace(path), open_trace(other)
+    a, b = open_trace(path).held(), open_trace(other).held()
     for name in {"batch_loss", "parameter_norm"} & set(a.names):
         early = a[name].step < updates
         np.testing.assert_allclose(a[name].value[early], b[name].value[early], rtol, err_msg=name)

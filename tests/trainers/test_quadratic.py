@@ -85,8 +85,8 @@ def test_the_bound_is_sharp_near_the_minimiser(seed):
 @pytest.mark.parametrize("distance", [pytest.param(1e-6, marks=pytest.mark.slow), 1.0])
 def test_from_anywhere_it_converges_below_the_bound_and_stays_bounded_above(seed, distance):
     bound = 2 * EPS / MU
-    assert distance_to_minimiser(trained(with_norm(0.98 * bound, distance, seed=seed))) < 1e-12
-    run = trained(with_norm(1.05 * bound, distance, seed=seed))
+    assert distance_to_minimiser(trained(with_norm(0.98 * bound, distance, seed=seed, steps=2000))) < 1e-12
+    run = trained(with_norm(1.05 * bound, distance, seed=seed, steps=2000))
     A, B, x = parts(run)
     # it ends in a jump between x* + d and x* - d, where μ g/(|g| + ε) = 2d
     d, g = x + np.linalg.solve(A, B), A @ x + B
@@ -96,7 +96,7 @@ def test_from_anywhere_it_converges_below_the_bound_and_stays_bounded_above(seed
 
 def test_the_cycle_of_one_dimension_has_the_gradient_of_the_closed_form():
     spectral_norm = 5 * EPS / MU
-    run = trained(dataclasses.replace(SETUP, model=Quadratic(dimension=1, spectral_norm=spectral_norm)))
+    run = trained(dataclasses.replace(SETUP, model=Quadratic(dimension=1, spectral_norm=spectral_norm), steps=3000))
     A, B, x = parts(run)
     assert abs(A @ x + B).item() == pytest.approx(MU * spectral_norm / 2 - EPS, rel=1e-9)
 

@@ -31,7 +31,7 @@ def recorded(tmp_path, loop):
     path = tmp_path / "run.h5"
     with Recorder(path, training.model, training.optimizer, train_data=training.data, probes=probes) as recorder:
         training.run(30, recorder, watch)
-    return open_trace(path), watch, training
+    return open_trace(path).held(), watch, training
 
 
 def loss_of(training):
@@ -80,7 +80,7 @@ def test_power_iteration_finds_the_same_eigenvalues_with_more_products(tmp_path,
         probes = [Hessian(Every(5), method=method)]
         with Recorder(path, training.model, training.optimizer, train_data=training.data, probes=probes) as recorder:
             training.run(20, recorder)
-        return open_trace(path)
+        return open_trace(path).held()
 
     lanczos, power = recorded("lanczos"), recorded("power")
     found = power["hessian_top_eigenvalues"].value

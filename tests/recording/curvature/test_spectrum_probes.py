@@ -69,7 +69,7 @@ def recorded(tmp_path: Path, loop):
         path, training.model, training.optimizer, train_data=training.data, probes=spectrum_probes()
     ) as recorder:
         training.run(11, recorder, watch)
-    return open_trace(path), states, Reference(training)
+    return open_trace(path).held(), states, Reference(training)
 
 
 def test_every_value(recorded):
@@ -139,7 +139,7 @@ def test_a_recorder_goes_on_with_the_same_values(tmp_path: Path, loop):
     training = loop()
     state = record(tmp_path / "parts.h5", training, 8)
     record(tmp_path / "parts.h5", training, 8, resume=state)
-    whole, parts = open_trace(tmp_path / "whole.h5"), open_trace(tmp_path / "parts.h5")
+    whole, parts = open_trace(tmp_path / "whole.h5").held(), open_trace(tmp_path / "parts.h5").held()
     assert len(whole["hessian_block_top_eigenvalue"]) == 4
     for name in whole:
         np.testing.assert_array_equal(parts[name].value, whole[name].value)

@@ -47,7 +47,7 @@ def train(path, optimizer=torch.optim.Adam, updates=UPDATES, spikes=(SPIKE,), st
             rule.step()
             if step + 1 in spikes:
                 model[2].weight.data.mul_(-1)
-    return open_trace(path), states, (model, inputs.double(), targets)
+    return open_trace(path).held(), states, (model, inputs.double(), targets)
 
 
 def dense(model, inputs, targets, state):

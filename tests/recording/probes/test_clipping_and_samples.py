@@ -55,7 +55,7 @@ def record(tmp_path, loop):
             measured = clipped_loop(
                 training, recorder, scaler, parts=1 if at_update else 2, at_update=at_update, limit=limit
             )
-        return open_trace(tmp_path / "run.h5"), *measured
+        return open_trace(tmp_path / "run.h5").held(), *measured
 
     return run
 

@@ -21,7 +21,7 @@ def record(path, loop, probes, model=None, updates=10, **options):
     with Recorder(path, training.model, training.optimizer, probes=probes, **options) as recorder:
         training.run(updates, recorder, watch)
     watch(updates)
-    return open_trace(path), states, training
+    return open_trace(path).held(), states, training
 
 
 def features(training, state, samples=32):

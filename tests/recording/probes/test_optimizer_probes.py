@@ -46,7 +46,7 @@ def record(path, loop, optimizer, probes, updates=20, model=None):
     with Recorder(path, training.model, training.optimizer, probes=probes) as recorder:
         training.run(updates, recorder, watch)
     states.append([p.detach().double().numpy().copy() for p in parameters])
-    return open_trace(path), states, gradients, training
+    return open_trace(path).held(), states, gradients, training
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)

@@ -73,7 +73,7 @@ def record(tmp_path, loop):
         with Recorder(tmp_path / "run.h5", training.model, training.optimizer, probes=probes, **options) as recorder:
             training.run(updates, recorder, watch)
         watch.weights.append({name: array(p) for name, p in training.model.named_parameters()})
-        return open_trace(tmp_path / "run.h5"), watch, training
+        return open_trace(tmp_path / "run.h5").held(), watch, training
 
     return run
 

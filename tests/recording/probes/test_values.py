@@ -41,7 +41,7 @@ def record(tmp_path, loop):
         with Recorder(path, training.model, training.optimizer, probes=probes, **data, **options) as recorder:
             training.run(updates, recorder, watch)
         watch.states.append({n: p.detach().numpy().copy() for n, p in training.model.named_parameters()})
-        return open_trace(path), watch, training
+        return open_trace(path).held(), watch, training
 
     return run
 

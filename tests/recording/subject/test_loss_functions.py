@@ -50,7 +50,7 @@ def record(
             loss.backward()
             recorder.update(loss, made, targets)
             optimizer.step()
-    return open_trace(path), model
+    return open_trace(path).held(), model
 
 
 def top_eigenvalue(model: nn.Module, loss_function: Callable[[Tensor, Tensor], Tensor], targets: Tensor) -> float:

@@ -46,7 +46,7 @@ def record(path, make, options, probes=("effective_step:1",), updates=5):
             weights.append(state.get("z", model.weight).detach().flatten().numpy().copy())
             optimizer.step()
         weights.append(optimizer.state[model.weight].get("z", model.weight).detach().flatten().numpy().copy())
-    return open_trace(path)["effective_step"].value, np.array(weights), np.array(gradients)
+    return open_trace(path).held()["effective_step"].value, np.array(weights), np.array(gradients)
 
 
 @pytest.mark.parametrize(
