@@ -6,7 +6,7 @@ import pytest
 from slingshot_analysis.canonical import Samples
 from slingshot_analysis.errors import InputError
 from slingshot_analysis.slingshots import Options
-from slingshot_analysis.slingshots._inputs import _fit_by_loss, _noise, read_run
+from slingshot_analysis.slingshots._inputs import _fit_by_batches, _fit_by_loss, _noise, read_run
 
 
 def read(norm=None, **signals):
@@ -73,6 +73,14 @@ def test_errors_tell_the_terminal_phase_and_any_signal_when_spikes_count():
     assert (run.terminal_phase_start, run.settled) == (3500, 1000 + 1.5 * 2500)
     run = read(train_loss=loss_until(2000), train_errors=errors_until(9999))
     assert (run.terminal_phase_start, run.settled) == (None, 1000 + 1.5 * 1000)
+
+
+def test_no_evaluation_contradicts_perfect_batches():
+    step = np.arange(4000.0)
+    batches = Samples(step, np.where(step < 1000, 2.0, 0.0))
+    at = np.array([500.0, 1500.0, 2500.0, 3500.0])
+    assert _fit_by_batches(batches, Samples(at, np.array([9.0, 0.0, 0.0, 0.0]))) == 1000
+    assert _fit_by_batches(batches, Samples(at, np.array([9.0, 1.0, 0.0, 0.0]))) is None
 
 
 @pytest.mark.parametrize(("low", "fitted"), [(0.0099, 2000), (0.0101, None)])
