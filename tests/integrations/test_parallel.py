@@ -112,15 +112,16 @@ def test_sharded_parameters_are_refused_on_each_rank(tmp_path):
 def open_alone(rank, folder, overwrite):
     """Make a recorder before the process group is there, as a script does that is started twice."""
     model = mlp()
-    refused = 0
+    recorder, refused = None, 0
     try:
-        Recorder(folder / "run.h5", model, torch.optim.Adam(model.parameters()), overwrite=overwrite)
+        recorder = Recorder(folder / "run.h5", model, torch.optim.Adam(model.parameters()), overwrite=overwrite)
     except InputError as error:
         refused = int("another process" in str(error))
     distributed.init_process_group("gloo", f"file://{folder / 'meeting'}", rank=rank, world_size=2)
     count = torch.tensor(refused)
     distributed.all_reduce(count)
     assert int(count) == 1
+    assert (recorder is None) == refused
     distributed.destroy_process_group()
 
 
