@@ -47,4 +47,5 @@ def track(items: Iterable[Item], total: int | None, what: str) -> Iterator[Item]
                     f"{what}: {done}{f' of {total}' if total else ''}, {time.monotonic() - start:.1f} s", err=True
                 )
     finally:
-        bar.stop()
+        if bar.live.is_started:  # earlier versions of rich print an empty line where nothing was shown
+            bar.stop()
