@@ -80,6 +80,7 @@ def test_the_detector_against_misclassified_samples():
     assert score.n_found - score.hits <= 2
 
 
+@pytest.mark.slow
 def test_the_loop_of_ones_own_runs(tmp_path):
     script = FOLDER.parent / "record_own_loop.py"
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)

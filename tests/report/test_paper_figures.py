@@ -69,12 +69,12 @@ def test_what_a_run_lacks_is_said(quadratics, runs):
         draw_figure("features", [])
 
 
-def test_the_command_writes_each_format(runs, tmp_path):
-    files = [str(run.trace.path) for run in runs]
-    done = CliRunner().invoke(main, ["figure", "training", *files, "--out", str(tmp_path)])
+def test_the_command_writes_each_format(quadratics, tmp_path):
+    files = [str(run.trace.path) for run in quadratics]
+    done = CliRunner().invoke(main, ["figure", "contraction", *files, "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert {path.name for path in tmp_path.iterdir()} == {"training.png", "training.pdf", "training.svg"}
-    assert (tmp_path / "training.pdf").read_bytes().startswith(b"%PDF")
+    assert {path.name for path in tmp_path.iterdir()} == {"contraction.png", "contraction.pdf", "contraction.svg"}
+    assert (tmp_path / "contraction.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_drawn(runs, tmp_path):

@@ -124,7 +124,7 @@ def test_every_setup_trains_as_alone(name, tmp_path):
 
 @pytest.mark.parametrize("probes", ["light", "stability", ["batch:3", "norms:7", "evaluation:25"], ["norms"]])
 def test_probes_see_what_they_see_alone(probes, tmp_path):
-    setups = varied(smaller("parity_3_50", "steps=1100", "data.train=64", "model.width=8"), runs=2)
+    setups = varied(smaller("parity_3_50", "steps=700", "data.train=64", "model.width=8"), runs=2)
     _, paths = batch(tmp_path, setups, probes=probes)
     for setup, path in zip(setups, paths, strict=True):
         alone = record(setup, tmp_path / "alone.h5", probes=probes, overwrite=True, device="cpu")
