@@ -200,13 +200,15 @@ def isolated(path: Path, function: Callable[[Path], Result]) -> Result:
 def one_child() -> Iterator[None]:
     """Let one child process read many files of this thread, one after another; by default each file has its own.
 
-    A file that can't be read ends the child, and the next file gets a new one.
+    A file that can't be read ends the child, and the next file gets a new one. A generator that is dropped in this
+    context may end it late, within another one.
     """
     _thread.children = children = list[_Child]()
     try:
         yield
     finally:
-        del _thread.children
+        if getattr(_thread, "children", None) is children:
+            _thread.children = None
         for child in children:
             child.end()
 

@@ -50,6 +50,20 @@ def test_one_child_reads_many_files_and_ends_with_the_context(path):
         os.kill(found.pop(), 0)
 
 
+def test_a_generator_that_is_dropped_in_one_context_may_end_in_the_next(path):
+    def read():
+        with one_child():
+            yield isolated(path, process)
+
+    dropped = read()
+    next(dropped)
+    with one_child():
+        first = isolated(path, process)
+        dropped.close()
+        assert isolated(path, process) == first
+    assert isolated(path, process) != isolated(path, process)
+
+
 def test_a_child_reads_no_more_than_so_many_files(path):
     with one_child():
         found = [isolated(path, process) for _ in range(MOST_CALLS + 1)]
