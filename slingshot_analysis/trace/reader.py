@@ -90,7 +90,7 @@ class TraceFile(Trace):
         self._held: dict[str, Signal] | None = None
 
     def held(self) -> TraceFile:
-        """Return the same trace as one that reads each quantity once and keeps it, for who needs them several times."""
+        """Return the same trace as one that reads each quantity once and keeps it in memory."""
         trace = copy.copy(self)
         trace._held = {}
         return trace
