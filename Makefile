@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
+# every process that a test starts would compile all sources anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo site test
 

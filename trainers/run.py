@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +19,10 @@ from trainers.data.dataset import Dataset
 from trainers.interventions import Intervening
 from trainers.loss_scaling import LossScaler
 from trainers.setup import Setup
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's ``mallopt``, in bytes: how much free memory at the end of the heap is returned, and from what
+size on a block has a mapping of its own, which is returned when the block is freed. 32 MiB is the largest such size."""
 
 
 class Run:
@@ -151,7 +157,11 @@ class BatchOrder(Iterator[Tensor]):
 
 @contextmanager
 def cpu_settings(threads: int, flush_denormal: bool) -> Iterator[None]:
-    """Set PyTorch's number of CPU threads and whether denormal numbers become zero; restore both afterwards."""
+    """Set PyTorch's number of CPU threads and whether denormal numbers become zero; restore both afterwards.
+
+    From then on the process also keeps the memory that tensors free, see :func:`keep_freed_memory`.
+    """
+    keep_freed_memory()
     before = torch.get_num_threads(), flushes_denormals()
     torch.set_flush_denormal(flush_denormal)
     torch.set_num_threads(threads)
@@ -160,3 +170,14 @@ def cpu_settings(threads: int, flush_denormal: bool) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         torch.set_flush_denormal(before[1])
+
+
+def keep_freed_memory() -> None:
+    """On Linux with glibc, let this process keep freed memory for its next tensors, until it ends.
+
+    By default glibc returns the memory of large tensors to the system after each update and asks for it again in the
+    next one, which costs a page fault for every 4 KiB: 2,100 in an update of the Transformer, an eighth of its time.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        mallopt(TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(MMAP_THRESHOLD, 2**25)

@@ -22,6 +22,7 @@ from slingshot_analysis.recording.online.warning import warn_from
 from slingshot_analysis.recording.online.watch import Transition, Watch
 from slingshot_analysis.recording.probes._base import Moment, Probe
 from slingshot_analysis.recording.probes._bundles import (
+    BUDGETS,
     BUNDLES,
     EARLIER_BUNDLES,
     choose_probes,
@@ -80,7 +81,7 @@ class Rows:
         if resume is not None and "groups" not in resume:  # a checkpoint of an earlier version
             bundles, flight_recorder = EARLIER_BUNDLES, FLIGHT_GROUP in open_trace(path).groups
         probes = probes if isinstance(probes, str) else list(probes)
-        chosen = choose_probes(probes, subject, curvature_budget, bundles)
+        chosen = choose_probes(probes, subject, curvature_budget, bundles, _budgets(resume))
         self._probes = without_logits(chosen) if self._loss_only else chosen
         self.tables = make_tables(self._probes, subject, self._curvatures)
         budget = next((probe.every for probe in self._probes if isinstance(probe.every, Budget)), None)
@@ -255,3 +256,10 @@ class Rows:
                         if table.is_full:
                             table.send(self._writer)
                         table.measure(Moment(self.step))
+
+
+def _budgets(resume: Mapping[str, Any] | None) -> Mapping[str, float]:
+    """Return the share of time that each bundle has for curvature: that of a run that goes on is kept."""
+    groups = resume.get("groups", []) if resume is not None else []
+    kept = next((share for name in groups if (share := Budget.share_of(name)) is not None), None)
+    return BUDGETS if kept is None else dict.fromkeys(BUDGETS, kept)

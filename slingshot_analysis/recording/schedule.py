@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -102,6 +103,12 @@ class Budget(Schedule):
     @property
     def slug(self) -> str:
         return f"within_{self.share * 100:g}_percent_of_the_time".replace(".", "_")
+
+    @staticmethod
+    def share_of(slug: str) -> float | None:
+        """Return the share that a slug tells, or None if it is that of another schedule."""
+        found = re.fullmatch(r"within_([0-9_]+)_percent_of_the_time", slug)
+        return float(found[1].replace("_", ".")) / 100 if found else None
 
     def __str__(self) -> str:
         return f"within {self.share:.0%} of the time"

@@ -178,6 +178,19 @@ def test_a_run_of_an_earlier_version_goes_on_with_the_bundle_of_then(tmp_path, l
     assert trace["last_layer_norm"].step.tolist() == list(range(0, 40, 10 if bundle == "light" else 1))
 
 
+@pytest.mark.parametrize("share", [0.05, 0.125])
+def test_a_resumed_run_keeps_its_share_of_time_for_curvature(tmp_path, loop, share):
+    training, path = loop(), tmp_path / "run.h5"
+    begun = Recorder(path, training.model, training.optimizer, train_data=training.data, curvature_budget=share)
+    training.run(20, begun)
+    state = begun.state_dict()
+    begun.close(finished=False)
+    with Recorder(path, training.model, training.optimizer, train_data=training.data, resume=state) as recorder:
+        training.run(20, recorder)
+    percent = f"{share * 100:g}".replace(".", "_")
+    assert f"within_{percent}_percent_of_the_time" in open_trace(path).groups
+
+
 def test_the_last_layer_that_was_chosen_is_printed_once(tmp_path, loop, capsys):
     training = loop()
     with Recorder(tmp_path / "run.h5", training.model, training.optimizer) as recorder:

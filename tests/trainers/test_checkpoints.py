@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 from bundles import at_fixed_steps
+from click.testing import CliRunner
 from outside import outside
 
+from cli.main import main
 from slingshot_analysis import InputError, open_trace
 from trainers import recorded_run
 from trainers.batch import record_batch
@@ -124,15 +126,16 @@ def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
 def test_the_same_command_with_resume_goes_on(tmp_path):
     path = tmp_path / "run.h5"
     command = [*RUN, "--setup", "parity_3_50", "--steps", "3000", "--checkpoint-every", "250", "--out", str(path)]
-    options = {"env": os.environ | {"OMP_NUM_THREADS": "1"}, "stderr": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    process = subprocess.Popen(command, **options)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def kill():
         process.kill()
         process.wait()
 
     kill_after_the_second_checkpoint(path, kill)
-    subprocess.run([*command, "--resume"], check=True, **options)
+    resumed = CliRunner().invoke(main, [*command[3:], "--resume"])
+    assert resumed.exit_code == 0, resumed.output
     record(short(steps=3000), tmp_path / "whole.h5", probes="light")
     assert len(resumed_at(open_trace(path))) == 1
     same_rows(open_trace(path), open_trace(tmp_path / "whole.h5"))

@@ -36,7 +36,7 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 EARLIER_BUNDLES = BUNDLES | {"standard": ALWAYS, "full": BUNDLES["full"][:-1]}
 """The bundles before features and curvature were part of the standard one; runs begun with them go on with them."""
 
-BUDGETS = {"standard": 0.05, "full": 0.12}
+BUDGETS = {"standard": 0.04, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
 
 LARGE = 10**6
@@ -53,6 +53,7 @@ def choose_probes(
     subject: Subject | None = None,
     curvature_budget: float | None = None,
     bundles: Mapping[str, tuple[str, ...]] = BUNDLES,
+    budgets: Mapping[str, float] = BUDGETS,
 ) -> list[Probe]:
     """Return the probes of a recorder.
 
@@ -66,9 +67,11 @@ def choose_probes(
         The run. Without it, bundles are complete.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. By default it
-        is 0.05 for those of the standard bundle and 0.12 for those of the full one; others keep their own schedule.
+        is 0.04 for those of the standard bundle and 0.12 for those of the full one; others keep their own schedule.
     bundles : mapping, optional
         The bundles by name.
+    budgets : mapping, optional
+        The default share of each bundle that has one.
 
     Returns
     -------
@@ -81,8 +84,8 @@ def choose_probes(
         If a name is unknown, or no probe is named.
     """
     items = wanted.split(",") if isinstance(wanted, str) else list(wanted)
-    shares = [BUDGETS[item] for item in items if isinstance(item, str) and item in BUDGETS]
-    budget = Budget(curvature_budget if curvature_budget is not None else max(shares, default=BUDGETS["standard"]))
+    shares = [budgets[item] for item in items if isinstance(item, str) and item in budgets]
+    budget = Budget(curvature_budget if curvature_budget is not None else max(shares, default=budgets["standard"]))
 
     @cache
     def curvature_is_cheap() -> bool:

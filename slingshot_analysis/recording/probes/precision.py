@@ -65,10 +65,11 @@ class Precision(BatchProbe):
         logits = logits.to(self._dtype or losses.dtype)
         index, counted = targets.clamp(min=0).unsqueeze(-1), targets >= 0
         samples = _sum(counted, torch.int64)
-        collapsed = (logits - logits.amax(-1, keepdim=True)).exp_().sum(-1) == 1
+        shares = (logits - logits.amax(-1, keepdim=True)).exp_()
+        collapsed = shares.sum(-1) == 1
         log_p = torch.log_softmax(logits, -1)
         weight = counted.to(logits.dtype) / samples.to(logits.dtype).view(-1, *[1] * (counted.ndim - 1))
-        upstream = torch.zeros_like(logits).scatter_(-1, index, -weight.unsqueeze(-1))
+        upstream = shares.zero_().scatter_(-1, index, -weight.unsqueeze(-1))
         gradient = log_softmax_backward(upstream, log_p, logits)
         no_loss, no_gradient = (part.gather(-1, index).squeeze(-1) == 0 for part in (log_p, gradient))
         sizes = gradient.movedim(-1, 0).to(torch.float64, memory_format=torch.contiguous_format)

@@ -57,11 +57,12 @@ def precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     >>> precise_cross_entropy(torch.tensor([[60.0, 0.0]]), torch.tensor([0])).item()
     8.75651076269652e-27
     """
-    by_class = logits.movedim(-1, 0).to(torch.float64, memory_format=torch.contiguous_format)
+    # one copy, by class, on which all works in place: new memory for each step would take as long as the arithmetic
+    others = logits.movedim(-1, 0).to(torch.float64, copy=True, memory_format=torch.contiguous_format)
     index = targets.clamp(min=0).unsqueeze(0)
-    others = (by_class - by_class.gather(0, index)).scatter_(0, index, -torch.inf)
+    others.sub_(others.gather(0, index)).scatter_(0, index, -torch.inf)
     largest = others.amax(0).clamp_(min=0)
-    losses = largest + torch.log1p((others - largest).exp_().sum(0) + torch.expm1(-largest))
+    losses = largest + torch.log1p(others.sub_(largest).exp_().sum(0) + torch.expm1(-largest))
     counted = targets >= 0
     return (losses * counted).view(len(targets), -1).sum(1) / counted.view(len(targets), -1).sum(1)
 
@@ -125,5 +126,5 @@ def losses_of_samples(loss_function: LossFunction, logits: Tensor, targets: Tens
 
 def count_errors(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the number of targets (n, ...) that are not the class of the largest logit (n, ..., classes), as (n,)."""
-    wrong = (logits.argmax(-1) != targets).logical_and_(targets >= 0)
+    wrong = (logits.max(-1).indices != targets).logical_and_(targets >= 0)
     return wrong.view(len(targets), -1).sum(1)
