@@ -8,10 +8,11 @@ Run it from the project's root::
 Each variant trains parity_3_50, or another setup, from the start beside a plain loop with autograd (plain_loop.py).
 By default it trains the whole run, in which the flight recorder measures three slingshots. The two loops take turns
 of 100 updates, so that a change of the machine's speed affects both; each has a clock that stands still in the turns
-of the other, by which it keeps its budget. `ratio` is the processor time of a variant for all its updates, including
-closing the file, relative to that of the plain loop. Its quartiles are over bootstrap samples of the turns.
-`unrecorded` is the loop of the trainers without a recorder. `writer alone` trains so too. After each turn it appends
-to a trace the rows that a full recording of the turn would make; these rows are already on the host.
+of the other, by which it keeps its budget. Both keep the memory that tensors free, as the trainers do. `ratio` is the
+processor time of a variant for all its updates, including closing the file, relative to that of the plain loop. Its
+quartiles are over bootstrap samples of the turns. `unrecorded` is the loop of the trainers without a recorder. `writer
+alone` trains so too. After each turn it appends to a trace the rows that a full recording of the turn would make; these
+rows are already on the host.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from slingshot_analysis.recording.probes._bundles import ALWAYS, BUNDLES
 from slingshot_analysis.trace import Group, Quantity
 from trainers.loop import updates
 from trainers.recorded_run import make_recorder
-from trainers.run import Run
+from trainers.run import Run, keep_freed_memory
 from trainers.setups import find_setup
 
 AT_FIXED_STEPS = (*ALWAYS, "features:1000")
@@ -122,6 +123,7 @@ def take_turns(loops: Sequence[Loop], turn: int) -> list[np.ndarray]:
 def main(variants: tuple[str, ...], name: str, steps: int, turn: int) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     _table.time = flight.time = SimpleNamespace(perf_counter=CLOCK, monotonic=time.monotonic)
 
     def new_run() -> Run:

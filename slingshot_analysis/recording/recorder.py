@@ -65,7 +65,7 @@ class Recorder:
         ``Norms(every=Every(5))``.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. The default is
-        0.04 for those of the standard bundle, 0.12 for those of the full one, and no limit for others.
+        0.03 for those of the standard bundle, 0.12 for those of the full one, and no limit for others.
     flight_recorder : bool, optional
         Whether to keep the last 64 states and to measure the curvature at each update around a transition. By default
         this is done where `probes` names the full bundle or curvature, and the states fit into 256 MiB. Unless it is

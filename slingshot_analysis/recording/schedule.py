@@ -73,8 +73,8 @@ class Budget(Schedule):
         self.share = share
         self.runs = 1
         self._began: float | None = None
-        self._first = self._due = 0
-        self._spent = 0.0
+        self._first = self._due = self._charged = 0
+        self._spent = self._latest = 0.0
 
     def next(self, step: int) -> int:
         return max(step, self._due)
@@ -82,14 +82,17 @@ class Budget(Schedule):
     def charge(self, step: int, now: float, seconds: float) -> None:
         """Charge the measurement at `step`, which took some seconds and ended at the time `now`."""
         if self._began is None:
-            self._spent = max(seconds - SET_UP_SECONDS, 0.0)
+            self._spent = self._latest = max(seconds - SET_UP_SECONDS, 0.0)
+            self._charged = step
             self._began, self._first, self._due = now - self._spent, step, step + 1
             return
         self._spent += seconds
+        self._latest = seconds if step != self._charged else self._latest + seconds
+        self._charged = step
         made, elapsed = step - self._first, now - self._began
         seconds_per_update = max(elapsed - self._spent, 1e-9) / max(made, 1)
-        # training must have taken this long, measurements not included, for the share to hold
-        training_needed = self._spent * (1 - self.share) / self.share * self.runs
+        # the next measurement, which may take as long as the latest, is due once training has taken this long
+        training_needed = (self._spent + self._latest) * (1 - self.share) / self.share * self.runs
         self._due = max(step + 1, self._first + math.ceil(training_needed / seconds_per_update))
 
     def spend(self, seconds: float) -> None:

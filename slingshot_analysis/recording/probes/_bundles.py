@@ -36,7 +36,7 @@ BUNDLES: dict[str, tuple[str, ...]] = {
 EARLIER_BUNDLES = BUNDLES | {"standard": ALWAYS, "full": BUNDLES["full"][:-1]}
 """The bundles before features and curvature were part of the standard one; runs begun with them go on with them."""
 
-BUDGETS = {"standard": 0.04, "full": 0.12}
+BUDGETS = {"standard": 0.03, "full": 0.12}
 """Largest share of a run's time that the curvature of a bundle may take."""
 
 LARGE = 10**6
@@ -67,7 +67,7 @@ def choose_probes(
         The run. Without it, bundles are complete.
     curvature_budget : float, optional
         Largest share of the run's time for curvature probes that are named without a number of updates. By default it
-        is 0.04 for those of the standard bundle and 0.12 for those of the full one; others keep their own schedule.
+        is 0.03 for those of the standard bundle and 0.12 for those of the full one; others keep their own schedule.
     bundles : mapping, optional
         The bundles by name.
     budgets : mapping, optional
