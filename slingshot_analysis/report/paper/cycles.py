@@ -31,6 +31,7 @@ def draw(runs: Sequence[PaperRun]) -> Figure:
         offsets = np.linspace(-SPREAD, SPREAD, len(counts)) if len(counts) > 1 else np.zeros(1)
         axes.plot(place + offsets, counts, "o", color=NORM, markersize=3, alpha=0.6)
         axes.hlines(np.mean(counts), place - SPREAD, place + SPREAD, color="#c44e52")
+    axes.set_xlim(-0.5, len(values) - 0.5)
     axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
     axes.set_xlabel(WORDS[key])
     axes.set_ylabel("slingshots of a run")
