@@ -2,12 +2,13 @@
 
 Run it from the project's root, on Linux with glibc::
 
-    OMP_NUM_THREADS=1 python benchmarks/freed_memory.py                      # four setups, about four minutes
-    OMP_NUM_THREADS=1 python benchmarks/freed_memory.py cifar10_vit_1000 --steps 8
+    OMP_NUM_THREADS=1 python benchmarks/freed_memory.py                      # three setups, about eight minutes
+    OMP_NUM_THREADS=1 python benchmarks/freed_memory.py modular_division --turns 6
 
-Each measurement has a process of its own, because the setting of the allocator can't be taken back. Processes with and
-without it take turns. `time` and `faults` are processor time and page faults of an update, from the tenth part of the
-run on; `ratio` is the median over turns of the time with the setting, relative to that without it.
+The images need CIFAR-10 in the folder that SLINGSHOT_DATA names, or a connection. Each measurement has a process of its
+own, because the setting of the allocator can't be taken back. Processes with and without it take turns. `time` and
+`faults` are processor time and page faults of an update, from the tenth part of the run on; `ratio` is the median over
+turns of the time with the setting, relative to that without it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from trainers.loop import updates
 from trainers.run import Run, keep_freed_memory
 from trainers.setups import find_setup
 
-STEPS = {"modular_division": 150, "cifar10_fcn6_200": 300, "hypercube": 2000, "parity_3_50": 5000}
+STEPS = {"modular_division": 150, "cifar10_vit_1000": 6, "parity_3_50": 5000}
 
 
 def measure(name: str, steps: int, keep: bool) -> tuple[float, float, float]:

@@ -176,7 +176,7 @@ def keep_freed_memory() -> None:
     """On Linux with glibc, let this process keep freed memory for its next tensors, until it ends.
 
     By default glibc returns the memory of large tensors to the system after each update and asks for it again in the
-    next one, which costs a page fault for every 4 KiB: 2,100 in an update of the Transformer, an eighth of its time.
+    next one, which costs a page fault for every 4 KiB: 2,000 in an update of the Transformer.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         mallopt(TRIM_THRESHOLD, 2**31 - 1)

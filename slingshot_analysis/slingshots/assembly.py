@@ -36,8 +36,8 @@ ENOUGH_CYCLES, ENOUGH_SHARE = 4, 0.2
 """Number of full slingshots, and their share of all spikes, that make a run one with slingshots, even if its loss never
 rests later on."""
 FEW_CYCLES, MINOR = 2, 0.5
-"""Fewer full slingshots are enough if all spikes beside them have at most half as many decades as the largest one. Single
-samples can make dozens of such spikes after a transition."""
+"""Fewer full slingshots are enough if all spikes beside them have at most half as many decades as the largest one.
+Single samples can make dozens of such spikes after a transition."""
 LOW_LOSS = 5e-4
 """Maximum ratio of a low loss and the first loss of the run. Between slingshots the loss falls below it."""
 

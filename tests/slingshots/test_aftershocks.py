@@ -10,7 +10,7 @@ from slingshot_analysis.synthetic import slingshot_run
 
 
 def with_aftershocks(run, seed, count=100):
-    """Return the signals of a run whose loss rises 60- to 300-fold for one row, at irregular times after its last event."""
+    """Return signals of a run whose loss rises 60- to 300-fold in single rows, irregularly, after its last event."""
     random = np.random.default_rng(seed)
     last = run.transitions[-1]
     signals = dict(run.signals)
