@@ -57,7 +57,7 @@ def precise_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     >>> precise_cross_entropy(torch.tensor([[60.0, 0.0]]), torch.tensor([0])).item()
     8.75651076269652e-27
     """
-    # one copy, by class, on which all works in place: new memory for each step would take as long as the arithmetic
+    # one copy, by class, which all steps change in place, because new memory for each of them would cost time
     others = logits.movedim(-1, 0).to(torch.float64, copy=True, memory_format=torch.contiguous_format)
     index = targets.clamp(min=0).unsqueeze(0)
     others.sub_(others.gather(0, index)).scatter_(0, index, -torch.inf)
