@@ -35,9 +35,9 @@ any run, and in one whose loss never gets low. In cycles it is 0.1 to 0.3, and f
 ENOUGH_CYCLES, ENOUGH_SHARE = 4, 0.2
 """Number of full slingshots, and their share of all spikes, that make a run one with slingshots, even if its loss never
 rests later on."""
-FEW_CYCLES, MINOR = 2, 0.5
-"""Fewer full slingshots are enough if all spikes beside them have at most half as many decades as the largest one.
-Single samples can make dozens of such spikes after a transition."""
+MINOR = 0.5
+"""A spike is minor if it has at most so many of the decades of the largest one. Single samples can make dozens of minor
+spikes after a transition; the spikes of a chaotic run are mostly of one size."""
 LOW_LOSS = 5e-4
 """Maximum ratio of a low loss and the first loss of the run. Between slingshots the loss falls below it."""
 
@@ -249,6 +249,10 @@ def _is_unstable(run: RunSignals, anchors: Sequence[Anchor], found: Events) -> b
     if instability(losses[0], run.settled):
         return True
     spikes = [anchor for anchor in anchors if anchor.decades > 0]
+    largest = max((anchor.decades for anchor in spikes), default=0.0)
+    major = [anchor for anchor in spikes if anchor.decades > MINOR * largest]
+    if len(major) < len(spikes) / 2:
+        spikes = major
     if len(spikes) < FEW_CHAOS_EVENTS:
         return False
     irregularity = float(np.median(np.abs(np.diff(np.log(np.diff([float(anchor.start) for anchor in spikes]))))))
@@ -258,10 +262,6 @@ def _is_unstable(run: RunSignals, anchors: Sequence[Anchor], found: Events) -> b
         return irregularity > SLIGHTLY_IRREGULAR
     full = sum(event.tier == "full" for event in found.slingshots)
     if irregularity <= IRREGULAR or full >= max(ENOUGH_CYCLES, ENOUGH_SHARE * len(spikes)):
-        return False
-    largest = max(anchor.decades for anchor in spikes)
-    major = sum(anchor.decades > MINOR * largest for anchor in spikes)
-    if full >= max(major, FEW_CYCLES):
         return False
     return len(spikes) >= CHAOS_EVENTS or (bool(found.slingshots) and full < len(found.without_growth))
 
