@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from slingshot_analysis.report.paper._runs import Array, PaperRun, extremes, named, values_of
 
@@ -59,7 +60,7 @@ def grid_of_runs(runs: Sequence[PaperRun], columns: str, rows: str | None = None
     across, down = values_of(runs, columns), values_of(runs, rows) if rows else [None]
     size = (WIDTH * len(across) + 0.4, HEIGHT * len(down) + 0.3)
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(down), len(across), squeeze=False, sharex=True)
+    panels = figure.subplots(len(down), len(across), squeeze=False, sharex=True, sharey=True)
     for i, row in enumerate(down):
         for j, column in enumerate(across):
             axes: Axes = panels[i, j]
@@ -72,6 +73,8 @@ def grid_of_runs(runs: Sequence[PaperRun], columns: str, rows: str | None = None
                 axes.set_ylabel(f"{named(rows, row)}\nnorm" if rows else "norm", color=NORM)
             if j == len(across) - 1:
                 right.set_ylabel("validation\naccuracy", color=VALIDATION)
+            else:
+                right.tick_params(labelright=False)
             if i == len(down) - 1:
                 axes.set_xlabel("update")
     return figure
@@ -81,6 +84,9 @@ def norm_and_accuracy(axes: Axes, runs: Sequence[PaperRun]) -> Axes:
     """Draw norm (left) and validation accuracy (right) of some runs, and return the right axis."""
     right, alpha = axes.twinx(), 1.0 if len(runs) < 2 else FAINT
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
     for run in runs[:MOST_LINES]:
         curve(axes, *run.norm(), NORM, alpha=alpha)
         curve(right, *run.samples("val_accuracy"), VALIDATION, alpha=alpha)

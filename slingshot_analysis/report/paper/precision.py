@@ -32,8 +32,10 @@ def draw(runs: Sequence[PaperRun]) -> Figure:
     if not found:
         raise InputError(f"precision: no run is one of {', '.join(KINDS)}; give runs of the sweep parity_precision")
     figure = Figure(figsize=(WIDTH * len(found), HEIGHT + 0.3))
-    for axes, (kind, own) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
+    panels = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
+    for axes, (kind, own) in zip(panels, found.items(), strict=True):
         right = norm_and_accuracy(axes, own)
+        right.tick_params(labelright=axes is panels[-1])
         axes.set_title(f"{kind}\nslingshots in {sum(bool(run.transitions) for run in own)} of {len(own)}")
         axes.set_xlabel("update")
     right.set_ylabel("validation accuracy", color=VALIDATION)
