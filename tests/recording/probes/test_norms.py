@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from slingshot_analysis.recording.probes._parameter_norms import ParameterNorms, norm_dtype
+from slingshot_analysis.recording.probes._parameter_norms import PIECE, ParameterNorms, norm_dtype
 
 SHAPES = [(7, 5), (7,), (1, 7), ()]
 
@@ -36,6 +36,15 @@ def test_norms_against_numpy(dtype, scale, in_place):
         assert norms.measure(slot)
     given = [p.detach() for p in made]
     np.testing.assert_allclose(slot.numpy(), expected([*given, *(p.grad for p in made)]), rtol=2e-6)
+
+
+@pytest.mark.parametrize("elements", [PIECE, PIECE + 1, 20 * PIECE + 7])
+def test_a_long_tensor_is_as_accurate_as_a_short_one(elements):
+    long = torch.nn.Parameter(torch.randn(elements, generator=torch.Generator().manual_seed(0)))
+    long.grad = torch.ones(elements)
+    slot = torch.zeros(2)
+    ParameterNorms([long]).measure(slot)
+    np.testing.assert_allclose(slot, expected([long.detach(), long.grad]), rtol=2e-7)
 
 
 def test_squares_that_underflow_are_kept():
