@@ -46,15 +46,15 @@ def test_results_belong_to_claims_and_rest_on_runs():
 
 
 def test_the_thinned_traces_are_small():
-    assert sum(path.stat().st_size for path in TRACES.rglob("*.h5")) < 8 * 2**20
+    assert sum(path.stat().st_size for path in TRACES.rglob("*.h5")) < 20_000_000
 
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_figure_is_drawn_again_without_training(name):
-    """One of the traces is enough for a test."""
+    """Two of the traces are enough for a test."""
     claim = CLAIMS[name]
     files = [file for sweep in claim.sweeps["small"] for file in sorted((TRACES / sweep).glob("*.h5"))]
     assert files
-    runs = [PaperRun(open_trace(file), analyze(file)) for file in files[:1]]
+    runs = [PaperRun(open_trace(file), analyze(file)) for file in files[:2]]
     figure = draw_figure(claim.draws, runs)
     assert any(axes.lines or axes.patches or axes.images for axes in figure.axes)
