@@ -46,8 +46,6 @@ FAMILIES = {
 }
 """Updates, updates between checkpoints, optimizer and settings: an entry for each family, together every optimizer."""
 
-QUICK = ("parity_3_50",)
-
 
 needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 
@@ -88,10 +86,9 @@ def resumed_at(trace):
     return [each["step"] for each in json.loads(trace.attributes["resumed"])]
 
 
+@pytest.mark.slow
 @needs_sigkill
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
-)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_killed_and_resumed_equals_uninterrupted(name, tmp_path):
     steps, every, optimizer, settings = FAMILIES[name]
     if name.startswith("cifar10"):
