@@ -14,6 +14,8 @@ SHOWS = "slingshots and best accuracy over β1 and β2, or norm and accuracy ove
 
 CHANCE = 1 / 8
 """Accuracy of a run that diverged."""
+BRIGHT = 0.6
+"""Share of the colour map above which its colours need black text."""
 
 
 def draw(runs: Sequence[PaperRun]) -> Figure:
@@ -28,11 +30,12 @@ def draw(runs: Sequence[PaperRun]) -> Figure:
         (right, _best, "best validation accuracy", "{:.2f}"),
     ):
         cells = _cells(runs, down, across, measure)
-        axes.imshow(cells, cmap="viridis", aspect="auto")
+        image = axes.imshow(cells, cmap="viridis", aspect="auto")
         for (i, j), value in np.ndenumerate(cells):
             diverged = any(run.analysis.verdict == "diverged" for run in _at(runs, down[i], across[j]))
             text = "–" if np.isnan(value) else form.format(value) + ("*" if diverged else "")
-            axes.text(j, i, text, ha="center", va="center", color="white", fontsize=7)
+            colour = "black" if image.norm(value) > BRIGHT else "white"
+            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=7)
         axes.set_xticks(range(len(across)), [f"{value:g}" for value in across])
         axes.set_yticks(range(len(down)), [f"{value:g}" for value in down])
         axes.set_xlabel("β2")
